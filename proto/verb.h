@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_PROTO_VERB_H
+#define BERTH_PROTO_VERB_H
+/*
+ * One table of verbs: the agent dispatches by it, the engine and `berth host` build their calls from it, help and completion print it.
+ * A verb is added by one row in proto/verbs.c, its parameter record there, and one handler bound in the agent.
+ */
+#include "common/record.h"
+
+enum verb_lane {
+	VERB_LOOP,         /* answered on the loop: must not block or take long */
+	VERB_ANY,          /* any worker, no order */
+	VERB_VM,           /* lane "vm/<vmID>" */
+	VERB_VM_END,       /* lane "end/<vmID>": beside the VM's own, so that a VM whose verbs hang can be ended */
+	VERB_DOMAIN,       /* lane "domain/<storagedomainID>" */
+	VERB_POOL,         /* lane "pool/<storagepoolID>" */
+	VERB_NETWORK,      /* lane "network" */
+};
+
+enum verb_result {
+	RESULT_TRUE,       /* no data: true */
+	RESULT_RECORD,     /* one record of type `result` */
+	RESULT_LIST,       /* array of records of type `result` */
+	RESULT_JSON,       /* other shape, see `returns` */
+};
+
+struct verb {
+	const char *name;                     /* "VM.create" */
+	const struct record_type *params;     /* NULL: takes none. Order of fields = positional order */
+	enum verb_result kind;
+	const struct record_type *result;
+	enum verb_lane lane;
+	const char *lane_key;                 /* path of the parameter that picks the lane */
+	int deadline_s;                       /* 0: VERB_DEADLINE_S */
+	bool while_recovering;                /* answered before recovery is over (else 99) */
+	bool changes;                         /* false: only reads (logged at debug) */
+	const char *doc;                      /* what it does, one sentence */
+	const char *returns;                  /* shape and units of the result */
+	const char *errors;                   /* codes it answers with, "1 4 9" */
+};
+#define VERB_DEADLINE_S 170               /* just below the 180 s after which engines give up */
+
+extern const struct verb verbs[];
+extern const size_t n_verbs;
+const struct verb *verb_find(const char *name);       /* exact; NULL */
+
+/* Parameters as the wire has them (object, array by position, NULL) into the verb's record with defaults.
+ * Missing required: ERR_JSONRPC_INTERNAL naming all; wrong type: ERR_JSONRPC_INVALID_PARAMS with the member. input may be NULL. */
+void *verb_params(const struct verb *verb, const json_t *params, struct record_input *input, GError **error);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/vm.h"
+
+/* Parameter members are taken (CREATE) and, where a verb cannot do without them, REQUIRED. Names and shapes are those of vdsm. */
+#define IN CREATE
+#define NEED (CREATE | REQUIRED)
+#define OUT READ_ONLY
+
+const char *const vm_wire_status_names[] = {
+	"Up", "Down", "Migration Source", "Migration Destination", "Paused", "Powering down", "Powering up", "RebootInProgress", "Restoring state",
+	"Saving State", "WaitForLaunch", NULL
+};
+
+static const struct field vm_device_fields[] = {
+	FIELD_STRING_(struct vm_device, type, "type", NEED, "disk, interface, graphics, video, console, watchdog, rng, balloon, controller, channel"),
+	FIELD_STRING_(struct vm_device, device, "device", IN, "kind within the type: disk, cdrom, floppy, lun; bridge; vnc, spice; vga, qxl, cirrus, virtio"),
+	FIELD_STRING_(struct vm_device, alias, "alias", IN, "alias of the device in libvirt; made by libvirt when absent"),
+	FIELD_STRING_(struct vm_device, device_id, "deviceId", IN, "id the engine gave the device, kept in the metadata; becomes the alias ua-<id>"),
+	FIELD_JSON_(struct vm_device, address, "address", IN, "libvirt address attributes, {\"type\":\"pci\",...}"),
+	FIELD_JSON_(struct vm_device, spec_params, "specParams", IN, "type-specific parameters as a map of texts"),
+	FIELD_JSON_(struct vm_device, custom, "custom", IN, "custom properties of the device, handed to hook scripts"),
+	FIELD_INT_(struct vm_device, boot_order, "bootOrder", IN, "place in the boot order, from 1", .min = 1, .max = 99),
+	FIELD_STRING_(struct vm_device, iface, "iface", IN, "disk bus: virtio, scsi, ide, sata, fdc", .def = "virtio"),
+	FIELD_UUID_(struct vm_device, pool_id, "poolID", IN, "storage pool of the volume"),
+	FIELD_UUID_(struct vm_device, domain_id, "domainID", IN, "storage domain of the volume"),
+	FIELD_UUID_(struct vm_device, image_id, "imageID", IN, "image (disk) of the volume"),
+	FIELD_UUID_(struct vm_device, volume_id, "volumeID", IN, "leaf volume"),
+	FIELD_STRING_(struct vm_device, path, "path", IN, "file or block device instead of the four ids; empty: an empty drive"),
+	FIELD_STRING_(struct vm_device, format, "format", IN, "raw or cow (qcow2)", .def = "raw"),
+	FIELD_STRING_(struct vm_device, serial, "serial", IN, "serial number the guest sees; the image id when absent"),
+	FIELD_STRING_(struct vm_device, cache, "cache", IN, "libvirt cache mode", .def = "none"),
+	FIELD_STRING_(struct vm_device, disk_type, "diskType", IN, "file, block or network; found out when absent"),
+	FIELD_INT_(struct vm_device, index, "index", IN, "number of the disk on its bus: 0 is vda"),
+	FIELD_BOOL_(struct vm_device, readonly, "readonly", IN, "the guest may only read", .def = "false"),
+	FIELD_BOOL_(struct vm_device, shared, "shared", IN, "several VMs may write at the same time", .def = "false"),
+	FIELD_BOOL_(struct vm_device, propagate_errors, "propagateErrors", IN, "I/O errors go to the guest instead of pausing the VM", .def = "false"),
+	FIELD_STRING_(struct vm_device, nic_model, "nicModel", IN, "virtio (or pv), e1000, e1000e, rtl8139", .def = "virtio"),
+	FIELD_STRING_(struct vm_device, mac_addr, "macAddr", IN, "hardware address", .pattern = "([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}"),
+	FIELD_STRING_(struct vm_device, network, "network", IN, "name of the host's network; empty: not connected"),
+	FIELD_STRING_(struct vm_device, filter, "filter", IN, "libvirt network filter"),
+	FIELD_BOOL_(struct vm_device, link_active, "linkActive", IN, "link is up", .def = "true"),
+};
+const struct record_type vm_device_type = RECORD_TYPE("device", "devices", struct vm_device, vm_device_fields, "A device of VM.create's parameter form");
+
+static const struct field vm_params_fields[] = {
+	FIELD_UUID_(struct vm_params, vm_id, "vmId", IN, "id of the VM; must equal vmID when given"),
+	FIELD_STRING_(struct vm_params, xml, "xml", IN,
+		      "libvirt domain XML with vdsm metadata (http://ovirt.org/vm/1.0); all other members are ignored then, save launchPaused"),
+	FIELD_STRING_(struct vm_params, vm_name, "vmName", IN, "name; with vmID when absent", .min = 1, .max = 255),
+	FIELD_STRING_(struct vm_params, cpu_type, "cpuType", IN, "CPU model, hostPassthrough or hostModel; libvirt's default for the accelerator when absent"),
+	FIELD_STRING_(struct vm_params, emulated_machine, "emulatedMachine", IN, "QEMU machine", .def = "q35"),
+	FIELD_STRING_(struct vm_params, kernel, "kernel", IN, "path of a kernel to boot directly"),
+	FIELD_STRING_(struct vm_params, initrd, "initrd", IN, "path of the initrd for kernel"),
+	FIELD_STRING_(struct vm_params, kernel_args, "kernelArgs", IN, "command line for kernel"),
+	FIELD_STRING_(struct vm_params, boot, "boot", IN, "boot order letters: c hard disk, d CD-ROM, n network", .pattern = "[cdn]*"),
+	FIELD_STRING_(struct vm_params, display, "display", IN, "vnc or qxl (SPICE), when no graphics device is listed", .def = "vnc"),
+	FIELD_STRING_(struct vm_params, keyboard_layout, "keyboardLayout", IN, "VNC keymap"),
+	FIELD_STRING_(struct vm_params, kvm_enable, "kvmEnable", IN, "true: want hardware acceleration; the agent uses it only where it works", .def = "true"),
+	FIELD_STRING_(struct vm_params, time_zone, "timeZone", IN, "guest's clock: zone name; UTC when absent"),
+	FIELD_STRING_(struct vm_params, console, "console", IN, "path of a file that gets the serial console's output"),
+	FIELD_STRING_(struct vm_params, ticket, "displayPassword", IN | SECRET, "first display password; drawn at random and already expired when absent"),
+	FIELD_LONG_(struct vm_params, mem_size, "memSize", IN, "memory", .unit = "MiB", .min = 1, .max = 16777216),
+	FIELD_LONG_(struct vm_params, mem_guaranteed, "memGuaranteedSize", IN, "memory the VM is sure to have", .unit = "MiB"),
+	FIELD_LONG_(struct vm_params, max_mem_size, "maxMemSize", IN, "ceiling for memory hot plug; no hot plug when absent", .unit = "MiB"),
+	FIELD_INT_(struct vm_params, smp, "smp", IN, "virtual CPUs", .def = "1", .min = 1, .max = 512),
+	FIELD_INT_(struct vm_params, smp_cores_per_socket, "smpCoresPerSocket", IN, "cores per socket", .def = "1", .min = 1, .max = 512),
+	FIELD_INT_(struct vm_params, smp_threads_per_core, "smpThreadsPerCore", IN, "threads per core", .def = "1", .min = 1, .max = 16),
+	FIELD_INT_(struct vm_params, max_vcpus, "maxVCpus", IN, "ceiling for CPU hot plug; smp when absent", .min = 1, .max = 512),
+	FIELD_INT_(struct vm_params, spice_monitors, "spiceMonitors", IN, "monitors", .def = "1", .min = 1, .max = 4),
+	FIELD_INT_(struct vm_params, time_offset, "timeOffset", IN, "offset of the guest's clock", .unit = "s"),
+	FIELD_INT_(struct vm_params, ticket_ttl, "displayPasswordTtl", IN, "validity of displayPassword", .unit = "s", .def = "120"),
+	FIELD_BOOL_(struct vm_params, acpi_enable, "acpiEnable", IN, "ACPI", .def = "true"),
+	FIELD_BOOL_(struct vm_params, boot_menu, "bootMenuEnable", IN, "show the boot menu", .def = "false"),
+	FIELD_BOOL_(struct vm_params, launch_paused, "launchPaused", IN, "leave the VM paused after its start", .def = "false"),
+	FIELD_BOOL_(struct vm_params, balloon_enabled, "balloonEnabled", IN, "memory balloon", .def = "true"),
+	FIELD_BOOL_(struct vm_params, agent_channel, "agentChannel", IN, "channel for the QEMU guest agent", .def = "true"),
+	FIELD_JSON_(struct vm_params, custom, "custom", IN, "custom properties, map of texts, handed to hook scripts"),
+	FIELD_JSON_(struct vm_params, memory_dump, "memoryDumpVolume", IN,
+		    "{poolID, domainID, imageID, volumeID} of the memory VM.hibernate saved: the VM goes on from there"),
+	FIELD_LIST_(struct vm_params, devices, "devices", IN, &vm_device_type, "devices"),
+};
+const struct record_type vm_params_type = RECORD_TYPE("vmParams", NULL, struct vm_params, vm_params_fields, "Definition of a VM to start");
+
+static const struct field vm_create_fields[] = {
+	FIELD_UUID_(struct vm_create_params, vm_id, "vmID", NEED, "id of the VM"),
+	FIELD_RECORD_(struct vm_create_params, params, "vmParams", NEED, &vm_params_type, "its definition"),
+};
+const struct record_type vm_create_params_type = RECORD_TYPE("VM.create", NULL, struct vm_create_params, vm_create_fields, "Parameters of VM.create");
+
+static const struct field vm_id_fields[] = { FIELD_UUID_(struct vm_id_params, vm_id, "vmID", NEED, "id of the VM") };
+const struct record_type vm_id_params_type = RECORD_TYPE("vmID", NULL, struct vm_id_params, vm_id_fields, "A VM");
+
+static const struct field vm_destroy_fields[] = {
+	FIELD_UUID_(struct vm_destroy_params, vm_id, "vmID", NEED, "id of the VM"),
+	FIELD_INT_(struct vm_destroy_params, graceful_attempts, "gracefulAttempts", IN, "times SIGTERM is tried before SIGKILL; the last time for 10 s, those before for 15 s each", .def = "1", .min = 0, .max = 100),
+};
+const struct record_type vm_destroy_params_type = RECORD_TYPE("VM.destroy", NULL, struct vm_destroy_params, vm_destroy_fields, "Parameters of VM.destroy");
+
+static const struct field vm_shutdown_fields[] = {
+	FIELD_UUID_(struct vm_shutdown_params, vm_id, "vmID", NEED, "id of the VM"),
+	FIELD_INT_(struct vm_shutdown_params, delay, "delay", IN, "wait before asking the guest", .unit = "s", .def = "0", .min = 0, .max = 86400),
+	FIELD_STRING_(struct vm_shutdown_params, message, "message", IN, "text for the guest's users"),
+	FIELD_BOOL_(struct vm_shutdown_params, reboot, "reboot", IN, "reboot instead of power off", .def = "false"),
+	FIELD_INT_(struct vm_shutdown_params, timeout, "timeout", IN, "how long to wait for the guest before force, with force", .unit = "s", .def = "180",
+		   .min = 0, .max = 86400),
+	FIELD_BOOL_(struct vm_shutdown_params, force, "force", IN, "power off when the guest has not done it within timeout", .def = "false"),
+};
+const struct record_type vm_shutdown_params_type = RECORD_TYPE("VM.shutdown", NULL, struct vm_shutdown_params, vm_shutdown_fields, "Parameters of VM.shutdown");
+
+static const struct field vm_reboot_fields[] = {
+	FIELD_UUID_(struct vm_reboot_params, vm_id, "vmID", NEED, "id of the VM"),
+	FIELD_INT_(struct vm_reboot_params, delay, "delay", IN, "wait before asking the guest", .unit = "s", .def = "0", .min = 0, .max = 86400),
+};
+const struct record_type vm_reboot_params_type = RECORD_TYPE("VM.reboot", NULL, struct vm_reboot_params, vm_reboot_fields, "Parameters of VM.reboot");
+
+static const struct field vm_hibernate_fields[] = {
+	FIELD_UUID_(struct vm_hibernate_params, vm_id, "vmID", NEED, "id of the VM"),
+	FIELD_JSON_(struct vm_hibernate_params, handle, "hibernationVolHandle", NEED,
+		    "volume for the memory: {poolID, domainID, imageID, volumeID}, or the text \"domain,pool,image,volume,...\" of older engines"),
+};
+const struct record_type vm_hibernate_params_type =
+	RECORD_TYPE("VM.hibernate", NULL, struct vm_hibernate_params, vm_hibernate_fields, "Parameters of VM.hibernate");
+
+static const struct field vm_ticket_fields[] = {
+	FIELD_UUID_(struct vm_ticket_params, vm_id, "vmID", NEED, "id of the VM"),
+	FIELD_STRING_(struct vm_ticket_params, password, "password", NEED | SECRET, "display password", .max = 512),
+	FIELD_INT_(struct vm_ticket_params, ttl, "ttl", NEED, "validity from now; 0: at once invalid", .unit = "s", .min = 0, .max = 2147483647),
+	FIELD_STRING_(struct vm_ticket_params, existing_conn_action, "existingConnAction", IN, "keep, disconnect or fail", .def = "disconnect",
+		      .pattern = "keep|disconnect|fail"),
+	FIELD_JSON_(struct vm_ticket_params, params, "params", IN, "map handed to the set_ticket hooks"),
+};
+const struct record_type vm_ticket_params_type = RECORD_TYPE("VM.setTicket", NULL, struct vm_ticket_params, vm_ticket_fields, "Parameters of VM.setTicket");
+
+static const struct field vm_list_fields[] = {
+	FIELD_BOOL_(struct vm_list_params, full_status, "fullStatus", IN, "kept for old callers; the answer has the same shape", .def = "false"),
+	FIELD_STRINGS_(struct vm_list_params, vm_list, "vmList", IN, "ids of the VMs wanted; all when absent or empty"),
+	FIELD_BOOL_(struct vm_list_params, only_uuid, "onlyUUID", IN, "answer an array of ids instead", .def = "false"),
+};
+const struct record_type vm_list_params_type = RECORD_TYPE("vmList", NULL, struct vm_list_params, vm_list_fields, "Which VMs");
+
+static const struct field vm_short_fields[] = {
+	FIELD_UUID_(struct vm_short, vm_id, "vmId", OUT, "id"),
+	FIELD_ENUM_(struct vm_short, status, "status", OUT, vm_wire_status_names, "state"),
+	FIELD_LONG_(struct vm_short, status_time, "statusTime", TEXT, "when observed: 2^31-1 + monotonic ms, the clock of notify_time", .unit = "ms"),
+	FIELD_STRING_(struct vm_short, xml, "xml", OUT, "domain XML (VM.create only)"),
+};
+const struct record_type vm_short_type = RECORD_TYPE("vm", NULL, struct vm_short, vm_short_fields, "Short entry of a VM");
+
+static const struct field vm_display_fields[] = {
+	FIELD_STRING_(struct vm_display, type, "type", OUT, "vnc or spice"),
+	FIELD_STRING_(struct vm_display, port, "port", OUT, "TCP port, \"-1\" if none"),
+	FIELD_STRING_(struct vm_display, tls_port, "tlsPort", OUT, "TLS port, \"-1\" if none"),
+	FIELD_STRING_(struct vm_display, ip_address, "ipAddress", OUT, "address it listens on"),
+};
+const struct record_type vm_display_type = RECORD_TYPE("display", NULL, struct vm_display, vm_display_fields, "A graphical console");
+
+static const struct field vm_guest_nic_fields[] = {
+	FIELD_STRING_(struct vm_guest_nic, name, "name", OUT, "name in the guest"),
+	FIELD_STRING_(struct vm_guest_nic, hw, "hw", OUT, "hardware address"),
+	FIELD_STRINGS_(struct vm_guest_nic, inet, "inet", OUT, "IPv4 addresses"),
+	FIELD_STRINGS_(struct vm_guest_nic, inet6, "inet6", OUT, "IPv6 addresses"),
+};
+const struct record_type vm_guest_nic_type =
+	RECORD_TYPE("netIface", NULL, struct vm_guest_nic, vm_guest_nic_fields, "A network interface as the guest sees it");
+
+static const struct field vm_guest_fs_fields[] = {
+	FIELD_STRING_(struct vm_guest_fs, path, "path", OUT, "mount point"),
+	FIELD_STRING_(struct vm_guest_fs, fs, "fs", OUT, "file system type"),
+	FIELD_LONG_(struct vm_guest_fs, total, "total", TEXT, "size", .unit = "bytes"),
+	FIELD_LONG_(struct vm_guest_fs, used, "used", TEXT, "used", .unit = "bytes"),
+};
+const struct record_type vm_guest_fs_type = RECORD_TYPE("diskUsage", NULL, struct vm_guest_fs, vm_guest_fs_fields, "A file system in the guest");
+
+static const struct field vm_stats_fields[] = {
+	FIELD_UUID_(struct vm_stats, vm_id, "vmId", OUT, "id"),
+	FIELD_ENUM_(struct vm_stats, status, "status", OUT, vm_wire_status_names, "state"),
+	FIELD_LONG_(struct vm_stats, status_time, "statusTime", TEXT, "when observed: 2^31-1 + monotonic ms", .unit = "ms"),
+	FIELD_INT_(struct vm_stats, exit_code, "exitCode", OUT, "Down: 0 normal, 1 error"),
+	FIELD_INT_(struct vm_stats, exit_reason, "exitReason", OUT, "Down: why: 0 success .. 14, see enum vm_exit_reason"),
+	FIELD_STRING_(struct vm_stats, exit_message, "exitMessage", OUT, "Down: why, for people"),
+	FIELD_STRING_(struct vm_stats, vm_name, "vmName", OUT, "name"),
+	FIELD_STRING_(struct vm_stats, vm_type, "vmType", OUT, "kvm"),
+	FIELD_STRING_(struct vm_stats, kvm_enable, "kvmEnable", OUT, "true when the VM runs with hardware acceleration"),
+	FIELD_STRING_(struct vm_stats, acpi_enable, "acpiEnable", OUT, "ACPI"),
+	FIELD_LONG_(struct vm_stats, elapsed_time, "elapsedTime", TEXT, "since the start", .unit = "s"),
+	FIELD_INT_(struct vm_stats, monitor_response, "monitorResponse", TEXT, "0 fine, -1 when the last sample is older than 60 s"),
+	FIELD_STRING_(struct vm_stats, client_ip, "clientIp", OUT, "console client"),
+	FIELD_INT_(struct vm_stats, time_offset, "timeOffset", TEXT, "guest's clock offset", .unit = "s"),
+	FIELD_STRING_(struct vm_stats, pause_code, "pauseCode", OUT, "NOERR, EIO, ENOSPC, EOTHER, EPERM, POSTCOPY"),
+	FIELD_DECIMAL_(struct vm_stats, cpu_user, "cpuUser", TEXT, "guest time of one CPU", .unit = "%"),
+	FIELD_DECIMAL_(struct vm_stats, cpu_sys, "cpuSys", TEXT, "QEMU's own time of one CPU", .unit = "%"),
+	FIELD_LONG_(struct vm_stats, cpu_usage, "cpuUsage", TEXT, "cumulative user + system time of QEMU", .unit = "ns"),
+	FIELD_BOOL_(struct vm_stats, cpu_actual, "cpuActual", OUT, "true when the three above are measured"),
+	FIELD_INT_(struct vm_stats, vcpu_count, "vcpuCount", TEXT, "current vCPUs"),
+	FIELD_JSON_(struct vm_stats, network, "network", OUT, "map target -> counters of each NIC"),
+	FIELD_JSON_(struct vm_stats, disks, "disks", OUT, "map target -> counters of each disk"),
+	FIELD_JSON_(struct vm_stats, balloon_info, "balloonInfo", OUT, "balloon_max, _min, _cur, _target in KiB as text, ballooning_enabled"),
+	FIELD_JSON_(struct vm_stats, memory_stats, "memoryStats", OUT, "guest memory in KiB as the balloon driver reports it"),
+	FIELD_JSON_(struct vm_stats, vm_jobs, "vmJobs", OUT, "running block jobs; {} known: none"),
+	FIELD_INT_(struct vm_stats, mem_usage, "memUsage", TEXT, "memory used in the guest", .unit = "%"),
+	FIELD_LIST_(struct vm_stats, display_info, "displayInfo", OUT, &vm_display_type, "graphical consoles"),
+	FIELD_STRING_(struct vm_stats, hash, "hash", OUT, "changes when the devices or the guest's disk mapping change; stable over agent restarts"),
+	FIELD_STRING_(struct vm_stats, username, "username", OUT, "logged-in users; Unknown without agent, None if nobody"),
+	FIELD_STRING_(struct vm_stats, session, "session", OUT, "UserLoggedOn, LoggedOff, Unknown"),
+	FIELD_STRING_(struct vm_stats, guest_ips, "guestIPs", OUT, "addresses, blank-separated"),
+	FIELD_STRING_(struct vm_stats, guest_fqdn, "guestFQDN", OUT, "host name of the guest"),
+	FIELD_STRING_(struct vm_stats, guest_name, "guestName", OUT, "host name of the guest, first label"),
+	FIELD_STRING_(struct vm_stats, guest_os, "guestOs", OUT, "kernel release"),
+	FIELD_INT_(struct vm_stats, guest_cpu_count, "guestCPUCount", OUT, "-1 unknown"),
+	FIELD_STRINGS_(struct vm_stats, apps_list, "appsList", OUT, "program versions in the guest"),
+	FIELD_JSON_(struct vm_stats, guest_os_info, "guestOsInfo", OUT, "type, arch, kernel, distribution, version, codename"),
+	FIELD_JSON_(struct vm_stats, guest_timezone, "guestTimezone", OUT, "offset (min), zone"),
+	FIELD_LIST_(struct vm_stats, net_ifaces, "netIfaces", OUT, &vm_guest_nic_type, "interfaces in the guest"),
+	FIELD_LIST_(struct vm_stats, disks_usage, "disksUsage", OUT, &vm_guest_fs_type, "file systems in the guest"),
+	FIELD_JSON_(struct vm_stats, ioerror, "ioerror", OUT, "alias, name, path of the disk that paused the VM"),
+};
+const struct record_type vm_stats_type = RECORD_TYPE("vmStats", NULL, struct vm_stats, vm_stats_fields, "Statistics of one VM");

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_PROTO_VM_H
+#define BERTH_PROTO_VM_H
+/* What agent and engine both know of a virtual machine: parameters and results of the VM.* verbs. Wire names are vdsm's. */
+#include "common/record.h"
+
+/* Status strings of the channel, in the order of enum vm_wire_status. */
+enum vm_wire_status {
+	VM_WIRE_UP, VM_WIRE_DOWN, VM_WIRE_MIGRATION_SOURCE, VM_WIRE_MIGRATION_DESTINATION, VM_WIRE_PAUSED, VM_WIRE_POWERING_DOWN, VM_WIRE_POWERING_UP,
+	VM_WIRE_REBOOT_IN_PROGRESS, VM_WIRE_RESTORING, VM_WIRE_SAVING, VM_WIRE_WAIT_FOR_LAUNCH, VM_WIRE_STATUS_MAX
+};
+extern const char *const vm_wire_status_names[];
+
+/* exitReason of a Down VM */
+enum vm_exit_reason {
+	VM_EXIT_SUCCESS, VM_EXIT_GENERIC, VM_EXIT_LOST_QEMU, VM_EXIT_LIBVIRT_START_FAILED, VM_EXIT_MIGRATED, VM_EXIT_SAVED, VM_EXIT_ADMIN_SHUTDOWN,
+	VM_EXIT_USER_SHUTDOWN, VM_EXIT_MIGRATION_FAILED, VM_EXIT_DOMAIN_MISSING, VM_EXIT_DESTROYED_ON_STARTUP, VM_EXIT_HOST_SHUTDOWN,
+	VM_EXIT_POSTCOPY_FAILED, VM_EXIT_DESTROYED_ON_REBOOT, VM_EXIT_DESTROYED_ON_PAUSE_TIMEOUT, VM_EXIT_MAX
+};
+
+/* One device of the parameter form of VM.create. type "disk": device disk|cdrom|floppy|lun; "interface": device bridge;
+ * "graphics": device vnc|spice; "video": device vga|qxl|cirrus|virtio; "console"; "watchdog"; "rng"; "balloon"; "controller". */
+struct vm_device {
+	struct record record;
+	char *type, *device, *alias, *device_id;
+	json_t *address, *spec_params, *custom;
+	int boot_order;
+	/* disk */
+	char *iface, *pool_id, *domain_id, *image_id, *volume_id, *path, *format, *serial, *cache, *disk_type;
+	int index;
+	bool readonly, shared, propagate_errors;
+	/* interface */
+	char *nic_model, *mac_addr, *network, *filter;
+	bool link_active;
+};
+extern const struct record_type vm_device_type;
+
+struct vm_params {
+	struct record record;
+	char *vm_id, *xml;
+	char *vm_name, *cpu_type, *emulated_machine, *kernel, *initrd, *kernel_args, *boot, *display, *keyboard_layout, *kvm_enable, *time_zone, *console,
+		*ticket;
+	int64_t mem_size, mem_guaranteed, max_mem_size;      /* MiB */
+	int smp, smp_cores_per_socket, smp_threads_per_core, max_vcpus, display_secure_port, spice_monitors, time_offset, ticket_ttl;
+	bool acpi_enable, boot_menu, launch_paused, balloon_enabled, agent_channel;
+	json_t *custom, *memory_dump;
+	GPtrArray *devices;                                  /* struct vm_device */
+};
+extern const struct record_type vm_params_type;
+
+struct vm_create_params { struct record record; char *vm_id; struct vm_params *params; };
+extern const struct record_type vm_create_params_type;
+
+struct vm_id_params { struct record record; char *vm_id; };                     /* destroy has more, see below */
+extern const struct record_type vm_id_params_type;
+struct vm_destroy_params { struct record record; char *vm_id; int graceful_attempts; };
+extern const struct record_type vm_destroy_params_type;
+struct vm_shutdown_params { struct record record; char *vm_id, *message; int delay, timeout; bool reboot, force; };
+extern const struct record_type vm_shutdown_params_type;
+struct vm_reboot_params { struct record record; char *vm_id; int delay; };
+extern const struct record_type vm_reboot_params_type;
+struct vm_hibernate_params { struct record record; char *vm_id; json_t *handle; };
+extern const struct record_type vm_hibernate_params_type;
+struct vm_ticket_params { struct record record; char *vm_id, *password, *existing_conn_action; int ttl; json_t *params; };
+extern const struct record_type vm_ticket_params_type;
+struct vm_list_params { struct record record; GPtrArray *vm_list; bool full_status, only_uuid; };     /* strings */
+extern const struct record_type vm_list_params_type;
+
+/* {vmId, status, statusTime}; VM.create adds xml */
+struct vm_short { struct record record; char *vm_id, *xml; int status; int64_t status_time; };
+extern const struct record_type vm_short_type;
+
+/* members of vm_stats.displayInfo */
+struct vm_display { struct record record; char *type, *port, *tls_port, *ip_address; };
+extern const struct record_type vm_display_type;
+/* members of vm_stats.netIfaces */
+struct vm_guest_nic { struct record record; char *name, *hw; GPtrArray *inet, *inet6; };
+extern const struct record_type vm_guest_nic_type;
+/* members of vm_stats.disksUsage */
+struct vm_guest_fs { struct record record; char *path, *fs; int64_t total, used; };
+extern const struct record_type vm_guest_fs_type;
+
+/* VM.getStats, Host.getAllVmStats. Numbers that the original sends as text are TEXT. */
+struct vm_stats {
+	struct record record;
+	/* always */
+	char *vm_id; int status; int64_t status_time;
+	/* Down only */
+	int exit_code, exit_reason; char *exit_message;
+	/* configuration */
+	char *vm_name, *vm_type, *kvm_enable, *acpi_enable;
+	/* running */
+	int64_t elapsed_time; int monitor_response; char *client_ip; int time_offset; char *pause_code;
+	double cpu_user, cpu_sys; int64_t cpu_usage; bool cpu_actual; int vcpu_count;
+	json_t *network, *disks, *balloon_info, *memory_stats, *vm_jobs;
+	int mem_usage;
+	GPtrArray *display_info;                             /* struct vm_display */
+	char *hash;
+	/* guest */
+	char *username, *session, *guest_ips, *guest_fqdn, *guest_name, *guest_os;
+	int guest_cpu_count;
+	GPtrArray *apps_list;                                /* strings */
+	json_t *guest_os_info, *guest_timezone;
+	GPtrArray *net_ifaces;                               /* struct vm_guest_nic */
+	GPtrArray *disks_usage;                              /* struct vm_guest_fs */
+	json_t *ioerror;
+};
+extern const struct record_type vm_stats_type;
+
+/* Event names: "|virt|VM_status|<vmId>" */
+#define EVENT_VM_STATUS "|virt|VM_status|"
+#define EVENT_HOST_CONN "|net|host_conn|no_id"
+#define EVENT_JOB_STATUS "|jobs|status|"
+
+#endif
