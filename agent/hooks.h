@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_AGENT_HOOKS_H
+#define BERTH_AGENT_HOOKS_H
+/* Hook scripts: finding, order, environment, exit codes, time limit. Theory of operation in hooks.c. Call on a worker, never on the loop. */
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <glib.h>
+
+struct hooks;
+struct hooks *hooks_new(const char *directory, int64_t limit_usec);
+struct hooks *hooks_free(struct hooks *hooks);
+
+struct hook_run {
+	const char *point;                /* "before_vm_freeze" */
+	const char *vm_id;                /* NULL at host points */
+	const char *domain_xml;           /* data file _hook_domxml; NULL: none */
+	const char *json;                 /* data file _hook_json; NULL: none */
+	const json_t *parameters;         /* call parameters: map of texts for the environment; NULL: none */
+	const json_t *custom;             /* the VM's custom properties; they win over parameters; NULL: none */
+	bool may_fail;                    /* a failing script makes the action fail (ERR_HOOK_ERROR, 1500) */
+};
+/* Runs the point's scripts in order. ret_data (may be NULL): the data file's content afterwards when there are scripts, else NULL; g_free.
+ * false + error only for may_fail points: names the failing script, its exit and its standard error. */
+bool hooks_run(struct hooks *hooks, const struct hook_run *run, char **ret_data, GError **error);
+/* {point: {script: {"checksum": sha256}}} for Host.getCapabilities; new reference */
+json_t *hooks_inventory(struct hooks *hooks);
+
+#endif

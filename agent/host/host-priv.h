@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_AGENT_HOST_PRIV_H
+#define BERTH_AGENT_HOST_PRIV_H
+/* What the files of this room share. */
+#include "agent/host/host.h"
+#include "proto/host.h"
+
+struct statistics;
+
+struct host {
+	struct agent *agent;
+	char *uuid;
+	bool kvm;
+	char *reason;                 /* why not kvm */
+	struct statistics *statistics;
+};
+
+/* Does the hardware run guest code at its own speed? Blocks at most ACCELERATION_LIMIT_USEC; forks: call before there are threads.
+ * ret_reason: why not; g_free. */
+bool acceleration_probe(const char *device, char **ret_reason);
+
+void capabilities_fill(struct host *host, struct host_caps *caps);
+void hardware_fill(struct host_hardware *hardware, const char *directory);
+
+struct statistics *statistics_new(struct host *host);
+struct statistics *statistics_free(struct statistics *statistics);
+void statistics_fill(struct host *host, struct host_stats *stats);      /* any thread */
+
+/* Small files of /proc and /sys: content without trailing blanks; NULL when it cannot be read. g_free */
+char *file_text(const char *path);
+int64_t file_number(const char *path, int64_t otherwise);
+/* "MemTotal:  123 kB" of a /proc/meminfo-like text; 0 when absent */
+int64_t meminfo_kib(const char *text, const char *key);
+/* Free + Cached + Buffers + SReclaimable */
+int64_t meminfo_free_kib(const char *text);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs about jobs and tasks. */
+#include "agent/agent.h"
+#include "agent/jobs.h"
+#include "proto/host.h"
+#include "proto/storage.h"
+
+static bool get_jobs(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
+{
+	const struct host_jobs_params *p = params;
+
+	result_json(ret_result, jobs_list(agent->jobs, p->job_type, p->job_ids));
+	return true;
+}
+
+static bool get_all_tasks_statuses(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
+{
+	result_json(ret_result, jobs_task_statuses(agent->jobs));
+	return true;
+}
+
+static bool get_status(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
+{
+	const struct task_id_params *p = params;
+	struct task_status *status = jobs_task_status(agent->jobs, p->task_id, error);
+
+	if (!status)
+		return false;
+	result_record(ret_result, status);
+	record_unref(status);
+	return true;
+}
+
+static bool clear(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
+{
+	const struct task_id_params *p = params;
+
+	return jobs_clear(agent->jobs, p->task_id, error);
+}
+
+const struct verb_binding job_bindings[] = {
+	{ "Host.getJobs", get_jobs },
+	{ "Host.getAllTasksStatuses", get_all_tasks_statuses },
+	{ "Task.getStatus", get_status },
+	{ "Task.clear", clear },
+};
+const size_t n_job_bindings = G_N_ELEMENTS(job_bindings);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_AGENT_NET_H
+#define BERTH_AGENT_NET_H
+/* Networks of this host through netlink. Theory of operation in net.c. */
+#include <jansson.h>
+#include <stdbool.h>
+#include <glib.h>
+#include "agent/agent.h"
+#include "proto/host.h"
+
+struct net *net_new(struct agent *agent, GError **error);
+struct net *net_free(struct net *net);
+/* Restores the persistent configuration after a boot (bridges that are missing). Worker. */
+bool net_restore(struct net *net, GError **error);
+
+/* Fills networks, bridges, bondings, nics, vlans, nameservers, netConfigDirty, lastClientIface (by local address). Worker. */
+bool net_capabilities(struct net *net, const char *local_address, struct host_caps *caps, GError **error);
+/* name -> counters, and the sums of drops. Worker. */
+bool net_statistics(struct net *net, struct host_stats *stats, GError **error);
+/* The bridge a VM's NIC is plugged into: ERR_BAD_BRIDGE... when the network is unknown or has no bridge. Worker. g_free. */
+char *net_bridge_of(struct net *net, const char *network, GError **error);
+bool net_config_dirty(struct net *net);
+/* A client can still reach this host (Host.confirmConnectivity, Host.ping): releases a waiting setupNetworks. Any thread, never blocks long. */
+void net_confirm(struct net *net);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_AGENT_STORAGE_FILES_H
+#define BERTH_AGENT_STORAGE_FILES_H
+/* Durable files and directories, relative to directory descriptors. Only agent/storage uses this. */
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <unistd.h>
+#include <glib.h>
+#include "common/error.h"
+
+static inline void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+/* autofd fd = open(...): closed at the end of the block */
+#define autofd __attribute__((cleanup(close_fd))) int
+
+/* Hands an autofd over. */
+static inline int steal_fd(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -1;
+	return taken;
+}
+
+/* As error_set_errno(), but "no space" (ENOSPC, EDQUOT) is always ERR_NO_SPACE_LEFT_ON_DOMAIN. */
+void files_error(GError **error, enum error_code code, int errnum, const char *format, ...) G_GNUC_PRINTF(4, 5);
+
+/* A directory below `at` (AT_FDCWD: a path), never through a link in the last component. -1 + errno. */
+int files_open_dir(int at, const char *name);
+/* At most max bytes as text (a zero byte inside is refused, EINVAL). NULL + errno; EFBIG when it is longer. */
+char *files_read(int at, const char *name, size_t max);
+/* Replaces or makes the file as a whole: after a crash it is the old or the new one. false + errno, nothing left behind. */
+bool files_write(int at, const char *name, const char *text, mode_t mode);
+/* Removes what a killed files_write() left in the directory; false + errno. */
+bool files_sweep(int fd);
+/* A new file of `size` bytes without blocks, on disk. false + errno. */
+bool files_make_sparse(int at, const char *name, int64_t size, mode_t mode);
+/* A new directory, traversable whatever the umask. false + errno. */
+bool files_make_dir(int at, const char *name);
+bool files_sync_dir(int at, const char *name);
+/* Renames onto a name that must not exist (EEXIST). */
+bool files_rename_new(int from, const char *old_name, int to, const char *new_name);
+/* A file or a whole directory; one that is not there is fine. Never follows links. false + errno. */
+bool files_remove_tree(int at, const char *name);
+bool files_exists(int at, const char *name);
+/* The names in a directory, without "." and ".."; NULL + errno. g_ptr_array_unref */
+GPtrArray *files_list(int at, const char *name);
+/* "01234567-89ab-cdef-0123-456789abcdef" */
+bool files_is_uuid(const char *name);
+
+#endif

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Storage of this host.
+ *
+ *   connection.c   where storage comes from: links <repository>/mnt/<path> -> path
+ *   domain.c       one domain on disk: layout, metadata, making and erasing
+ *   pool.c         attached, active: links <repository>/<pool>/<domain>
+ *   volume*.c      volumes in a domain; image.c: chains of them that a VM opens
+ *   health.c       is it still there
+ *   qemu_img.c, metadata.c, files.c: tools
+ *
+ * Truth is on disk. In memory are only where a domain was seen last (`places`, may be wrong, checked at use) and which domains are active
+ * (`watched`, the copy of the links). Verbs of a domain run on its lane, one after the other, and so do its long jobs; storage_prepare() runs beside
+ * them on a VM's lane: it reads, and what it reads is replaced by renames only.
+ *
+ * Killed at any instant: domains and volumes are made under temporary names; what is half made is removed by the job "recover", which each active
+ * domain gets on its lane at start before any verb, and by connect, activate and the next attempt.
+ *
+ * Permissions: directories 0755, volumes 0660 root; libvirt gives a volume to QEMU's user when a VM starts and takes it back.
+ * Limits: a metadata block 64 KiB, a chain VOLUME_CHAIN_MAX volumes, a volume VOLUME_SIZE_MAX bytes.
+ */
+#define LOG_MODULE "storage"
+#include "agent/storage/storage-priv.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include "common/log.h"
+
+struct storage *storage_ref(struct storage *storage)
+{
+	__atomic_add_fetch(&storage->refs, 1, __ATOMIC_RELAXED);
+	return storage;
+}
+
+void storage_unref(void *data)
+{
+	struct storage *storage = data;
+
+	if (!storage || __atomic_sub_fetch(&storage->refs, 1, __ATOMIC_ACQ_REL) > 0)
+		return;
+	g_hash_table_unref(storage->places);
+	g_hash_table_unref(storage->watched);
+	pthread_mutex_destroy(&storage->lock);
+	g_free(storage->repository);
+	g_free(storage);
+}
+
+struct storage *storage_free(struct storage *storage)
+{
+	if (storage)
+		storage->timer = timer_free(storage->timer);
+	storage_unref(storage);
+	return NULL;
+}
+
+struct recovery { struct storage *storage; char *domain; };
+
+static void recovery_free(void *data)
+{
+	struct recovery *recovery = data;
+
+	storage_unref(recovery->storage);
+	g_free(recovery->domain);
+	g_free(recovery);
+}
+
+static void recovery_run(void *data)
+{
+	struct recovery *recovery = data;
+	g_autoptr(GError) problem = NULL;
+	autodomain domain = domain_open(recovery->storage, recovery->domain, &problem);
+
+	if (domain)
+		volume_sweep(domain);
+	else
+		log_error("recover storage domain %s: %s", recovery->domain, problem->message);
+	health_check(recovery->storage, recovery->domain);
+}
+
+static void recover(struct storage *storage, const char *domain)
+{
+	g_autofree char *lane = domain_lane(domain);
+	struct recovery *recovery = g_new0(struct recovery, 1);
+	g_autoptr(GError) problem = NULL;
+
+	recovery->storage = storage_ref(storage);
+	recovery->domain = g_strdup(domain);
+	if (!lane_submit(storage->agent->lanes, lane,
+			 &(struct lane_job){ .name = "recover", .run = recovery_run, .data = recovery, .free_data = recovery_free }, &problem)) {
+		log_error("recover storage domain %s: %s", domain, problem->message);
+		recovery_free(recovery);
+	}
+}
+
+static bool make_repository(const char *repository, GError **error)
+{
+	g_autofree char *links = g_build_filename(repository, DIR_LINKS, NULL);
+
+	if (g_mkdir_with_parents(links, 0755) < 0 || chmod(repository, 0755) < 0 || chmod(links, 0755) < 0) {
+		error_set_errno(error, ERR_STORAGE_EXCEPTION, errno, "'%s'", links);
+		return false;
+	}
+	return true;
+}
+
+struct storage *storage_new(struct agent *agent, const char *repository, GError **error)
+{
+	struct storage *storage;
+	g_autofree gpointer *domains = NULL;
+	guint n = 0;
+
+	if (!make_repository(repository, error))
+		return NULL;
+	storage = g_new0(struct storage, 1);
+	storage->refs = 1;
+	storage->agent = agent;
+	storage->repository = g_strdup(repository);
+	pthread_mutex_init(&storage->lock, NULL);
+	storage->places = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	storage->watched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, watched_free);
+	storage->timer = timer_new(agent->loop, health_tick, storage);
+	if (!pool_load(storage, error))
+		return storage_free(storage);
+	{
+		AUTO_LOCK(&storage->lock);
+		domains = g_hash_table_get_keys_as_array(storage->watched, &n);
+		for (guint i = 0; i < n; i++)
+			domains[i] = g_strdup(domains[i]);
+	}
+	for (guint i = 0; i < n; i++) {
+		recover(storage, domains[i]);
+		g_free(domains[i]);
+	}
+	if (n)
+		timer_set(storage->timer, STORAGE_HEALTH_USEC);
+	return storage;
+}
+
+bool storage_prepare(struct storage *storage, const char *domain_id, const char *image, const char *volume, char **ret_path, const char **ret_format,
+		     GError **error)
+{
+	autodomain domain = NULL;
+
+	if (!files_is_uuid(domain_id) || !files_is_uuid(image) || !files_is_uuid(volume)) {
+		error_set(error, ERR_VOLUME_DOES_NOT_EXIST, "domain '%s', image '%s', volume '%s' are no ids", domain_id, image, volume);
+		return false;
+	}
+	domain = domain_open_active(storage, domain_id, error);
+	return domain && image_prepare(domain, image, volume, /* allow_illegal= */ false, ret_path, ret_format, error);
+}
+
+/* ---- verbs of domains ---- */
+
+static bool create_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	return domain_create(agent->storage, data, error);
+}
+
+static bool attach_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	struct domain_pool_params *params = data;
+	autodomain domain = domain_open(agent->storage, params->domain_id, error);
+
+	return domain && pool_attach(agent->storage, domain, params->pool_id, error);
+}
+
+static bool activate_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	struct domain_pool_params *params = data;
+	autodomain domain = domain_open(agent->storage, params->domain_id, error);
+
+	return domain && pool_activate(agent->storage, domain, params->pool_id, error);
+}
+
+static bool deactivate_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	struct domain_pool_params *params = data;
+
+	return pool_deactivate(agent->storage, params->domain_id, params->pool_id, error);
+}
+
+static bool detach_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	struct domain_pool_params *params = data;
+	autodomain domain = domain_open(agent->storage, params->domain_id, error);
+
+	return domain && pool_detach(agent->storage, domain, params->pool_id, params->force, error);
+}
+
+static bool format_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	struct domain_id_params *params = data;
+	autodomain domain = domain_open(agent->storage, params->domain_id, error);
+
+	if (!domain)
+		return false;
+	if (domain_pool(domain)[0]) {
+		g_autofree char *pool = g_strdup(domain_pool(domain));
+
+		if (!params->auto_detach) {
+			error_set(error, ERR_CANNOT_FORMAT_ATTACHED_STORAGE_DOMAIN, "domain '%s' is attached to pool '%s'", domain->id, pool);
+			return false;
+		}
+		if (!pool_detach(agent->storage, domain, pool, /* force= */ false, error))
+			return false;
+	}
+	return domain_remove(agent->storage, domain, error);
+}
+
+static bool info_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	struct domain_id_params *params = data;
+	autodomain domain = domain_open(agent->storage, params->domain_id, error);
+	g_autofree char *active = domain ? pool_of_active(agent->storage, domain->id) : NULL;
+	struct domain_info *info;
+
+	if (!domain)
+		return false;
+	info = record_new(&domain_info_type);
+	info->uuid = g_strdup(domain->id);
+	info->type = g_strdup(metadata_get(domain->values, "TYPE"));
+	info->class_ = g_strdup(metadata_get(domain->values, "CLASS"));
+	info->name = g_strdup(metadata_get(domain->values, "DESCRIPTION"));
+	info->role = g_strdup(metadata_get(domain->values, "ROLE"));
+	info->remote_path = g_strdup(metadata_get(domain->values, "REMOTE_PATH"));
+	info->version = g_strdup(metadata_get(domain->values, "VERSION"));
+	info->master_ver = g_strdup_printf("%" PRId64, metadata_get_int(domain->values, "MASTER_VERSION", 0));
+	info->lver = g_strdup("-1");
+	info->spm_id = g_strdup("-1");
+	info->pool = strings_new();
+	if (domain_pool(domain)[0]) {
+		g_ptr_array_add(info->pool, g_strdup(domain_pool(domain)));
+		info->state = g_strdup(active ? "active" : "inactive");
+	}
+	SET(info, block_size, (int)metadata_get_int(domain->values, "BLOCK_SIZE", 512));
+	SET(info, alignment, (int)metadata_get_int(domain->values, "ALIGNMENT", 1 << 20));
+	result_record(ret_result, info);
+	record_unref(info);
+	return true;
+}
+
+static bool stats_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	struct domain_id_params *params = data;
+	autodomain domain = domain_open(agent->storage, params->domain_id, error);
+	struct domain_stats *stats;
+	struct statvfs vfs;
+
+	if (!domain)
+		return false;
+	if (fstatvfs(domain->fd, &vfs) < 0) {
+		error_set_errno(error, ERR_GET_FILE_STATS_ERROR, errno, "'%s'", domain->path);
+		return false;
+	}
+	stats = record_new(&domain_stats_type);
+	SET(stats, disk_total, (int64_t)vfs.f_blocks * (int64_t)vfs.f_frsize);
+	SET(stats, disk_free, (int64_t)vfs.f_bavail * (int64_t)vfs.f_frsize);
+	stats->alerts = json_array();
+	result_record(ret_result, stats);
+	record_unref(stats);
+	return true;
+}
+
+static bool images_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	struct domain_id_params *params = data;
+	autodomain domain = domain_open(agent->storage, params->domain_id, error);
+	g_autoptr(GPtrArray) images = domain ? image_list(domain, error) : NULL;
+	json_t *ids;
+
+	if (!images)
+		return false;
+	ids = json_array();
+	for (guint i = 0; i < images->len; i++)
+		json_array_append_new(ids, json_string(images->pdata[i]));
+	result_json(ret_result, ids);
+	return true;
+}
+
+static bool validate_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	struct domain_id_params *params = data;
+	autodomain domain = domain_open(agent->storage, params->domain_id, error);
+	int version;
+
+	return domain && domain_probe(domain->path, &version, error) && domain_check_layout(domain, error);
+}
+
+const struct verb_binding storage_bindings[] = {
+	{ "StoragePool.connectStorageServer", connection_connect_verb },
+	{ "StoragePool.disconnectStorageServer", connection_disconnect_verb },
+	{ "StorageDomain.create", create_verb },
+	{ "StorageDomain.attach", attach_verb },
+	{ "StorageDomain.activate", activate_verb },
+	{ "StorageDomain.deactivate", deactivate_verb },
+	{ "StorageDomain.detach", detach_verb },
+	{ "StorageDomain.format", format_verb },
+	{ "StorageDomain.getInfo", info_verb },
+	{ "StorageDomain.getStats", stats_verb },
+	{ "StorageDomain.getImages", images_verb },
+	{ "StorageDomain.validate", validate_verb },
+	{ "Volume.create", volume_create_verb },
+	{ "Volume.delete", volume_delete_verb },
+	{ "Volume.getInfo", volume_info_verb },
+	{ "Volume.getSize", volume_size_verb },
+	{ "Image.prepare", image_prepare_verb },
+	{ "Image.teardown", image_teardown_verb },
+};
+const size_t n_storage_bindings = G_N_ELEMENTS(storage_bindings);
