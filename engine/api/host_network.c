@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attachments as the capabilities show them. See host_network.h; changing them is in host_setup.c. */
+#include "engine/api/host_network.h"
+
+#include <string.h>
+
+#include "engine/model/cluster.h"
+#include "engine/model/kinds.h"
+
+#define MTU_DEFAULT 1500
+
+#define CU (CREATE | UPDATE)
+
+static const struct field assignment_fields[] = {
+	FIELD_STRING_(struct address_assignment, address, "ip@address", CU, "address", .max = 64),
+	FIELD_STRING_(struct address_assignment, netmask, "ip@netmask", CU, "mask", .max = 64),
+	FIELD_STRING_(struct address_assignment, gateway, "ip@gateway", CU, "gateway", .max = 64),
+	FIELD_ENUM_(struct address_assignment, method, "assignment_method", CU, boot_protocol_names, "how the address is got"),
+};
+const struct record_type address_assignment_type =
+	RECORD_TYPE("ip_address_assignment", NULL, struct address_assignment, assignment_fields, "An address of a host on a network");
+
+static const struct field property_fields[] = {
+	FIELD_STRING_(struct network_property, name, "name", CU, "name", .min = 1, .max = 255),
+	FIELD_STRING_(struct network_property, value, "value", CU, "value", .max = 4096),
+};
+const struct record_type network_property_type = RECORD_TYPE("property", NULL, struct network_property, property_fields, "A custom property");
+
+static const struct field reported_fields[] = {
+	FIELD_STRING_(struct reported_configuration, name, "name", READ_ONLY, "what is compared"),
+	FIELD_STRING_(struct reported_configuration, expected, "expected_value", READ_ONLY, "as the network says"),
+	FIELD_STRING_(struct reported_configuration, actual, "actual_value", READ_ONLY, "as the host has it"),
+	FIELD_BOOL_(struct reported_configuration, in_sync, "in_sync", READ_ONLY, "they are the same"),
+};
+const struct record_type reported_configuration_type =
+	RECORD_TYPE("reported_configuration", NULL, struct reported_configuration, reported_fields, "A value of the network and of the host");
+
+static const struct field attachment_fields[] = {
+	FIELD_STRING_(struct network_attachment, id, "@id", CREATE, "identity, made from the network's name", .max = 64),
+	FIELD_STRING_(struct network_attachment, name, "name", INTERNAL, "name of the network"),
+	FIELD_REF_(struct network_attachment, network, "network", CREATE | WEAK, "networks", "network that the host has"),
+	FIELD_STRING_(struct network_attachment, host_nic_href, "host_nic@href", READ_ONLY, "where the interface is shown"),
+	FIELD_STRING_(struct network_attachment, host_nic_id, "host_nic@id", CU, "interface it is on; none: a bridge without ports", .max = 64),
+	FIELD_STRING_(struct network_attachment, host_nic_name, "host_nic/name", CU | INPUT_ONLY, "or its name", .max = 64),
+	FIELD_LIST_(struct network_attachment, assignments, "ip_address_assignments/ip_address_assignment", CU, &address_assignment_type, "addresses of the host"),
+	FIELD_STRING_(struct network_attachment, ip_address, "ip@address", CU | INPUT_ONLY, "short form of one static address", .max = 64),
+	FIELD_STRING_(struct network_attachment, ip_netmask, "ip@netmask", CU | INPUT_ONLY, "its mask", .max = 64),
+	FIELD_STRING_(struct network_attachment, ip_gateway, "ip@gateway", CU | INPUT_ONLY, "its gateway", .max = 64),
+	FIELD_LIST_(struct network_attachment, properties, "properties/property", CU, &network_property_type, "custom properties, for hook scripts"),
+	FIELD_BOOL_(struct network_attachment, in_sync, "reported_configurations/in_sync", READ_ONLY, "the host has the network as it is defined"),
+	FIELD_LIST_(struct network_attachment, reported, "reported_configurations/reported_configuration", READ_ONLY, &reported_configuration_type, "in detail"),
+	FIELD_REF_(struct network_attachment, host, "host", READ_ONLY | WEAK, "hosts", "the host"),
+};
+const struct record_type network_attachment_type =
+	RECORD_TYPE("network_attachment", "network_attachments", struct network_attachment, attachment_fields, "A network that a host has");
+
+/* Name-based (version 3). */
+char *host_part_id(const char *what, const char *host_id, const char *name)
+{
+	g_autofree char *whole = g_strdup_printf("%s/%s/%s", host_id, what, name);
+	g_autofree char *hex = g_compute_checksum_for_string(G_CHECKSUM_MD5, whole, -1);
+
+	hex[12] = '3';
+	hex[16] = "89ab"[g_ascii_xdigit_value(hex[16]) & 3];
+	return g_strdup_printf("%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+}
+
+struct network *host_network_named(struct model *model, const struct host *host, const char *name)
+{
+	struct cluster *cluster = host->cluster.id ? model_get(model, &cluster_kind, host->cluster.id) : NULL;
+	g_autoptr(GPtrArray) networks = NULL;
+	struct network *found = NULL;
+
+	if (cluster && cluster->data_center.id)
+		networks = model_referring(model, &network_kind, offsetof(struct network, data_center), cluster->data_center.id);
+	for (guint i = 0; networks && i < networks->len && !found; i++)
+		if (!g_ascii_strcasecmp(object_name(networks->pdata[i]), name))
+			found = record_ref(networks->pdata[i]);
+	record_unref(cluster);
+	return found;
+}
+
+/* ---- one attachment ---- */
+
+static const char *text(const json_t *object, const char *key)
+{
+	const char *value = json_string_value(json_object_get(object, key));
+
+	return value && *value ? value : NULL;
+}
+
+static bool is_true(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	return json_is_true(value) || !g_strcmp0(json_string_value(value), "true");
+}
+
+static void report(struct network_attachment *attachment, const char *name, const char *expected, const char *actual)
+{
+	struct reported_configuration *row = list_add(&attachment->reported, &reported_configuration_type);
+
+	set_string(&row->name, name);
+	set_string(&row->expected, expected);
+	set_string(&row->actual, actual);
+	SET(row, in_sync, !g_strcmp0(expected, actual));
+	if (!row->in_sync)
+		SET(attachment, in_sync, false);
+}
+
+bool network_carries_vms(const struct network *network)
+{
+	bool any = network->usages && network->usages->len;
+
+	for (guint i = 0; any && i < network->usages->len; i++)
+		if (!g_ascii_strcasecmp(network->usages->pdata[i], "vm"))
+			return true;
+	return !any;
+}
+
+static void compare(struct network_attachment *attachment, const struct network *network, const json_t *found)
+{
+	g_autofree char *mtu = g_strdup_printf("%d", network->mtu ? network->mtu : MTU_DEFAULT);
+	g_autofree char *vlan = network->vlan ? g_strdup_printf("%d", network->vlan) : NULL;
+	const json_t *actual_vlan = json_object_get(found, "vlanid");
+	g_autofree char *actual = json_is_integer(actual_vlan) ? g_strdup_printf("%d", (int)json_integer_value(actual_vlan)) : g_strdup(text(found, "vlanid"));
+
+	SET(attachment, in_sync, true);
+	report(attachment, "mtu", mtu, text(found, "mtu"));
+	report(attachment, "bridged", network_carries_vms(network) ? "true" : "false", is_true(found, "bridged") ? "true" : "false");
+	report(attachment, "vlan", vlan, actual);
+}
+
+static void fill_addresses(struct network_attachment *attachment, const json_t *found)
+{
+	struct address_assignment *assignment = list_add(&attachment->assignments, &address_assignment_type);
+
+	set_string(&assignment->address, text(found, "addr"));
+	set_string(&assignment->netmask, text(found, "netmask"));
+	set_string(&assignment->gateway, text(found, "gateway"));
+	SET(assignment, method, is_true(found, "dhcpv4") ? BOOT_DHCP : assignment->address ? BOOT_STATIC : BOOT_NONE);
+}
+
+/* The interface of the host that is below the network; NULL: none. */
+static const char *nic_below(const struct host_caps *caps, const json_t *found)
+{
+	const char *southbound = text(found, "southbound"), *port;
+	size_t i;
+	json_t *item;
+
+	if (southbound && json_object_get(caps->nics, southbound))
+		return southbound;
+	json_array_foreach(json_object_get(found, "ports"), i, item) {
+		port = json_string_value(item);
+		if (port && json_object_get(caps->nics, port))
+			return port;
+	}
+	return NULL;
+}
+
+static struct network_attachment *make(struct request *request, const struct host *host, const struct host_caps *caps, const struct network *network,
+				       const json_t *found)
+{
+	struct network_attachment *attachment = record_new(&network_attachment_type);
+	const char *nic = nic_below(caps, found);
+
+	attachment->id = host_part_id("attachment", host->id, network->name);
+	set_string(&attachment->name, network->name);
+	set_ref(&attachment->network, network->id);
+	if (nic) {
+		attachment->host_nic_id = host_part_id("nic", host->id, nic);
+		attachment->host_nic_href = g_strdup_printf("%s/hosts/%s/nics/%s", request->base, host->id, attachment->host_nic_id);
+		set_string(&attachment->host_nic_name, nic);
+	}
+	fill_addresses(attachment, found);
+	compare(attachment, network, found);
+	set_ref(&attachment->host, host->id);
+	return attachment;
+}
+
+GPtrArray *host_attachments(struct request *request, const struct host *host, const struct host_caps *caps)
+{
+	GPtrArray *list = list_new();
+	const char *name;
+	json_t *found;
+
+	if (caps && caps->networks)
+		json_object_foreach(caps->networks, name, found) {
+			struct network *network = host_network_named(request->engine->model, host, name);
+
+			if (network)
+				g_ptr_array_add(list, make(request, host, caps, network, found));
+			record_unref(network);
+		}
+	return list;
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The general operations: list, get, add, update, remove, the same for every resource. What is particular is in the resource's row.
+ *
+ * A change runs as one job on the lane of what it changes, so two changes of one object never overlap, and what happened before them is seen. Lanes:
+ * an object that lives by itself has "<collection>/<id>", also when it is reached through another (a storage domain below its data center, so that dead
+ * storage stops nobody else); an object that is part of another (a NIC) shares that one's lane; adding to a top-level collection has none.
+ */
+#include <string.h>
+#include "common/error.h"
+#include "engine/api/api-priv.h"
+#include "engine/model/model.h"
+#include "engine/search/search.h"
+#include "engine/store/store.h"
+
+#define UPDATE_TRIES 10
+
+char *operation_lane(const struct call *call)
+{
+	const struct route *route = &call->route;
+	for (unsigned i = route->depth; i-- > 0;) {
+		const struct resource *resource = route->chain[i];
+		if (!route->ids[i])
+			continue;
+		/* a part is its owner's business */
+		if (i > 0 && (!resource->kind || resource->kind->parent))
+			continue;
+		return g_strdup_printf("%s/%s", resource->kind ? resource->kind->collection : resource->path, route->ids[i]);
+	}
+	return NULL;
+}
+
+/* ---- reading ---- */
+
+static bool read_max(const struct request *request, size_t *ret_max, GError **error)
+{
+	const char *text = request_parameter(request, "max");
+	guint64 max = 0;
+	/* -1 is what client libraries send for "all" */
+	if (text && strcmp(text, "-1") != 0 && !g_ascii_string_to_unsigned(text, 10, 0, G_MAXINT32, &max, NULL)) {
+		error_set(error, ERR_BAD_VALUE, "max: '%.64s' is not a number", text);
+		return false;
+	}
+	*ret_max = max;
+	return true;
+}
+
+static GPtrArray *viewed(struct request *request, const GPtrArray *objects)
+{
+	GPtrArray *seen = g_ptr_array_new_full(objects->len, record_unref);
+	for (guint i = 0; i < objects->len; i++)
+		g_ptr_array_add(seen, member_view(request, g_ptr_array_index(objects, i)));
+	return seen;
+}
+
+static GPtrArray *select_members(struct call *call, GPtrArray *objects, GError **error)
+{
+	struct request *request = &call->request;
+	const struct resource *resource = request->resource;
+	const char *text = request_parameter(request, "search"), *sensitive = request_parameter(request, "case-sensitive");
+	struct search_options options = { .case_insensitive = sensitive && g_ascii_strcasecmp(sensitive, "false") == 0 };
+
+	if (!read_max(request, &options.max, error))
+		return NULL;
+	if (!resource->kind || (!text && !options.max)) {
+		GPtrArray *some = g_ptr_array_ref(objects);
+		if (options.max && some->len > options.max)
+			g_ptr_array_set_size(some, (gint)options.max);
+		return some;
+	}
+	struct query *query = query_new(resource->kind, text ? text : "", &options, error);
+	if (!query)
+		return NULL;
+	GPtrArray *seen = query_needs_view(query) && resource->view ? viewed(request, objects) : g_ptr_array_ref(objects);
+	GPtrArray *found = query_run(query, request->engine->model, seen);
+	g_ptr_array_unref(seen);
+	query_free(query);
+	return found;
+}
+
+void operation_read(struct call *call)
+{
+	GError *error = NULL;
+	if (call->route.kind == ROUTE_OBJECT) {
+		void *object = object_of_call(call, &error);
+		if (!object) {
+			answer_fault(call, error);
+			return;
+		}
+		answer_object(call, 200, object, NULL);
+		record_unref(object);
+		return;
+	}
+	GPtrArray *objects = member_parents(call, call->route.depth - 1, &error) ? member_list(&call->request, &error) : NULL;
+	GPtrArray *found = objects ? select_members(call, objects, &error) : NULL;
+	if (found) {
+		exchange_answer(call->exchange, 200, format_type(call->format), render_collection(call, found));
+		g_ptr_array_unref(found);
+	} else {
+		answer_fault(call, error);
+	}
+	if (objects)
+		g_ptr_array_unref(objects);
+}
+
+/* ---- adding ---- */
+
+static void location(struct call *call, const void *object)
+{
+	GString *path = g_string_new(NULL);
+	const char *host = call->exchange->local;
+	size_t n = host ? strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]") : 0;
+	if (n > 0 && host[n] == '\0' && exchange_header(call->exchange, "Host"))
+		g_string_append_printf(path, "https://%s", host);
+	route_href(&call->route, false, path);
+	g_string_append_printf(path, "/%s", object_id(object));
+	exchange_add_header(call->exchange, "Location", "%s", path->str);
+	g_string_free(path, TRUE);
+}
+
+static bool add_record(struct request *request, void *input, void **ret_record, GError **error)
+{
+	const struct resource *resource = request->resource;
+	if (resource->add)
+		return resource->add(request, input, ret_record, error);
+	/* a view of the kind with other rules for input: the same struct and rows, the record becomes one of the kind */
+	struct record *record = input;
+	const struct record_type *type = resource->kind->type;
+	if (record->type->size == type->size && record->type->n_fields == type->n_fields)
+		record->type = type;
+	struct change *change = change_new(request->engine->store);
+	change_add(change, input);
+	if (!change_commit(change, error))
+		return false;
+	*ret_record = record_ref(input);
+	return true;
+}
+
+/* Where the parent's object is a member of the new one, it is the one of the URL. */
+static void set_parent(const struct request *request, void *input)
+{
+	const struct field *field = member_parent_field(request->resource);
+	const struct field *own = field ? record_field(((const struct record *)input)->type, field->path) : NULL;
+	if (own && own->kind == FIELD_REF && request->parent)
+		set_ref((struct ref *)(void *)((char *)input + own->offset), object_id(request->parent));
+}
+
+static bool add_input(struct call *call, GError **error)
+{
+	struct request *request = &call->request;
+	const struct record_type *type = resource_type(request->resource);
+	if (!input_read(call, type, CREATE, false, &call->input, NULL, error))
+		return false;
+	set_parent(request, call->input);
+	if (!record_check_required(call->input, "add", error) ||
+	    !input_resolve(request->engine->model, call->input, request->parent ? request->parent : call->input, error))
+		return false;
+	/* an id that may be given names an object that exists: there is nothing to be filled in */
+	const struct field *id = record_field(type, "@id");
+	if (!id || !record_has(call->input, id->offset))
+		record_defaults(call->input, 0);
+	return true;
+}
+
+/* The object as it is now: the long part may have changed it. */
+static void *again(struct call *call, void *object)
+{
+	void *now = call->request.resource->kind ? model_get(call->api->engine->model, call->request.resource->kind, object_id(object)) : NULL;
+	if (!now || call->request.resource->type) {
+		record_unref(now);
+		return record_ref(object);
+	}
+	return now;
+}
+
+static void finish_creation(struct call *call)
+{
+	GError *error = NULL;
+	struct api *api = call->api;
+	if (call->invocation)
+		invocation_run(api->invocations, call->invocation);
+	bool ok = call->request.resource->finish(&call->request, call->object, &error);
+	if (call->invocation)
+		invocation_end(api->invocations, call->invocation, NULL, error);
+	if (!call->exchange) {
+		g_clear_error(&error);
+		call_free(call);
+		return;
+	}
+	if (ok) {
+		void *object = again(call, call->object);
+		answer_object(call, 201, object, NULL);
+		record_unref(object);
+	} else {
+		answer_fault(call, error);
+	}
+	call_done(call);
+}
+
+static void add(struct call *call)
+{
+	const struct resource *resource = call->request.resource;
+	GError *error = NULL;
+	void *object = NULL;
+
+	if (!api_permitted(call, resource->permit_add, &error) || !add_input(call, &error) || !add_record(&call->request, call->input, &object, &error)) {
+		answer_fault(call, error);
+		call_done(call);
+		return;
+	}
+	bool wait = !resource->asynchronous || exchange_has_token(call->exchange, "Expect", "201-created", NULL);
+	location(call, object);
+	call->object = object;
+	char *lane = g_strdup_printf("%s/%s", resource->kind ? resource->kind->collection : resource->path, object_id(object));
+	if (wait && resource->finish) {
+		call_submit(call, lane, finish_creation);
+	} else if (wait) {
+		answer_object(call, 201, object, NULL);
+		call_done(call);
+	} else {
+		GString *href = g_string_new(NULL);
+		route_href(&call->route, false, href);
+		g_string_append_printf(href, "/%s", object_id(object));
+		call->invocation = invocation_begin(call->api->invocations, href->str + strlen(call->route.base), NULL);
+		g_string_free(href, TRUE);
+		answer_object(call, 202, object, call->invocation);
+		if (resource->finish) {
+			call_answer_early(call);
+			call_submit(call, lane, finish_creation);
+		} else {
+			invocation_end(call->api->invocations, call->invocation, NULL, NULL);
+			call_done(call);
+		}
+	}
+	g_free(lane);
+}
+
+/* ---- updating ---- */
+
+static bool update_record(struct request *request, const void *current, void *changed, const void *input, void **ret_record, GError **error)
+{
+	const struct resource *resource = request->resource;
+	if (resource->update)
+		return resource->update(request, current, changed, input, ret_record, error);
+	struct change *change = change_new(request->engine->store);
+	change_replace(change, current, changed);
+	if (!change_commit(change, error))
+		return false;
+	*ret_record = record_ref(changed);
+	return true;
+}
+
+static bool update_once(struct call *call, void **ret_record, GError **error)
+{
+	void *current = object_of_call(call, error);
+	if (!current)
+		return false;
+	void *changed = record_copy(current);
+	bool ok = record_merge(changed, call->input, error) && update_record(&call->request, current, changed, call->input, ret_record, error);
+	record_unref(changed);
+	record_unref(current);
+	return ok;
+}
+
+static void update(struct call *call)
+{
+	const struct resource *resource = call->request.resource;
+	GError *error = NULL;
+	void *record = NULL;
+	char *id = NULL;
+	void *current = object_of_call(call, &error);
+	bool ok = current && api_permitted(call, resource->permit_update, &error) &&
+		  input_read(call, ((const struct record *)current)->type, CREATE | UPDATE, true, &call->input, &id, &error);
+
+	if (ok && id && g_ascii_strcasecmp(id, object_id(current)) != 0) {
+		error_set(&error, ERR_IMMUTABLE, "Attempt to set immutable field: id");
+		ok = false;
+	}
+	ok = ok && input_resolve(call->api->engine->model, call->input, call->request.parent ? call->request.parent : current, &error);
+	/* somebody else (a host's report) may change the object between the reading and the writing */
+	for (unsigned try = 0; ok; try++) {
+		ok = update_once(call, &record, &error);
+		if (ok || try + 1 == UPDATE_TRIES || !error_is(error, ERR_CONFLICT))
+			break;
+		g_clear_error(&error);
+		ok = true;
+	}
+	if (ok) {
+		answer_object(call, 200, record, NULL);
+		record_unref(record);
+	} else {
+		answer_fault(call, error);
+	}
+	g_free(id);
+	record_unref(current);
+	call_done(call);
+}
+
+/* ---- removing ---- */
+
+static bool remove_record(struct request *request, const void *current, const void *options, GError **error)
+{
+	const struct resource *resource = request->resource;
+	if (resource->remove)
+		return resource->remove(request, current, options, error);
+	struct change *change = change_new(request->engine->store);
+	change_remove(change, current);
+	return change_commit(change, error);
+}
+
+static void remove_stage(struct call *call)
+{
+	GError *error = NULL;
+	void *current = object_of_call(call, &error);
+	bool ok = current != NULL;
+	for (unsigned try = 0; ok; try++) {
+		ok = remove_record(&call->request, current, call->request.resource->remove_params ? call->input : NULL, &error);
+		if (ok || try + 1 == UPDATE_TRIES || !error_is(error, ERR_CONFLICT))
+			break;
+		g_clear_error(&error);
+		record_unref(current);
+		current = object_of_call(call, &error);
+		ok = current != NULL;
+	}
+	record_unref(current);
+	if (call->invocation)
+		invocation_end(call->api->invocations, call->invocation, NULL, error);
+	if (!call->exchange) {
+		g_clear_error(&error);
+		call_free(call);
+		return;
+	}
+	if (ok)
+		exchange_answer(call->exchange, 204, NULL, NULL);
+	else
+		answer_fault(call, error);
+	call_done(call);
+}
+
+static bool wants_async(const struct call *call)
+{
+	if (request_flag(&call->request, "async"))
+		return true;
+	const struct field *field = call->input ? record_field(((const struct record *)call->input)->type, "async") : NULL;
+	return field && field->kind == FIELD_BOOL && *(const bool *)(const void *)((const char *)call->input + field->offset);
+}
+
+void operation_remove(struct call *call)
+{
+	const struct resource *resource = call->request.resource;
+	GError *error = NULL;
+	void *current = object_of_call(call, &error);
+	bool ok = current && api_permitted(call, resource->permit_remove, &error);
+	if (ok && call->exchange->body && call->exchange->body->len > 0) {
+		const struct record_type *type = resource->remove_params ? resource->remove_params : &plain_action_type;
+		ok = input_read(call, type, CREATE, false, &call->input, NULL, &error) && input_resolve(call->api->engine->model, call->input, current, &error);
+	}
+	record_unref(current);
+	if (!ok) {
+		answer_fault(call, error);
+		call_done(call);
+		return;
+	}
+	if (wants_async(call)) {
+		struct plain_action *action = record_new(&plain_action_type);
+		SET(action, async, true);
+		SET(action, state, ACTION_PENDING);
+		answer_record(call, 202, action, NULL);
+		record_unref(action);
+		call_answer_early(call);
+	}
+	char *lane = operation_lane(call);
+	call_submit(call, lane, remove_stage);
+	g_free(lane);
+}
+
+void operation_change(struct call *call)
+{
+	GError *error = NULL;
+	const char *method = call->exchange->method;
+	if (strcmp(method, "PUT") == 0) {
+		update(call);
+		return;
+	}
+	if (member_parents(call, call->route.depth - 1, &error)) {
+		add(call);
+		return;
+	}
+	answer_fault(call, error);
+	call_done(call);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_ENGINE_RES_DISK_H
+#define BERTH_ENGINE_RES_DISK_H
+/*
+ * Disks, by themselves, below their VM (resource_vm_disk in res_vm.h) and below their storage domain. For resources.c beside those of res_vm.h:
+ * resource_disk_statistic after resource_disk.
+ */
+#include "engine/api/resource.h"
+#include "engine/flow/disk_flow.h"
+
+extern const struct resource resource_disk_statistic;
+
+/* Handlers that the three collections share. */
+void *disk_view(struct request *request, void *record);
+bool disk_add_on_domain(struct request *request, void *input, void **ret_record, GError **error);
+bool disk_finish(struct request *request, const void *record, GError **error);
+bool disk_remove(struct request *request, const void *current, const void *options, GError **error);
+
+#endif

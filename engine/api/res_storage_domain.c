@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Storage domains (REST chapter 12). So far data domains in a directory of one host; every other kind is refused by name.
+ *
+ * The state is shown at the top level only as long as the domain is in no data center; what it is there its data center shows (res_attached_domain.c).
+ */
+#include "engine/api/res_storage_domain.h"
+
+#include <string.h>
+
+#include "common/error.h"
+#include "engine/api/action.h"
+#include "engine/api/res_data.h"
+#include "engine/api/res_disk.h"
+#include "engine/flow/domain_sizes.h"
+#include "engine/flow/storage_flow.h"
+#include "engine/model/cluster.h"
+#include "engine/model/datacenter.h"
+#include "engine/model/disk.h"
+#include "engine/model/host.h"
+#include "engine/model/kinds.h"
+#include "engine/model/permission.h"
+#include "engine/model/vm.h"
+#include "engine/store/store.h"
+
+/* Event codes */
+#define EVENT_UPDATED 960
+
+/* ---- shown ---- */
+
+void storage_domain_fill(struct request *request, struct storage_domain *shown)
+{
+	domain_sizes_want(request->engine, shown);
+	SET(shown, committed, domain_committed(request->engine->model, shown->id));
+	if (!HAS(shown, available))
+		SET(shown, available, 0);
+	if (!HAS(shown, used))
+		SET(shown, used, 0);
+	if (!HAS(shown, master))
+		SET(shown, master, false);
+}
+
+static void *view(struct request *request, void *record)
+{
+	struct storage_domain *shown = record_copy(record);
+
+	storage_domain_fill(request, shown);
+	if (shown->data_center.id) {
+		CLEAR(shown, state);
+		CLEAR(shown, state_detail);
+	}
+	CLEAR(shown, data_center);
+	return shown;
+}
+
+/* ---- create ---- */
+
+struct host *storage_named_host(struct request *request, const struct ref *ref, GError **error)
+{
+	struct model *model = request->engine->model;
+	struct host *host = ref->id ? model_get(model, &host_kind, ref->id) : ref->name ? model_find(model, &host_kind, NULL, ref->name) : NULL;
+
+	if (!host)
+		error_set(error, ERR_NOT_FOUND, "host: host '%.128s'", ref->id ? ref->id : ref->name ? ref->name : "");
+	return host;
+}
+
+static bool missing(const char *what, GError **error)
+{
+	error_set(error, ERR_INCOMPLETE, "StorageDomain [%s] required for add", what);
+	return false;
+}
+
+/* What each kind of storage needs comes first, so that a client learns it whether or not we can make that kind. */
+static bool check_kind(const struct storage_domain *domain, GError **error)
+{
+	bool file = domain->storage_type == STORAGE_NFS || domain->storage_type == STORAGE_POSIXFS || domain->storage_type == STORAGE_LOCALFS ||
+		    domain->storage_type == STORAGE_GLUSTERFS;
+
+	if (domain->storage_type == STORAGE_NFS && !domain->address)
+		return missing(domain->path ? "storage.address" : "storage.address, storage.path", error);
+	if (domain->storage_type == STORAGE_POSIXFS && !domain->vfs_type)
+		return missing(domain->path ? "storage.vfsType" : "storage.path, storage.vfsType", error);
+	if (file && !domain->path && !domain->storage_id)
+		return missing("storage.path", error);
+	if (domain->storage_type != STORAGE_LOCALFS) {
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "storage/type: '%s' is not supported yet, only '%s'", storage_type_names[domain->storage_type],
+			  storage_type_names[STORAGE_LOCALFS]);
+		return false;
+	}
+	if (domain->type != DOMAIN_DATA) {
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "type: '%s' is not supported yet, only '%s'", storage_domain_flavor_names[domain->type],
+			  storage_domain_flavor_names[DOMAIN_DATA]);
+		return false;
+	}
+	if (domain->storage_id) {
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "storage/@id: storage connections are not supported yet, name the path");
+		return false;
+	}
+	if (domain->import) {
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "import: taking over an existing data domain is not supported yet");
+		return false;
+	}
+	return domain->name || missing("name", error);
+}
+
+/* Local storage needs a data center of its kind. */
+static bool check_host(struct model *model, const struct host *host, GError **error)
+{
+	struct cluster *cluster = model_get(model, &cluster_kind, host->cluster.id);
+	struct datacenter *data_center = cluster && cluster->data_center.id ? model_get(model, &datacenter_kind, cluster->data_center.id) : NULL;
+	bool ok = false;
+
+	if (host->state != HOST_UP)
+		error_set(error, ERR_WRONG_STATE, "host '%s' is %s: a storage domain can be made only by a host that is up", host->name, host_state_names[host->state]);
+	else if (!data_center)
+		error_set(error, ERR_OPERATION_FAILED, "cluster '%s' of host '%s' is in no data center", cluster ? cluster->name : "?", host->name);
+	else if (!data_center->local)
+		error_set(error, ERR_OPERATION_FAILED, "host '%s' is in data center '%s', whose storage is shared: local storage needs a data center that is local",
+			  host->name, data_center->name);
+	else
+		ok = true;
+	record_unref(data_center);
+	record_unref(cluster);
+	return ok;
+}
+
+static bool add(struct request *request, void *input, void **ret_record, GError **error)
+{
+	struct storage_domain *domain = input;
+	struct model *model = request->engine->model;
+	g_autofree char *path = NULL;
+	struct host *host = NULL;
+	bool ok;
+
+	if (!check_kind(domain, error) || !(host = storage_named_host(request, &domain->host, error)))
+		return false;
+	/* As the agent will see it; an odd one goes to the agent as it is, and is refused there. */
+	if (domain->path[0] == '/') {
+		path = g_canonicalize_filename(domain->path, "/");
+		set_string(&domain->path, path);
+	}
+	domain->id = g_uuid_string_random();
+	set_string(&domain->connection_id, domain->id);
+	set_ref(&domain->host, host->id);
+	set_ref(&domain->local_host, host->id);
+	SET(domain, master, false);
+	SET(domain, state, DOMAIN_LOCKED);
+	CLEAR(domain, import);
+	ok = check_host(model, host, error) && storage_path_is_free(model, domain, error) &&
+	     flow_run(request->engine, &create_domain_flow, domain->id, &request->actor, storage_create_data(domain), NULL, error);
+	record_unref(host);
+	if (!ok)
+		return false;
+	*ret_record = model_get(model, &storage_domain_kind, domain->id);
+	if (!*ret_record)
+		error_set(error, ERR_NOT_FOUND, "storage domain '%s' was removed meanwhile", domain->name);
+	return *ret_record != NULL;
+}
+
+/* ---- update ---- */
+
+static bool update(struct request *request, const void *current, void *changed, const void *input, void **ret_record, GError **error)
+{
+	struct storage_domain *domain = changed;
+	struct change *change = change_new(request->engine->store);
+
+	change_replace(change, current, domain);
+	change_event(change, EVENT_UPDATED, &request->actor, (void *[]){ domain, NULL }, "Storage Domain %s was updated by %s", domain->name,
+		     request->actor.user_name);
+	if (!change_commit(change, error))
+		return false;
+	*ret_record = model_get(request->engine->model, &storage_domain_kind, domain->id);
+	return true;
+}
+
+/* ---- remove ---- */
+
+/* <storage_domain><host id=""/><format>true</format><destroy>true</destroy></storage_domain> */
+struct remove_domain { struct record record; bool async, format, destroy; struct ref host; };
+static const struct field remove_fields[] = {
+	FIELD_REF_(struct remove_domain, host, "host", CREATE | WEAK, "hosts", "host that does the work"),
+	FIELD_BOOL_(struct remove_domain, format, "format", CREATE, "erase what is in it"),
+	FIELD_BOOL_(struct remove_domain, destroy, "destroy", CREATE, "forget it and its disks; its data stay, untouched"),
+	FIELD_BOOL_(struct remove_domain, async, "async", CREATE, "answer 202 at once"),
+};
+static const struct record_type remove_domain_type =
+	RECORD_TYPE("storage_domain", NULL, struct remove_domain, remove_fields, "How to remove a storage domain");
+
+/* "d1, d2 and 3 more"; NULL: none. g_free */
+static char *disks_on(struct model *model, const char *domain_id, bool in_use)
+{
+	g_autoptr(GPtrArray) disks = model_list(model, &disk_kind);
+	GString *names = g_string_new(NULL);
+	unsigned n = 0;
+
+	for (guint i = 0; i < disks->len; i++) {
+		const struct disk *disk = disks->pdata[i];
+		struct vm *vm;
+		bool counts = !in_use;
+
+		if (g_strcmp0(disk_domain(disk), domain_id))
+			continue;
+		if (in_use && disk->vm.id) {
+			vm = model_get(model, &vm_kind, disk->vm.id);
+			counts = vm && vm_is_running(vm);
+			record_unref(vm);
+		}
+		if (counts && n++ < 3)
+			g_string_append_printf(names, "%s'%s'", names->len ? ", " : "", disk_label(disk));
+	}
+	if (n > 3)
+		g_string_append_printf(names, " and %u more", n - 3);
+	return g_string_free(names, !n);
+}
+
+static bool check_remove(struct request *request, const struct storage_domain *domain, const struct remove_domain *how, GError **error)
+{
+	g_autofree char *disks = disks_on(request->engine->model, domain->id, how->destroy);
+	struct host *host;
+
+	if (domain->data_center.id && !how->destroy) {
+		error_set(error, ERR_WRONG_STATE, "storage domain '%s' is attached to a data center (%s): detach it first", domain->name,
+			  storage_domain_state_names[domain->state]);
+		return false;
+	}
+	if (domain->state != DOMAIN_UNATTACHED && !(how->destroy && domain->state != DOMAIN_ACTIVE && domain->state != DOMAIN_LOCKED)) {
+		error_set(error, ERR_WRONG_STATE, "storage domain '%s' is %s", domain->name, storage_domain_state_names[domain->state]);
+		return false;
+	}
+	if (disks) {
+		error_set(error, ERR_OPERATION_FAILED, "storage domain '%s' holds disks%s: %s", domain->name, how->destroy ? " of running VMs" : "", disks);
+		return false;
+	}
+	if (how->destroy)
+		return true;
+	if (!how->host.id && !how->host.name) {
+		error_set(error, ERR_INCOMPLETE, "StorageDomain [host.id|name] required for remove");
+		return false;
+	}
+	if (!(host = storage_named_host(request, &how->host, error)))
+		return false;
+	if (g_strcmp0(host->id, domain->local_host.id))
+		error_set(error, ERR_OPERATION_FAILED, "storage domain '%s' is a directory of another host than '%s'", domain->name, host->name);
+	else if (host->state != HOST_UP)
+		error_set(error, ERR_WRONG_STATE, "host '%s' is %s: it cannot remove a storage domain", host->name, host_state_names[host->state]);
+	else {
+		record_unref(host);
+		return true;
+	}
+	record_unref(host);
+	return false;
+}
+
+static bool remove_domain(struct request *request, const void *current, const void *options, GError **error)
+{
+	const struct storage_domain *domain = current;
+	const struct remove_domain *how = options;
+
+	if (!how) {
+		error_set_literal(error, ERR_INCOMPLETE, "storage-domain parameter is missing");
+		return false;
+	}
+	return check_remove(request, domain, how, error) &&
+	       flow_run(request->engine, &remove_domain_flow, domain->id, &request->actor, storage_remove_data(domain, how->format, how->destroy), NULL, error);
+}
+
+const struct resource resource_storage_domain = {
+	.kind = &storage_domain_kind, .path = "storagedomains", .methods = RESOURCE_ALL,
+	.permit_add = "create_storage_domain", .permit_update = "edit_storage_domain_configuration", .permit_remove = "delete_storage_domain",
+	.doc = "Storage domains", .view = view, .add = add, .update = update, .remove_params = &remove_domain_type, .remove = remove_domain,
+};
+
+const struct resource resource_storage_domain_permission = PERMISSION_RESOURCE(&resource_storage_domain);
+
+/* ---- disks on it ---- */
+
+static GPtrArray *disk_list(struct request *request, GError **error)
+{
+	g_autoptr(GPtrArray) disks = model_list(request->engine->model, &disk_kind);
+	GPtrArray *here = list_new();
+
+	for (guint i = 0; i < disks->len; i++)
+		if (!g_strcmp0(disk_domain(disks->pdata[i]), object_id(request->parent)))
+			g_ptr_array_add(here, record_ref(disks->pdata[i]));
+	return here;
+}
+
+const struct resource resource_storage_domain_disk = {
+	.kind = &disk_kind, .path = "disks", .parent = &resource_storage_domain, .methods = RESOURCE_READ | RESOURCE_ADD | RESOURCE_REMOVE, .links = no_links,
+	.asynchronous = true, .permit_add = "create_disk", .permit_remove = "delete_disk", .doc = "Disks on a storage domain", .list = disk_list,
+	.view = disk_view, .add = disk_add_on_domain, .finish = disk_finish, .remove = disk_remove,
+};
+
+/* ---- files of ISO domains: a data domain has none ---- */
+
+struct file { struct record record; char *id, *name, *type; struct ref storage_domain; };
+static const struct field file_fields[] = {
+	FIELD_STRING_(struct file, id, "@id", READ_ONLY, "name of the file"),
+	FIELD_STRING_(struct file, name, "name", HEAD, "name of the file"),
+	FIELD_STRING_(struct file, type, "type", READ_ONLY, "iso or vfd"),
+	FIELD_REF_(struct file, storage_domain, "storage_domain", READ_ONLY, "storagedomains", "domain that holds it"),
+};
+static const struct record_type file_type = RECORD_TYPE("file", "files", struct file, file_fields, "A disc image on an ISO domain");
+
+const struct resource resource_storage_domain_file =
+	EMPTY_RESOURCE(&resource_storage_domain, "files", &file_type, "Disc images on an ISO domain; a data domain has none");

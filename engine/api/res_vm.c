@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Virtual machines (REST chapter 15): the resource; its actions are in vm_actions.c. */
+#include "engine/api/res_vm.h"
+
+#include <string.h>
+
+#include "common/error.h"
+#include "engine/api/action.h"
+#include "engine/fleet/fleet.h"
+#include "engine/flow/vm_flow.h"
+#include "engine/model/cluster.h"
+#include "engine/model/disk.h"
+#include "engine/model/host.h"
+#include "engine/model/kinds.h"
+#include "engine/model/misc.h"
+#include "engine/model/template.h"
+#include "engine/store/store.h"
+
+/* Event codes, appendix C */
+#define EVENT_ADDED 34
+#define EVENT_UPDATED 35
+#define EVENT_REMOVED 113
+
+/* ---- live values ---- */
+
+/* A console that listens on every address is reached at the host's. */
+static void show_display(struct request *request, struct vm *vm, const struct vm_stats *stats)
+{
+	const struct vm_display *display = stats->display_info && stats->display_info->len ? stats->display_info->pdata[0] : NULL;
+	bool any = display && (!g_strcmp0(display->ip_address, "0.0.0.0") || !g_strcmp0(display->ip_address, "::"));
+	struct host *host = any && vm->host.id ? model_get(request->engine->model, &host_kind, vm->host.id) : NULL;
+
+	if (!display)
+		return;
+	set_string(&vm->display_address, host ? host->address : display->ip_address);
+	record_unref(host);
+	if (display->port && strcmp(display->port, "-1"))
+		SET(vm, display_port, atoi(display->port));
+	if (display->tls_port && strcmp(display->tls_port, "-1"))
+		SET(vm, display_secure_port, atoi(display->tls_port));
+}
+
+static void show_guest(struct vm *vm, const struct vm_stats *stats)
+{
+	g_auto(GStrv) addresses = g_strsplit(stats->guest_ips ? stats->guest_ips : "", " ", -1);
+	const json_t *os = stats->guest_os_info;
+
+	for (char **address = addresses; *address; address++)
+		if (**address) {
+			struct ip *ip = list_add(&vm->guest_ips, &ip_type);
+
+			set_string(&ip->address, *address);
+		}
+	set_string(&vm->guest_fqdn, stats->guest_fqdn && *stats->guest_fqdn ? stats->guest_fqdn : NULL);
+	if (json_is_object(os)) {
+		set_string(&vm->guest_os_family, json_string_value(json_object_get(os, "type")));
+		set_string(&vm->guest_os_distribution, json_string_value(json_object_get(os, "distribution")));
+		set_string(&vm->guest_os_version, json_string_value(json_object_get(os, "version")));
+		set_string(&vm->guest_os_kernel, json_string_value(json_object_get(os, "kernel")));
+		set_string(&vm->guest_os_architecture, json_string_value(json_object_get(os, "arch")));
+	}
+}
+
+static void *view(struct request *request, void *record)
+{
+	struct vm *vm = record, *shown;
+	struct vm_stats *stats = vm_is_running(vm) ? fleet_vm_stats(request->engine->fleet, vm->id) : NULL;
+
+	if (!stats)
+		return record_ref(vm);
+	shown = record_copy(vm);
+	show_display(request, shown, stats);
+	show_guest(shown, stats);
+	record_unref(stats);
+	return shown;
+}
+
+/* ---- create ---- */
+
+static bool add(struct request *request, void *input, void **ret_record, GError **error)
+{
+	struct vm *vm = input;
+	struct cluster *cluster = model_get(request->engine->model, &cluster_kind, vm->cluster.id);
+	struct change *change = change_new(request->engine->store);
+	struct template *template;
+
+	if (vm->snapshots && vm->snapshots->len) {
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "vm: snapshots: creating a VM from a snapshot");
+		change_free(change);
+		record_unref(cluster);
+		return false;
+	}
+	template = model_get(request->engine->model, &template_kind, vm->template.id);
+	if (template)
+		vm_inherit(vm, template);
+	record_unref(template);
+	SET(vm, state, VM_DOWN);
+	SET(vm, creation_time, wall_msec());
+	SET(vm, stop_time, vm->creation_time);
+	SET(vm, next_run_configuration_exists, false);
+	if (cluster && !vm->cpu_architecture)
+		set_string(&vm->cpu_architecture, cluster->cpu_architecture);
+	record_unref(cluster);
+	change_add(change, vm);
+	change_event(change, EVENT_ADDED, &request->actor, (void *[]){ vm, NULL }, "VM %s was created by %s.", vm->name, request->actor.user_name);
+	if (!change_commit(change, error))
+		return false;
+	*ret_record = model_get(request->engine->model, &vm_kind, vm->id);
+	return true;
+}
+
+/* ---- update ---- */
+
+/* Members that take effect at once whatever the VM does. */
+static bool is_label(const struct field *field)
+{
+	return !strcmp(field->path, "name") || !strcmp(field->path, "description") || !strcmp(field->path, "comment") ||
+	       !strcmp(field->path, "delete_protected");
+}
+
+static bool update(struct request *request, const void *current, void *changed, const void *input, void **ret_record, GError **error)
+{
+	const struct vm *before = current;
+	struct vm *vm = changed;
+	struct change *change;
+
+	if (vm_is_running(before) && g_strcmp0(before->cluster.id, vm->cluster.id)) {
+		error_set(error, ERR_WRONG_STATE, "VM '%s' is %s: its cluster can be changed only while it is down", before->name,
+			  vm_state_names[before->state]);
+		return false;
+	}
+	if (vm_is_running(before))
+		for (size_t i = 0; i < vm_type.n_fields; i++)
+			if (!is_label(&vm_type.fields[i]) && !record_member_equal(before, vm, &vm_type.fields[i]))
+				SET(vm, next_run_configuration_exists, true);
+	change = change_new(request->engine->store);
+	change_replace(change, before, vm);
+	change_event(change, EVENT_UPDATED, &request->actor, (void *[]){ vm, NULL }, "VM %s configuration was updated by %s.", vm->name,
+		     request->actor.user_name);
+	if (!change_commit(change, error))
+		return false;
+	*ret_record = model_get(request->engine->model, &vm_kind, vm->id);
+	return true;
+}
+
+/* ---- remove ---- */
+
+struct remove_action { ACTION_MEMBERS bool detach_only; };
+static const struct field remove_fields[] = {
+	ACTION_FIELDS(struct remove_action),
+	FIELD_BOOL_(struct remove_action, detach_only, "vm/disks/detach_only", CREATE, "keep the disks, as floating ones"),
+};
+static const struct record_type remove_action_type = RECORD_TYPE("action", NULL, struct remove_action, remove_fields, "How to remove a VM");
+
+static bool remove_vm(struct request *request, const void *current, const void *options, GError **error)
+{
+	const struct vm *vm = current;
+	const struct remove_action *how = options;
+	json_t *data = json_object();
+
+	if (vm->delete_protected) {
+		error_set(error, ERR_OPERATION_FAILED, "VM '%s' is protected from removal (delete_protected)", vm->name);
+		json_decref(data);
+		return false;
+	}
+	if (vm->state != VM_DOWN && !(how && how->force && !vm_is_running(vm))) {
+		error_set(error, ERR_WRONG_STATE, "VM '%s' is %s: only a VM that is down can be removed", vm->name, vm_state_names[vm->state]);
+		json_decref(data);
+		return false;
+	}
+	json_object_set_new(data, "name", json_string(vm->name));
+	json_object_set_new(data, "keep", json_boolean(how && how->detach_only));
+	return flow_run(request->engine, &remove_vm_flow, vm->id, &request->actor, data, NULL, error);
+}
+
+static const char *const links[] = { "disks", "nics", "cdroms", "permissions", "statistics", NULL };
+
+const struct resource resource_vm = {
+	.kind = &vm_kind, .path = "vms", .methods = RESOURCE_ALL, .links = links, .actions = vm_actions, .asynchronous = true,
+	.permit_add = "create_vm", .permit_update = "edit_vm_properties", .permit_remove = "delete_vm", .doc = "Virtual machines",
+	.view = view, .add = add, .update = update, .remove_params = &remove_action_type, .remove = remove_vm,
+};

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_ENGINE_ENGINE_H
+#define BERTH_ENGINE_ENGINE_H
+/*
+ * What the rooms of the engine share. Made by main.c, lives as long as the process.
+ *
+ * Floors, from the top: main > http > api > flow > fleet, auth, sched, search > store > model. A request goes down these floors once and the
+ * answer comes up once.
+ */
+#include "common/config.h"
+#include "common/lane.h"
+#include "common/loop.h"
+#include "common/tls.h"
+
+struct model;        /* engine/model/model.h */
+struct store;        /* engine/store/store.h */
+struct fleet;        /* engine/fleet/fleet.h */
+struct auth;         /* engine/auth/auth.h */
+struct api;          /* engine/api/api.h */
+
+struct engine {
+	struct loop *loop;
+	struct lane_pool *lanes;
+	const struct config *config;
+	struct model *model;
+	struct store *store;
+	struct fleet *fleet;
+	struct auth *auth;
+	struct api *api;
+	int64_t started_usec;
+};
+
+/* Who causes a change: for events, the agent's flow id, permissions. Fields may be NULL. */
+struct actor { const char *user_id, *user_name, *correlation_id; };
+
+#endif

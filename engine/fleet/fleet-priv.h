@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_ENGINE_FLEET_PRIV_H
+#define BERTH_ENGINE_FLEET_PRIV_H
+/* Inside engine/fleet only: the sessions and what they know. */
+#include "engine/fleet/diary.h"
+#include "engine/fleet/fleet.h"
+#include "proto/channel.h"
+
+struct session;
+
+struct fleet {
+	struct engine *engine;
+	struct tls_context *tls;           /* client certificate towards the agents */
+	bool verify_names;                 /* an agent's certificate must name the address it is reached by */
+	struct diary diary;
+	/* loop thread only */
+	GHashTable *sessions;              /* host id -> struct session */
+	unsigned generations;              /* of connections, over all sessions */
+	/* any thread, under lock */
+	GMutex lock;
+	GCond changed;                     /* a VM's stored state changed: fleet_wait_vm() */
+	GHashTable *views;                 /* host id -> struct host_view */
+	GHashTable *vm_stats;              /* VM id -> struct vm_seen */
+};
+
+/* What is known of a host just now. */
+struct host_view {
+	bool connected;
+	struct host_stats *stats;
+	struct host_caps *caps;
+};
+
+/* The newest figures of a VM. */
+struct vm_seen {
+	struct vm_stats *stats;
+	struct vm_stats *full, *before;      /* the last two full reports: rates come from their counters */
+	char *host_id;
+};
+
+/* ---- session.c: loop thread ---- */
+struct session *session_new(struct fleet *fleet, const char *host_id);
+void session_free(struct session *session);
+/* NULL while the channel is not up. */
+struct channel *session_channel(struct session *session);
+/* The host is initialised (its capabilities are in the model): polling may begin. Generation as given to sync_host(). */
+void session_ready(struct session *session, unsigned generation);
+/* Initialising failed: drop the connection, try again later. */
+void session_retry(struct session *session, unsigned generation, const char *why);
+
+/* ---- sync.c: what the agent says goes into the model; each runs as a job on the lane "fleet/<host id>" ---- */
+void sync_host(struct fleet *fleet, const char *host_id, unsigned generation);                      /* after connecting */
+void sync_silence(struct fleet *fleet, const char *host_id, int state, const char *reason);         /* connecting, non_responsive */
+void sync_vm_event(struct fleet *fleet, const char *host_id, const char *vm_id, const json_t *params);
+void sync_vm_list(struct fleet *fleet, const char *host_id, const json_t *list);                    /* Host.getAllVmStats */
+void sync_host_stats(struct fleet *fleet, const char *host_id, const json_t *stats);                /* at once, loop thread */
+
+#endif

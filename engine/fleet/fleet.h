@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_ENGINE_FLEET_H
+#define BERTH_ENGINE_FLEET_H
+/*
+ * The fleet: one state machine per host. Theory of operation, states and the time diary are in fleet.c.
+ * Any thread may call; fleet_call() blocks and is for workers only.
+ */
+#include <jansson.h>
+#include <stdbool.h>
+#include "engine/engine.h"
+#include "proto/host.h"
+#include "proto/vm.h"
+
+struct fleet *fleet_new(struct engine *engine, GError **error);
+struct fleet *fleet_free(struct fleet *fleet);
+bool fleet_reload(struct fleet *fleet, GError **error);                  /* certificates, for new connections */
+void fleet_start(struct fleet *fleet);                                   /* begins sessions with every host of the model that should be connected */
+
+/* Begins (or keeps) the session of a host; its state goes connecting -> up | non_operational | non_responsive by itself. */
+void fleet_watch(struct fleet *fleet, const char *host_id);
+void fleet_forget(struct fleet *fleet, const char *host_id);             /* ends the session */
+
+/* Calls a verb. params: a record of the verb's parameter type, or NULL. result: new reference (json true for verbs without data).
+ * ERR_NO_CONNECTION at once when the host is not connected; ERR_MESSAGE_TIMEOUT after timeout_s. The agent's own errors come with their code. */
+bool fleet_call(struct fleet *fleet, const char *host_id, const char *verb, const void *params, const char *flow_id, int timeout_s, json_t **ret_result,
+		GError **error);
+/* One call without a host in the model (adding one): connects to address:port, calls, disconnects. ret_fingerprint: of the agent's certificate. */
+bool fleet_probe(struct fleet *fleet, const char *address, int port, const char *verb, const void *params, int timeout_s, json_t **ret_result,
+		 char **ret_subject, GError **error);
+bool fleet_is_connected(struct fleet *fleet, const char *host_id);
+
+/* Latest figures; NULL when none. New references. */
+struct vm_stats *fleet_vm_stats(struct fleet *fleet, const char *vm_id);
+struct vm_stats *fleet_vm_stats_before(struct fleet *fleet, const char *vm_id);          /* the full report before: for rates */
+struct host_stats *fleet_host_stats(struct fleet *fleet, const char *host_id);
+struct host_caps *fleet_host_caps(struct fleet *fleet, const char *host_id);
+
+/* Waits until the VM's stored state is one of states (bit mask of enum vm_state) or the time is over. Worker. */
+bool fleet_wait_vm(struct fleet *fleet, const char *vm_id, uint32_t states, int timeout_s, GError **error);
+
+#endif

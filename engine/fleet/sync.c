@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the agents say goes into the model.
+ *
+ * Each piece of news is a job on the lane "fleet/<host id>": in the order it came, apart from the lanes of the objects it is about. News about a VM's
+ * state carries the agent's statusTime; older than what the model holds it is dropped (an event may overtake the answer of a poll). The statusTime's
+ * clock starts anew with the host, so after each connection the first report of every VM counts.
+ *
+ * A VM that the model has running on this host and that a full report no longer names is gone: it becomes down with the reason. One that is still
+ * wait_for_launch is spared: its start is under way and knows better. VMs that the model does not know are left alone.
+ */
+#include "engine/fleet/fleet-priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "engine/model/kinds.h"
+#include "engine/model/host.h"
+#include "engine/model/misc.h"
+#include "engine/model/vm.h"
+#include "engine/store/store.h"
+
+#define LOG_MODULE "fleet"
+#define CAPS_TIMEOUT_S 60
+#define RECOVERING_RETRIES 300          /* of 0.2 s: an agent that has just started answers 99 until it knows its VMs */
+
+/* Event codes, appendix C */
+#define EVENT_HOST_UP 13
+#define EVENT_HOST_NON_RESPONSIVE 12
+#define EVENT_HOST_NON_OPERATIONAL 154
+#define EVENT_VM_DOWN 61
+#define EVENT_VM_DOWN_ERROR 119
+#define EVENT_VM_PAUSED 1025
+
+struct news {
+	struct fleet *fleet;
+	char *host_id, *vm_id, *reason;
+	unsigned generation;
+	int state;
+	json_t *json;
+};
+
+static void news_free(void *data)
+{
+	struct news *news = data;
+
+	g_free(news->host_id);
+	g_free(news->vm_id);
+	g_free(news->reason);
+	json_decref(news->json);
+	g_free(news);
+}
+
+static void submit(struct fleet *fleet, const char *what, void (*run)(void *data), struct news news, const char *host_id)
+{
+	struct news *copy = g_memdup2(&news, sizeof(news));
+	g_autofree char *lane = g_strdup_printf("fleet/%s", host_id);
+	struct lane_job job = { .name = what, .run = run, .data = copy, .free_data = news_free };
+	g_autoptr(GError) error = NULL;
+
+	copy->fleet = fleet;
+	copy->host_id = g_strdup(host_id);
+	if (!lane_submit(fleet->engine->lanes, lane, &job, &error)) {
+		log_warn("host %s: %s: %s, ignoring", host_id, what, error->message);
+		news_free(copy);
+	}
+}
+
+static void tell_waiters(struct fleet *fleet)
+{
+	g_mutex_lock(&fleet->lock);
+	g_cond_broadcast(&fleet->changed);
+	g_mutex_unlock(&fleet->lock);
+}
+
+/* ---- state of the host ---- */
+
+static bool keeps_state(const struct host *host)
+{
+	return host->state == HOST_MAINTENANCE || host->state == HOST_INSTALL_FAILED || host->state == HOST_PENDING_APPROVAL;
+}
+
+static bool edit_silence(void *copy, struct change *change, void *data, GError **error)
+{
+	struct host *host = copy;
+	struct news *news = data;
+
+	if (keeps_state(host) || host->state == news->state)
+		return false;
+	SET(host, state, news->state);
+	set_string(&host->state_detail, news->reason);
+	if (news->state == HOST_NON_RESPONSIVE)
+		change_event(change, EVENT_HOST_NON_RESPONSIVE, NULL, (void *[]){ host, NULL }, "Host %s is non responsive: %s", host->name, news->reason);
+	return true;
+}
+
+static bool edit_vm_unknown(void *copy, struct change *change, void *data, GError **error)
+{
+	struct vm *vm = copy;
+	const char *host_id = data;
+
+	if (!vm_is_running(vm) || vm->state == VM_UNKNOWN || g_strcmp0(vm->host.id, host_id))
+		return false;
+	SET(vm, state, VM_UNKNOWN);
+	set_string(&vm->state_detail, "the host does not answer");
+	return true;
+}
+
+static GPtrArray *vms_of(struct fleet *fleet, const char *host_id)
+{
+	return model_referring(fleet->engine->model, &vm_kind, offsetof(struct vm, host), host_id);
+}
+
+static void run_silence(void *data)
+{
+	struct news *news = data;
+	struct store *store = news->fleet->engine->store;
+	g_autoptr(GError) error = NULL;
+
+	if (!store_modify(store, &host_kind, news->host_id, edit_silence, news, NULL, &error))
+		log_error("host %s: state: %s", news->host_id, error->message);
+	if (news->state == HOST_NON_RESPONSIVE) {
+		g_autoptr(GPtrArray) vms = vms_of(news->fleet, news->host_id);
+
+		for (guint i = 0; i < vms->len; i++)
+			if (!store_modify(store, &vm_kind, object_id(vms->pdata[i]), edit_vm_unknown, news->host_id, NULL, NULL))
+				log_debug("VM %s: not marked unknown, ignoring", object_id(vms->pdata[i]));
+	}
+	tell_waiters(news->fleet);
+}
+
+void sync_silence(struct fleet *fleet, const char *host_id, int state, const char *reason)
+{
+	submit(fleet, "silence", run_silence, (struct news){ .state = state, .reason = g_strdup(reason) }, host_id);
+}
+
+/* ---- capabilities ---- */
+
+static void set_int_text(const char *text, int *ret) { *ret = text ? atoi(text) : 0; }
+
+/* "4.5.7" */
+static void split_version(const char *text, int parts[4])
+{
+	parts[0] = parts[1] = parts[2] = parts[3] = 0;
+	if (text)
+		(void)sscanf(text, "%d.%d.%d.%d", &parts[0], &parts[1], &parts[2], &parts[3]);
+}
+
+static const char *json_text(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
+}
+
+static void fill_hardware(struct host *host, const struct host_hardware *hardware)
+{
+	set_string(&host->hw_manufacturer, hardware->manufacturer);
+	set_string(&host->hw_product_name, hardware->product_name);
+	set_string(&host->hw_version, hardware->version);
+	set_string(&host->hw_serial_number, hardware->serial_number);
+	set_string(&host->hw_family, hardware->family);
+	set_string(&host->hw_uuid, hardware->uuid);
+}
+
+static void fill_capabilities(struct host *host, const struct host_caps *caps)
+{
+	const json_t *libvirt = json_object_get(caps->packages2, "libvirt");
+	int sockets = MAX(caps->cpu_sockets, 1), cores = MAX(caps->cpu_cores, 1), v[4];
+	size_t i;
+	json_t *source;
+
+	SET(host, cpu_sockets, sockets);
+	SET(host, cpu_cores, MAX(cores / sockets, 1));
+	SET(host, cpu_threads, MAX(caps->cpu_threads / cores, 1));
+	set_string(&host->cpu_name, caps->cpu_model);
+	SET(host, cpu_speed, caps->cpu_speed ? (int64_t)g_ascii_strtod(caps->cpu_speed, NULL) : 0);
+	SET(host, memory, caps->mem_size * 1024 * 1024);
+	split_version(caps->software_version, v);
+	SET(host, version_major, v[0]);
+	SET(host, version_minor, v[1]);
+	SET(host, version_build, v[2]);
+	set_int_text(caps->software_revision, &v[3]);
+	SET(host, version_revision, v[3]);
+	g_free(host->version_full);
+	host->version_full = g_strdup_printf("berth-agent-%s-%s", caps->software_version ? caps->software_version : "?",
+					     caps->software_revision ? caps->software_revision : "?");
+	split_version(json_text(libvirt, "version"), v);
+	SET(host, libvirt_major, v[0]);
+	SET(host, libvirt_minor, v[1]);
+	SET(host, libvirt_build, v[2]);
+	SET(host, libvirt_revision, v[3]);
+	g_free(host->libvirt_version);
+	host->libvirt_version = g_strdup_printf("libvirt-%s", json_text(libvirt, "version") ? json_text(libvirt, "version") : "?");
+	set_string(&host->os_type, json_text(caps->operating_system, "name"));
+	g_free(host->os_version);
+	host->os_version = g_strjoin("-", json_text(caps->operating_system, "version") ? json_text(caps->operating_system, "version") : "",
+				     json_text(caps->operating_system, "release"), NULL);
+	set_string(&host->iscsi_initiator, caps->iscsi_initiator);
+	set_string(&host->selinux_mode, !g_strcmp0(json_text(caps->selinux, "mode"), "1") ? "enforcing" :
+		   !g_strcmp0(json_text(caps->selinux, "mode"), "0") ? "permissive" : "disabled");
+	set_string(&host->kdump_status, caps->kdump_status == 1 ? "enabled" : caps->kdump_status == 0 ? "disabled" : "unknown");
+	set_string(&host->auto_numa_status, caps->auto_numa_balancing == 1 ? "enable" : caps->auto_numa_balancing == 0 ? "disable" : "unknown");
+	SET(host, numa_supported, json_object_size(caps->numa_nodes) > 1);
+	SET(host, live_snapshot_support, !g_strcmp0(caps->live_snapshot, "true"));
+	SET(host, device_passthrough, !g_strcmp0(caps->hostdev_passthrough, "true"));
+	set_string(&host->acceleration, caps->acceleration);
+	if (host->rng_sources)
+		g_ptr_array_unref(host->rng_sources);
+	host->rng_sources = strings_new();
+	json_array_foreach(caps->rng_sources, i, source)
+		g_ptr_array_add(host->rng_sources, g_ascii_strup(json_string_value(source) ? json_string_value(source) : "", -1));
+}
+
+struct found { const struct host_caps *caps; const struct host_hardware *hardware; struct fleet *fleet; };
+
+static bool edit_found(void *copy, struct change *change, void *data, GError **error)
+{
+	struct host *host = copy;
+	struct found *found = data;
+	bool same_agent = !host->agent_uuid || !g_strcmp0(host->agent_uuid, found->caps->uuid);
+
+	if (keeps_state(host))
+		return false;
+	if (!same_agent) {
+		if (host->state == HOST_NON_OPERATIONAL)
+			return false;
+		SET(host, state, HOST_NON_OPERATIONAL);
+		g_free(host->state_detail);
+		host->state_detail = g_strdup_printf("another agent answers at %s: its id is %s", host->address, found->caps->uuid);
+		change_event(change, EVENT_HOST_NON_OPERATIONAL, NULL, (void *[]){ host, NULL }, "Host %s is non operational: %s", host->name,
+			     host->state_detail);
+		return true;
+	}
+	fill_capabilities(host, found->caps);
+	fill_hardware(host, found->hardware);
+	set_string(&host->agent_uuid, found->caps->uuid);
+	if (host->state != HOST_UP) {
+		SET(host, state, HOST_UP);
+		set_string(&host->state_detail, NULL);
+		change_event(change, EVENT_HOST_UP, NULL, (void *[]){ host, NULL }, "Status of host %s was set to Up.", host->name);
+	}
+	return true;
+}
+
+/* Asks until the agent has recovered. */
+static json_t *ask(struct news *news, const char *verb, GError **error)
+{
+	json_t *result = NULL;
+	GMutex lock;
+	GCond cond;
+
+	g_mutex_init(&lock);
+	g_cond_init(&cond);
+	for (int i = 0; i < RECOVERING_RETRIES; i++) {
+		g_autoptr(GError) own = NULL;
+
+		if (fleet_call(news->fleet, news->host_id, verb, NULL, NULL, CAPS_TIMEOUT_S, &result, &own))
+			break;
+		if (!error_is(own, ERR_RECOVERY_IN_PROGRESS) || i + 1 == RECOVERING_RETRIES) {
+			g_propagate_error(error, g_steal_pointer(&own));
+			break;
+		}
+		/* The protocol has no event for the end of recovery. */
+		g_mutex_lock(&lock);
+		(void)g_cond_wait_until(&cond, &lock, g_get_monotonic_time() + G_USEC_PER_SEC / 5);
+		g_mutex_unlock(&lock);
+	}
+	g_cond_clear(&cond);
+	g_mutex_clear(&lock);
+	return result;
+}
+
+struct readiness { struct fleet *fleet; char *host_id, *why; unsigned generation; };
+
+static void readiness_free(void *data)
+{
+	struct readiness *readiness = data;
+
+	g_free(readiness->host_id);
+	g_free(readiness->why);
+	g_free(readiness);
+}
+
+static void tell_session(void *data)
+{
+	struct readiness *readiness = data;
+	struct session *session = g_hash_table_lookup(readiness->fleet->sessions, readiness->host_id);
+
+	if (session && readiness->why)
+		session_retry(session, readiness->generation, readiness->why);
+	else if (session)
+		session_ready(session, readiness->generation);
+	readiness_free(readiness);
+}
+
+static void apply_vm_list(struct fleet *fleet, const char *host_id, const json_t *list, bool fresh);
+
+static void run_host(void *data)
+{
+	struct news *news = data;
+	struct fleet *fleet = news->fleet;
+	struct record_input input = { .dialect = RECORD_CHANNEL };
+	g_autoptr(GError) error = NULL;
+	struct host_caps *caps = NULL;
+	struct host_hardware *hardware = NULL;
+	json_t *caps_json = ask(news, "Host.getCapabilities", &error), *hardware_json = NULL, *vms = NULL;
+	struct readiness *readiness = g_new0(struct readiness, 1);
+	struct host_view *view;
+
+	if (caps_json)
+		caps = record_from_json(&host_caps_type, caps_json, &input, &error);
+	if (caps)
+		hardware_json = ask(news, "Host.getHardwareInfo", &error);
+	if (hardware_json)
+		hardware = record_from_json(&host_hardware_type, hardware_json, &input, &error);
+	if (hardware)
+		vms = ask(news, "Host.getAllVmStats", &error);
+	record_input_clear(&input);
+	if (vms) {
+		struct found found = { caps, hardware, fleet };
+
+		g_mutex_lock(&fleet->lock);
+		view = g_hash_table_lookup(fleet->views, news->host_id);
+		if (view) {
+			record_unref(view->caps);
+			view->caps = record_ref(caps);
+		}
+		g_mutex_unlock(&fleet->lock);
+		apply_vm_list(fleet, news->host_id, vms, true);
+		(void)store_modify(fleet->engine->store, &host_kind, news->host_id, edit_found, &found, NULL, &error);
+	}
+	if (error)
+		log_warn("host %s: initialising: %s", news->host_id, error->message);
+	*readiness = (struct readiness){ fleet, g_strdup(news->host_id), error ? g_strdup(error->message) : NULL, news->generation };
+	record_unref(caps);
+	record_unref(hardware);
+	json_decref(caps_json);
+	json_decref(hardware_json);
+	json_decref(vms);
+	tell_waiters(fleet);
+	loop_post(fleet->engine->loop, tell_session, readiness, readiness_free);
+}
+
+void sync_host(struct fleet *fleet, const char *host_id, unsigned generation)
+{
+	submit(fleet, "capabilities", run_host, (struct news){ .generation = generation }, host_id);
+}
+
+void sync_host_stats(struct fleet *fleet, const char *host_id, const json_t *json)
+{
+	struct record_input input = { .dialect = RECORD_CHANNEL };
+	g_autoptr(GError) error = NULL;
+	struct host_stats *stats = record_from_json(&host_stats_type, json, &input, &error);
+	struct host_view *view;
+
+	record_input_clear(&input);
+	if (!stats) {
+		log_warn("host %s: Host.getStats: %s, ignoring", host_id, error->message);
+		return;
+	}
+	g_mutex_lock(&fleet->lock);
+	view = g_hash_table_lookup(fleet->views, host_id);
+	if (view) {
+		record_unref(view->stats);
+		view->stats = record_ref(stats);
+	}
+	g_mutex_unlock(&fleet->lock);
+	record_unref(stats);
+}
+
+/* ---- VMs ---- */
+
+static int vm_state_of(int wire)
+{
+	static const int states[VM_WIRE_STATUS_MAX] = {
+		[VM_WIRE_UP] = VM_UP, [VM_WIRE_DOWN] = VM_DOWN, [VM_WIRE_MIGRATION_SOURCE] = VM_MIGRATING_FROM,
+		[VM_WIRE_MIGRATION_DESTINATION] = VM_MIGRATING_TO, [VM_WIRE_PAUSED] = VM_PAUSED, [VM_WIRE_POWERING_DOWN] = VM_POWERING_DOWN,
+		[VM_WIRE_POWERING_UP] = VM_POWERING_UP, [VM_WIRE_REBOOT_IN_PROGRESS] = VM_REBOOT_IN_PROGRESS, [VM_WIRE_RESTORING] = VM_RESTORING_STATE,
+		[VM_WIRE_SAVING] = VM_SAVING_STATE, [VM_WIRE_WAIT_FOR_LAUNCH] = VM_WAIT_FOR_LAUNCH,
+	};
+
+	return wire >= 0 && wire < VM_WIRE_STATUS_MAX ? states[wire] : VM_UNKNOWN;
+}
+
+struct report { struct fleet *fleet; const char *host_id; const struct vm_stats *stats; bool fresh, applied; };
+
+static bool edit_vm(void *copy, struct change *change, void *data, GError **error)
+{
+	struct vm *vm = copy;
+	struct report *report = data;
+	const struct vm_stats *stats = report->stats;
+	int state = vm_state_of(stats->status);
+	bool was_saving = vm->state == VM_SAVING_STATE, was_starting = vm->state == VM_WAIT_FOR_LAUNCH || vm->state == VM_RESTORING_STATE;
+
+	/* Another host's VM, or one whose start has not reached this host. */
+	if (g_strcmp0(vm->host.id, report->host_id))
+		return false;
+	if (!report->fresh && HAS(stats, status_time) && HAS(vm, status_time) && stats->status_time < vm->status_time)
+		return false;
+	/*
+	 * Saving: libvirt pauses the VM for it. The flow that saves clears status_time; until the agent has said itself that it saves, a report that the VM
+	 * runs is an older one that was on its way. Either would drop the memory that is being written.
+	 */
+	if (was_saving && (state == VM_PAUSED || (!HAS(vm, status_time) && (state == VM_UP || state == VM_POWERING_UP))))
+		return false;
+	if (vm->state == state && state != VM_DOWN && (HAS(vm, status_time) || !was_saving))
+		return false;
+	report->applied = true;
+	SET(vm, state, state);
+	set_string(&vm->state_detail, state == VM_PAUSED && stats->pause_code && strcmp(stats->pause_code, "NOERR") ? stats->pause_code : NULL);
+	if (HAS(stats, status_time))
+		SET(vm, status_time, stats->status_time);
+	if ((state == VM_UP || state == VM_POWERING_UP) && !HAS(vm, start_time))
+		SET(vm, start_time, wall_msec() - stats->elapsed_time * 1000);
+	/* It runs on from its saved memory: that must never be used again. */
+	if (was_starting && (state == VM_UP || state == VM_POWERING_UP || state == VM_PAUSED))
+		CLEAR(vm, memory_volume);
+	if (state != VM_DOWN)
+		return true;
+
+	/* A run that did not end in the file left nothing to go on from. */
+	if (was_saving && stats->exit_reason != VM_EXIT_SAVED)
+		CLEAR(vm, memory_volume);
+	vm_end_run(vm, stats->exit_message, wall_msec());
+	if (stats->exit_code)
+		change_event(change, EVENT_VM_DOWN_ERROR, NULL, (void *[]){ vm, NULL }, "VM %s is down with error. Exit message: %s.", vm->name,
+			     stats->exit_message ? stats->exit_message : "none");
+	else if (vm->state == VM_DOWN)
+		change_event(change, EVENT_VM_DOWN, NULL, (void *[]){ vm, NULL }, "VM %s is down. Exit message: %s.", vm->name,
+			     stats->exit_message ? stats->exit_message : "none");
+	return true;
+}
+
+/* A Down entry stays at the agent until it is destroyed; whoever took note of it does that. */
+static void forget_down(struct fleet *fleet, const char *host_id, const char *vm_id)
+{
+	struct vm_destroy_params *params = record_new(&vm_destroy_params_type);
+	g_autoptr(GError) error = NULL;
+
+	set_string(&params->vm_id, vm_id);
+	if (!fleet_call(fleet, host_id, "VM.destroy", params, NULL, 30, NULL, &error) && !error_is(error, ERR_NO_SUCH_VM))
+		log_warn("host %s: VM %s is down and could not be forgotten: %s, ignoring", host_id, vm_id, error->message);
+	record_unref(params);
+}
+
+/* An event has only what changed: the rest stays from the last full report. */
+static void remember(struct fleet *fleet, const char *host_id, const struct vm_stats *stats, bool full)
+{
+	struct vm_seen *seen;
+
+	g_mutex_lock(&fleet->lock);
+	seen = g_hash_table_lookup(fleet->vm_stats, stats->vm_id);
+	if (stats->status == VM_WIRE_DOWN) {
+		if (seen && !g_strcmp0(seen->host_id, host_id))
+			g_hash_table_remove(fleet->vm_stats, stats->vm_id);
+	} else {
+		struct vm_stats *merged;
+
+		if (!seen) {
+			seen = g_new0(struct vm_seen, 1);
+			g_hash_table_insert(fleet->vm_stats, g_strdup(stats->vm_id), seen);
+		}
+		if (full || !seen->stats)
+			merged = record_ref(stats);
+		else {
+			merged = record_copy(seen->stats);
+			record_overlay(merged, stats);
+		}
+		record_unref(seen->stats);
+		seen->stats = merged;
+		if (full) {
+			record_unref(seen->before);
+			seen->before = seen->full;
+			seen->full = record_ref(merged);
+		}
+		g_free(seen->host_id);
+		seen->host_id = g_strdup(host_id);
+	}
+	g_mutex_unlock(&fleet->lock);
+}
+
+static void apply_vm(struct fleet *fleet, const char *host_id, const struct vm_stats *stats, bool full, bool fresh)
+{
+	struct report report = { fleet, host_id, stats, fresh, false };
+	struct vm *vm = model_get(fleet->engine->model, &vm_kind, stats->vm_id);
+	g_autoptr(GError) error = NULL;
+	bool ours = vm && !g_strcmp0(vm->host.id, host_id);
+
+	record_unref(vm);
+	if (!ours)
+		return;
+	remember(fleet, host_id, stats, full);
+	if (!store_modify(fleet->engine->store, &vm_kind, stats->vm_id, edit_vm, &report, NULL, &error))
+		log_error("VM %s: state: %s", stats->vm_id, error->message);
+	else if (stats->status == VM_WIRE_DOWN && report.applied)       /* a report that was dropped is about an earlier run */
+		forget_down(fleet, host_id, stats->vm_id);
+}
+
+static struct vm_stats *stats_from(const json_t *json, const char *host_id)
+{
+	struct record_input input = { .dialect = RECORD_CHANNEL };
+	g_autoptr(GError) error = NULL;
+	struct vm_stats *stats = record_from_json(&vm_stats_type, json, &input, &error);
+
+	record_input_clear(&input);
+	if (!stats)
+		log_warn("host %s: statistics of a VM: %s, ignoring", host_id, error->message);
+	return stats;
+}
+
+static void run_vm_event(void *data)
+{
+	struct news *news = data;
+	struct vm_stats *stats = stats_from(json_object_get(news->json, news->vm_id), news->host_id);
+	const json_t *time = json_object_get(news->json, "notify_time");
+
+	if (!stats)
+		return;
+	set_string(&stats->vm_id, news->vm_id);
+	if (!HAS(stats, status_time) && json_is_integer(time))
+		SET(stats, status_time, json_integer_value(time));
+	/* Guest fields may come without a status. */
+	if (HAS(stats, status))
+		apply_vm(news->fleet, news->host_id, stats, false, false);
+	else
+		remember(news->fleet, news->host_id, stats, false);
+	record_unref(stats);
+	tell_waiters(news->fleet);
+}
+
+void sync_vm_event(struct fleet *fleet, const char *host_id, const char *vm_id, const json_t *params)
+{
+	submit(fleet, "VM event", run_vm_event, (struct news){ .vm_id = g_strdup(vm_id), .json = json_incref((json_t *)params) }, host_id);
+}
+
+static void apply_vm_list(struct fleet *fleet, const char *host_id, const json_t *list, bool fresh)
+{
+	g_autoptr(GHashTable) named = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(GPtrArray) ours = vms_of(fleet, host_id);
+	size_t i;
+	json_t *item;
+
+	json_array_foreach(list, i, item) {
+		struct vm_stats *stats = stats_from(item, host_id);
+
+		if (stats && stats->vm_id) {
+			g_hash_table_add(named, g_strdup(stats->vm_id));
+			apply_vm(fleet, host_id, stats, true, fresh);
+		}
+		record_unref(stats);
+	}
+	for (guint n = 0; n < ours->len; n++) {
+		const struct vm *vm = ours->pdata[n];
+		struct vm_stats *gone;
+
+		if (!vm_is_running(vm) || vm->state == VM_WAIT_FOR_LAUNCH || g_hash_table_contains(named, vm->id))
+			continue;
+		gone = record_new(&vm_stats_type);
+		set_string(&gone->vm_id, vm->id);
+		SET(gone, status, VM_WIRE_DOWN);
+		SET(gone, exit_code, 1);
+		SET(gone, exit_reason, VM_EXIT_DOMAIN_MISSING);
+		set_string(&gone->exit_message, "the VM is no longer on its host");
+		apply_vm(fleet, host_id, gone, true, true);
+		record_unref(gone);
+	}
+}
+
+static void run_vm_list(void *data)
+{
+	struct news *news = data;
+
+	apply_vm_list(news->fleet, news->host_id, news->json, false);
+	tell_waiters(news->fleet);
+}
+
+void sync_vm_list(struct fleet *fleet, const char *host_id, const json_t *list)
+{
+	submit(fleet, "VM statistics", run_vm_list, (struct news){ .json = json_incref((json_t *)list) }, host_id);
+}

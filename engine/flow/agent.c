@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See agent.h. Limits: a task is asked for after 20 ms, 40 ms, ... and then every second. */
+#include "engine/flow/agent.h"
+
+#include <string.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "engine/fleet/fleet.h"
+#include "proto/storage.h"
+
+#define LOG_MODULE "flow"
+#define PAUSE_FIRST_USEC (20 * 1000)
+#define PAUSE_MOST_USEC G_USEC_PER_SEC
+
+void agent_pause(int64_t usec)
+{
+	gint64 end = g_get_monotonic_time() + usec;
+	GMutex lock;
+	GCond cond;
+
+	g_mutex_init(&lock);
+	g_cond_init(&cond);
+	g_mutex_lock(&lock);
+	while (g_cond_wait_until(&cond, &lock, end))
+		;
+	g_mutex_unlock(&lock);
+	g_cond_clear(&cond);
+	g_mutex_clear(&lock);
+}
+
+static bool is_passing(const GError *error)
+{
+	return error_is(error, ERR_NO_CONNECTION) || error_is(error, ERR_RECOVERY_IN_PROGRESS);
+}
+
+bool agent_call_timed(struct engine *engine, const char *host_id, const char *verb, const void *params, const char *flow_id, int timeout_s, int patience_s,
+		      json_t **ret_result, GError **error)
+{
+	int64_t end = patience_s == AGENT_PATIENCE_NONE ?
+		0 : MAX(now_usec() + patience_s * (int64_t)G_USEC_PER_SEC, engine->started_usec + AGENT_PATIENCE_START_S * (int64_t)G_USEC_PER_SEC);
+	int64_t pause = PAUSE_FIRST_USEC;
+
+	while (true) {
+		GError *own = NULL;
+
+		if (fleet_call(engine->fleet, host_id, verb, params, flow_id, timeout_s, ret_result, &own))
+			return true;
+		if (!is_passing(own) || now_usec() >= end) {
+			g_propagate_error(error, own);
+			return false;
+		}
+		g_error_free(own);
+		agent_pause(pause);
+		pause = MIN(pause * 2, PAUSE_MOST_USEC);
+	}
+}
+
+bool agent_call(struct engine *engine, const char *host_id, const char *verb, const void *params, const char *flow_id, int patience_s, json_t **ret_result,
+		GError **error)
+{
+	return agent_call_timed(engine, host_id, verb, params, flow_id, AGENT_TIMEOUT_S, patience_s, ret_result, error);
+}
+
+/* ---- tasks ---- */
+
+/* The answer of Task.getStatus. true: it is over; error: how. */
+static bool is_over(const json_t *answer, const char *verb, GError **error)
+{
+	struct record_input input = { .dialect = RECORD_CHANNEL };
+	struct task_status *status = record_from_json(&task_status_type, answer, &input, error);
+	bool over = true;
+
+	record_input_clear(&input);
+	if (!status) {
+		error_wrap(error, "%s: state of its task", verb);
+		return true;
+	}
+	if (g_strcmp0(status->state, "finished"))
+		over = false;
+	else if (status->code)
+		error_set_literal(error, status->code, status->message ? status->message : error_info(status->code)->text);
+	else if (g_strcmp0(status->result, "success"))
+		error_set(error, ERR_TASK_ABORTED, "%s", verb);
+	record_unref(status);
+	return over;
+}
+
+static void clear(struct engine *engine, const char *host_id, const struct task_id_params *task, const char *flow_id)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!fleet_call(engine->fleet, host_id, "Task.clear", task, flow_id, AGENT_TIMEOUT_S, NULL, &error))
+		log_debug("task %s: not cleared: %s, ignoring", task->task_id, error->message);
+}
+
+static bool wait_for(struct engine *engine, const char *host_id, const char *verb, const struct task_id_params *task, const char *flow_id, int max_s,
+		     bool *ret_lost, GError **error)
+{
+	int64_t end = now_usec() + max_s * (int64_t)G_USEC_PER_SEC, pause = PAUSE_FIRST_USEC;
+
+	while (true) {
+		json_t *answer = NULL;
+		GError *own = NULL;
+		bool over;
+
+		agent_pause(pause);
+		pause = MIN(pause * 2, PAUSE_MOST_USEC);
+		if (!agent_call(engine, host_id, "Task.getStatus", task, flow_id, AGENT_TIMEOUT_S, &answer, &own)) {
+			*ret_lost = error_is(own, ERR_UNKNOWN_TASK);
+			g_propagate_error(error, own);
+			return false;
+		}
+		over = is_over(answer, verb, &own);
+		json_decref(answer);
+		if (over) {
+			clear(engine, host_id, task, flow_id);
+			if (own)
+				g_propagate_error(error, own);
+			return !own;
+		}
+		if (now_usec() >= end) {
+			error_set(error, ERR_TIMEOUT, "%s is not done after %d s", verb, max_s);
+			return false;
+		}
+	}
+}
+
+bool agent_task(struct engine *engine, const char *host_id, const char *verb, const void *params, const char *flow_id, int patience_s, int max_s,
+		bool *ret_lost, GError **error)
+{
+	struct task_id_params *task;
+	json_t *answer = NULL;
+	bool ok, lost = false;
+
+	if (ret_lost)
+		*ret_lost = false;
+	if (!agent_call(engine, host_id, verb, params, flow_id, patience_s, &answer, error))
+		return false;
+	if (!json_is_string(answer)) {
+		error_set(error, ERR_JSONRPC_INTERNAL, "%s: the agent did not name a task", verb);
+		json_decref(answer);
+		return false;
+	}
+	task = record_new(&task_id_params_type);
+	set_string(&task->task_id, json_string_value(answer));
+	json_decref(answer);
+	ok = wait_for(engine, host_id, verb, task, flow_id, max_s, &lost, error);
+	record_unref(task);
+	if (ret_lost)
+		*ret_lost = lost;
+	return ok;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_ENGINE_FLOW_AGENT_H
+#define BERTH_ENGINE_FLOW_AGENT_H
+/*
+ * Calls from steps to a host's agent. A step that is taken up after a restart of the engine runs before the hosts are connected again, and a step that is
+ * undone because its agent died should wait for the next one: patience says how long a missing connection or a recovering agent is waited for.
+ */
+#include <jansson.h>
+#include <stdbool.h>
+#include "engine/engine.h"
+
+#define AGENT_TIMEOUT_S 60
+#define AGENT_PATIENCE_NONE (-1)
+#define AGENT_PATIENCE_UNDO_S 20         /* of what a client waits for while it is taken back */
+#define AGENT_PATIENCE_START_S 120       /* counted from the engine's start: all but AGENT_PATIENCE_NONE wait at least so long */
+
+/* As fleet_call(). */
+bool agent_call(struct engine *engine, const char *host_id, const char *verb, const void *params, const char *flow_id, int patience_s, json_t **ret_result,
+		GError **error);
+/* The same with the timeout of the call. */
+bool agent_call_timed(struct engine *engine, const char *host_id, const char *verb, const void *params, const char *flow_id, int timeout_s, int patience_s,
+		      json_t **ret_result, GError **error);
+/* Starts a task of the agent (a verb that answers with a task's id) and waits until it is over; its error is ours. max_s: ERR_TIMEOUT after it.
+ * ret_lost (may be NULL): the agent was restarted meanwhile and knows nothing of the task: look for yourself what became of it. */
+bool agent_task(struct engine *engine, const char *host_id, const char *verb, const void *params, const char *flow_id, int patience_s, int max_s,
+		bool *ret_lost, GError **error);
+/* Sleeps, for want of an event: nothing of a task's end reaches the engine. */
+void agent_pause(int64_t usec);
+
+#endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Disks.
+ *
+ *	create   record (locked) > volume > settle (ok)     interrupted: goes on; failed: volume and record are taken back
+ *	remove   lock > volume > forget                     interrupted: goes on; failed: ok again, or illegal when the volume is gone
+ *
+ * The agent makes or removes a volume whole or not at all and its ids are ours, so each step may be repeated: what is there already is not made again,
+ * what is gone is not missed.
+ */
+#include "engine/flow/disk_flow.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "engine/flow/agent.h"
+#include "engine/flow/domain_sizes.h"
+#include "engine/flow/rivals.h"
+#include "engine/flow/storage_calls.h"
+#include "engine/model/kinds.h"
+#include "engine/model/misc.h"
+#include "engine/model/vm.h"
+#include "engine/store/store.h"
+
+#define LOG_MODULE "flow"
+
+/* Event codes, appendix C; from 2000 on those of floating disks */
+#define EVENT_ADDED 97
+#define EVENT_ADD_FAILED 98
+#define EVENT_REMOVED 80
+#define EVENT_REMOVE_FAILED 81
+#define EVENT_FLOATING_ADDED 2021
+#define EVENT_FLOATING_ADD_FAILED 2022
+#define EVENT_FLOATING_REMOVED 2014
+#define EVENT_FLOATING_REMOVE_FAILED 2015
+
+const char *disk_label(const struct disk *disk)
+{
+	return disk->name ? disk->name : disk->id;
+}
+
+json_t *disk_flow_data(struct engine *engine, const struct disk *disk, GError **error)
+{
+	const char *id = disk_domain(disk);
+	struct storage_domain *domain = id ? model_get(engine->model, &storage_domain_kind, id) : NULL;
+	json_t *data = NULL;
+
+	if (!domain)
+		error_set(error, ERR_NOT_FOUND, "disk '%s': its storage domain", disk_label(disk));
+	else if (!domain->data_center.id || !domain->local_host.id)
+		error_set(error, ERR_WRONG_STATE, "disk '%s': storage domain '%s' is %s", disk_label(disk), domain->name, storage_domain_state_names[domain->state]);
+	else
+		data = json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s?, s:I, s:b, s:b, s:b}", "host", domain->local_host.id, "pool", domain->data_center.id, "domain",
+				 domain->id, "volume", disk->image_id, "name", disk_label(disk), "vm", disk->vm.id, "size", (json_int_t)disk->size, "cow",
+				 disk->format == DISK_COW, "sparse", disk->sparse, "wipe", disk->wipe_after_delete);
+	record_unref(domain);
+	return data;
+}
+
+static struct storage_call call_of(const struct flow *flow, bool undo)
+{
+	return (struct storage_call){ flow->engine, flow_text(flow, "host"), flow->id, undo ? AGENT_PATIENCE_UNDO_S : 0 };
+}
+
+static struct volume_call volume_of(const struct flow *flow)
+{
+	return (struct volume_call){
+		.pool_id = flow_text(flow, "pool"), .domain_id = flow_text(flow, "domain"), .image_id = flow->object_id, .volume_id = flow_text(flow, "volume"),
+		.description = flow_text(flow, "name"), .size = json_integer_value(json_object_get(flow->data, "size")), .cow = flow_flag(flow, "cow"),
+		.sparse = flow_flag(flow, "sparse"), .wipe = flow_flag(flow, "wipe"),
+	};
+}
+
+/* An event about the disk and, if it belongs to one, its VM. */
+static void tell(struct flow *flow, struct change *change, int code, int floating_code, const char *format, const char *floating_format, const char *why)
+{
+	const char *vm_id = flow_text(flow, "vm");
+	struct vm *vm = vm_id ? model_get(flow->engine->model, &vm_kind, vm_id) : NULL;
+	struct disk *disk = model_get(flow->engine->model, &disk_kind, flow->object_id);
+	void *refs[3] = { vm ? (void *)vm : (void *)disk, vm ? disk : NULL, NULL };
+	g_autofree char *text = NULL;
+	g_auto(GStrv) parts = g_strsplit(vm ? format : floating_format, "$", -1);
+	GString *line = g_string_new(parts[0]);
+
+	/* "Disk $d of VM $v ($u)$w": d the disk, v the VM, u the user, w why */
+	for (char **part = parts + 1; parts[0] && *part; part++) {
+		g_string_append(line, **part == 'd' ? flow_text(flow, "name") : **part == 'v' && vm ? vm->name : **part == 'u' ? flow_user(flow) : why ? why : "");
+		g_string_append(line, **part ? *part + 1 : "");
+	}
+	text = g_string_free(line, FALSE);
+	if (change)
+		change_event(change, vm ? code : floating_code, &flow->actor, refs, "%s", text);
+	else
+		store_event(flow->engine->store, vm ? code : floating_code, &flow->actor, refs, "%s", text);
+	record_unref(vm);
+	record_unref(disk);
+}
+
+/* ---- create ---- */
+
+static bool create_record(struct flow *flow, GError **error)
+{
+	struct disk *disk = model_get(flow->engine->model, &disk_kind, flow->object_id);
+
+	bool there = disk != NULL;
+
+	record_unref(disk);
+	flow_took_over(flow);
+	if (!there)
+		error_set(error, ERR_NOT_FOUND, "disk '%s'", flow->object_id);
+	return there;
+}
+
+static void create_forget(struct flow *flow)
+{
+	struct disk *disk = model_get(flow->engine->model, &disk_kind, flow->object_id);
+	g_autoptr(GError) error = NULL;
+	struct change *change;
+
+	if (disk && disk->state == DISK_LOCKED) {
+		change = change_new(flow->engine->store);
+		change_remove(change, disk);
+		if (!change_commit(change, &error))
+			log_error("disk %s: not removed: %s", flow->object_id, error->message);
+	}
+	record_unref(disk);
+}
+
+static bool is_ok(const struct flow *flow)
+{
+	struct disk *disk = model_get(flow->engine->model, &disk_kind, flow->object_id);
+	bool ok = disk && disk->state == DISK_OK;
+
+	record_unref(disk);
+	return ok;
+}
+
+static void create_remove_volume(struct flow *flow)
+{
+	const struct storage_call call = call_of(flow, true);
+	const struct volume_call volume = volume_of(flow);
+	g_autoptr(GError) error = NULL;
+
+	if (!is_ok(flow) && !volume_remove(&call, &volume, &error))
+		log_warn("disk %s: volume %s may be left on storage domain %s: %s, ignoring", flow->object_id, volume.volume_id, volume.domain_id, error->message);
+}
+
+static bool create_volume(struct flow *flow, GError **error)
+{
+	const struct storage_call call = call_of(flow, false);
+	const struct volume_call volume = volume_of(flow);
+
+	return is_ok(flow) || volume_create(&call, &volume, error);
+}
+
+struct settling { struct flow *flow; int64_t capacity, used; };
+
+static bool edit_settle(void *copy, struct change *change, void *data, GError **error)
+{
+	struct disk *disk = copy;
+	struct settling *settling = data;
+
+	if (disk->state != DISK_LOCKED)
+		return false;
+	SET(disk, state, DISK_OK);
+	SET(disk, size, settling->capacity);
+	SET(disk, actual_size, settling->used);
+	tell(settling->flow, change, EVENT_ADDED, EVENT_FLOATING_ADDED, "The disk $d was successfully added to VM $v.", "The disk $d was successfully added.", NULL);
+	return true;
+}
+
+static bool create_settle(struct flow *flow, GError **error)
+{
+	const struct storage_call call = call_of(flow, false);
+	const struct volume_call volume = volume_of(flow);
+	struct settling settling = { .flow = flow };
+
+	if (is_ok(flow))
+		return true;
+	if (!volume_sizes(&call, &volume, &settling.capacity, &settling.used, error) ||
+	    !store_modify(flow->engine->store, &disk_kind, flow->object_id, edit_settle, &settling, NULL, error))
+		return false;
+	domain_sizes_refresh(flow->engine, volume.domain_id);
+	return true;
+}
+
+static void create_failed(struct flow *flow, const GError *cause)
+{
+	tell(flow, NULL, EVENT_ADD_FAILED, EVENT_FLOATING_ADD_FAILED, "Add-Disk operation failed to complete on VM $v (Disk: $d, User: $u): $w",
+	     "Add-Disk operation of $d failed to complete (User: $u): $w", cause->message);
+}
+
+static const struct flow_step create_steps[] = {
+	{ "record", create_record, create_forget },
+	{ "volume", create_volume, create_remove_volume },
+	{ "settle", create_settle, NULL },
+};
+
+const struct flow_type create_disk_flow = {
+	.name = "create_disk", .kind = &disk_kind, .steps = create_steps, .n_steps = G_N_ELEMENTS(create_steps), .forward = true, .failed = create_failed,
+};
+
+/* ---- remove ---- */
+
+/* Run by the store's writer, so that a start of the VM comes wholly before or wholly after. data: a struct disk */
+static bool vm_is_down(struct model *model, void *data, GError **error)
+{
+	const struct disk *disk = data;
+	struct vm *vm = disk->vm.id ? model_get(model, &vm_kind, disk->vm.id) : NULL;
+	bool ok = !vm || !vm_is_running(vm) || !disk->active;
+
+	if (!ok)
+		error_set(error, ERR_WRONG_STATE, "cannot remove disk '%s': VM '%s' is %s", disk_label(disk), vm->name, vm_state_names[vm->state]);
+	record_unref(vm);
+	return ok;
+}
+
+static bool edit_lock(void *copy, struct change *change, void *data, GError **error)
+{
+	struct disk *disk = copy;
+
+	/* Two removals do no harm to each other, and after a restart that of the VM and that of its disk may meet. */
+	if (disk->state == DISK_LOCKED && !flow_is_alone(data, &remove_disk_flow)) {
+		error_set(error, ERR_WRONG_STATE, "disk '%s' is locked", disk_label(disk));
+		return false;
+	}
+	SET(disk, state, DISK_LOCKED);
+	change_check(change, vm_is_down, disk);
+	return true;
+}
+
+static bool remove_lock(struct flow *flow, GError **error)
+{
+	struct disk *disk = model_get(flow->engine->model, &disk_kind, flow->object_id);
+	bool there = disk != NULL;
+
+	record_unref(disk);
+	if (there && !store_modify(flow->engine->store, &disk_kind, flow->object_id, edit_lock, flow, NULL, error))
+		return false;
+	json_object_set_new(flow->data, "locked", json_true());
+	return true;
+}
+
+static bool edit_unlock(void *copy, struct change *change, void *data, GError **error)
+{
+	struct disk *disk = copy;
+
+	if (disk->state != DISK_LOCKED)
+		return false;
+	SET(disk, state, *(int *)data);
+	return true;
+}
+
+static void remove_unlock(struct flow *flow)
+{
+	const struct storage_call call = call_of(flow, true);
+	const struct volume_call volume = volume_of(flow);
+	int64_t capacity, used;
+	int state = DISK_OK;
+	g_autoptr(GError) error = NULL;
+
+	if (!json_is_true(json_object_get(flow->data, "locked")))
+		return;
+	if (!volume_sizes(&call, &volume, &capacity, &used, &error) && error_is(error, ERR_VOLUME_DOES_NOT_EXIST))
+		state = DISK_ILLEGAL;
+	g_clear_error(&error);
+	if (!store_modify(flow->engine->store, &disk_kind, flow->object_id, edit_unlock, &state, NULL, &error))
+		log_error("disk %s: stays locked: %s", flow->object_id, error->message);
+}
+
+static bool remove_volume(struct flow *flow, GError **error)
+{
+	const struct storage_call call = call_of(flow, false);
+	const struct volume_call volume = volume_of(flow);
+
+	return !volume.volume_id || volume_remove(&call, &volume, error);
+}
+
+static bool remove_forget(struct flow *flow, GError **error)
+{
+	struct disk *disk = model_get(flow->engine->model, &disk_kind, flow->object_id);
+	struct change *change;
+	bool ok;
+
+	if (!disk)
+		return true;
+	change = change_new(flow->engine->store);
+	change_remove(change, disk);
+	tell(flow, change, EVENT_REMOVED, EVENT_FLOATING_REMOVED, "Disk $d was removed from VM $v by $u.", "Disk $d was successfully removed by $u.", NULL);
+	ok = change_commit(change, error);
+	record_unref(disk);
+	if (ok)
+		domain_sizes_refresh(flow->engine, flow_text(flow, "domain"));
+	return ok;
+}
+
+static void remove_failed(struct flow *flow, const GError *cause)
+{
+	tell(flow, NULL, EVENT_REMOVE_FAILED, EVENT_FLOATING_REMOVE_FAILED, "Failed to remove Disk $d from VM $v (User: $u): $w",
+	     "Failed to remove Disk $d (User: $u): $w", cause->message);
+}
+
+static const struct flow_step remove_steps[] = {
+	{ "lock", remove_lock, remove_unlock },
+	{ "volume", remove_volume, NULL },
+	{ "forget", remove_forget, NULL },
+};
+
+const struct flow_type remove_disk_flow = {
+	.name = "remove_disk", .kind = &disk_kind, .steps = remove_steps, .n_steps = G_N_ELEMENTS(remove_steps), .forward = true, .failed = remove_failed,
+};

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_ENGINE_STORAGE_CALLS_H
+#define BERTH_ENGINE_STORAGE_CALLS_H
+/*
+ * The agent's storage verbs as the flows need them: each may be repeated, and answers true when what it is for is the case. (The channel's codes of storage
+ * types have the names of the model's: that is why they stay inside storage_calls.c.)
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include "engine/engine.h"
+
+/* Who calls what. */
+struct storage_call {
+	struct engine *engine;
+	const char *host_id;
+	const char *flow_id;
+	int patience_s;                      /* agent.h */
+};
+
+/* ---- a local directory ---- */
+bool storage_connect(const struct storage_call *call, const char *connection_id, const char *path, GError **error);
+bool storage_disconnect(const struct storage_call *call, const char *connection_id, const char *path, GError **error);
+
+/* ---- domains ---- */
+bool storage_create(const struct storage_call *call, const char *domain_id, const char *name, const char *path, GError **error);
+/* Erases it; fine when it is not there. */
+bool storage_format(const struct storage_call *call, const char *domain_id, GError **error);
+/* verb: StorageDomain.attach, activate, deactivate, detach */
+bool storage_pool_verb(const struct storage_call *call, const char *verb, const char *domain_id, const char *pool_id, GError **error);
+/* Sizes of its file system. */
+bool storage_sizes(const struct storage_call *call, const char *domain_id, int64_t *ret_total, int64_t *ret_free, GError **error);
+
+/* ---- volumes without a parent ---- */
+struct volume_call {
+	const char *pool_id, *domain_id, *image_id, *volume_id, *description;
+	int64_t size;
+	bool cow, sparse;
+	bool wipe;                           /* volume_remove(): overwrite with zeros first */
+};
+bool volume_create(const struct storage_call *call, const struct volume_call *volume, GError **error);
+bool volume_remove(const struct storage_call *call, const struct volume_call *volume, GError **error);
+bool volume_sizes(const struct storage_call *call, const struct volume_call *volume, int64_t *ret_capacity, int64_t *ret_used, GError **error);
+
+#endif

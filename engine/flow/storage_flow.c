@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Life of a storage domain.
+ *
+ *	create   record (locked) > connect > create > settle (unattached)           interrupted: taken back
+ *	move     mark (locked, activating, ...) > tell (the agent) > settle          interrupted: goes on
+ *	remove   lock > erase > disconnect > forget                                  interrupted: goes on
+ *
+ *	unattached -- attach --> inactive -- activate --> active -- deactivate --> maintenance -- detach --> unattached
+ *
+ * So far all storage is a directory of one host, the domain's local_host: every step is a call to that host's agent. Its own answers decide whether the
+ * directory is fit: nothing is looked at from here.
+ */
+#include "engine/flow/storage_flow.h"
+
+#include <string.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "engine/flow/agent.h"
+#include "engine/flow/rivals.h"
+#include "engine/flow/storage_calls.h"
+#include "engine/model/datacenter.h"
+#include "engine/model/disk.h"
+#include "engine/model/host.h"
+#include "engine/model/kinds.h"
+#include "engine/model/misc.h"
+#include "engine/model/vm.h"
+#include "engine/store/store.h"
+
+#define LOG_MODULE "flow"
+
+/* Event codes */
+#define EVENT_ADDED 956
+#define EVENT_ADD_FAILED 957
+#define EVENT_REMOVED 958
+#define EVENT_REMOVE_FAILED 959
+
+static struct storage_call call_of(const struct flow *flow, bool undo)
+{
+	return (struct storage_call){ flow->engine, flow_text(flow, "host"), flow->id, undo ? AGENT_PATIENCE_UNDO_S : 0 };
+}
+
+static struct storage_domain *domain_of(const struct flow *flow, GError **error)
+{
+	struct storage_domain *domain = model_get(flow->engine->model, &storage_domain_kind, flow->object_id);
+
+	if (!domain)
+		error_set(error, ERR_NOT_FOUND, "storage domain '%s'", flow->object_id);
+	return domain;
+}
+
+char *storage_host(struct engine *engine, const struct storage_domain *domain, GError **error)
+{
+	struct host *host = domain->local_host.id ? model_get(engine->model, &host_kind, domain->local_host.id) : NULL;
+	char *id = host && host->state == HOST_UP ? g_strdup(host->id) : NULL;
+
+	if (!host)
+		error_set(error, ERR_OPERATION_FAILED, "storage domain '%s': the host that has it does not exist any more", domain->name);
+	else if (!id)
+		error_set(error, ERR_WRONG_STATE, "storage domain '%s': its host '%s' is %s", domain->name, host->name, host_state_names[host->state]);
+	record_unref(host);
+	return id;
+}
+
+bool storage_path_is_free(struct model *model, void *data, GError **error)
+{
+	const struct storage_domain *wanted = data;
+	g_autoptr(GPtrArray) domains = model_list(model, &storage_domain_kind);
+
+	for (guint i = 0; i < domains->len; i++) {
+		const struct storage_domain *domain = domains->pdata[i];
+
+		if (!strcmp(domain->id, wanted->id) || g_strcmp0(domain->local_host.id, wanted->local_host.id) || g_strcmp0(domain->path, wanted->path))
+			continue;
+		error_set(error, ERR_OPERATION_FAILED, "storage/path: '%s' on this host is used by storage domain '%s'", wanted->path, domain->name);
+		return false;
+	}
+	return true;
+}
+
+/* The data center's state follows its domains. */
+static void follow(struct engine *engine, const char *data_center_id);
+
+/* ---- create ---- */
+
+json_t *storage_create_data(const struct storage_domain *domain)
+{
+	json_t *data = json_pack("{s:s, s:s, s:s, s:s}", "host", domain->local_host.id, "connection", domain->connection_id, "path", domain->path, "name",
+				 domain->name);
+
+	json_object_set_new(data, "domain", record_to_json(domain, RECORD_STORE));
+	return data;
+}
+
+static bool create_record(struct flow *flow, GError **error)
+{
+	struct record_input input = { .dialect = RECORD_STORE };
+	struct storage_domain *domain = domain_of(flow, NULL);
+	struct change *change;
+	bool ok;
+
+	if (domain) {
+		record_unref(domain);
+		return true;
+	}
+	domain = record_from_json(&storage_domain_type, json_object_get(flow->data, "domain"), &input, error);
+	record_input_clear(&input);
+	if (!domain)
+		return false;
+	set_string(&domain->id, flow->object_id);
+	set_ref(&domain->host, flow_text(flow, "host"));       /* not part of the stored form */
+	SET(domain, state, DOMAIN_LOCKED);
+	change = change_new(flow->engine->store);
+	change_check(change, storage_path_is_free, domain);
+	change_add(change, domain);
+	ok = change_commit(change, error);
+	record_unref(domain);
+	return ok;
+}
+
+static void create_forget(struct flow *flow)
+{
+	struct storage_domain *domain = domain_of(flow, NULL);
+	g_autoptr(GError) error = NULL;
+	struct change *change;
+
+	/* Only what this flow made: a name that was taken is somebody else's domain with another id. */
+	if (domain && domain->state == DOMAIN_LOCKED) {
+		change = change_new(flow->engine->store);
+		change_remove(change, domain);
+		if (!change_commit(change, &error))
+			log_error("storage domain %s: not removed: %s", flow->object_id, error->message);
+	}
+	record_unref(domain);
+}
+
+/* The last step was done and only the flow's own end is missing: there is nothing to be taken back. */
+static bool is_settled(const struct flow *flow)
+{
+	struct storage_domain *domain = domain_of(flow, NULL);
+	bool settled = domain && domain->state != DOMAIN_LOCKED;
+
+	record_unref(domain);
+	return settled;
+}
+
+static bool create_connect(struct flow *flow, GError **error)
+{
+	const struct storage_call call = call_of(flow, false);
+
+	return storage_connect(&call, flow_text(flow, "connection"), flow_text(flow, "path"), error);
+}
+
+static void create_disconnect(struct flow *flow)
+{
+	const struct storage_call call = call_of(flow, true);
+	g_autoptr(GError) error = NULL;
+
+	if (!is_settled(flow) && !storage_disconnect(&call, flow_text(flow, "connection"), flow_text(flow, "path"), &error))
+		log_info("storage domain %s: '%s' is not disconnected: %s, ignoring", flow->object_id, flow_text(flow, "path"), error->message);
+}
+
+/* Whether the agent was reached or not is not always known: what it may have made is erased. Its id is ours, so nothing else can be hit. */
+static void create_erase(struct flow *flow)
+{
+	const struct storage_call call = call_of(flow, true);
+	g_autoptr(GError) error = NULL;
+
+	if (!is_settled(flow) && !storage_format(&call, flow->object_id, &error))
+		log_warn("storage domain %s: may be left in '%s': %s, ignoring", flow->object_id, flow_text(flow, "path"), error->message);
+}
+
+static bool create_create(struct flow *flow, GError **error)
+{
+	const struct storage_call call = call_of(flow, false);
+
+	return storage_create(&call, flow->object_id, flow_text(flow, "name"), flow_text(flow, "path"), error);
+}
+
+struct sizes { int64_t total, free; };
+
+static void set_sizes(struct storage_domain *domain, const struct sizes *sizes)
+{
+	SET(domain, available, sizes->free);
+	SET(domain, used, sizes->total - sizes->free);
+}
+
+struct creation { struct flow *flow; struct sizes sizes; };
+
+static bool edit_created(void *copy, struct change *change, void *data, GError **error)
+{
+	struct storage_domain *domain = copy;
+	struct creation *creation = data;
+
+	if (domain->state != DOMAIN_LOCKED)
+		return false;
+	SET(domain, state, DOMAIN_UNATTACHED);
+	set_sizes(domain, &creation->sizes);
+	change_event(change, EVENT_ADDED, &creation->flow->actor, (void *[]){ domain, NULL }, "Storage Domain %s was added by %s", domain->name,
+		     flow_user(creation->flow));
+	return true;
+}
+
+static bool create_settle(struct flow *flow, GError **error)
+{
+	const struct storage_call call = call_of(flow, false);
+	struct creation creation = { .flow = flow };
+
+	return storage_sizes(&call, flow->object_id, &creation.sizes.total, &creation.sizes.free, error) &&
+	       store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_created, &creation, NULL, error);
+}
+
+static void create_failed(struct flow *flow, const GError *cause)
+{
+	if (is_settled(flow))
+		return;
+	store_event(flow->engine->store, EVENT_ADD_FAILED, &flow->actor, NULL, "Failed to add Storage Domain %s. (User: %s): %s", flow_text(flow, "name"),
+		    flow_user(flow), cause->message);
+}
+
+static const struct flow_step create_steps[] = {
+	{ "record", create_record, create_forget },
+	{ "connect", create_connect, create_disconnect },
+	{ "create", create_create, create_erase },
+	{ "settle", create_settle, NULL },
+};
+
+const struct flow_type create_domain_flow = {
+	.name = "create_domain", .kind = &storage_domain_kind, .steps = create_steps, .n_steps = G_N_ELEMENTS(create_steps), .forward = false,
+	.failed = create_failed,
+};
+
+/* ---- attach, activate, deactivate, detach ---- */
+
+#define STATE(state) (1u << (state))
+static const struct {
+	const char *name, *verb;
+	uint32_t from;
+	int during, after;
+	int event, failed;
+	const char *done, *undone;
+} moves[] = {
+	[STORAGE_ATTACH] = { "attach", "StorageDomain.attach", STATE(DOMAIN_UNATTACHED), DOMAIN_LOCKED, DOMAIN_INACTIVE, 962, 963, "attached to", "attach" },
+	[STORAGE_ACTIVATE] = { "activate", "StorageDomain.activate", STATE(DOMAIN_INACTIVE) | STATE(DOMAIN_MAINTENANCE) | STATE(DOMAIN_UNKNOWN),
+			       DOMAIN_ACTIVATING, DOMAIN_ACTIVE, 966, 967, "activated in", "activate" },
+	[STORAGE_DEACTIVATE] = { "deactivate", "StorageDomain.deactivate", STATE(DOMAIN_ACTIVE) | STATE(DOMAIN_UNKNOWN) | STATE(DOMAIN_MIXED),
+				 DOMAIN_PREPARING_FOR_MAINTENANCE, DOMAIN_MAINTENANCE, 968, 969, "deactivated in", "deactivate" },
+	[STORAGE_DETACH] = { "detach", "StorageDomain.detach", STATE(DOMAIN_INACTIVE) | STATE(DOMAIN_MAINTENANCE), DOMAIN_DETACHING, DOMAIN_UNATTACHED,
+			     964, 965, "detached from", "detach" },
+};
+
+json_t *storage_move_data(enum storage_move move, const struct storage_domain *domain, const char *data_center_id)
+{
+	return json_pack("{s:s, s:s, s:s, s:s}", "move", moves[move].name, "host", domain->local_host.id, "pool", data_center_id, "before",
+			 storage_domain_state_names[domain->state]);
+}
+
+bool storage_move_check(enum storage_move move, const struct storage_domain *domain, GError **error)
+{
+	if (moves[move].from & STATE(domain->state))
+		return true;
+	error_set(error, ERR_WRONG_STATE, "cannot %s storage domain '%s': it is %s", moves[move].name, domain->name, storage_domain_state_names[domain->state]);
+	return false;
+}
+
+static enum storage_move move_of(const struct flow *flow)
+{
+	const char *name = flow_text(flow, "move");
+
+	for (size_t i = 0; i < G_N_ELEMENTS(moves); i++)
+		if (!g_strcmp0(moves[i].name, name))
+			return (enum storage_move)i;
+	g_assert_not_reached();
+}
+
+static bool has_master(struct model *model, const char *data_center_id)
+{
+	g_autoptr(GPtrArray) domains = model_referring(model, &storage_domain_kind, offsetof(struct storage_domain, data_center), data_center_id);
+
+	for (guint i = 0; i < domains->len; i++)
+		if (((const struct storage_domain *)domains->pdata[i])->master)
+			return true;
+	return false;
+}
+
+static bool edit_state(void *copy, struct change *change, void *data, GError **error)
+{
+	struct datacenter *data_center = copy;
+	struct engine *engine = data;
+	int state = datacenter_status(engine->model, data_center->id);
+
+	if (HAS(data_center, state) && data_center->state == state)
+		return false;
+	SET(data_center, state, state);
+	return true;
+}
+
+static void follow(struct engine *engine, const char *data_center_id)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!store_modify(engine->store, &datacenter_kind, data_center_id, edit_state, engine, NULL, &error))
+		log_warn("data center %s: state: %s, ignoring", data_center_id, error->message);
+}
+
+static bool edit_mark(void *copy, struct change *change, void *data, GError **error)
+{
+	struct storage_domain *domain = copy;
+	struct flow *flow = data;
+	enum storage_move move = move_of(flow);
+
+	if (domain->state == moves[move].during && !g_strcmp0(domain->data_center.id, flow_text(flow, "pool")) && flow_is_alone(flow, NULL))
+		return false;
+	if (!storage_move_check(move, domain, error))
+		return false;
+	SET(domain, state, moves[move].during);
+	if (move == STORAGE_ATTACH)
+		set_ref(&domain->data_center, flow_text(flow, "pool"));
+	return true;
+}
+
+static bool move_mark(struct flow *flow, GError **error)
+{
+	if (!store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_mark, flow, NULL, error))
+		return false;
+	json_object_set_new(flow->data, "locked", json_true());
+	return true;
+}
+
+static bool edit_unmark(void *copy, struct change *change, void *data, GError **error)
+{
+	struct storage_domain *domain = copy;
+	struct flow *flow = data;
+	int before = enum_value(storage_domain_state_names, flow_text(flow, "before"));
+
+	if (domain->state != moves[move_of(flow)].during || before < 0)
+		return false;
+	SET(domain, state, before);
+	if (before == DOMAIN_UNATTACHED)
+		set_ref(&domain->data_center, NULL);
+	return true;
+}
+
+static void move_unmark(struct flow *flow)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!flow_flag(flow, "locked"))
+		return;
+	if (!store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_unmark, flow, NULL, &error))
+		log_error("storage domain %s: not set back to %s: %s", flow->object_id, flow_text(flow, "before"), error->message);
+	follow(flow->engine, flow_text(flow, "pool"));
+}
+
+static bool move_tell(struct flow *flow, GError **error)
+{
+	const struct storage_call call = call_of(flow, false);
+
+	return storage_pool_verb(&call, moves[move_of(flow)].verb, flow->object_id, flow_text(flow, "pool"), error);
+}
+
+/* Only what was attached needs to be taken back: the other moves can be made again. */
+static void move_untell(struct flow *flow)
+{
+	const struct storage_call call = call_of(flow, true);
+	g_autoptr(GError) error = NULL;
+
+	if (move_of(flow) == STORAGE_ATTACH && !storage_pool_verb(&call, "StorageDomain.detach", flow->object_id, flow_text(flow, "pool"), &error))
+		log_warn("storage domain %s: not detached again: %s, ignoring", flow->object_id, error->message);
+}
+
+struct settling { struct flow *flow; struct sizes sizes; bool has_sizes, master; };
+
+static bool edit_settle(void *copy, struct change *change, void *data, GError **error)
+{
+	struct storage_domain *domain = copy;
+	struct settling *settling = data;
+	struct flow *flow = settling->flow;
+	enum storage_move move = move_of(flow);
+	struct datacenter *data_center;
+
+	if (domain->state != moves[move].during)
+		return false;
+	SET(domain, state, moves[move].after);
+	set_string(&domain->state_detail, NULL);
+	if (settling->has_sizes)
+		set_sizes(domain, &settling->sizes);
+	if (move == STORAGE_ATTACH)
+		SET(domain, master, domain->type == DOMAIN_DATA && !has_master(flow->engine->model, flow_text(flow, "pool")));
+	if (move == STORAGE_DETACH) {
+		settling->master = domain->master;
+		SET(domain, master, false);
+		set_ref(&domain->data_center, NULL);
+	}
+	data_center = model_get(flow->engine->model, &datacenter_kind, flow_text(flow, "pool"));
+	change_event(change, moves[move].event, &flow->actor, (void *[]){ domain, data_center, NULL }, "Storage Domain %s was %s Data Center %s by %s",
+		     domain->name, moves[move].done, data_center ? data_center->name : flow_text(flow, "pool"), flow_user(flow));
+	record_unref(data_center);
+	return true;
+}
+
+static bool edit_master(void *copy, struct change *change, void *data, GError **error)
+{
+	struct storage_domain *domain = copy;
+
+	if (domain->master)
+		return false;
+	SET(domain, master, true);
+	return true;
+}
+
+/* The master went: the next data domain takes its place. */
+static void pass_master(struct engine *engine, const char *data_center_id)
+{
+	g_autoptr(GPtrArray) domains = model_referring(engine->model, &storage_domain_kind, offsetof(struct storage_domain, data_center), data_center_id);
+	g_autoptr(GError) error = NULL;
+
+	for (guint i = 0; i < domains->len; i++) {
+		const struct storage_domain *domain = domains->pdata[i];
+
+		if (domain->type != DOMAIN_DATA)
+			continue;
+		if (!store_modify(engine->store, &storage_domain_kind, domain->id, edit_master, NULL, NULL, &error))
+			log_warn("storage domain %s: not made master: %s, ignoring", domain->id, error->message);
+		return;
+	}
+}
+
+static bool move_settle(struct flow *flow, GError **error)
+{
+	const struct storage_call call = { flow->engine, flow_text(flow, "host"), flow->id, AGENT_PATIENCE_NONE };
+	struct settling settling = { .flow = flow };
+
+	settling.has_sizes = move_of(flow) == STORAGE_ACTIVATE && storage_sizes(&call, flow->object_id, &settling.sizes.total, &settling.sizes.free, NULL);
+	if (!store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_settle, &settling, NULL, error))
+		return false;
+	if (settling.master)
+		pass_master(flow->engine, flow_text(flow, "pool"));
+	follow(flow->engine, flow_text(flow, "pool"));
+	return true;
+}
+
+static void move_failed(struct flow *flow, const GError *cause)
+{
+	struct storage_domain *domain = domain_of(flow, NULL);
+	enum storage_move move = move_of(flow);
+
+	store_event(flow->engine->store, moves[move].failed, &flow->actor, (void *[]){ domain, NULL }, "Failed to %s Storage Domain %s. (User: %s): %s",
+		    moves[move].undone, domain ? domain->name : flow->object_id, flow_user(flow), cause->message);
+	record_unref(domain);
+}
+
+static const struct flow_step move_steps[] = {
+	{ "mark", move_mark, move_unmark },
+	{ "tell", move_tell, move_untell },
+	{ "settle", move_settle, NULL },
+};
+
+const struct flow_type move_domain_flow = {
+	.name = "move_domain", .kind = &storage_domain_kind, .steps = move_steps, .n_steps = G_N_ELEMENTS(move_steps), .forward = true, .failed = move_failed,
+};
+
+/* ---- remove ---- */
+
+json_t *storage_remove_data(const struct storage_domain *domain, bool format, bool destroy)
+{
+	return json_pack("{s:s?, s:s?, s:s?, s:s, s:s, s:b, s:b}", "host", domain->local_host.id, "connection", domain->connection_id, "path", domain->path, "name",
+			 domain->name, "before", storage_domain_state_names[domain->state], "format", format, "destroy", destroy);
+}
+
+static bool edit_lock(void *copy, struct change *change, void *data, GError **error)
+{
+	struct storage_domain *domain = copy;
+	struct flow *flow = data;
+	int before = enum_value(storage_domain_state_names, flow_text(flow, "before"));
+
+	if (domain->state == DOMAIN_LOCKED && flow_is_alone(flow, NULL))
+		return false;
+	if (domain->state != before) {
+		error_set(error, ERR_WRONG_STATE, "storage domain '%s' is %s", domain->name, storage_domain_state_names[domain->state]);
+		return false;
+	}
+	SET(domain, state, DOMAIN_LOCKED);
+	return true;
+}
+
+static bool remove_lock(struct flow *flow, GError **error)
+{
+	struct storage_domain *domain = domain_of(flow, NULL);
+	bool there = domain != NULL;
+
+	record_unref(domain);
+	if (there && !store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_lock, flow, NULL, error))
+		return false;
+	json_object_set_new(flow->data, "locked", json_true());
+	return true;
+}
+
+static bool edit_unlock(void *copy, struct change *change, void *data, GError **error)
+{
+	struct storage_domain *domain = copy;
+	struct flow *flow = data;
+	int before = enum_value(storage_domain_state_names, flow_text(flow, "before"));
+
+	if (domain->state != DOMAIN_LOCKED || before < 0)
+		return false;
+	SET(domain, state, before);
+	return true;
+}
+
+static void remove_unlock(struct flow *flow)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!flow_flag(flow, "locked"))
+		return;
+	if (!store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_unlock, flow, NULL, &error))
+		log_error("storage domain %s: stays locked: %s", flow->object_id, error->message);
+}
+
+static bool remove_erase(struct flow *flow, GError **error)
+{
+	const struct storage_call call = call_of(flow, false);
+
+	return !flow_flag(flow, "format") || flow_flag(flow, "destroy") || storage_format(&call, flow->object_id, error);
+}
+
+/* A link that stays behind does no harm: the directory can be connected again. */
+static bool remove_disconnect(struct flow *flow, GError **error)
+{
+	const struct storage_call call = call_of(flow, true);
+	g_autoptr(GError) own = NULL;
+
+	if (!flow_flag(flow, "destroy") && call.host_id && flow_text(flow, "connection") &&
+	    !storage_disconnect(&call, flow_text(flow, "connection"), flow_text(flow, "path"), &own))
+		log_warn("storage domain %s: '%s' stays connected: %s, ignoring", flow->object_id, flow_text(flow, "path"), own->message);
+	return true;
+}
+
+static bool remove_forget(struct flow *flow, GError **error)
+{
+	struct storage_domain *domain = domain_of(flow, NULL);
+	g_autofree char *data_center = domain ? g_strdup(domain->data_center.id) : NULL;
+	struct change *change;
+	bool ok;
+
+	if (!domain)
+		return true;
+	change = change_new(flow->engine->store);
+	if (flow_flag(flow, "destroy")) {
+		g_autoptr(GPtrArray) disks = model_list(flow->engine->model, &disk_kind);
+
+		for (guint i = 0; i < disks->len; i++)
+			if (!g_strcmp0(disk_domain(disks->pdata[i]), domain->id))
+				change_remove(change, disks->pdata[i]);
+	}
+	change_remove(change, domain);
+	change_event(change, EVENT_REMOVED, &flow->actor, (void *[]){ domain, NULL }, "Storage Domain %s was removed by %s", domain->name, flow_user(flow));
+	ok = change_commit(change, error);
+	record_unref(domain);
+	if (ok && data_center)
+		follow(flow->engine, data_center);
+	return ok;
+}
+
+static void remove_failed(struct flow *flow, const GError *cause)
+{
+	store_event(flow->engine->store, EVENT_REMOVE_FAILED, &flow->actor, NULL, "Failed to remove Storage Domain %s. (User: %s): %s", flow_text(flow, "name"),
+		    flow_user(flow), cause->message);
+}
+
+static const struct flow_step remove_steps[] = {
+	{ "lock", remove_lock, remove_unlock },
+	{ "erase", remove_erase, NULL },
+	{ "disconnect", remove_disconnect, NULL },
+	{ "forget", remove_forget, NULL },
+};
+
+const struct flow_type remove_domain_flow = {
+	.name = "remove_domain", .kind = &storage_domain_kind, .steps = remove_steps, .n_steps = G_N_ELEMENTS(remove_steps), .forward = true,
+	.failed = remove_failed,
+};

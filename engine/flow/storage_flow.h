@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_ENGINE_STORAGE_FLOW_H
+#define BERTH_ENGINE_STORAGE_FLOW_H
+/* Storage domains: made, attached, activated, deactivated, detached, removed. */
+#include "engine/flow/flow.h"
+#include "engine/model/storage_domain.h"
+
+/* object: the id of the domain, which is made by the flow. data: storage_create_data() */
+extern const struct flow_type create_domain_flow;
+json_t *storage_create_data(const struct storage_domain *domain);
+
+/* data: storage_move_data() */
+extern const struct flow_type move_domain_flow;
+enum storage_move { STORAGE_ATTACH, STORAGE_ACTIVATE, STORAGE_DEACTIVATE, STORAGE_DETACH };
+json_t *storage_move_data(enum storage_move move, const struct storage_domain *domain, const char *data_center_id);
+/* ERR_WRONG_STATE naming the state when the move does not start from it. */
+bool storage_move_check(enum storage_move move, const struct storage_domain *domain, GError **error);
+
+/* data: storage_remove_data(). format: erase it; destroy: forget it and its disks, touch nothing */
+extern const struct flow_type remove_domain_flow;
+json_t *storage_remove_data(const struct storage_domain *domain, bool format, bool destroy);
+
+/* The host that works on the domain: up, or ERR_WRONG_STATE naming it and its state. Its id; g_free. */
+char *storage_host(struct engine *engine, const struct storage_domain *domain, GError **error);
+/* Is the directory that of another domain of this host? For change_check(): data is a struct storage_domain. */
+bool storage_path_is_free(struct model *model, void *data, GError **error);
+
+#endif

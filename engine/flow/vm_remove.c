@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Removing a VM: its disks are destroyed (each a flow of its own) or become floating ones, then the VM goes. Interrupted, it goes on: what is gone is
+ * not missed. A disk that cannot be removed stops the flow; the VM stays with the disks that are left.
+ */
+#include "common/error.h"
+#include "engine/flow/disk_flow.h"
+#include "engine/flow/vm_flow.h"
+#include "engine/model/kinds.h"
+#include "engine/model/vm.h"
+#include "engine/store/store.h"
+
+/* Event codes, appendix C */
+#define EVENT_REMOVED 113
+#define EVENT_REMOVE_FAILED 59
+
+static bool edit_float(void *copy, struct change *change, void *data, GError **error)
+{
+	struct disk *disk = copy;
+
+	if (!disk->vm.id)
+		return false;
+	set_ref(&disk->vm, NULL);
+	return true;
+}
+
+static bool remove_disk(struct flow *flow, const struct disk *disk, GError **error)
+{
+	json_t *data = disk->image_id ? disk_flow_data(flow->engine, disk, error) : NULL;
+
+	if (disk->image_id)
+		return data && flow_run(flow->engine, &remove_disk_flow, disk->id, &flow->actor, data, NULL, error);
+	return store_modify(flow->engine->store, &disk_kind, disk->id, edit_float, NULL, NULL, error);       /* a LUN: nothing of ours to destroy */
+}
+
+static bool disks(struct flow *flow, GError **error)
+{
+	g_autoptr(GPtrArray) list = model_children(flow->engine->model, &disk_kind, flow->object_id);
+	bool keep = json_is_true(json_object_get(flow->data, "keep"));
+
+	for (guint i = 0; i < list->len; i++) {
+		const struct disk *disk = list->pdata[i];
+
+		if (!(keep ? store_modify(flow->engine->store, &disk_kind, disk->id, edit_float, NULL, NULL, error) : remove_disk(flow, disk, error)))
+			return false;
+	}
+	return true;
+}
+
+static bool forget(struct flow *flow, GError **error)
+{
+	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
+	struct change *change;
+	bool ok;
+
+	if (!vm)
+		return true;
+	change = change_new(flow->engine->store);
+	change_remove(change, vm);
+	change_event(change, EVENT_REMOVED, &flow->actor, (void *[]){ vm, NULL }, "VM %s was successfully removed.", vm->name);
+	ok = change_commit(change, error);
+	record_unref(vm);
+	return ok;
+}
+
+static void failed(struct flow *flow, const GError *cause)
+{
+	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
+
+	if (vm)
+		store_event(flow->engine->store, EVENT_REMOVE_FAILED, &flow->actor, (void *[]){ vm, NULL }, "Failed to remove VM %s: %s", vm->name,
+			    cause->message);
+	record_unref(vm);
+}
+
+static const struct flow_step steps[] = { { "disks", disks, NULL }, { "forget", forget, NULL } };
+
+const struct flow_type remove_vm_flow = {
+	.name = "remove_vm", .kind = &vm_kind, .steps = steps, .n_steps = G_N_ELEMENTS(steps), .forward = true, .failed = failed,
+};

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Suspending a VM.
+ *
+ *	suspend   mark (saving_state; where the memory will be) > volume > save (VM.hibernate, until the VM is gone)     interrupted: goes on
+ *	discard   volume > forget (down)                                                                               interrupted: goes on
+ *
+ * vm.memory_volume is set before the volume exists and cleared in the same commit that sees the VM run again: what it names is either not used yet or the
+ * memory to go on from, never a memory that is older than the disks.
+ */
+#include <string.h>
+
+#include "common/error.h"
+#include "common/log.h"
+#include "engine/fleet/fleet.h"
+#include "engine/flow/agent.h"
+#include "engine/flow/storage_calls.h"
+#include "engine/flow/vm_definition.h"
+#include "engine/flow/vm_flow.h"
+#include "engine/flow/vm_memory.h"
+#include "engine/model/kinds.h"
+#include "engine/model/storage_domain.h"
+#include "engine/model/vm.h"
+#include "engine/store/store.h"
+#include "proto/vm.h"
+
+#define LOG_MODULE "flow"
+#define SAVE_TIMEOUT_S 600
+#define OVERHEAD_BYTES (INT64_C(256) << 20)      /* of the saved state beyond the guest's memory */
+
+/* Event codes, appendix C */
+#define EVENT_SUSPENDED 39
+#define EVENT_SUSPEND_FAILED 55
+#define EVENT_DISCARDED 111
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
+}
+
+static struct volume_call volume_of(const struct flow *flow, const json_t *memory)
+{
+	return (struct volume_call){
+		.pool_id = text_of(memory, "pool"), .domain_id = text_of(memory, "domain"), .image_id = text_of(memory, "image"),
+		.volume_id = text_of(memory, "volume"), .description = "memory of a suspended VM",
+		.size = json_integer_value(json_object_get(flow->data, "size")), .sparse = true,
+	};
+}
+
+/* The host that sees the domain. */
+static char *host_for(struct flow *flow, const json_t *memory, GError **error)
+{
+	struct storage_domain *domain = model_get(flow->engine->model, &storage_domain_kind, text_of(memory, "domain"));
+	char *host = domain ? g_strdup(domain->local_host.id) : NULL;
+
+	if (!host)
+		error_set(error, ERR_NOT_FOUND, "storage domain '%s' of the saved memory", text_of(memory, "domain"));
+	record_unref(domain);
+	return host;
+}
+
+bool vm_memory_remove(struct flow *flow, const json_t *memory, GError **error)
+{
+	g_autofree char *host = host_for(flow, memory, error);
+	const struct storage_call call = { flow->engine, host, flow->id, 0 };
+	const struct volume_call volume = volume_of(flow, memory);
+
+	return host && volume_remove(&call, &volume, error);
+}
+
+/* ---- suspend ---- */
+
+/* An active data domain of the VM's data center. */
+static struct storage_domain *pick_domain(struct flow *flow, const char *pool, GError **error)
+{
+	g_autoptr(GPtrArray) domains = model_list(flow->engine->model, &storage_domain_kind);
+
+	for (guint i = 0; i < domains->len; i++) {
+		struct storage_domain *domain = domains->pdata[i];
+
+		if (domain->type == DOMAIN_DATA && domain->state == DOMAIN_ACTIVE && !g_strcmp0(domain->data_center.id, pool))
+			return record_ref(domain);
+	}
+	error_set(error, ERR_OPERATION_FAILED, "the data center has no active data domain for the VM's memory");
+	return NULL;
+}
+
+static bool edit_saving(void *copy, struct change *change, void *data, GError **error)
+{
+	struct vm *vm = copy;
+	struct flow *flow = data;
+
+	if (vm->state == VM_SUSPENDED || (vm->state == VM_SAVING_STATE && vm->memory_volume))
+		return false;
+	if (vm->state != VM_UP) {
+		error_set(error, ERR_WRONG_STATE, "VM '%s' is %s", vm->name, vm_state_names[vm->state]);
+		return false;
+	}
+	SET(vm, state, VM_SAVING_STATE);
+	CLEAR(vm, status_time);          /* news from before do not count: fleet/sync.c */
+	vm->memory_volume = json_incref(json_object_get(flow->data, "memory"));
+	return true;
+}
+
+static bool mark(struct flow *flow, GError **error)
+{
+	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
+	struct storage_domain *domain = NULL;
+	g_autofree char *pool = vm ? vm_data_center(flow->engine, vm) : NULL;
+
+	if (!vm) {
+		error_set(error, ERR_NOT_FOUND, "VM '%s'", flow->object_id);
+		return false;
+	}
+	json_object_set_new(flow->data, "host", json_string(vm->host.id ? vm->host.id : ""));
+	json_object_set_new(flow->data, "size", json_integer(vm->memory + OVERHEAD_BYTES));
+	/* Stopped between the mark and the note of it: where the memory goes is settled. */
+	if (vm->state == VM_SAVING_STATE && vm->memory_volume)
+		json_object_set(flow->data, "memory", vm->memory_volume);
+	if (!json_object_get(flow->data, "memory") && (domain = pick_domain(flow, pool, error))) {
+		g_autofree char *image = g_uuid_string_random(), *volume = g_uuid_string_random();
+
+		json_object_set_new(flow->data, "memory",
+				    json_pack("{s:s, s:s, s:s, s:s}", "pool", pool, "domain", domain->id, "image", image, "volume", volume));
+	}
+	record_unref(domain);
+	record_unref(vm);
+	return json_object_get(flow->data, "memory") && store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_saving, flow, NULL, error);
+}
+
+static bool edit_running(void *copy, struct change *change, void *data, GError **error)
+{
+	struct vm *vm = copy;
+
+	if (vm->state == VM_SUSPENDED || !vm->memory_volume)
+		return false;
+	CLEAR(vm, memory_volume);
+	if (vm->state == VM_SAVING_STATE)
+		SET(vm, state, VM_UP);
+	return true;
+}
+
+static void unmark(struct flow *flow)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_running, NULL, NULL, &error))
+		log_error("VM %s: not set back from saving: %s", flow->object_id, error->message);
+}
+
+static bool make_volume(struct flow *flow, GError **error)
+{
+	const json_t *memory = json_object_get(flow->data, "memory");
+	g_autofree char *host = host_for(flow, memory, error);
+	const struct storage_call call = { flow->engine, host, flow->id, 0 };
+	const struct volume_call volume = volume_of(flow, memory);
+
+	return host && volume_create(&call, &volume, error);
+}
+
+static int state_of(struct flow *flow)
+{
+	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
+	int state = vm ? vm->state : VM_UNASSIGNED;
+
+	record_unref(vm);
+	return state;
+}
+
+static void remove_volume(struct flow *flow)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (state_of(flow) == VM_SUSPENDED)          /* it got there after all: this is its memory */
+		return;
+	if (!vm_memory_remove(flow, json_object_get(flow->data, "memory"), &error))
+		log_warn("VM %s: volume for its memory: %s, ignoring", flow->object_id, error->message);
+}
+
+static bool save(struct flow *flow, GError **error)
+{
+	const json_t *memory = json_object_get(flow->data, "memory");
+	struct vm_hibernate_params *params;
+	bool ok;
+
+	if (state_of(flow) == VM_SUSPENDED)
+		return true;
+	params = record_new(&vm_hibernate_params_type);
+	set_string(&params->vm_id, flow->object_id);
+	params->handle = json_pack("{s:O, s:O, s:O, s:O}", "poolID", json_object_get(memory, "pool"), "domainID", json_object_get(memory, "domain"), "imageID",
+				   json_object_get(memory, "image"), "volumeID", json_object_get(memory, "volume"));
+	ok = agent_call(flow->engine, flow_text(flow, "host"), "VM.hibernate", params, flow->id, 0, NULL, error);
+	record_unref(params);
+	if (!ok && state_of(flow) == VM_SUSPENDED) {
+		g_clear_error(error);
+		return true;
+	}
+	if (!ok || !fleet_wait_vm(flow->engine->fleet, flow->object_id, 1u << VM_SUSPENDED | 1u << VM_DOWN | 1u << VM_UP, SAVE_TIMEOUT_S, error))
+		return false;
+	if (state_of(flow) != VM_SUSPENDED)
+		error_set(error, ERR_OPERATION_FAILED, "the VM's memory could not be saved, it is %s", vm_state_names[state_of(flow)]);
+	return state_of(flow) == VM_SUSPENDED;
+}
+
+static void tell(struct flow *flow, int code, const char *what, const char *why)
+{
+	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
+
+	if (vm)
+		store_event(flow->engine->store, code, &flow->actor, (void *[]){ vm, NULL }, "VM %s %s (User: %s)%s%s.", vm->name, what,
+			    flow_user(flow), why ? ": " : "", why ? why : "");
+	record_unref(vm);
+}
+
+static bool announce(struct flow *flow, GError **error)
+{
+	tell(flow, EVENT_SUSPENDED, "was suspended", NULL);
+	return true;
+}
+
+static void suspend_failed(struct flow *flow, const GError *cause)
+{
+	tell(flow, EVENT_SUSPEND_FAILED, "could not be suspended", cause->message);
+}
+
+static const struct flow_step suspend_steps[] = {
+	{ "mark", mark, unmark }, { "volume", make_volume, remove_volume }, { "save", save, NULL }, { "announce", announce, NULL },
+};
+const struct flow_type suspend_vm_flow = {
+	.name = "suspend_vm", .kind = &vm_kind, .steps = suspend_steps, .n_steps = G_N_ELEMENTS(suspend_steps), .forward = true, .failed = suspend_failed,
+};
+
+/* ---- discard ---- */
+
+static bool discard_volume(struct flow *flow, GError **error)
+{
+	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
+	bool ok = !vm || !vm->memory_volume || vm_memory_remove(flow, vm->memory_volume, error);
+
+	record_unref(vm);
+	return ok;
+}
+
+static bool edit_discarded(void *copy, struct change *change, void *data, GError **error)
+{
+	struct vm *vm = copy;
+
+	if (vm->state != VM_SUSPENDED)
+		return false;
+	CLEAR(vm, memory_volume);
+	SET(vm, state, VM_DOWN);
+	return true;
+}
+
+static bool discard_forget(struct flow *flow, GError **error)
+{
+	if (!store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_discarded, NULL, NULL, error))
+		return false;
+	tell(flow, EVENT_DISCARDED, "lost its suspended state", NULL);
+	return true;
+}
+
+static const struct flow_step discard_steps[] = { { "volume", discard_volume, NULL }, { "forget", discard_forget, NULL } };
+const struct flow_type discard_memory_flow = {
+	.name = "discard_memory", .kind = &vm_kind, .steps = discard_steps, .n_steps = G_N_ELEMENTS(discard_steps), .forward = true,
+};

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * berth-engine: reads its configuration, makes the rooms from the bottom up, serves until it is told to end, and takes them down in reverse.
+ *
+ *	SIGTERM, SIGINT   no new connections; what is being served is answered (at most STOP_USEC); the store is closed last
+ *	SIGHUP            certificates are read again; connections that are open keep theirs
+ *	SIGUSR1           the flight recorder is written to standard error
+ *
+ * Ready means: the store is loaded, the ports are open, interrupted flows are taken up again. Said to a service manager through NOTIFY_SOCKET.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "common/error.h"
+#include "common/log.h"
+#include "engine/api/api.h"
+#include "engine/auth/auth.h"
+#include "engine/engine.h"
+#include "engine/fleet/fleet.h"
+#include "engine/flow/flow.h"
+#include "engine/http/http.h"
+#include "engine/model/model.h"
+#include "engine/store/store.h"
+
+#ifndef BERTH_VERSION
+#define BERTH_VERSION "0.1.0"
+#endif
+
+#define LOG_MODULE "main"
+#define STOP_USEC (5 * (int64_t)G_USEC_PER_SEC)
+#define CONFIG_FILE "/etc/berth/engine.conf"
+
+static const struct option options[] = {
+	{ "engine", "data_dir", OPTION_PATH, "/var/lib/berth-engine", 0, 0, "Directory of the database and of the password hashes." },
+	{ "engine", "log_level", OPTION_STRING, "info", 0, 0, "What goes to standard error: error, warn, info, debug or trace." },
+	{ "engine", "workers", OPTION_INT, "64", 2, 1000, "Threads at most for work that may wait." },
+	{ "http", "address", OPTION_STRING, "::", 0, 0, "Address to listen on; '::' is every address of both families." },
+	{ "http", "port", OPTION_INT, "8443", 0, 65535, "Port of the REST API (HTTPS). 0: any." },
+	{ "http", "plain_port", OPTION_INT, "0", 0, 65535, "Port of plain HTTP, which only serves /ca.crt and leads to HTTPS. 0: none." },
+	{ "http", "cert", OPTION_PATH, "/etc/pki/berth/engine.pem", 0, 0, "Certificate of the REST API, PEM." },
+	{ "http", "key", OPTION_PATH, "/etc/pki/berth/engine.key", 0, 0, "Key of that certificate, PEM." },
+	{ "http", "ca", OPTION_PATH, "/etc/pki/berth/ca.pem", 0, 0, "Certificate of the CA, served as /ca.crt." },
+	{ "http", "max_connections", OPTION_INT, "2000", 10, 100000, "Open connections at most." },
+	{ "http", "header_timeout", OPTION_INT, "30", 1, 3600, "Seconds that a client may take for a request's headers." },
+	{ "http", "body_timeout", OPTION_INT, "60", 1, 3600, 
+	  "Seconds without a byte of a request's body, or of an answer being taken, before the connection is ended." },
+	{ "http", "idle_timeout", OPTION_INT, "120", 1, 86400, "Seconds that a connection may be kept open between requests." },
+	{ "http", "action_retention", OPTION_INT, "3600", 1, 604800, "Seconds that ended actions and creations can be asked for." },
+	{ "auth", "admin_password_file", OPTION_PATH, NULL, 0, 0,
+	  "File whose first line is the password of admin@internal. Read at start; only a hash is kept. Without it and without an earlier password one is "
+	  "drawn and left in data_dir/initial-password." },
+	{ "auth", "session_timeout", OPTION_INT, "30", 1, 525600, "Minutes without a request after which a session ends." },
+	{ "agent", "ca", OPTION_PATH, NULL, 0, 0, "CA that the agents' certificates must be of, PEM. Unset: that of [http]." },
+	{ "agent", "cert", OPTION_PATH, NULL, 0, 0, "The engine's own certificate towards the agents, PEM; a client's. Unset: that of [http]." },
+	{ "agent", "key", OPTION_PATH, NULL, 0, 0, "Key of that certificate, PEM. Unset: that of [http]." },
+	{ "agent", "verify_names", OPTION_BOOL, "true", 0, 0, "An agent's certificate must name the address that the host was added with." },
+	{ "agent", "ask", OPTION_INT, "5", 1, 3600, "Seconds of silence after which an agent is asked for a sign of life." },
+	{ "agent", "connecting_after", OPTION_INT, "10", 1, 3600, "Seconds of silence after which a host is shown as connecting." },
+	{ "agent", "non_responsive_after", OPTION_INT, "60", 1, 86400, "Seconds of silence after which a host is shown as non_responsive." },
+};
+
+struct program {
+	struct engine engine;
+	struct config *config;
+	char *data_dir;
+	struct tls_context *tls;
+	struct http_server *http, *plain;
+	struct timer *stop_timer;
+	int64_t stop_at;
+};
+
+static void notify(const char *text)
+{
+	const char *path = g_getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t n = path ? strlen(path) : 0;
+	if (n < 2 || n >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
+		return;
+	memcpy(address.sun_path, path, n);
+	if (path[0] == '@')
+		address.sun_path[0] = '\0';
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	(void)sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)(const void *)&address,
+		     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
+	close(fd);
+}
+
+/* ---- signals ---- */
+
+static void stop_if_done(void *data)
+{
+	struct program *program = data;
+	unsigned open = http_server_connections(program->http) + (program->plain ? http_server_connections(program->plain) : 0);
+	if (open == 0 || now_usec() >= program->stop_at)
+		loop_stop(program->engine.loop);
+	else
+		timer_set(program->stop_timer, 20000);
+}
+
+static void on_stop(void *data)
+{
+	struct program *program = data;
+	if (program->stop_at)
+		return;
+	log_info("ending");
+	notify("STOPPING=1");
+	program->stop_at = now_usec() + STOP_USEC;
+	http_server_drain(program->http);
+	if (program->plain)
+		http_server_drain(program->plain);
+	program->stop_timer = timer_new(program->engine.loop, stop_if_done, program);
+	timer_set(program->stop_timer, 1);
+}
+
+static void on_reload(void *data)
+{
+	struct program *program = data;
+	GError *error = NULL;
+	if (tls_context_reload(program->tls, &error)) {
+		log_info("certificates were read again");
+		return;
+	}
+	log_error("the old certificates stay in use: %s", error->message);
+	g_error_free(error);
+}
+
+static void on_dump(void *data)
+{
+	char *text = log_dump();
+	fputs(text, stderr);
+	g_free(text);
+}
+
+/* ---- start ---- */
+
+static bool make_data_dir(const char *dir, GError **error)
+{
+	if (g_mkdir_with_parents(dir, 0700) != 0) {
+		error_set_errno(error, ERR_IO_FAILED, errno, "[engine] data_dir '%s'", dir);
+		return false;
+	}
+	return true;
+}
+
+static bool open_ports(struct program *program, GError **error)
+{
+	const struct config *config = program->config;
+	const struct tls_settings tls = {
+		.cert_file = config_string(config, "http", "cert"),
+		.key_file = config_string(config, "http", "key"),
+		.server = true,
+	};
+	program->tls = tls_context_new(&tls, error);
+	if (!program->tls)
+		return false;
+	struct http_settings http = {
+		.loop = program->engine.loop,
+		.address = config_string(config, "http", "address"),
+		.port = (uint16_t)config_int(config, "http", "port"),
+		.tls = program->tls,
+		.max_connections = (unsigned)config_int(config, "http", "max_connections"),
+		.header_usec = config_int(config, "http", "header_timeout") * G_USEC_PER_SEC,
+		.body_usec = config_int(config, "http", "body_timeout") * G_USEC_PER_SEC,
+		.idle_usec = config_int(config, "http", "idle_timeout") * G_USEC_PER_SEC,
+		.serve = api_serve,
+		.data = program->engine.api,
+	};
+	program->http = http_server_new(&http, error);
+	if (!program->http)
+		return false;
+	api_set_secure_port(program->engine.api, http_server_port(program->http));
+	log_info("REST API on port %u", http_server_port(program->http));
+	if (config_int(config, "http", "plain_port") > 0) {
+		http.port = (uint16_t)config_int(config, "http", "plain_port");
+		http.tls = NULL;
+		http.serve = api_serve_plain;
+		program->plain = http_server_new(&http, error);
+		if (!program->plain)
+			return false;
+	}
+	return true;
+}
+
+static bool start(struct program *program, GError **error)
+{
+	struct engine *engine = &program->engine;
+	const struct config *config = program->config;
+	const struct auth_settings auth = {
+		.data_dir = program->data_dir,
+		.admin_password_file = config_string(config, "auth", "admin_password_file"),
+		.session_idle_usec = config_int(config, "auth", "session_timeout") * 60 * G_USEC_PER_SEC,
+	};
+	const struct api_settings api = {
+		.ca_file = config_string(config, "http", "ca"),
+		.retention_usec = config_int(config, "http", "action_retention") * G_USEC_PER_SEC,
+	};
+	engine->config = config;
+	engine->started_usec = now_usec();
+	engine->loop = loop_new();
+	engine->lanes = lane_pool_new((unsigned)config_int(config, "engine", "workers"));
+	engine->model = model_new();
+	if (!make_data_dir(program->data_dir, error) || !(engine->store = store_open(program->data_dir, engine->model, error)) ||
+	    !(engine->auth = auth_new(&auth, error)) || !(engine->fleet = fleet_new(engine, error)) || !(engine->api = api_new(engine, &api, error)) ||
+	    !open_ports(program, error))
+		return false;
+	fleet_start(engine->fleet);
+	flow_resume_all(engine);
+	return true;
+}
+
+static void end(struct program *program)
+{
+	struct engine *engine = &program->engine;
+	program->stop_timer = timer_free(program->stop_timer);
+	program->http = http_server_free(program->http);
+	program->plain = http_server_free(program->plain);
+	engine->lanes = lane_pool_free(engine->lanes, STOP_USEC);
+	engine->fleet = fleet_free(engine->fleet);
+	engine->loop = loop_free(engine->loop);
+	engine->api = api_free(engine->api);
+	engine->auth = auth_free(engine->auth);
+	engine->store = store_close(engine->store);
+	engine->model = model_free(engine->model);
+	program->tls = tls_context_free(program->tls);
+	program->config = config_free(program->config);
+	g_free(program->data_dir);
+}
+
+static int serve(struct program *program)
+{
+	GError *error = NULL;
+	enum log_level level = log_level_from_name(config_string(program->config, "engine", "log_level"));
+	if (level == LOG_LEVEL_INVALID) {
+		fprintf(stderr, "berth-engine: [engine] log_level=%s is not a level\n", config_string(program->config, "engine", "log_level"));
+		return EXIT_FAILURE;
+	}
+	log_set_level(NULL, level);
+	log_dump_on_crash();
+	umask(027);
+	signal(SIGPIPE, SIG_IGN);
+	if (!start(program, &error)) {
+		fprintf(stderr, "berth-engine: %s\n", error->message);
+		g_error_free(error);
+		end(program);
+		return EXIT_FAILURE;
+	}
+	struct loop *loop = program->engine.loop;
+	loop_on_signal(loop, SIGTERM, on_stop, program);
+	loop_on_signal(loop, SIGINT, on_stop, program);
+	loop_on_signal(loop, SIGHUP, on_reload, program);
+	loop_on_signal(loop, SIGUSR1, on_dump, program);
+	notify("READY=1");
+	loop_run(loop);
+	end(program);
+	return EXIT_SUCCESS;
+}
+
+static void usage(FILE *out)
+{
+	fputs("Usage: berth-engine [OPTION]...\n"
+	      "Manages hosts and virtual machines; serves the REST API.\n\n"
+	      "  --config FILE    configuration (default: " CONFIG_FILE " when it exists)\n"
+	      "  --data-dir DIR   instead of [engine] data_dir\n"
+	      "  --print-config   write a configuration file with all keys and their defaults\n"
+	      "  --version        write the version\n"
+	      "  --help           write this\n",
+	      out);
+}
+
+int main(int argc, char **argv)
+{
+	struct program program = { 0 };
+	const char *file = NULL, *data_dir = NULL;
+	GError *error = NULL;
+
+	/* by hand: getopt.h and common/config.h both have a struct option */
+	for (int i = 1; i < argc; i++) {
+		const char *option = argv[i];
+		if (strcmp(option, "--help") == 0 || strcmp(option, "-h") == 0) {
+			usage(stdout);
+			return EXIT_SUCCESS;
+		}
+		if (strcmp(option, "--version") == 0) {
+			puts("berth-engine " BERTH_VERSION);
+			return EXIT_SUCCESS;
+		}
+		if (strcmp(option, "--print-config") == 0) {
+			config_print_defaults(stdout, options, G_N_ELEMENTS(options));
+			return EXIT_SUCCESS;
+		}
+		const char **target = g_str_has_prefix(option, "--config") ? &file : g_str_has_prefix(option, "--data-dir") ? &data_dir : NULL;
+		size_t n = strcspn(option, "=");
+		if (target && option[n] == '=' && (n == strlen("--config") || n == strlen("--data-dir"))) {
+			*target = option + n + 1;
+		} else if (target && (strcmp(option, "--config") == 0 || strcmp(option, "--data-dir") == 0) && i + 1 < argc) {
+			*target = argv[++i];
+		} else {
+			fprintf(stderr, "berth-engine: '%s' is not an option or lacks its value; see --help\n", option);
+			return EXIT_FAILURE;
+		}
+	}
+	if (!file && access(CONFIG_FILE, F_OK) == 0)
+		file = CONFIG_FILE;
+	program.config = config_load(file, options, G_N_ELEMENTS(options), &error);
+	if (!program.config) {
+		fprintf(stderr, "berth-engine: %s\n", error->message);
+		g_error_free(error);
+		return EXIT_FAILURE;
+	}
+	program.data_dir = g_strdup(data_dir ? data_dir : config_string(program.config, "engine", "data_dir"));
+	int status = serve(&program);
+	if (program.config)
+		program.config = config_free(program.config);
+	return status;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Disks: the table. See disk.h. */
+#include "engine/model/disk.h"
+#include "engine/model/misc.h"
+
+const char *const disk_state_names[] = { "illegal", "invalid", "locked", "ok", NULL };
+const char *const disk_interface_names[] = { "ide", "virtio", "virtio_scsi", NULL };
+const char *const disk_format_names[] = { "cow", "raw", NULL };
+static const char *const lun_type_names[] = { "iscsi", "fcp", NULL };
+
+#define CU (CREATE | UPDATE)
+#define DISK_MAX 70368744177664.0      /* 64 TiB */
+
+static const struct field logical_unit_fields[] = {
+	FIELD_STRING_(struct logical_unit, id, "@id", CU | REQUIRED, "id of the LUN", .max = 255),
+	FIELD_STRING_(struct logical_unit, address, "address", CU, "server that holds the device", .max = 255),
+	FIELD_INT_(struct logical_unit, port, "port", CU, "port of the server", .min = 1, .max = 65535),
+	FIELD_STRING_(struct logical_unit, target, "target", CU, "IQN of the target", .max = 255),
+	FIELD_STRING_(struct logical_unit, username, "username", CU, "CHAP user", .max = 255),
+	FIELD_STRING_(struct logical_unit, password, "password", CU | SECRET, "CHAP password", .max = 255),
+	FIELD_STRING_(struct logical_unit, serial, "serial", CU, "serial number", .max = 255),
+	FIELD_STRING_(struct logical_unit, vendor_id, "vendor_id", CU, "vendor", .max = 255),
+	FIELD_STRING_(struct logical_unit, product_id, "product_id", CU, "product", .max = 255),
+	FIELD_INT_(struct logical_unit, lun_mapping, "lun_mapping", CU, "LUN number", .min = 0, .max = 65535),
+	FIELD_LONG_(struct logical_unit, size, "size", READ_ONLY, "size", .unit = "bytes"),
+};
+const struct record_type logical_unit_type = RECORD_TYPE("logical_unit", NULL, struct logical_unit, logical_unit_fields, "A LUN");
+
+static const struct field disk_fields[] = {
+	FIELD_UUID_(struct disk, id, "@id", CREATE, "identity; given on creation: attach that disk"),
+	FIELD_STRING_(struct disk, description, "description", CU | HEAD | SEARCH, "free text", .max = 4096),
+	FIELD_STRING_(struct disk, comment, "comment", CU | HEAD | SEARCH, "free text", .max = 4096),
+	FIELD_REF_(struct disk, vm, "vm", READ_ONLY, "vms", "virtual machine that has it"),
+	FIELD_STRING_(struct disk, name, "alias", CU | SEARCH, "name of the disk", .max = 255),
+	FIELD_STRING_(struct disk, name, "name", CU | ALIAS, "other spelling of alias"),
+	FIELD_STRING_(struct disk, image_id, "image_id", READ_ONLY, "volume on the storage"),
+	FIELD_LIST_(struct disk, storage_domains, "storage_domains/storage_domain", CU, &object_ref_type, "where it is stored",
+		    .target = "storagedomains"),
+	FIELD_LONG_(struct disk, size, "size", CU, "virtual size, old name", .unit = "bytes", .min = 0, .max = DISK_MAX),
+	FIELD_LONG_(struct disk, size, "provisioned_size", CU | SEARCH, "virtual size", .unit = "bytes", .min = 0, .max = DISK_MAX),
+	FIELD_LONG_(struct disk, actual_size, "actual_size", READ_ONLY, "space used", .unit = "bytes"),
+	FIELD_STRING_(struct disk, type, "type", CREATE, "system or data", .max = 16),
+	FIELD_ENUM_(struct disk, state, "status/state", SEARCH, disk_state_names, "may it be used", .search = "status"),
+	FIELD_ENUM_(struct disk, interface, "interface", CU, disk_interface_names, "how the guest sees it"),
+	FIELD_ENUM_(struct disk, format, "format", CREATE | SEARCH, disk_format_names, "cow: snapshots are possible; raw: faster"),
+	FIELD_BOOL_(struct disk, sparse, "sparse", CREATE, "space is taken when it is needed"),
+	FIELD_BOOL_(struct disk, bootable, "bootable", CU, "the VM boots from it"),
+	FIELD_BOOL_(struct disk, shareable, "shareable", CU, "several VMs may use it"),
+	FIELD_BOOL_(struct disk, wipe_after_delete, "wipe_after_delete", CU, "overwrite it with zeros when it is deleted"),
+	FIELD_BOOL_(struct disk, propagate_errors, "propagate_errors", CU, "errors go to the guest instead of pausing it"),
+	FIELD_BOOL_(struct disk, active, "active", CU, "plugged into the VM"),
+	FIELD_BOOL_(struct disk, read_only, "read_only", CU, "the VM cannot write"),
+	FIELD_STRING_(struct disk, disk_profile, "disk_profile@id", CU, "disk profile", .max = 64),
+	FIELD_STRING_(struct disk, quota, "quota@id", CU, "quota that it counts against", .max = 64),
+	FIELD_STRING_(struct disk, lun_type, "lun_storage/type", CREATE, "direct LUN: iscsi or fcp", .names = lun_type_names),
+	FIELD_LIST_(struct disk, logical_units, "lun_storage/logical_unit", CREATE, &logical_unit_type, "direct LUN"),
+	FIELD_STRING_(struct disk, snapshot, "snapshot@id", CREATE | INPUT_ONLY, "attach the disk as it was in this snapshot", .max = 64),
+};
+const struct record_type disk_type = RECORD_TYPE("disk", "disks", struct disk, disk_fields, "A disk of a virtual machine, or a floating one");
+
+const char *disk_domain(const struct disk *disk)
+{
+	return disk->storage_domains && disk->storage_domains->len ? ((struct object_ref *)disk->storage_domains->pdata[0])->id : NULL;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_ENGINE_MODEL_DISK_H
+#define BERTH_ENGINE_MODEL_DISK_H
+/*
+ * Disks (REST 15.6.1, 16). id is the image's id on the storage, image_id the id of its volume. A disk without vm floats.
+ */
+#include "common/record.h"
+
+enum disk_state { DISK_ILLEGAL, DISK_INVALID, DISK_LOCKED, DISK_OK, DISK_STATE_MAX };
+extern const char *const disk_state_names[];
+enum disk_interface { DISK_IDE, DISK_VIRTIO, DISK_VIRTIO_SCSI, DISK_INTERFACE_MAX };
+extern const char *const disk_interface_names[];
+enum disk_format { DISK_COW, DISK_RAW, DISK_FORMAT_MAX };
+extern const char *const disk_format_names[];
+
+struct logical_unit {
+	struct record record;
+	char *id, *address, *target, *username, *password, *serial, *vendor_id, *product_id;
+	int port, lun_mapping;
+	int64_t size;
+};
+extern const struct record_type logical_unit_type;
+
+struct disk {
+	struct record record;
+	char *id, *name;                     /* name: element "alias" ("name" is taken too) */
+	char *description, *comment;
+	struct ref vm;                       /* parent; absent: floating */
+	char *image_id;
+	GPtrArray *storage_domains;          /* struct object_ref */
+	int64_t size;                        /* "size" and "provisioned_size" */
+	int64_t actual_size;
+	char *type;                          /* "system" */
+	int state;                           /* enum disk_state */
+	int interface;
+	int format;
+	bool sparse, bootable, shareable, wipe_after_delete, propagate_errors, active, read_only;
+	char *disk_profile, *quota;
+	char *lun_type;
+	GPtrArray *logical_units;            /* struct logical_unit */
+	char *snapshot;                      /* INPUT_ONLY */
+};
+extern const struct record_type disk_type;
+
+/* The disk's (first) storage domain or NULL. */
+const char *disk_domain(const struct disk *disk);
+
+#endif

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The model. See model.h.
+ *
+ * Each kind has a table: its entries in order of creation, and three hash chains through them: by id, by name (case folded, within the parent) and by
+ * parent. One entry is 64 bytes; names are not kept folded, only their hashes are.
+ *
+ * One read-write lock covers all tables, so that a set of changes is seen whole or not at all. Readers hold it while they copy pointers and take
+ * references; the writer (one, the store's thread) while it swaps pointers. What is dropped is freed after the lock. Writers go first: publishing must
+ * not starve behind a stream of readers. The lock is not recursive: no call from here reaches the model again.
+ */
+#include "engine/model/kinds.h"
+#include "engine/model/model.h"
+#include <pthread.h>
+#include <string.h>
+
+struct entry {
+	void *record;
+	uint64_t serial;                       /* order of creation */
+	struct entry *next_id, *next_name, *next_parent;
+	uint32_t id_hash, name_hash, parent_hash;
+};
+
+struct table {
+	const struct kind *kind;
+	GPtrArray *order;                      /* struct entry, by serial; may hold NULL while changes are applied */
+	struct entry **by_id, **by_name, **by_parent;
+	uint32_t mask;
+	uint32_t count;
+	uint32_t holes;
+	bool named;
+};
+
+struct model {
+	pthread_rwlock_t lock;
+	uint64_t serial;
+	struct table *tables;                  /* in the order of kinds[] */
+	size_t n_tables;
+};
+
+/* ---- hashes ---- */
+
+static uint32_t hash_bytes(const char *text, uint32_t hash)
+{
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * 16777619u;
+	return hash;
+}
+
+static uint32_t mix(uint32_t hash)
+{
+	hash ^= hash >> 15;
+	hash *= 0x2c1b3c6du;
+	return hash ^ hash >> 13;
+}
+
+static uint32_t hash_id(const char *id)
+{
+	return mix(hash_bytes(id, 2166136261u));
+}
+
+static bool is_ascii(const char *text)
+{
+	for (; *text; text++)
+		if (*text & 0x80)
+			return false;
+	return true;
+}
+
+static uint32_t hash_name(const char *name, const char *parent)
+{
+	uint32_t hash = parent ? hash_bytes(parent, 2166136261u) : 2166136261u;
+
+	if (!is_ascii(name)) {
+		g_autofree char *folded = g_utf8_casefold(name, -1);
+
+		return mix(hash_bytes(folded, hash));
+	}
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)g_ascii_tolower(*name)) * 16777619u;
+	return mix(hash);
+}
+
+static bool same_name(const char *a, const char *b)
+{
+	g_autofree char *left = NULL, *right = NULL;
+
+	if (is_ascii(a) && is_ascii(b))
+		return !g_ascii_strcasecmp(a, b);
+	left = g_utf8_casefold(a, -1);
+	right = g_utf8_casefold(b, -1);
+	return !strcmp(left, right);
+}
+
+/* ---- tables ---- */
+
+static const char *entry_parent(const struct table *table, const struct entry *entry)
+{
+	return table->kind->parent ? ((struct ref *)((char *)entry->record + table->kind->parent))->id : NULL;
+}
+
+static const char *entry_name(const struct table *table, const struct entry *entry)
+{
+	return table->named ? object_name(entry->record) : NULL;
+}
+
+static void link_id(struct table *table, struct entry *entry)
+{
+	struct entry **bucket = &table->by_id[entry->id_hash & table->mask];
+
+	entry->next_id = *bucket;
+	*bucket = entry;
+}
+
+static void link_name(struct table *table, struct entry *entry)
+{
+	const char *name = entry_name(table, entry);
+	struct entry **bucket;
+
+	if (!name)
+		return;
+	entry->name_hash = hash_name(name, entry_parent(table, entry));
+	bucket = &table->by_name[entry->name_hash & table->mask];
+	entry->next_name = *bucket;
+	*bucket = entry;
+}
+
+static void link_parent(struct table *table, struct entry *entry)
+{
+	const char *parent = entry_parent(table, entry);
+	struct entry **bucket;
+
+	if (!parent)
+		return;
+	entry->parent_hash = hash_id(parent);
+	bucket = &table->by_parent[entry->parent_hash & table->mask];
+	entry->next_parent = *bucket;
+	*bucket = entry;
+}
+
+/* An entry that is in no chain is not found: nothing to do. */
+static void unlink_name(struct table *table, struct entry *entry)
+{
+	if (!table->named)
+		return;
+	for (struct entry **at = &table->by_name[entry->name_hash & table->mask]; *at; at = &(*at)->next_name)
+		if (*at == entry) {
+			*at = entry->next_name;
+			return;
+		}
+}
+
+static void unlink_parent(struct table *table, struct entry *entry)
+{
+	if (!table->kind->parent)
+		return;
+	for (struct entry **at = &table->by_parent[entry->parent_hash & table->mask]; *at; at = &(*at)->next_parent)
+		if (*at == entry) {
+			*at = entry->next_parent;
+			return;
+		}
+}
+
+static void unlink_id(struct table *table, struct entry *entry)
+{
+	for (struct entry **at = &table->by_id[entry->id_hash & table->mask]; *at; at = &(*at)->next_id)
+		if (*at == entry) {
+			*at = entry->next_id;
+			return;
+		}
+}
+
+static void table_resize(struct table *table, uint32_t buckets)
+{
+	g_free(table->by_id);
+	g_free(table->by_name);
+	g_free(table->by_parent);
+	table->mask = buckets - 1;
+	table->by_id = g_new0(struct entry *, buckets);
+	table->by_name = table->named ? g_new0(struct entry *, buckets) : NULL;
+	table->by_parent = table->kind->parent ? g_new0(struct entry *, buckets) : NULL;
+	for (unsigned i = 0; i < table->order->len; i++) {
+		struct entry *entry = table->order->pdata[i];
+
+		if (!entry)
+			continue;
+		link_id(table, entry);
+		if (table->named)
+			link_name(table, entry);
+		if (table->kind->parent)
+			link_parent(table, entry);
+	}
+}
+
+static struct entry *table_entry(const struct table *table, const char *id)
+{
+	uint32_t hash = hash_id(id);
+
+	for (struct entry *entry = table->by_id[hash & table->mask]; entry; entry = entry->next_id)
+		if (entry->id_hash == hash && !strcmp(object_id(entry->record), id))
+			return entry;
+	return NULL;
+}
+
+/* Place of the entry in the order. Holes take the serial of nobody: step over them to the right, then to the left. */
+static unsigned order_find(const struct table *table, const struct entry *entry)
+{
+	unsigned low = 0, high = table->order->len;
+
+	while (low < high) {
+		unsigned middle = low + (high - low) / 2, probe = middle;
+		const struct entry *at;
+
+		while (probe < high && !table->order->pdata[probe])
+			probe++;
+		if (probe == high) {
+			high = middle;
+			continue;
+		}
+		at = table->order->pdata[probe];
+		if (at == entry)
+			return probe;
+		if (at->serial < entry->serial)
+			low = probe + 1;
+		else
+			high = middle;
+	}
+	g_assert_not_reached();
+}
+
+static void table_compact(struct table *table)
+{
+	unsigned kept = 0;
+
+	if (!table->holes)
+		return;
+	for (unsigned i = 0; i < table->order->len; i++)
+		if (table->order->pdata[i])
+			table->order->pdata[kept++] = table->order->pdata[i];
+	g_ptr_array_set_size(table->order, (int)kept);
+	table->holes = 0;
+}
+
+static struct table *table_of(struct model *model, const struct kind *kind)
+{
+	for (size_t i = 0; i < model->n_tables; i++)
+		if (model->tables[i].kind == kind)
+			return &model->tables[i];
+	g_error("kind '%s' is not in kinds[]", kind->collection);
+}
+
+/* ---- life ---- */
+
+struct model *model_new(void)
+{
+	struct model *model = g_new0(struct model, 1);
+	pthread_rwlockattr_t attributes;
+
+	pthread_rwlockattr_init(&attributes);
+	(void)pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&model->lock, &attributes);
+	pthread_rwlockattr_destroy(&attributes);
+	while (kinds[model->n_tables])
+		model->n_tables++;
+	model->tables = g_new0(struct table, model->n_tables);
+	for (size_t i = 0; i < model->n_tables; i++) {
+		struct table *table = &model->tables[i];
+
+		table->kind = kinds[i];
+		table->named = record_field_at(kinds[i]->type, sizeof(struct record) + sizeof(char *)) != NULL;
+		table->order = g_ptr_array_new();
+		table_resize(table, 8);
+	}
+	return model;
+}
+
+struct model *model_free(struct model *model)
+{
+	if (!model)
+		return NULL;
+	for (size_t i = 0; i < model->n_tables; i++) {
+		struct table *table = &model->tables[i];
+
+		for (unsigned j = 0; j < table->order->len; j++) {
+			struct entry *entry = table->order->pdata[j];
+
+			record_unref(entry->record);
+			g_free(entry);
+		}
+		g_ptr_array_unref(table->order);
+		g_free(table->by_id);
+		g_free(table->by_name);
+		g_free(table->by_parent);
+	}
+	g_free(model->tables);
+	pthread_rwlock_destroy(&model->lock);
+	g_free(model);
+	return NULL;
+}
+
+/* ---- reading ---- */
+
+static GPtrArray *references_new(size_t room)
+{
+	return g_ptr_array_new_full((guint)room, record_unref);
+}
+
+void *model_get(struct model *model, const struct kind *kind, const char *id)
+{
+	const struct table *table = table_of(model, kind);
+	const struct entry *entry;
+	void *record;
+
+	if (!id)
+		return NULL;
+	pthread_rwlock_rdlock(&model->lock);
+	entry = table_entry(table, id);
+	record = entry ? record_ref(entry->record) : NULL;
+	pthread_rwlock_unlock(&model->lock);
+	return record;
+}
+
+GPtrArray *model_list(struct model *model, const struct kind *kind)
+{
+	const struct table *table = table_of(model, kind);
+	GPtrArray *list;
+
+	pthread_rwlock_rdlock(&model->lock);
+	list = references_new(table->count);
+	for (unsigned i = 0; i < table->order->len; i++)
+		g_ptr_array_add(list, record_ref(((struct entry *)table->order->pdata[i])->record));
+	pthread_rwlock_unlock(&model->lock);
+	return list;
+}
+
+static int by_serial(const void *a, const void *b)
+{
+	const struct entry *left = *(struct entry *const *)a, *right = *(struct entry *const *)b;
+
+	return left->serial < right->serial ? -1 : left->serial > right->serial;
+}
+
+GPtrArray *model_children(struct model *model, const struct kind *kind, const char *parent_id)
+{
+	const struct table *table = table_of(model, kind);
+	GPtrArray *children = references_new(0);
+	uint32_t hash = hash_id(parent_id);
+
+	g_return_val_if_fail(kind->parent, children);
+	pthread_rwlock_rdlock(&model->lock);
+	for (struct entry *entry = table->by_parent[hash & table->mask]; entry; entry = entry->next_parent)
+		if (entry->parent_hash == hash && !strcmp(entry_parent(table, entry), parent_id))
+			g_ptr_array_add(children, entry);
+	if (children->len > 1)
+		qsort(children->pdata, children->len, sizeof(void *), by_serial);
+	for (unsigned i = 0; i < children->len; i++)
+		children->pdata[i] = record_ref(((struct entry *)children->pdata[i])->record);
+	pthread_rwlock_unlock(&model->lock);
+	return children;
+}
+
+static const struct entry *find_anywhere(const struct table *table, const char *name)
+{
+	for (unsigned i = 0; i < table->order->len; i++) {
+		const struct entry *entry = table->order->pdata[i];
+		const char *other = entry_name(table, entry);
+
+		if (other && same_name(other, name))
+			return entry;
+	}
+	return NULL;
+}
+
+static const struct entry *find_within(const struct table *table, const char *parent, const char *name)
+{
+	uint32_t hash = hash_name(name, parent);
+	const struct entry *first = NULL;
+
+	for (struct entry *entry = table->by_name[hash & table->mask]; entry; entry = entry->next_name)
+		if (entry->name_hash == hash && !g_strcmp0(entry_parent(table, entry), parent) && same_name(entry_name(table, entry), name) &&
+		    (!first || entry->serial < first->serial))
+			first = entry;
+	return first;
+}
+
+void *model_find(struct model *model, const struct kind *kind, const char *parent_id, const char *name)
+{
+	const struct table *table = table_of(model, kind);
+	const struct entry *entry;
+	void *record;
+
+	if (!name || !table->named)
+		return NULL;
+	pthread_rwlock_rdlock(&model->lock);
+	entry = kind->parent && !parent_id ? find_anywhere(table, name) : find_within(table, kind->parent ? parent_id : NULL, name);
+	record = entry ? record_ref(entry->record) : NULL;
+	pthread_rwlock_unlock(&model->lock);
+	return record;
+}
+
+size_t model_count(struct model *model, const struct kind *kind)
+{
+	const struct table *table = table_of(model, kind);
+	size_t count;
+
+	pthread_rwlock_rdlock(&model->lock);
+	count = table->count;
+	pthread_rwlock_unlock(&model->lock);
+	return count;
+}
+
+GPtrArray *model_referring(struct model *model, const struct kind *kind, size_t member, const char *id)
+{
+	const struct table *table = table_of(model, kind);
+	GPtrArray *list;
+
+	if (kind->parent && member == kind->parent)
+		return model_children(model, kind, id);
+	list = references_new(0);
+	pthread_rwlock_rdlock(&model->lock);
+	for (unsigned i = 0; i < table->order->len; i++) {
+		char *record = ((struct entry *)table->order->pdata[i])->record;
+
+		if (!g_strcmp0(((struct ref *)(record + member))->id, id))
+			g_ptr_array_add(list, record_ref(record));
+	}
+	pthread_rwlock_unlock(&model->lock);
+	return list;
+}
+
+/* ---- publishing ---- */
+
+static void *put_new(struct model *model, struct table *table, void *record)
+{
+	struct entry *entry = g_new0(struct entry, 1);
+
+	entry->record = record_ref(record);
+	entry->serial = ++model->serial;
+	entry->id_hash = hash_id(object_id(record));
+	g_ptr_array_add(table->order, entry);
+	table->count++;
+	if (table->count > table->mask) {
+		table_resize(table, (table->mask + 1) * 2);
+		return NULL;
+	}
+	link_id(table, entry);
+	if (table->named)
+		link_name(table, entry);
+	if (table->kind->parent)
+		link_parent(table, entry);
+	return NULL;
+}
+
+/* Returns the record that was there, to be released after the lock. */
+static void *put(struct table *table, struct entry *entry, void *record)
+{
+	void *old = entry->record;
+
+	unlink_name(table, entry);
+	unlink_parent(table, entry);
+	entry->record = record_ref(record);
+	if (table->named)
+		link_name(table, entry);
+	if (table->kind->parent)
+		link_parent(table, entry);
+	return old;
+}
+
+static void *take_out(struct table *table, struct entry *entry)
+{
+	void *old = entry->record;
+
+	unlink_name(table, entry);
+	unlink_parent(table, entry);
+	unlink_id(table, entry);
+	table->order->pdata[order_find(table, entry)] = NULL;
+	table->holes++;
+	table->count--;
+	g_free(entry);
+	return old;
+}
+
+void model_publish(struct model *model, const struct model_change *changes, size_t n)
+{
+	void **old = g_new0(void *, n + 1);
+
+	pthread_rwlock_wrlock(&model->lock);
+	for (size_t i = 0; i < n; i++) {
+		struct table *table = table_of(model, changes[i].kind);
+		struct entry *entry = table_entry(table, changes[i].id);
+
+		if (changes[i].record)
+			old[i] = entry ? put(table, entry, changes[i].record) : put_new(model, table, changes[i].record);
+		else if (entry)
+			old[i] = take_out(table, entry);
+	}
+	for (size_t i = 0; i < model->n_tables; i++)
+		table_compact(&model->tables[i]);
+	pthread_rwlock_unlock(&model->lock);
+	for (size_t i = 0; i < n; i++)
+		record_unref(old[i]);
+	g_free(old);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_ENGINE_MODEL_H
+#define BERTH_ENGINE_MODEL_H
+/*
+ * The model: everything the engine knows, in memory, as immutable reference-counted records.
+ *
+ * One table per kind. A reader takes references under a read lock that is held for pointer copies only, never while anything is rendered, parsed or
+ * waited for; what it holds then never changes. The one writer is the store, which swaps records in after they are durable.
+ * Any thread may read. A record returned is a new reference: record_unref() it (lists: g_ptr_array_unref()).
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <glib.h>
+#include "common/record.h"
+
+/* A kind of object. Rows live in engine/model/kinds.c; the record types in one file per noun (vm.c, host.c, ...). */
+struct kind {
+	const struct record_type *type;       /* every type's first field is its id, path "@id" */
+	const char *collection;               /* URL segment: "vms"; also the name of its database table */
+	size_t parent;                        /* offset of the struct ref member that names the parent object; 0: top-level */
+	const struct kind *parent_kind;
+	bool sequence;                        /* ids are growing integers (events), not UUIDs */
+	bool transient;                       /* not in the database (actions, creations) */
+};
+extern const struct kind *const kinds[];      /* NULL-terminated */
+const struct kind *kind_of(const void *record);
+const struct kind *kind_by_collection(const char *collection);        /* top-level ones and unique sub-collections; NULL when none */
+
+/* Members every kind's struct begins with, after `struct record record`: char *id, *name; access without knowing the kind: */
+const char *object_id(const void *record);
+const char *object_name(const void *record);                          /* NULL when the kind has no name member */
+const char *object_parent(const void *record);                        /* parent's id or NULL */
+
+struct model *model_new(void);
+struct model *model_free(struct model *model);
+
+void *model_get(struct model *model, const struct kind *kind, const char *id);                              /* NULL when none */
+GPtrArray *model_list(struct model *model, const struct kind *kind);                                        /* in order of creation (events: of id) */
+GPtrArray *model_children(struct model *model, const struct kind *kind, const char *parent_id);
+void *model_find(struct model *model, const struct kind *kind, const char *parent_id, const char *name);     /* case-insensitive; parent NULL: any */
+size_t model_count(struct model *model, const struct kind *kind);
+/* Objects of `kind` whose reference member at offset `member` names id. */
+GPtrArray *model_referring(struct model *model, const struct kind *kind, size_t member, const char *id);
+
+/* For the store only: publishes a set of changes at once. record NULL removes. */
+struct model_change { const struct kind *kind; const char *id; void *record; };
+void model_publish(struct model *model, const struct model_change *changes, size_t n);
+
+#endif

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Running a query.
+ *
+ * Conditions on other kinds are worked out first, once: the ids of the other kind's matches, carried over the references to ids of this kind. What is
+ * left is one pass over the members, where a condition on a member costs a comparison of bytes and nothing is allocated.
+ *
+ * An absent member equals "" and nothing else; it is unequal to everything else. A member with several values (lists) equals when one of them does.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "engine/search/search-priv.h"
+
+/* ---- text ---- */
+
+static bool wildcard(const char *pattern, const char *text)
+{
+	const char *star = NULL, *resume = NULL;
+	while (*text) {
+		if (*pattern == '*') {
+			star = pattern++;
+			resume = text;
+		} else if (*pattern == *text) {
+			pattern++;
+			text++;
+		} else if (star) {
+			pattern = star + 1;
+			text = ++resume;
+		} else {
+			return false;
+		}
+	}
+	while (*pattern == '*')
+		pattern++;
+	return *pattern == '\0';
+}
+
+bool search_wildcard(const char *pattern, const char *text, bool case_insensitive)
+{
+	if (!case_insensitive)
+		return wildcard(pattern, text);
+	char *folded_pattern = g_utf8_casefold(pattern, -1), *folded_text = g_utf8_casefold(text, -1);
+	bool same = wildcard(folded_pattern, folded_text);
+	g_free(folded_pattern);
+	g_free(folded_text);
+	return same;
+}
+
+static bool text_is(const struct term *term, const char *text)
+{
+	switch (term->match) {
+	case MATCH_EXACT:
+		return strcmp(term->value, text) == 0;
+	case MATCH_PREFIX:
+		return strncmp(term->value, text, term->value_length) == 0;
+	default:
+		return wildcard(term->value, text);
+	}
+}
+
+static bool text_matches(const struct term *term, const char *text, bool case_insensitive)
+{
+	if (!text)
+		text = "";
+	if (term->empty)
+		return !*text;
+	if (!case_insensitive)
+		return text_is(term, text);
+	char *folded = g_utf8_casefold(text, -1);
+	bool same = text_is(term, folded);
+	g_free(folded);
+	return same;
+}
+
+/* Free text: anywhere within. */
+static bool text_contains(const struct term *term, const char *text, bool case_insensitive)
+{
+	if (!text)
+		return false;
+	char *folded = case_insensitive ? g_utf8_casefold(text, -1) : NULL;
+	const char *where = folded ? folded : text;
+	bool found;
+	if (term->match == MATCH_EXACT) {
+		found = strstr(where, term->value) != NULL;
+	} else {
+		char *pattern = g_strdup_printf("*%s*", term->value);
+		found = wildcard(pattern, where);
+		g_free(pattern);
+	}
+	g_free(folded);
+	return found;
+}
+
+/* ---- members ---- */
+
+#define MEMBER(object, field, type) (*(const type *)(const void *)((const char *)(object) + (field)->offset))
+
+static bool ordered(enum comparison comparison, double a, double b)
+{
+	switch (comparison) {
+	case EQUAL: return a == b;
+	case NOT_EQUAL: return a != b;
+	case LESS: return a < b;
+	case LESS_EQUAL: return a <= b;
+	case GREATER: return a > b;
+	default: return a >= b;
+	}
+}
+
+static bool time_compares(const struct term *term, int64_t time)
+{
+	switch (term->comparison) {
+	case EQUAL: return time >= term->from && time < term->until;
+	case NOT_EQUAL: return time < term->from || time >= term->until;
+	case LESS: return time < term->from;
+	case LESS_EQUAL: return time < term->until;
+	case GREATER: return time >= term->until;
+	default: return time >= term->from;
+	}
+}
+
+static bool number_of(const void *object, const struct field *field, double *ret_number)
+{
+	if (!record_has(object, field->offset))
+		return false;
+	switch (field->kind) {
+	case FIELD_BOOL: *ret_number = MEMBER(object, field, bool); break;
+	case FIELD_INT:
+	case FIELD_ENUM: *ret_number = MEMBER(object, field, int); break;
+	case FIELD_LONG:
+	case FIELD_TIME: *ret_number = (double)MEMBER(object, field, int64_t); break;
+	default: *ret_number = MEMBER(object, field, double); break;
+	}
+	return true;
+}
+
+static bool list_matches(const struct term *term, const void *object, const struct field *field, bool case_insensitive)
+{
+	const GPtrArray *list = MEMBER(object, field, GPtrArray *);
+	if (!list || list->len == 0)
+		return term->empty;
+	for (guint i = 0; i < list->len; i++) {
+		if (field->kind == FIELD_STRINGS) {
+			if (text_matches(term, g_ptr_array_index(list, i), case_insensitive))
+				return true;
+			continue;
+		}
+		const struct record *item = g_ptr_array_index(list, i);
+		for (size_t j = 0; j < item->type->n_fields; j++) {
+			char *text = record_text(item, &item->type->fields[j]);
+			bool same = text && text_matches(term, text, case_insensitive);
+			g_free(text);
+			if (same)
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool compare(const struct query *query, const struct term *term, const void *object)
+{
+	const struct field *field = term->property.field;
+	bool insensitive = query->options.case_insensitive, negative = term->comparison == NOT_EQUAL;
+	double number;
+
+	switch (field->kind) {
+	case FIELD_STRING:
+	case FIELD_UUID: {
+		const char *text = MEMBER(object, field, char *);
+		if (term->comparison == EQUAL || negative)
+			return text_matches(term, text, insensitive || field->kind == FIELD_UUID) != negative;
+		return text && ordered(term->comparison, g_ascii_strtod(text, NULL), term->number);
+	}
+	case FIELD_REF: {
+		const char *id = MEMBER(object, field, struct ref).id;
+		if (term->empty)
+			return (id == NULL) != negative;
+		bool same = id && (term->ids ? g_hash_table_contains(term->ids, id) : text_matches(term, id, insensitive));
+		return same != negative;
+	}
+	case FIELD_STRINGS:
+	case FIELD_LIST:
+		return list_matches(term, object, field, insensitive) != negative;
+	default:
+		break;
+	}
+	if (term->empty)
+		return record_has(object, field->offset) == negative;
+	if (!number_of(object, field, &number))
+		return negative;
+	if (field->kind == FIELD_TIME)
+		return time_compares(term, MEMBER(object, field, int64_t));
+	if (field->kind == FIELD_ENUM) {
+		int value = MEMBER(object, field, int);
+		if (term->comparison == EQUAL || negative)
+			return (value >= 0 && value < 64 && (term->enums >> value & 1)) != negative;
+		return ordered(term->comparison, value, term->rank);
+	}
+	return ordered(term->comparison, number, term->number);
+}
+
+static bool free_text(const struct query *query, const struct term *term, const void *object)
+{
+	const struct record_type *type = ((const struct record *)object)->type;
+	for (size_t i = 0; i < type->n_fields; i++) {
+		const struct field *field = &type->fields[i];
+		if (!(field->flags & SEARCH) || field->flags & (ALIAS | INTERNAL | SECRET))
+			continue;
+		if (field->kind == FIELD_STRING) {
+			if (text_contains(term, MEMBER(object, field, char *), query->options.case_insensitive))
+				return true;
+		} else if (field->kind == FIELD_STRINGS || field->kind == FIELD_LIST || field->kind == FIELD_ENUM) {
+			char *text = record_text(object, field);
+			bool found = text_contains(term, text, query->options.case_insensitive);
+			g_free(text);
+			if (found)
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool matches(const struct query *query, const struct term *term, const void *object)
+{
+	switch (term->kind) {
+	case NODE_AND: return matches(query, term->left, object) && matches(query, term->right, object);
+	case NODE_OR: return matches(query, term->left, object) || matches(query, term->right, object);
+	case NODE_NOT: return !matches(query, term->left, object);
+	case NODE_TEXT: return free_text(query, term, object);
+	case NODE_RELATED: return term->ids && g_hash_table_contains(term->ids, object_id(object));
+	case NODE_COMPARE: return compare(query, term, object);
+	}
+	return false;
+}
+
+/* ---- other kinds ---- */
+
+static GHashTable *id_set(void)
+{
+	return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+}
+
+static GHashTable *cross(struct model *model, const struct hop *hop, GHashTable *ids)
+{
+	GHashTable *reached = id_set();
+	if (hop->backward) {
+		GPtrArray *objects = model_list(model, hop->to);
+		for (guint i = 0; i < objects->len; i++) {
+			const void *object = g_ptr_array_index(objects, i);
+			const char *id = MEMBER(object, hop->field, struct ref).id;
+			if (id && g_hash_table_contains(ids, id))
+				g_hash_table_add(reached, g_strdup(object_id(object)));
+		}
+		g_ptr_array_unref(objects);
+		return reached;
+	}
+	GHashTableIter iter;
+	gpointer id;
+	g_hash_table_iter_init(&iter, ids);
+	while (g_hash_table_iter_next(&iter, &id, NULL)) {
+		void *object = model_get(model, hop->from, id);
+		const char *target = object ? MEMBER(object, hop->field, struct ref).id : NULL;
+		if (target)
+			g_hash_table_add(reached, g_strdup(target));
+		record_unref(object);
+	}
+	return reached;
+}
+
+/* Ids of what a reference may mean: objects with that name or id. */
+static GHashTable *named(const struct query *query, const struct term *term, struct model *model)
+{
+	GHashTable *ids = id_set();
+	GPtrArray *objects = model_list(model, term->property.target);
+	for (guint i = 0; i < objects->len; i++) {
+		const void *object = g_ptr_array_index(objects, i);
+		const char *name = object_name(object);
+		if ((name && text_matches(term, name, query->options.case_insensitive)) ||
+		    text_matches(term, object_id(object), query->options.case_insensitive))
+			g_hash_table_add(ids, g_strdup(object_id(object)));
+	}
+	g_ptr_array_unref(objects);
+	return ids;
+}
+
+static void work_out(const struct query *query, struct term *term, struct model *model)
+{
+	if (!term)
+		return;
+	work_out(query, term->left, model);
+	work_out(query, term->right, model);
+	g_clear_pointer(&term->ids, g_hash_table_unref);
+	if (term->kind == NODE_COMPARE && term->property.target && !term->empty) {
+		term->ids = named(query, term, model);
+	} else if (term->kind == NODE_RELATED && term->n_hops > 0) {
+		GHashTable *ids = id_set();
+		GPtrArray *objects = model_list(model, term->other);
+		for (guint i = 0; i < objects->len; i++) {
+			const void *object = g_ptr_array_index(objects, i);
+			if (matches(query, term->left, object))
+				g_hash_table_add(ids, g_strdup(object_id(object)));
+		}
+		g_ptr_array_unref(objects);
+		for (unsigned i = 0; i < term->n_hops; i++) {
+			GHashTable *reached = cross(model, &term->hops[i], ids);
+			g_hash_table_unref(ids);
+			ids = reached;
+		}
+		term->ids = ids;
+	}
+}
+
+/* ---- order ---- */
+
+struct sort_key {
+	void *object;
+	char *text;
+	double number;
+	bool absent;
+	guint at;
+};
+
+static int by_key(const void *a, const void *b)
+{
+	const struct sort_key *left = a, *right = b;
+	if (left->absent != right->absent)
+		return left->absent ? 1 : -1;
+	int order = 0;
+	if (left->text && right->text)
+		order = strcmp(left->text, right->text);
+	else if (left->number != right->number)
+		order = left->number < right->number ? -1 : 1;
+	return order ? order : left->at < right->at ? -1 : 1;
+}
+
+static int by_key_descending(const void *a, const void *b)
+{
+	const struct sort_key *left = a, *right = b;
+	if (left->absent != right->absent)
+		return left->absent ? 1 : -1;        /* what has no value stands last, either way */
+	return -by_key(a, b);
+}
+
+static void make_key(const struct query *query, struct model *model, const void *object, struct sort_key *key)
+{
+	const struct field *field = query->sort.field;
+	double number;
+
+	switch (field->kind) {
+	case FIELD_BOOL: case FIELD_INT: case FIELD_LONG: case FIELD_DECIMAL: case FIELD_TIME: case FIELD_ENUM:
+		key->absent = !number_of(object, field, &number);
+		key->number = key->absent ? 0 : number;
+		return;
+	case FIELD_REF: {
+		const char *id = MEMBER(object, field, struct ref).id;
+		void *target = id && query->sort.target ? model_get(model, query->sort.target, id) : NULL;
+		const char *name = target ? object_name(target) : id;
+		key->text = name ? g_utf8_casefold(name, -1) : NULL;
+		record_unref(target);
+		break;
+	}
+	default: {
+		char *text = record_text(object, field);
+		if (text && strcmp(field->path, "@id") == 0 && kind_of(object)->sequence) {
+			key->number = g_ascii_strtod(text, NULL);
+			g_free(text);
+			return;
+		}
+		key->text = text ? g_utf8_casefold(text, -1) : NULL;
+		g_free(text);
+	}
+	}
+	key->absent = !key->text;
+}
+
+static void sort(const struct query *query, struct model *model, GPtrArray *objects)
+{
+	struct sort_key *keys = g_new0(struct sort_key, objects->len + 1);
+	for (guint i = 0; i < objects->len; i++) {
+		keys[i].object = g_ptr_array_index(objects, i);
+		keys[i].at = i;
+		make_key(query, model, keys[i].object, &keys[i]);
+	}
+	qsort(keys, objects->len, sizeof(*keys), query->descending ? by_key_descending : by_key);
+	for (guint i = 0; i < objects->len; i++) {
+		objects->pdata[i] = keys[i].object;
+		g_free(keys[i].text);
+	}
+	g_free(keys);
+}
+
+GPtrArray *query_run(struct query *query, struct model *model, GPtrArray *objects)
+{
+	GPtrArray *found = g_ptr_array_new_with_free_func(record_unref);
+	size_t page = query->page ? (query->options.max ? query->options.max : SEARCH_PAGE) : 0;
+	size_t enough = query->sort_set ? SIZE_MAX : query->page ? (page > SIZE_MAX / query->page ? SIZE_MAX : page * query->page)
+								  : query->options.max ? query->options.max : SIZE_MAX;
+
+	work_out(query, query->condition, model);
+	for (guint i = 0; i < objects->len && found->len < enough; i++) {
+		void *object = g_ptr_array_index(objects, i);
+		if (!query->condition || matches(query, query->condition, object))
+			g_ptr_array_add(found, record_ref(object));
+	}
+	if (query->sort_set)
+		sort(query, model, found);
+	if (query->page) {
+		size_t from = page > SIZE_MAX / query->page ? SIZE_MAX : page * (query->page - 1);
+		g_ptr_array_remove_range(found, 0, (guint)MIN(from, found->len));
+		if (found->len > page)
+			g_ptr_array_set_size(found, (gint)page);
+	} else if (query->options.max && found->len > query->options.max) {
+		g_ptr_array_set_size(found, (gint)query->options.max);
+	}
+	return found;
+}

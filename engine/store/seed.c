@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a new installation has: data center and cluster Default, the management network, template Blank, the root tag, roles, the administrator. */
+#include "common/error.h"
+#include "common/loop.h"
+#include "engine/model/cluster.h"
+#include "engine/model/datacenter.h"
+#include "engine/model/kinds.h"
+#include "engine/model/misc.h"
+#include "engine/model/network.h"
+#include "engine/model/permission.h"
+#include "engine/model/role.h"
+#include "engine/model/tag.h"
+#include "engine/model/template.h"
+#include "engine/model/user.h"
+#include "engine/store/store-priv.h"
+#include <string.h>
+
+/* The named members that every seeded object has. Takes part in the change; the change holds the record. */
+static void add(struct change *change, void *record)
+{
+	change_add(change, record);
+	record_unref(record);
+}
+
+static struct datacenter *datacenter(void)
+{
+	struct datacenter *dc = record_new(&datacenter_type);
+
+	dc->id = g_uuid_string_random();
+	set_string(&dc->name, "Default");
+	set_string(&dc->description, "The default Data Center");
+	SET(dc, local, false);
+	SET(dc, state, DATACENTER_UNINITIALIZED);
+	record_defaults(dc, CREATE);
+	return dc;
+}
+
+static struct cluster *cluster(const char *datacenter_id)
+{
+	struct cluster *new = record_new(&cluster_type);
+
+	new->id = g_uuid_string_random();
+	set_string(&new->name, "Default");
+	set_string(&new->description, "The default server cluster");
+	set_string(&new->cpu_id, "Intel Conroe Family");
+	set_ref(&new->data_center, datacenter_id);
+	SET(new, major, LEVEL_MAJOR);
+	SET(new, minor, LEVEL_MINOR);
+	record_defaults(new, CREATE);
+	return new;
+}
+
+static struct network *network(const char *datacenter_id)
+{
+	struct network *new = record_new(&network_type);
+
+	set_string(&new->id, MANAGEMENT_NETWORK_ID);
+	set_string(&new->name, MANAGEMENT_NETWORK);
+	set_string(&new->description, "Management Network");
+	set_ref(&new->data_center, datacenter_id);
+	SET(new, state, NETWORK_OPERATIONAL);
+	SET(new, management, true);
+	new->usages = strings_new();
+	g_ptr_array_add(new->usages, g_strdup("vm"));
+	record_defaults(new, CREATE);
+	return new;
+}
+
+static struct cluster_network *membership(const char *cluster_id)
+{
+	struct cluster_network *new = record_new(&cluster_network_type);
+
+	set_ref(&new->cluster, cluster_id);
+	set_ref(&new->network, MANAGEMENT_NETWORK_ID);
+	SET(new, required, true);
+	SET(new, display, true);
+	new->usages = strings_new();
+	g_ptr_array_add(new->usages, g_strdup("vm"));
+	g_ptr_array_add(new->usages, g_strdup("display"));
+	return new;
+}
+
+static struct template *blank(void)
+{
+	struct template *new = record_new(&template_type);
+	struct boot_item *boot = list_add(&new->boot, &boot_item_type);
+	struct sso_method *method = list_add(&new->sso_methods, &sso_method_type);
+
+	set_string(&new->id, BLANK_ID);
+	set_string(&new->name, "Blank");
+	set_string(&new->description, "Blank template");
+	SET(new, state, TEMPLATE_OK);
+	SET(new, creation_time, wall_msec());
+	SET(boot, dev, BOOT_HD);
+	set_string(&method->id, "GUEST_AGENT");
+	set_ref(&new->base_template, BLANK_ID);
+	SET(new, version_number, 1);
+	set_string(&new->version_name, "base version");
+	record_defaults(new, /* flags= */ 0);
+	return new;
+}
+
+static struct cpu_profile *cpu_profile(const char *cluster_id)
+{
+	struct cpu_profile *new = record_new(&cpu_profile_type);
+
+	set_string(&new->name, "Default");
+	set_ref(&new->cluster, cluster_id);
+	return new;
+}
+
+static struct tag *root_tag(void)
+{
+	struct tag *new = record_new(&tag_type);
+
+	set_string(&new->id, ROOT_TAG_ID);
+	set_string(&new->name, "root");
+	set_string(&new->description, "root");
+	set_ref(&new->parent, ROOT_TAG_ID);
+	return new;
+}
+
+static void add_permits(struct role *role, const char *const *names)
+{
+	for (; *names; names++) {
+		struct permit *permit = list_add(&role->permits, &permit_type);
+		int number = permit_number(*names);
+
+		permit->id = g_strdup_printf("%d", number);
+		set_string(&permit->name, *names);
+		SET(permit, administrative, permits[number - 1].administrative);
+	}
+}
+
+static void add_roles(struct change *change)
+{
+	static const char *const user[] = {
+		"vm_basic_operations", "run_vm", "stop_vm", "shut_down_vm", "reboot_vm", "hibernate_vm", "change_vm_cd", "connect_to_vm", "login", NULL
+	};
+	static const char *const power_user[] = {
+		"create_vm", "create_template", "create_disk", "vm_basic_operations", "run_vm", "stop_vm", "shut_down_vm", "reboot_vm", "hibernate_vm",
+		"change_vm_cd", "connect_to_vm", "login", NULL
+	};
+	static const struct { const char *id, *name, *description; bool administrative; const char *const *permits; } rows[] = {
+		{ ROLE_SUPER_USER, "SuperUser", "Roles management administrator", true, NULL },
+		{ ROLE_USER, "RHEVMUser", "RHEVM user", false, user },
+		{ ROLE_POWER_USER, "RHEVMPowerUser", "RHEVM power user", false, power_user },
+		{ "00000000-0000-0000-0001-000000000003", "RHEVMVDIUser", "RHEVM VDI user", false, user },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		struct role *role = record_new(&role_type);
+
+		set_string(&role->id, rows[i].id);
+		set_string(&role->name, rows[i].name);
+		set_string(&role->description, rows[i].description);
+		SET(role, mutable, false);
+		SET(role, administrative, rows[i].administrative);
+		if (rows[i].permits)
+			add_permits(role, rows[i].permits);
+		add(change, role);
+	}
+}
+
+static struct user *administrator(void)
+{
+	struct user *new = record_new(&user_type);
+
+	set_string(&new->id, ADMIN_USER_ID);
+	set_string(&new->name, "admin");
+	set_string(&new->user_name, "admin@internal");
+	set_string(&new->domain, "internal");
+	return new;
+}
+
+static struct permission *everything(void)
+{
+	struct permission *new = record_new(&permission_type);
+
+	set_ref(&new->role, ROLE_SUPER_USER);
+	set_ref(&new->user, ADMIN_USER_ID);
+	return new;
+}
+
+bool store_seed(struct store *store, GError **error)
+{
+	struct change *change = change_new(store);
+	struct datacenter *dc = datacenter();
+	struct cluster *first = cluster(dc->id);
+
+	add(change, network(dc->id));
+	add(change, membership(first->id));
+	add(change, cpu_profile(first->id));
+	add(change, dc);
+	add(change, first);
+	add(change, blank());
+	add(change, root_tag());
+	add_roles(change);
+	add(change, administrator());
+	add(change, everything());
+	if (change_commit(change, error))
+		return true;
+	error_wrap(error, "make the first objects");
+	return false;
+}
