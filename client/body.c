@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What people write on the command line as a representation: by the parameters that the engine's description lists for the operation.
+ *
+ *   name=web1                      {"name":"web1"}
+ *   cpu.topology.sockets=2         {"cpu":{"topology":{"sockets":"2"}}}
+ *   memory=1GiB                    {"memory":"1073741824"}           the engine takes numbers as text
+ *   cluster=default                {"cluster":{"name":"default"}}    described as cluster.id|name; an id goes into "id"
+ *   os.boot.dev=network,hd         {"os":{"boot":[{"dev":"network"},{"dev":"hd"}]}}     described as a collection
+ *
+ * The end of a name is enough where it is the end of one only: sockets=2.
+ */
+#include "client/client.h"
+#include "client/view.h"
+#include "common/error.h"
+#include "common/record.h"
+#include <string.h>
+
+bool looks_like_id(const char *text)
+{
+	if (*text && !text[strspn(text, "0123456789")])
+		return true;                    /* events */
+	return g_uuid_string_is_valid(text);
+}
+
+/* ---- descriptions ---- */
+
+/* "cluster.id|name" -> "cluster", { "id", "name" } */
+static char **alternatives(const char *name, char **ret_stem)
+{
+	const char *bar = strchr(name, '|');
+	const char *dot = bar ? g_strrstr_len(name, bar - name, ".") : NULL;
+
+	if (!bar)
+		return NULL;
+	*ret_stem = dot ? g_strndup(name, (gsize)(dot - name)) : g_strdup("");
+	return g_strsplit(dot ? dot + 1 : name, "|", -1);
+}
+
+struct match {
+	const struct rsdl_parameter *parameter;
+	char *path;                     /* where the value goes */
+	char *item;                     /* of a collection: the member of each item, "" when items are plain texts */
+};
+
+/* Is `name` this parameter, or one of its alternatives? */
+static bool match_simple(const struct rsdl_parameter *parameter, const char *name, const char *value, struct match *ret)
+{
+	g_autofree char *stem = NULL;
+	g_auto(GStrv) choices = alternatives(parameter->name, &stem);
+
+	if (!choices) {
+		if (strcmp(parameter->name, name) != 0)
+			return false;
+		*ret = (struct match){ .parameter = parameter, .path = g_strdup(name) };
+		return true;
+	}
+	if (strcmp(stem, name) == 0) {
+		bool id = g_strv_contains((const char *const *)choices, "id") && looks_like_id(value);
+
+		*ret = (struct match){ .parameter = parameter, .path = g_strconcat(stem, id ? ".id" : ".name", NULL) };
+		return true;
+	}
+	for (char **choice = choices; *choice; choice++) {
+		g_autofree char *full = *stem ? g_strconcat(stem, ".", *choice, NULL) : g_strdup(*choice);
+
+		if (strcmp(full, name) == 0) {
+			*ret = (struct match){ .parameter = parameter, .path = g_steal_pointer(&full) };
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool has_member(const struct rsdl_parameter *parameter, const char *name)
+{
+	for (guint i = 0; parameter->item && i < parameter->item->len; i++)
+		if (strcmp(((struct rsdl_parameter *)parameter->item->pdata[i])->name, name) == 0)
+			return true;
+	return false;
+}
+
+/* The member of a collection's items that a plain list fills: the name or id of references, or the only one there is; "" when the items are
+ * texts themselves. */
+static char *only_member(const struct rsdl_parameter *parameter, const char *value)
+{
+	const struct rsdl_parameter *only = parameter->item && parameter->item->len == 1 ? parameter->item->pdata[0] : NULL;
+	const char *last = strrchr(parameter->name, '.');
+
+	if (has_member(parameter, "id|name") || (has_member(parameter, "id") && has_member(parameter, "name")))
+		return g_strdup(looks_like_id(value) ? "id" : "name");
+	if (!only || strcmp(only->name, last ? last + 1 : parameter->name) == 0)
+		return g_strdup("");
+	return g_strdup(only->name);
+}
+
+static bool match_collection(const struct rsdl_parameter *parameter, const char *name, const char *value, struct match *ret)
+{
+	size_t n = strlen(parameter->name);
+	bool whole = strcmp(parameter->name, name) == 0;
+
+	if (!whole && (strncmp(name, parameter->name, n) != 0 || name[n] != '.'))
+		return false;
+	*ret = (struct match){ .parameter = parameter, .path = g_strdup(parameter->name),
+			       .item = whole ? only_member(parameter, value) : g_strdup(name + n + 1) };
+	return true;
+}
+
+static bool find_exact(const struct rsdl_link *link, const char *name, const char *value, struct match *ret)
+{
+	for (guint i = 0; i < link->parameters->len; i++) {
+		const struct rsdl_parameter *parameter = link->parameters->pdata[i];
+		bool collection = parameter->item || g_strcmp0(parameter->type, "collection") == 0;
+
+		if (collection ? match_collection(parameter, name, value, ret) : match_simple(parameter, name, value, ret))
+			return true;
+	}
+	return false;
+}
+
+/* The whole name, or the end of exactly one: "sockets" for cpu.topology.sockets */
+static bool find(const struct rsdl_link *link, const char *name, const char *value, struct match *ret)
+{
+	g_autofree char *suffix = g_strconcat(".", name, NULL), *full = NULL;
+	unsigned n = 0;
+
+	if (find_exact(link, name, value, ret))
+		return true;
+	for (guint i = 0; i < link->parameters->len; i++) {
+		const struct rsdl_parameter *parameter = link->parameters->pdata[i];
+		g_autofree char *stem = NULL;
+		g_auto(GStrv) choices = alternatives(parameter->name, &stem);
+
+		if (g_str_has_suffix(choices ? stem : parameter->name, suffix)) {
+			g_free(full);
+			full = g_strdup(choices ? stem : parameter->name);
+			n++;
+		}
+	}
+	return n == 1 && find_exact(link, full, value, ret);
+}
+
+/* ---- values ---- */
+
+static json_t *value_of(const struct rsdl_parameter *parameter, const char *text)
+{
+	bool number = parameter && parameter->type &&
+		      (strstr(parameter->type, "int") || strstr(parameter->type, "long") || strstr(parameter->type, "Long"));
+	g_autofree char *size = !parameter || number ? parse_size(text) : NULL;
+
+	return json_string(size ? size : text);
+}
+
+/* The object that holds the last part of the path; objects on the way are made. NULL when something else is there. */
+static json_t *holder(json_t *body, const char *path, const char **ret_last)
+{
+	const char *dot;
+
+	while ((dot = strchr(path, '.'))) {
+		g_autofree char *name = g_strndup(path, (gsize)(dot - path));
+		json_t *next = json_object_get(body, name);
+
+		if (!next) {
+			json_object_set_new(body, name, json_object());
+			next = json_object_get(body, name);
+		}
+		if (!json_is_object(next))
+			return NULL;
+		body = next;
+		path = dot + 1;
+	}
+	*ret_last = path;
+	return body;
+}
+
+static bool put(json_t *body, const char *path, json_t *value)
+{
+	const char *last;
+	json_t *object = holder(body, path, &last);
+
+	if (!object) {
+		json_decref(value);
+		return false;
+	}
+	json_object_set_new(object, last, value);
+	return true;
+}
+
+static bool put_list(json_t *body, const struct match *match, const char *text)
+{
+	g_auto(GStrv) parts = g_strsplit(text, ",", -1);
+	const char *last;
+	json_t *object = holder(body, match->path, &last), *array;
+
+	if (!object)
+		return false;
+	array = json_object_get(object, last);
+	if (!json_is_array(array) || !*match->item) {
+		json_object_set_new(object, last, json_array());
+		array = json_object_get(object, last);
+	}
+	for (size_t i = 0; parts[i]; i++) {
+		if (!*match->item) {
+			json_array_append_new(array, json_string(parts[i]));
+			continue;
+		}
+		if (json_array_size(array) <= i)
+			json_array_append_new(array, json_object());
+		if (!put(json_array_get(array, i), match->item, json_string(parts[i])))
+			return false;
+	}
+	return true;
+}
+
+static bool take_pair(json_t *body, const struct rsdl_link *link, const char *operation, const char *word)
+{
+	const char *equals = strchr(word, '=');
+	g_autofree char *name = NULL;
+	struct match match = { 0 };
+	bool done;
+
+	if (!equals || equals == word) {
+		(void)usage_error("%s: '%s' is neither NAME=VALUE nor a JSON object", operation, word);
+		return false;
+	}
+	if (!g_utf8_validate(word, -1, NULL)) {
+		(void)usage_error("%s: '%s' is not UTF-8", operation, word);
+		return false;
+	}
+	name = g_strndup(word, (gsize)(equals - word));
+	g_strdelimit(name, "/@", '.');
+	/* A name that the description does not list may be another spelling that the engine takes; if not, it refuses it: we ask for strictness. */
+	if (!link || !find(link, name, equals + 1, &match))
+		done = put(body, name, value_of(NULL, equals + 1));
+	else if (match.item)
+		done = put_list(body, &match, equals + 1);
+	else
+		done = put(body, match.path, value_of(match.parameter, equals + 1));
+	if (!done)
+		(void)usage_error("%s: '%s' contradicts an earlier argument", operation, word);
+	g_free(match.path);
+	g_free(match.item);
+	return done;
+}
+
+bool body_take(json_t *body, const struct rsdl_link *link, const char *operation, GPtrArray *words, guint from)
+{
+	for (guint i = from; i < words->len; i++) {
+		const char *word = words->pdata[i];
+		g_autoptr(GError) error = NULL;
+		json_t *object;
+
+		if (*word != '{') {
+			if (!take_pair(body, link, operation, word))
+				return false;
+			continue;
+		}
+		object = json_parse(word, strlen(word), &error);
+		if (!object || !json_is_object(object)) {
+			(void)usage_error("%s: %s", operation, error ? error->message : "the argument is no JSON object");
+			json_decref(object);
+			return false;
+		}
+		json_object_update_recursive(body, object);
+		json_decref(object);
+	}
+	return true;
+}
+
+void body_help(const struct rsdl_link *link)
+{
+	for (guint i = 0; i < link->parameters->len; i++) {
+		const struct rsdl_parameter *parameter = link->parameters->pdata[i];
+
+		printf("  %s%s%s%s%s\n", parameter->name, parameter->type ? "  (" : "", parameter->type ? parameter->type : "",
+		       parameter->type ? ")" : "", parameter->required ? "  required" : "");
+		for (guint j = 0; parameter->item && j < parameter->item->len; j++)
+			printf("      .%s\n", ((struct rsdl_parameter *)parameter->item->pdata[j])->name);
+	}
+}
+
+void body_complete(const struct rsdl_link *link, GPtrArray *ret)
+{
+	for (guint i = 0; i < link->parameters->len; i++) {
+		const struct rsdl_parameter *parameter = link->parameters->pdata[i];
+		g_autofree char *stem = NULL;
+		g_auto(GStrv) choices = alternatives(parameter->name, &stem);
+
+		if (choices && *stem) {
+			g_ptr_array_add(ret, g_strconcat(stem, "=", NULL));
+		} else if (choices) {
+			for (char **choice = choices; *choice; choice++)
+				g_ptr_array_add(ret, g_strconcat(*choice, "=", NULL));
+		} else {
+			g_ptr_array_add(ret, g_strconcat(parameter->name, "=", NULL));
+		}
+	}
+}

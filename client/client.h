@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_CLIENT_CLIENT_H
+#define BERTH_CLIENT_CLIENT_H
+/*
+ * What the parts of the `berth` command share: the table of commands, options, and how it speaks to people.
+ *
+ * Results go to standard output, all else to standard error, in one line that begins with "berth: " and says what to do. The exit status is
+ * 0, EXIT_FAILED (what was asked for did not happen) or EXIT_USAGE (the question makes no sense; nothing was sent anywhere).
+ */
+#include <stdbool.h>
+#include <stdio.h>
+#include <glib.h>
+
+#define EXIT_FAILED 1
+#define EXIT_USAGE 2
+
+/* ---- commands (command.c) ---- */
+struct command {
+	const char *name, *synopsis, *doc;
+	int (*run)(int argc, char **argv);                     /* argv[0] is the command's name */
+	void (*complete)(GPtrArray *words, GPtrArray *ret);     /* words after the command's name, the last is the beginning of one; may be NULL */
+	bool hidden;
+};
+extern const struct command commands[];
+extern const size_t n_commands;
+const struct command *command_find(const char *name);
+void commands_help(FILE *out);
+
+int help_main(int argc, char **argv);
+int host_main(int argc, char **argv);
+int pki_main(int argc, char **argv);
+int login_main(int argc, char **argv);
+int logout_main(int argc, char **argv);
+int resource_main(int argc, char **argv);
+int completion_main(int argc, char **argv);
+int complete_main(int argc, char **argv);
+
+void host_complete(GPtrArray *words, GPtrArray *ret);
+void pki_complete(GPtrArray *words, GPtrArray *ret);
+void login_complete(GPtrArray *words, GPtrArray *ret);
+void resource_complete(const char *collection, GPtrArray *words, GPtrArray *ret);
+
+/* ---- options (options.c): one table is read for parsing, help and completion ---- */
+struct cli_option {
+	const char *name;
+	char letter;                    /* 0: none */
+	const char *argument;           /* "FILE"; NULL: a flag */
+	const char *doc;
+	bool *flag;                     /* exactly one of these three is set */
+	const char **text;
+	GPtrArray **list;               /* may be given more than once; made when the first is */
+};
+/* Options may stand anywhere before "--"; what is no option is added to words. false: said on standard error, exit EXIT_USAGE. */
+bool options_parse(const struct cli_option *options, size_t n, const char *command, int argc, char **argv, GPtrArray *words);
+void options_help(FILE *out, const struct cli_option *options, size_t n);
+void options_complete(const struct cli_option *options, size_t n, GPtrArray *ret);
+bool option_number(const char *name, const char *text, long min, long max, long *ret);      /* false: said on standard error */
+
+/* ---- words for people (say.c) ---- */
+void complain(const char *format, ...) G_GNUC_PRINTF(1, 2);
+int usage_error(const char *format, ...) G_GNUC_PRINTF(1, 2);          /* complains; returns EXIT_USAGE */
+int report_failure(const GError *error);                                       /* complains; returns EXIT_FAILED */
+char *printable(const char *text);                                     /* control characters, which could steer a terminal, as '?'; g_free */
+char *parse_size(const char *text);                                    /* "1GiB", "1.5G" -> "1073741824", ...; NULL when it has no unit or is no size */
+char *format_size(gint64 bytes);                                       /* "1.5 GiB" */
+
+#endif
