@@ -1,0 +1,400 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent's tests share: a private libvirtd, an agent on it, a small client of the channel, and TAP.
+
+    lab = Lab(); lab.start()                    libvirtd and agent in a scratch directory; both end with the test
+    c = lab.client()                            c.call("VM.create", vmID=..., vmParams=...) -> result, or raises Failed(code, message)
+    c.wait_event(vm, lambda e: ...)             the next event of that VM that fits; waits for it, never for a while
+    ok(condition, "name"), is_(got, expected, "name"), fails(code, "name", c, "VM.destroy", vmID=...), done()
+"""
+import atexit
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+ROOT = os.path.realpath(os.path.join(HERE, "../.."))
+BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
+LABDIR = os.path.join(ROOT, "tests/lab")
+AGENT = os.path.join(BUILD, "berth-agent")
+LAB = os.environ.get("LAB", os.path.join(ROOT, "build/lab"))
+
+_count = _failed = 0
+_labs = []
+
+
+# ---- TAP ----
+
+def diag(text):
+    for line in str(text).splitlines():
+        print("# " + line, flush=True)
+
+
+def ok(condition, name):
+    global _count, _failed
+    _count += 1
+    if not condition:
+        _failed += 1
+    print("%sok %d - %s" % ("" if condition else "not ", _count, name), flush=True)
+    return bool(condition)
+
+
+def is_(got, expected, name):
+    if not ok(got == expected, name):
+        diag("got:      %r" % (got,))
+        diag("expected: %r" % (expected,))
+
+
+def has(mapping, names, name):
+    missing = [n for n in names if n not in mapping]
+    if not ok(not missing, name):
+        diag("missing: " + ", ".join(missing))
+
+
+def skip_all(reason):
+    print("1..0 # SKIP " + reason, flush=True)
+    sys.exit(0)
+
+
+def bail(reason):
+    print("Bail out! " + reason, flush=True)
+    sys.exit(1)
+
+
+def done():
+    for lab in _labs:
+        if lab.agent and lab.agent.poll() is None and lab.stop_agent() != 0:
+            ok(False, "the agent ends with status 0")
+        log = lab.agent_log()
+        if "Sanitizer" in log or "runtime error:" in log:
+            ok(False, "no report of a sanitizer")
+            diag(log[max(log.find("Sanitizer"), log.find("runtime error:")) - 500:][:6000])
+    print("1..%d" % _count, flush=True)
+    sys.exit(1 if _failed else 0)
+
+
+def requires(*commands):
+    if os.geteuid() != 0:
+        skip_all("needs root")
+    for command in commands:
+        if not shutil.which(command, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"):
+            skip_all("needs " + command)
+    if not os.access(AGENT, os.X_OK):
+        skip_all("no %s: build it first" % AGENT)
+
+
+# ---- the channel ----
+
+class Failed(Exception):
+    def __init__(self, code, message):
+        super().__init__("%d: %s" % (code, message))
+        self.code = code
+        self.message = message
+
+
+class Client:
+    """JSON-RPC over STOMP. A thread reads; calls and events wait on one condition."""
+
+    def __init__(self, port, address="127.0.0.1", events=True, tls=None):
+        self.socket = socket.create_connection((address, port), 10)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=address)
+        self.socket.settimeout(None)
+        self.changed = threading.Condition()
+        self.answers = {}
+        self.events = []
+        self.taken = {}
+        self.closed = False
+        self.lock = threading.Lock()
+        self.frame("CONNECT", {"accept-version": "1.2", "heart-beat": "0,0", "host": "test"})
+        self.frame("SUBSCRIBE", {"id": "answers", "destination": "jms.topic.test", "ack": "auto"})
+        if events:
+            self.frame("SUBSCRIBE", {"id": "events", "destination": "jms.queue.events", "ack": "auto"})
+        threading.Thread(target=self.read, daemon=True).start()
+        self.call("Host.setLogLevel", level="DEBUG")
+
+    def frame(self, command, headers, body=""):
+        body = body.encode()
+        if body:
+            headers = dict(headers, **{"content-length": str(len(body))})
+        head = command + "\n" + "".join("%s:%s\n" % h for h in headers.items()) + "\n"
+        with self.lock:
+            self.socket.sendall(head.encode() + body + b"\0")
+
+    def read(self):
+        data = b""
+        while True:
+            try:
+                more = self.socket.recv(65536)
+            except OSError:
+                more = b""
+            if not more:
+                with self.changed:
+                    self.closed = True
+                    self.changed.notify_all()
+                return
+            data += more
+            while True:
+                data = data.lstrip(b"\n")
+                end = data.find(b"\n\n")
+                if end < 0:
+                    break
+                headers = dict(line.split(":", 1) for line in data[:end].decode().split("\n")[1:] if ":" in line)
+                length = int(headers.get("content-length", -1))
+                stop = end + 2 + length if length >= 0 else data.find(b"\0", end + 2)
+                if stop < 0 or len(data) <= stop:
+                    break
+                body, data = data[end + 2:stop], data[stop + 1:]
+                if body:
+                    self.take(json.loads(body))
+
+    def take(self, message):
+        with self.changed:
+            for m in message if isinstance(message, list) else [message]:
+                if "method" in m:
+                    self.events.append((time.monotonic(), m["method"], m.get("params", {})))
+                else:
+                    self.answers[m.get("id")] = m
+            self.changed.notify_all()
+
+    def send(self, method, params):
+        number = str(uuid.uuid4())
+        body = json.dumps({"jsonrpc": "2.0", "method": method, "params": params, "id": number})
+        self.frame("SEND", {"destination": "jms.topic.vdsm_requests", "reply-to": "jms.topic.test", "ovirtCorrelationId": "test-flow"}, body)
+        return number
+
+    def answer(self, number, timeout=60):
+        with self.changed:
+            if not self.changed.wait_for(lambda: number in self.answers or self.closed, timeout):
+                raise Failed(-1, "no answer within %g s" % timeout)
+            if number not in self.answers:
+                raise Failed(-2, "connection closed")
+            m = self.answers.pop(number)
+        if "error" in m:
+            raise Failed(m["error"]["code"], m["error"]["message"])
+        return m["result"]
+
+    def call(self, method, *positional, **params):
+        return self.answer(self.send(method, list(positional) if positional else params))
+
+    def call_when_ready(self, method, timeout=20, **params):
+        """Until recovery is over (error 99); nothing tells a client that."""
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                return self.call(method, **params)
+            except Failed as e:
+                if e.code != 99 or time.monotonic() > end:
+                    raise
+            time.sleep(0.01)
+
+    # events
+
+    def mark(self):
+        """Events from here on count for wait_event()."""
+        with self.changed:
+            return len(self.events)
+
+    def wait_event(self, vm, fits, timeout=30, since=0):
+        """(index, status object) of the first event of that VM from index `since` on that fits."""
+        name = "|virt|VM_status|" + vm
+        at = since
+
+        def find():
+            nonlocal at
+            while at < len(self.events):
+                _, method, params = self.events[at]
+                at += 1
+                if method == name and fits(params[vm]):
+                    return True
+            return False
+
+        with self.changed:
+            if not self.changed.wait_for(find, timeout):
+                seen = [p[vm].get("status") for _, m, p in self.events[since:] if m == name]
+                raise Failed(-3, "no such event within %g s; seen: %s" % (timeout, seen))
+            return at, self.events[at - 1][2][vm]
+
+    def wait_status(self, vm, status, timeout=30, since=0):
+        return self.wait_event(vm, lambda e: e.get("status") == status, timeout, since)
+
+    def statuses(self, vm, since=0):
+        """The sequence of states in the events of a VM, without repetitions."""
+        out = []
+        for _, method, params in self.events[since:]:
+            if method == "|virt|VM_status|" + vm and (not out or out[-1] != params[vm]["status"]):
+                out.append(params[vm]["status"])
+        return out
+
+    def stats(self, vm):
+        return self.call("VM.getStats", vmID=vm)[0]
+
+    def close(self):
+        self.socket.close()
+
+
+def fails(code, name, client, method, **params):
+    """One point: the call fails with that code. Returns the message."""
+    try:
+        result = client.call(method, **params)
+    except Failed as e:
+        is_(e.code, code, name)
+        return e.message
+    ok(False, name)
+    diag("it answered %r" % (result,))
+    return ""
+
+
+# ---- daemons ----
+
+def run(*command, **kw):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kw).stdout.strip()
+
+
+class Lab:
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="ba-", dir="/tmp")
+        os.chmod(self.dir, 0o755)
+        self.agent = None
+        self.libvirtd = os.path.join(self.dir, "v")
+        self.uri = None
+        self.config = {"rpc": {"address": "127.0.0.1", "port": "0", "plain": "true"}, "vm": {"stats_period": "1", "display_address": "127.0.0.1"},
+                       "agent": {"state_dir": self.path("state"), "run_dir": self.path("run"), "hooks_dir": self.path("hooks"),
+                                 "hook_timeout": "5", "log_level": "debug"}, "libvirt": {}}
+        os.mkdir(self.path("hooks"))
+        _labs.append(self)
+        atexit.register(self.end)
+        signal.signal(signal.SIGTERM, lambda *a: sys.exit(1))
+
+    def path(self, *names):
+        return os.path.join(self.dir, *names)
+
+    def start(self):
+        self.guest = run(os.path.join(LABDIR, "mkguest.sh"), env=dict(os.environ, LAB=LAB))
+        self.start_libvirtd()
+        self.start_agent()
+
+    def start_libvirtd(self):
+        self.uri = run(os.path.join(LABDIR, "libvirtd.sh"), "start", self.libvirtd).splitlines()[-1]
+        self.config["libvirt"]["uri"] = self.uri
+        self.pidns = os.readlink("/proc/%s/ns/pid" % self.libvirtd_do("pid"))
+
+    def qemus(self):
+        """name -> pid of the machines of our libvirtd, and of no other."""
+        found = {}
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open("/proc/%s/cmdline" % pid) as f:
+                    words = f.read().split("\0")
+                if "qemu" in words[0] and os.readlink("/proc/%s/ns/pid" % pid) == self.pidns and "-name" in words:
+                    found[words[words.index("-name") + 1].split(",")[0][len("guest="):]] = int(pid)
+            except (OSError, ValueError):
+                pass
+        return found
+
+    def libvirtd_do(self, what):
+        return run(os.path.join(LABDIR, "libvirtd.sh"), what, self.libvirtd)
+
+    def virsh(self, *arguments):
+        return run("virsh", "-q", "-c", self.uri, *arguments)
+
+    def write_config(self):
+        with open(self.path("agent.conf"), "w") as f:
+            for section, keys in self.config.items():
+                f.write("[%s]\n%s" % (section, "".join("%s=%s\n" % k for k in keys.items())))
+
+    def start_agent(self):
+        self.write_config()
+        ready = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        path = self.path("notify")
+        if os.path.exists(path):
+            os.unlink(path)
+        ready.bind(path)
+        self.log = open(self.path("agent.log"), "ab")
+        self.agent = subprocess.Popen([AGENT, "--config", self.path("agent.conf")], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+                                      env=dict(os.environ, NOTIFY_SOCKET=path, TSAN_OPTIONS="suppressions=" + os.path.join(HERE, "tsan.supp")))
+        pidfd = os.pidfd_open(self.agent.pid)
+        end = time.monotonic() + 30
+        while True:
+            got = select.select([ready, pidfd], [], [], max(end - time.monotonic(), 0))[0]
+            if ready in got and b"READY=1" in ready.recv(4096):
+                break
+            if pidfd in got or not got:
+                diag(self.agent_log()[-3000:])
+                bail("the agent did not start")
+        os.close(pidfd)
+        ready.close()
+        with open(self.path("run/port")) as f:
+            self.port = int(f.read())
+
+    def agent_log(self):
+        with open(self.path("agent.log"), errors="replace") as f:
+            return f.read()
+
+    def kill_agent(self):
+        self.agent.kill()
+        self.agent.wait()
+
+    def stop_agent(self):
+        self.agent.terminate()
+        return self.agent.wait(20)
+
+    def client(self, **kw):
+        return Client(self.port, **kw)
+
+    def end(self):
+        if self.agent and self.agent.poll() is None:
+            self.agent.terminate()
+            try:
+                self.agent.wait(10)
+            except subprocess.TimeoutExpired:
+                self.agent.kill()
+        if self.uri:
+            subprocess.run([os.path.join(LABDIR, "libvirtd.sh"), "stop", self.libvirtd], stdout=subprocess.DEVNULL)
+        if _failed and os.path.exists(self.path("agent.log")):
+            diag("agent's log:\n" + self.agent_log()[-6000:])
+        if not os.environ.get("KEEP"):
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    # VMs
+
+    def disk(self, name="disk.qcow2"):
+        path = self.path(name)
+        shutil.copy(os.path.join(self.guest, "data.qcow2"), path)
+        shutil.chown(path, "libvirt-qemu", "kvm")
+        return path
+
+    def params(self, name="guest", disk=True, **more):
+        """VM.create in the parameter form, for the lab's guest."""
+        p = {"vmName": name, "memSize": 128, "smp": 1, "kernel": os.path.join(self.guest, "vmlinuz"), "initrd": os.path.join(self.guest, "initrd.img"),
+             "kernelArgs": "console=ttyS0 quiet panic=-1 lab.ip=10.99.0.5/24", "console": self.path(name + ".serial"), "emulatedMachine": "q35",
+             "devices": [{"type": "interface", "device": "bridge", "macAddr": "52:54:00:00:00:05", "nicModel": "virtio"}]}
+        if disk:
+            p["devices"].append({"type": "disk", "device": "disk", "iface": "virtio", "format": "cow", "path": self.disk(name + ".qcow2"),
+                                 "deviceId": "11111111-2222-4333-8444-555555555555"})
+        p.update(more)
+        return p
+
+    def hook(self, point, name, text):
+        os.makedirs(self.path("hooks", point), exist_ok=True)
+        path = self.path("hooks", point, name)
+        with open(path, "w") as f:
+            f.write("#!/bin/sh\n" + text + "\n")
+        os.chmod(path, 0o755)
+        return path
+
+    def unhook(self):
+        shutil.rmtree(self.path("hooks"))
+        os.mkdir(self.path("hooks"))
+
+
+def new_id():
+    return str(uuid.uuid4())

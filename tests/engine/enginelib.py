@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A berth-engine of its own for a test: temporary data directory, certificates, one port; and what a client needs. TAP on standard output."""
+import base64
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+import xml.etree.ElementTree as ET
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("BUILD", "build")
+if not os.path.isabs(BUILD):
+    BUILD = os.path.join(ROOT, BUILD)
+PASSWORD = "s3cret: with=colon"
+BLANK = "00000000-0000-0000-0000-000000000000"
+
+_points = {"n": 0, "failed": 0}
+
+
+def ok(condition, name, *details):
+    _points["n"] += 1
+    print(("ok" if condition else "not ok"), _points["n"], "-", name)
+    if not condition:
+        _points["failed"] += 1
+        for detail in details:
+            for line in str(detail).splitlines()[:30]:
+                print("#", line)
+    sys.stdout.flush()
+    return bool(condition)
+
+
+def same(got, expected, name):
+    return ok(got == expected, name, "got      %r" % (got,), "expected %r" % (expected,))
+
+
+def done():
+    print("1..%d" % _points["n"])
+    sys.stdout.flush()
+    sys.exit(1 if _points["failed"] else 0)
+
+
+def skip_all(why):
+    print("1..0 # SKIP " + why)
+    sys.exit(0)
+
+
+def make_pki(directory):
+    """A CA and a server certificate for localhost."""
+    def run(*args):
+        subprocess.run(["openssl"] + list(args), cwd=directory, check=True, capture_output=True)
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    run("req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-days", "30", "-subj", "/O=Test/CN=Test CA")
+    run("req", *curve, "-keyout", "engine.key", "-out", "engine.csr", "-subj", "/O=Test/CN=localhost")
+    with open(os.path.join(directory, "ext"), "w") as f:
+        f.write("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth,clientAuth\n")
+    run("x509", "-req", "-in", "engine.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", "engine.pem", "-days", "30",
+        "-extfile", "ext")
+
+
+class Answer:
+    def __init__(self, status, reason, headers, body):
+        self.status, self.reason, self.headers, self.body = status, reason, headers, body
+        self.text = body.decode("utf-8", "replace")
+
+    def xml(self):
+        return ET.fromstring(self.text)
+
+    def json(self):
+        return json.loads(self.text)
+
+    def __repr__(self):
+        return "%d %s %s %s" % (self.status, self.reason, dict(self.headers), self.text[:1500])
+
+
+class Engine:
+    def __init__(self, config="", start=True):
+        self.dir = tempfile.mkdtemp(prefix="berth-engine-")
+        make_pki(self.dir)
+        self.data = os.path.join(self.dir, "data")
+        self.log = os.path.join(self.dir, "log")
+        with open(os.path.join(self.dir, "password"), "w") as f:
+            f.write(PASSWORD + "\n")
+        sections = {"engine": "data_dir=%s\nlog_level=debug\n" % self.data, "http": "", "auth": "", "agent": ""}
+        sections["http"] = "address=127.0.0.1\nport=0\ncert=%s/engine.pem\nkey=%s/engine.key\nca=%s/ca.pem\n" % (self.dir, self.dir, self.dir)
+        sections["auth"] = "admin_password_file=%s/password\n" % self.dir
+        for line in config.splitlines():
+            section, _, rest = line.strip().partition(".")
+            if rest:
+                sections[section] = sections.get(section, "") + rest + "\n"
+        self.config = os.path.join(self.dir, "engine.conf")
+        with open(self.config, "w") as f:
+            for name, text in sections.items():
+                f.write("[%s]\n%s\n" % (name, text))
+        self.process = None
+        self.connection = None
+        self.context = ssl.create_default_context(cafile=os.path.join(self.dir, "ca.pem"))
+        if start:
+            self.start()
+
+    def start(self):
+        notify = os.path.join(self.dir, "notify")
+        if os.path.exists(notify):
+            os.unlink(notify)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        sock.bind(notify)
+        sock.settimeout(60)
+        self.logfile = open(self.log, "ab")
+        where = os.path.getsize(self.log)
+        self.process = subprocess.Popen([os.path.join(BUILD, "berth-engine"), "--config", self.config], stderr=self.logfile,
+                                        env=dict(os.environ, NOTIFY_SOCKET=notify))
+        waiter = threading.Thread(target=self.process.wait, daemon=True)
+        waiter.start()
+        while True:
+            sock.settimeout(0.5)
+            try:
+                if b"READY=1" in sock.recv(4096):
+                    break
+            except socket.timeout:
+                if self.process.poll() is not None:
+                    raise SystemExit("berth-engine ended: " + open(self.log).read())
+        sock.close()
+        with open(self.log) as f:
+            f.seek(where)
+            self.port = int(re.search(r"REST API on port (\d+)", f.read()).group(1))
+        return self
+
+    def kill(self, how=signal.SIGKILL):
+        self.drop()
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(how)
+            self.process.wait(30)
+        status = self.process.returncode if self.process else None
+        self.logfile.close()
+        return status
+
+    def stop(self):
+        status = self.kill(signal.SIGTERM)
+        shutil.rmtree(self.dir, ignore_errors=True)
+        return status
+
+    # ---- requests ----
+    def drop(self):
+        if self.connection:
+            self.connection.close()
+            self.connection = None
+
+    def new_connection(self, timeout=30):
+        return http.client.HTTPSConnection("localhost", self.port, context=self.context, timeout=timeout)
+
+    def basic(self, user="admin@internal", password=PASSWORD):
+        return "Basic " + base64.b64encode(("%s:%s" % (user, password)).encode()).decode()
+
+    def raw(self, method, path, body=None, headers=None):
+        """Exactly these headers (and Host, Content-Length); over one kept connection."""
+        for attempt in (0, 1):
+            if not self.connection:
+                self.connection = self.new_connection()
+            try:
+                self.connection.putrequest(method, path, skip_accept_encoding=True)
+                for name, value in (headers or {}).items():
+                    self.connection.putheader(name, value)
+                if body is not None:
+                    body = body.encode() if isinstance(body, str) else body
+                    self.connection.putheader("Content-Length", str(len(body)))
+                self.connection.endheaders(body)
+                response = self.connection.getresponse()
+                answer = Answer(response.status, response.reason, response.headers, response.read())
+                if response.will_close:
+                    self.drop()
+                return answer
+            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+                self.drop()
+                if attempt:
+                    raise
+        return None
+
+    def call(self, method, path, body=None, **headers):
+        """With credentials, XML both ways; headers by keyword, '_' for '-', None to leave one out."""
+        given = {"Authorization": self.basic(), "Accept": "application/xml"}
+        if body is not None:
+            given["Content-Type"] = "application/xml"
+        for name, value in headers.items():
+            name = "-".join(part.capitalize() for part in name.split("_"))
+            if value is None:
+                given.pop(name, None)
+            else:
+                given[name] = value
+        return self.raw(method, path, body, given)
+
+    def get(self, path, **headers):
+        return self.call("GET", path, **headers)
+
+    def search(self, collection, query, matrix=""):
+        """Names of the members found."""
+        answer = self.get("/api/%s%s?search=%s" % (collection, matrix, urllib.parse.quote(query)))
+        if answer.status != 200:
+            return answer
+        return [item.findtext("name") for item in answer.xml()]
+
+    def id_of(self, collection, name):
+        for item in self.get("/api/" + collection).xml():
+            if item.findtext("name") == name:
+                return item.get("id")
+        return None
+
+    def add_vm(self, name, extra="", cluster="Default"):
+        return self.call("POST", "/api/vms", "<vm><name>%s</name><cluster><name>%s</name></cluster><template><name>Blank</name></template>%s</vm>"
+                         % (name, cluster, extra), expect="201-created")
+
+    # ---- sockets ----
+    def socket(self, timeout=10):
+        sock = socket.create_connection(("127.0.0.1", self.port), timeout)
+        return self.context.wrap_socket(sock, server_hostname="localhost")
+
+    def head(self, method, path, *lines):
+        return "\r\n".join(["%s %s HTTP/1.1" % (method, path), "Host: localhost", "Authorization: " + self.basic()] + list(lines)) + "\r\n\r\n"
+
+
+def read_answer(stream, head=False):
+    """One answer from a file made of a socket."""
+    line = stream.readline()
+    if not line:
+        return None
+    _, status, reason = line.decode().rstrip("\r\n").split(" ", 2)
+    headers = http.client.parse_headers(stream)
+    length = 0 if head else int(headers.get("Content-Length", 0))
+    return Answer(int(status), reason, headers, stream.read(length))
+
+
+def wait_until(condition, seconds=30):
+    """For what the engine does by itself and tells nobody about: asks until it is so."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    return None
+
+
+def state_of(element):
+    return element.findtext("status/state")
+
+
+def is_guid(text):
+    return bool(text and re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", text))

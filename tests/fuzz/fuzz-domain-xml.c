@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Domain XML from an engine (VM.create's xml form), and from libvirt.
+ *
+ * The input is fitted to a host. What comes of it must be XML that is read again (by the reader of running domains), still with the VM's id, of the
+ * type this host can run, without passwords that were only masked, and must not be changed by a second pass.
+ * The first byte chooses the host: bit 0 KVM, bit 1 prepare() knows the disks, bit 2 bridge() knows the networks, bit 3 no guest agent's
+ * channel, bit 4 a ticket. Bit 7: the rest is the XML of a running domain instead, for domain_info_read() alone.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "agent/virt/domain_info.h"
+#include "agent/virt/domain_xml.h"
+#include "agent/xml.h"
+#include "common/error.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define VM_ID "11111111-2222-4333-8444-555555555555"
+
+static void must(bool holds, const char *xml)
+{
+	if (holds)
+		return;
+	g_printerr("%s\n", xml);
+	abort();                        /* libFuzzer keeps the input on abort() */
+}
+
+static bool prepare(void *data, const char *domain, const char *image, const char *volume, char **ret_path, const char **ret_format, GError **error)
+{
+	if (*(const uint8_t *)data & 2) {
+		*ret_path = g_strdup("/dev/null");
+		*ret_format = "qcow2";
+		return true;
+	}
+	error_set(error, ERR_IMAGE_FILE_NOT_FOUND, "%s %s %s", domain, image, volume);
+	return false;
+}
+
+static char *bridge(void *data, const char *network, GError **error)
+{
+	if (*(const uint8_t *)data & 4)
+		return g_strdup_printf("br-%.8s", network);
+	error_set(error, ERR_BAD_BRIDGE, "%s", network);
+	return NULL;
+}
+
+static void check_result(const char *text, bool kvm)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(xmlDoc) doc = xml_parse(text, strlen(text), &error);
+	xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
+	g_autofree char *id = NULL;
+	struct domain_info *info;
+	bool ours = false;
+
+	must(doc && !error, text);
+	id = xml_text(xml_child(root, "uuid"));
+	must(id && !g_ascii_strcasecmp(id, VM_ID), text);
+	must(xml_is(root, "type", kvm ? "kvm" : "qemu"), text);
+	for XML_EACH(graphics, xml_child(root, "devices"), "graphics")
+		must(!xml_is(graphics, "passwd", "*****"), text);
+	info = domain_info_read(text, &ours, &error);
+	must(info && ours, text);
+	domain_info_unref(info);
+}
+
+/* Written again it is indented anew where there is text beside elements. */
+static char *without_space(const char *text)
+{
+	GString *out = g_string_new(NULL);
+
+	for (; *text; text++)
+		if (!g_ascii_isspace(*text))
+			g_string_append_c(out, *text);
+	return g_string_free(out, FALSE);
+}
+
+static void check_same(const char *once, const char *twice)
+{
+	g_autofree char *a = without_space(once), *b = without_space(twice);
+
+	if (strcmp(a, b))
+		g_printerr("%s\n", once);
+	must(!strcmp(a, b), twice);
+}
+
+static void fit(const uint8_t *choice, const char *xml)
+{
+	struct domain_xml_env env = {
+		.kvm = *choice & 1, .host_uuid = "99999999-8888-4777-8666-555555555555", .display_address = "127.0.0.1", .password = "random12",
+		.start_time = 1700000000.5, .prepare = prepare, .bridge = bridge, .data = (void *)choice,
+	};
+	struct vm_params *params = record_new(&vm_params_type);
+	g_autoptr(GError) error = NULL;
+	g_autofree char *once = NULL, *twice = NULL;
+
+	set_string(&params->xml, xml);
+	SET(params, agent_channel, !(*choice & 8));
+	if (*choice & 16)
+		set_string(&params->ticket, "ticket");
+	once = domain_xml_build(VM_ID, params, &env, &error);
+	must(!!once == !error, xml);
+	if (once) {
+		check_result(once, env.kvm);
+		/* What was looked up is not looked up again by its new name: only disks and bridges that were found stay as they are. */
+		if (!(*choice & 6)) {
+			set_string(&params->xml, once);
+			twice = domain_xml_build(VM_ID, params, &env, &error);
+			must(twice, error ? error->message : once);
+			check_same(once, twice);
+		}
+	}
+	record_unref(params);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	g_autofree char *xml = NULL;
+
+	if (!size || memchr(data + 1, 0, size - 1))
+		return 0;               /* texts of JSON have no NUL */
+	xml = g_strndup((const char *)data + 1, size - 1);
+	if (!g_utf8_validate(xml, -1, NULL))
+		return 0;               /* nor anything but UTF-8 */
+	if (*data & 0x80) {
+		bool ours;
+		struct domain_info *info = domain_info_read(xml, &ours, NULL);
+
+		if (info && info->disks->len)
+			must(domain_info_disk(info, "none") == NULL || info->disks->len, xml);
+		domain_info_unref(info);
+		return 0;
+	}
+	fit(data, xml);
+	return 0;
+}

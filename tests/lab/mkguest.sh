@@ -1,0 +1,126 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# mkguest.sh [DIR] - build the lab guest: DIR/vmlinuz, DIR/initrd.img, DIR/data.qcow2 (64 MiB ext4). Prints DIR.
+#
+# A machine of 4 MiB (Debian cloud kernel, busybox, qemu-guest-agent) that boots under TCG in about 3 s and answers
+# on its guest agent. Needs linux-image-cloud-amd64 busybox-static qemu-guest-agent cpio kmod e2fsprogs qemu-utils.
+# Any user may run it. What is there is kept as long as its inputs are the same; two builds at once do no harm.
+# data.qcow2 is a pattern: copy it, do not run on it.
+#
+# Words on the guest's kernel command line:
+#   lab.ip=10.0.0.5/24   address of the first NIC
+#   lab.mkfs             make a file system on /dev/vda if it has none
+#   lab.tick             write to the disk and the serial line every 100 ms
+#   swiotlb=noforce      not ours, but needed wherever the domain has <maxMemory>: else a 128 MiB guest panics
+#
+# Environment: KVER (newest cloud kernel in /lib/modules), MODDIR (root that holds lib/modules and boot), COMP (gzip, cat, zstd)
+set -eu
+here=$(dirname "$(readlink -f "$0")")
+out=${1:-${LAB:-$here/../../build/lab}/guest}
+moddir=${MODDIR:-}
+kver=${KVER:-$(ls "$moddir/lib/modules" | grep cloud | sort -V | tail -1)}
+comp=${COMP:-gzip}
+modules=${MODS:-virtio_pci virtio_blk virtio_net virtio_console virtio_balloon virtio-rng button evdev virtio_mem virtio_scsi sd_mod cdrom isofs sr_mod pvpanic softdog}
+umask 022
+
+die() { echo "mkguest.sh: $*" >&2; exit 1; }
+[ -n "$kver" ] || die "no cloud kernel in $moddir/lib/modules: install linux-image-cloud-amd64"
+kernel=$moddir/boot/vmlinuz-$kver
+for f in "$kernel" /bin/busybox /usr/sbin/qemu-ga; do [ -r "$f" ] || die "cannot read $f"; done
+
+mkdir -p "$out"
+out=$(readlink -f "$out")
+exec 9>"$out/.lock"
+flock 9
+inputs=$({ echo "$kver $comp $modules"; cat "$0"; stat -L -c '%n %s %Y' "$kernel" /bin/busybox /usr/sbin/qemu-ga; } | sha256sum)
+if [ "$(cat "$out/.inputs" 2>/dev/null)" = "$inputs" ] && [ -s "$out/vmlinuz" ] && [ -s "$out/initrd.img" ] && [ -s "$out/data.qcow2" ]; then
+	echo "$out"
+	exit 0
+fi
+rm -f "$out/.inputs"
+
+t=$(mktemp -d)
+trap 'rm -rf "$t"' EXIT
+r=$t/root
+mkdir -p "$r"/{bin,sbin,usr/bin,usr/sbin,proc,sys,dev,tmp,run,var/run,var/log,data,etc/acpi/PWRF,mod,lib64}
+cp /bin/busybox "$r/bin/busybox"
+for a in $(busybox --list); do [ -e "$r/bin/$a" ] || ln -s busybox "$r/bin/$a"; done
+cp /usr/sbin/qemu-ga "$r/usr/sbin/"
+ldd /usr/sbin/qemu-ga | grep -oE '/[^ ]+' | while read -r l; do mkdir -p "$r$(dirname "$l")"; cp -L "$l" "$r$l"; done
+# modules in load order (dependencies first), flat
+: > "$r/mod/order"
+for m in $modules; do
+	{ modprobe ${moddir:+-d "$moddir"} -S "$kver" --show-depends "$m" 2>/dev/null || :; } | awk '$1 == "insmod" {print $2}' | while read -r f; do
+		b=$(basename "$f")
+		grep -qx "$b" "$r/mod/order" || { cp "$f" "$r/mod/$b"; echo "$b" >> "$r/mod/order"; }
+	done
+done
+cat > "$r/etc/os-release" <<'E'
+ID=labguest
+NAME="Lab guest"
+PRETTY_NAME="Lab guest 1"
+VERSION="1"
+VERSION_ID="1"
+E
+echo 'root::0:0:root:/:/bin/sh' > "$r/etc/passwd"
+echo 'root:x:0:' > "$r/etc/group"
+echo labguest > "$r/etc/hostname"
+# Power button: busybox acpid reads /dev/input/event*; its built-in map calls PWRF/00000080.
+printf '#!/bin/sh\necho LAB-ACPI-POWER > /dev/ttyS0\nexec /sbin/shutdown\n' > "$r/etc/acpi/PWRF/00000080"
+# guest-shutdown runs: /sbin/shutdown -h -P|-H|-r +0 "..."
+cat > "$r/sbin/shutdown" <<'E'
+#!/bin/sh
+m=poweroff; for a in "$@"; do case $a in -r) m=reboot;; -H) m=halt;; esac; done
+echo "LAB-SHUTDOWN $m $*" > /dev/ttyS0
+( sync; umount -a -r 2>/dev/null; $m -f ) &
+E
+# guest-set-user-password runs chpasswd -e, which busybox-static lacks
+printf '#!/bin/sh\ncat > /run/chpasswd.got\n' > "$r/usr/sbin/chpasswd"
+cat > "$r/init" <<'E'
+#!/bin/sh
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin
+mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev 2>/dev/null
+mkdir -p /dev/pts /dev/virtio-ports; mount -t devpts pts /dev/pts
+exec >/dev/ttyS0 2>&1 </dev/null
+echo "LAB-INIT $(cut -d' ' -f1 /proc/uptime)"
+hostname -F /etc/hostname
+while read -r m; do insmod /mod/$m 2>/dev/null; done < /mod/order
+# movable, or the block of a hot-plugged DIMM cannot leave again
+echo online_movable > /sys/devices/system/memory/auto_online_blocks 2>/dev/null
+ip link set lo up
+for w in $(cat /proc/cmdline); do case $w in lab.ip=*) A=${w#*=};; lab.mkfs) MKFS=1;; esac; done
+n=0; while [ ! -e /dev/vda ] && [ ! -e /dev/sda ] && [ $n -lt 10 ]; do usleep 100000; n=$((n+1)); done
+for d in vda sda; do
+	[ -e /dev/$d ] || continue
+	mount -t ext4 /dev/$d /data 2>/dev/null && break
+	# only a blank disk is ours to format (no blkid here: blank is a first MiB of zeros)
+	[ -n "$MKFS" ] && [ "$(dd if=/dev/$d bs=64k count=16 2>/dev/null | tr -d '\0' | wc -c)" = 0 ] && mke2fs -L labdata /dev/$d >/dev/null 2>&1 && mount -t ext4 /dev/$d /data && break
+done
+[ -d /sys/class/net/eth0 ] && ip link set eth0 up && [ -n "$A" ] && ip addr add $A dev eth0
+# no udev here: the names of the agent's ports come from sysfs
+for p in /sys/class/virtio-ports/*; do [ -e $p/name ] && ln -sf ../$(basename $p) /dev/virtio-ports/$(cat $p/name); done
+# hot-plugged CPUs come up offline without udev: bring each new one online once (again during an eject would break the unplug)
+( seen=" cpu0 "; while :; do for c in /sys/devices/system/cpu/cpu[0-9]*; do b=$(basename $c); case "$seen" in *" $b "*) ;; *) echo 1 > $c/online; seen="$seen$b ";; esac; done
+  for b in $seen; do [ -d /sys/devices/system/cpu/$b ] || seen=$(echo "$seen" | sed "s/ $b / /"); done; sleep 0.3; done ) &
+mkdir -p /var/run; acpid -f -c /etc/acpi >/dev/null 2>&1 &
+echo "LAB-READY $(cut -d' ' -f1 /proc/uptime) mem=$(awk '/MemTotal/{t=$2}/MemAvailable/{a=$2}END{print t"/"a}' /proc/meminfo)"
+grep -q lab.tick /proc/cmdline && ( while :; do date +%s.%N 2>/dev/null >> /data/tick || true; echo "tick $(cut -d' ' -f1 /proc/uptime)"; usleep 100000; done ) &
+while :; do
+  [ -e /dev/virtio-ports/org.qemu.guest_agent.0 ] && qemu-ga -m virtio-serial -p /dev/virtio-ports/org.qemu.guest_agent.0 -t /var/run 2>/dev/null
+  sleep 1
+done
+E
+chmod 755 "$r/init" "$r/sbin/shutdown" "$r/usr/sbin/chpasswd" "$r/etc/acpi/PWRF/00000080"
+case $comp in cat) pack=(cat) ;; gzip) pack=(gzip -6n) ;; zstd) pack=(zstd -q) ;; *) die "COMP=$comp: not one of cat, gzip, zstd" ;; esac
+(cd "$r" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) | "${pack[@]}" > "$t/initrd.img"
+cp "$kernel" "$t/vmlinuz"
+truncate -s 64M "$t/data.raw"
+mkfs.ext4 -q -F -L labdata "$t/data.raw"
+qemu-img convert -O qcow2 "$t/data.raw" "$t/data.qcow2"
+for f in vmlinuz initrd.img data.qcow2; do
+	cp "$t/$f" "$out/.$f.new"
+	chmod 644 "$out/.$f.new"
+	mv "$out/.$f.new" "$out/$f"
+done
+echo "$inputs" > "$out/.inputs"
+echo "$out"

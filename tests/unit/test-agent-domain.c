@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connections and domains: states, codes, layout, restart, kill and ENOSPC at every step.
+ * rows: verb:StoragePool.connectStorageServer verb:StoragePool.disconnectStorageServer verb:StorageDomain.create verb:StorageDomain.attach
+ * verb:StorageDomain.activate verb:StorageDomain.deactivate verb:StorageDomain.detach verb:StorageDomain.format verb:StorageDomain.getInfo
+ * verb:StorageDomain.getStats verb:StorageDomain.getImages verb:StorageDomain.validate */
+#include "agent-storage.h"
+#include <sys/statvfs.h>
+
+static int disconnect_path(struct room *room, const char *path)
+{
+	json_t *result;
+	int status;
+
+	assert_int_equal(call_full(room, "StoragePool.disconnectStorageServer",
+				   json_pack("{s:s, s:i, s:[{s:s, s:s}]}", "storagepoolID", BLANK_UUID, "domainType", STORAGE_LOCALFS, "connectionParams", "id",
+					     POOL, "connection", path), &result, NULL), 0);
+	status = (int)json_integer_value(json_object_get(json_array_get(result, 0), "status"));
+	json_decref(result);
+	return status;
+}
+
+static void test_link_names(void **state)
+{
+	const char *paths[] = { "/a/b", "/a_b", "/a__b", "/a/_b", "/a_/b", "/a%5Fb", "/a%b" };
+	g_autofree char *longest = g_strnfill(3000, 'x');
+	g_autofree char *name = connection_link_name(longest);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(paths); i++)
+		for (size_t j = 0; j < i; j++) {
+			g_autofree char *a = connection_link_name(paths[i]);
+			g_autofree char *b = connection_link_name(paths[j]);
+
+			assert_string_not_equal(a, b);
+		}
+	assert_true(strlen(name) < 255);
+}
+
+static void test_connect(void **state)
+{
+	struct room *room = room_open();
+	g_autofree char *missing = g_build_filename(room->base, "missing", NULL);
+	g_autofree char *file = g_build_filename(room->base, "file", NULL);
+	g_autofree char *doubled = g_strdup_printf("%s//./", room->data);
+	json_t *result;
+
+	assert_true(g_file_set_contents(file, "x", 1, NULL));
+	assert_int_equal(connect_path(room, missing), 453);
+	assert_int_equal(connect_path(room, file), 453);
+	assert_int_equal(connect_path(room, "relative/path"), 390);
+	assert_int_equal(connect_path(room, "/a/../b"), 390);
+	assert_int_equal(entries(room->repository, "mnt"), 0);
+	assert_int_equal(connect_path(room, room->data), 0);
+	assert_int_equal(connect_path(room, doubled), 0);
+	assert_int_equal(entries(room->repository, "mnt"), 1);
+	/* another type: told per connection */
+	assert_int_equal(call_full(room, "StoragePool.connectStorageServer",
+				   json_pack("{s:s, s:i, s:[{s:s, s:s}]}", "storagepoolID", BLANK_UUID, "domainType", STORAGE_NFS, "connectionParams",
+					     "id", POOL, "connection", "server:/x"), &result, NULL), 0);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(result, 0), "status")), 470);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(result, 0), "id")), POOL);
+	assert_non_null(strstr(json_string_value(json_object_get(json_array_get(result, 0), "message")), "not supported"));
+	json_decref(result);
+	assert_int_equal(disconnect_path(room, room->data), 0);
+	assert_int_equal(disconnect_path(room, room->data), 0);
+	assert_int_equal(entries(room->repository, "mnt"), 0);
+	room_close(room);
+}
+
+static void test_read_only(void **state)
+{
+	struct room *room = room_open();
+
+	if (mount("none", room->data, "tmpfs", MS_RDONLY, "size=64k") < 0) {
+		room_close(room);
+		skip();
+	}
+	assert_int_equal(connect_path(room, room->data), 469);
+	assert_int_equal(call(room, "StorageDomain.create", domain_params(DOMAIN, room->data)), 469);
+	assert_int_equal(umount(room->data), 0);
+	assert_int_equal(entries(room->repository, "mnt"), 0);
+	room_close(room);
+}
+
+static void test_create(void **state)
+{
+	struct room *room = room_open();
+	g_autofree char *other = g_build_filename(room->base, "other", NULL);
+	g_autofree char *metadata_file = g_build_filename(room->data, DOMAIN, "dom_md/metadata", NULL);
+	g_autofree char *text = NULL;
+	json_t *wrong;
+
+	assert_int_equal(mkdir(other, 0755), 0);
+	assert_int_equal(call(room, "StorageDomain.create", domain_params(DOMAIN, room->data)), 360);
+	assert_int_equal(connect_path(room, room->data), 0);
+	assert_int_equal(connect_path(room, other), 0);
+	wrong = domain_params(DOMAIN, room->data);
+	json_object_set_new(wrong, "domainType", json_integer(STORAGE_NFS));
+	assert_int_equal(call(room, "StorageDomain.create", wrong), 372);
+	wrong = domain_params(DOMAIN, room->data);
+	json_object_set_new(wrong, "version", json_integer(3));
+	assert_int_equal(call(room, "StorageDomain.create", wrong), 394);
+	wrong = domain_params(DOMAIN, room->data);
+	json_object_set_new(wrong, "blockSize", json_integer(1000));
+	assert_int_equal(call(room, "StorageDomain.create", wrong), 348);
+	wrong = domain_params(DOMAIN, room->data);
+	json_object_set_new(wrong, "name", json_string("two\nlines"));
+	assert_int_equal(call(room, "StorageDomain.create", wrong), 1000);
+	assert_int_equal(call(room, "StorageDomain.create", domain_params("../../etc", room->data)), -32602);
+	assert_int_equal(entries(room->data, NULL), 0);
+
+	assert_int_equal(call(room, "StorageDomain.create", domain_params(DOMAIN, room->data)), 0);
+	assert_int_equal(call(room, "StorageDomain.create", domain_params(DOMAIN, room->data)), 365);
+	assert_int_equal(call(room, "StorageDomain.create", domain_params(DOMAIN, other)), 365);
+	assert_int_equal(call(room, "StorageDomain.create", domain_params(DOMAIN2, room->data)), 361);
+	assert_int_equal(entries(room->data, NULL), 1);
+	assert_int_equal(entries(other, NULL), 0);
+
+	/* the layout, and a seal that another program computes */
+	assert_int_equal(entries(room->data, DOMAIN "/dom_md"), 6);
+	assert_int_equal(entries(room->data, DOMAIN "/images"), 0);
+	assert_true(g_file_get_contents(metadata_file, &text, NULL, NULL));
+	assert_non_null(strstr(text, "CLASS=Data\nDESCRIPTION=store\n"));
+	g_autofree char *command = g_strdup_printf("test \"$(grep -v _SHA_CKSUM '%s' | tr -d '\\n' | sha1sum | cut -d' ' -f1)\" = "
+						   "\"$(sed -n 's/^_SHA_CKSUM=//p' '%s')\"", metadata_file, metadata_file);
+	assert_int_equal(system(command), 0);
+	room_close(room);
+}
+
+static json_t *info(struct room *room)
+{
+	json_t *result;
+
+	assert_int_equal(call_full(room, "StorageDomain.getInfo", id_params(DOMAIN), &result, NULL), 0);
+	return result;
+}
+
+static void test_states(void **state)
+{
+	struct room *room = room_open();
+	json_t *result;
+	struct statvfs vfs;
+
+	assert_int_equal(call(room, "StorageDomain.getInfo", id_params(DOMAIN)), 358);
+	assert_int_equal(connect_path(room, room->data), 0);
+	assert_int_equal(call(room, "StorageDomain.create", domain_params(DOMAIN, room->data)), 0);
+	result = info(room);
+	assert_int_equal(json_array_size(json_object_get(result, "pool")), 0);
+	assert_null(json_object_get(result, "state"));
+	assert_string_equal(json_string_value(json_object_get(result, "class")), "Data");
+	assert_string_equal(json_string_value(json_object_get(result, "remotePath")), room->data);
+	json_decref(result);
+
+	assert_int_equal(call(room, "StorageDomain.activate", pool_params(DOMAIN, POOL)), 353);
+	assert_int_equal(call(room, "StorageDomain.detach", pool_params(DOMAIN, POOL)), 353);
+	assert_int_equal(call(room, "StorageDomain.attach", pool_params(DOMAIN, POOL)), 0);
+	assert_int_equal(call(room, "StorageDomain.attach", pool_params(DOMAIN, POOL)), 0);
+	assert_int_equal(call(room, "StorageDomain.attach", pool_params(DOMAIN, POOL2)), 380);
+	assert_int_equal(call(room, "StorageDomain.activate", pool_params(DOMAIN, POOL2)), 375);
+	result = info(room);
+	assert_string_equal(json_string_value(json_object_get(result, "state")), "inactive");
+	json_decref(result);
+	assert_int_equal(call(room, "StorageDomain.format", format_params(DOMAIN, false)), 391);
+	assert_int_equal(call(room, "StorageDomain.activate", pool_params(DOMAIN, POOL)), 0);
+	assert_int_equal(call(room, "StorageDomain.activate", pool_params(DOMAIN, POOL)), 0);
+	assert_int_equal(call(room, "StorageDomain.detach", pool_params(DOMAIN, POOL)), 382);
+	assert_int_equal(call(room, "StorageDomain.format", format_params(DOMAIN, true)), 382);
+	assert_int_equal(disconnect_path(room, room->data), 452);
+
+	/* active stays active over a restart, and is watched */
+	room = room_restart(room);
+	result = info(room);
+	assert_string_equal(json_string_value(json_object_get(result, "state")), "active");
+	assert_string_equal(json_string_value(json_array_get(json_object_get(result, "pool"), 0)), POOL);
+	json_decref(result);
+	assert_int_equal(disconnect_path(room, room->data), 452);
+	health_check(room->agent.storage, DOMAIN);
+	result = storage_health(room->agent.storage);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(result, DOMAIN), "code")), 0);
+	assert_true(json_is_true(json_object_get(json_object_get(result, DOMAIN), "actual")));
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(result, DOMAIN), "version")), 5);
+	json_decref(result);
+
+	assert_int_equal(call_full(room, "StorageDomain.getStats", id_params(DOMAIN), &result, NULL), 0);
+	assert_int_equal(statvfs(room->data, &vfs), 0);
+	g_autofree char *total = g_strdup_printf("%" PRIu64, (uint64_t)vfs.f_blocks * vfs.f_frsize);
+	assert_string_equal(json_string_value(json_object_get(result, "disktotal")), total);
+	json_decref(result);
+	assert_int_equal(call(room, "StorageDomain.validate", id_params(DOMAIN)), 0);
+	assert_int_equal(call_full(room, "StorageDomain.getImages", id_params(DOMAIN), &result, NULL), 0);
+	assert_int_equal(json_array_size(result), 0);
+	json_decref(result);
+
+	assert_int_equal(call(room, "StorageDomain.deactivate", deactivate_params(DOMAIN, POOL2)), 353);
+	assert_int_equal(call(room, "StorageDomain.deactivate", deactivate_params(DOMAIN, POOL)), 0);
+	assert_int_equal(call(room, "StorageDomain.deactivate", deactivate_params(DOMAIN, POOL)), 0);
+	result = storage_health(room->agent.storage);
+	assert_int_equal(json_object_size(result), 0);
+	json_decref(result);
+	assert_int_equal(call(room, "StorageDomain.detach", pool_params(DOMAIN, POOL)), 0);
+	assert_int_equal(call(room, "StorageDomain.format", format_params(DOMAIN, false)), 0);
+	assert_int_equal(call(room, "StorageDomain.format", format_params(DOMAIN, false)), 358);
+	assert_int_equal(entries(room->data, NULL), 0);
+	assert_int_equal(disconnect_path(room, room->data), 0);
+	room_close(room);
+}
+
+static void test_broken_seal(void **state)
+{
+	struct room *room = room_open();
+	g_autofree char *file = g_build_filename(room->data, DOMAIN, "dom_md/metadata", NULL);
+	g_autofree char *text = NULL;
+	json_t *result;
+
+	make_active(room);
+	assert_true(g_file_get_contents(file, &text, NULL, NULL));
+	*strstr(text, "store") = 'X';
+	assert_true(g_file_set_contents(file, text, -1, NULL));
+	assert_int_equal(call(room, "StorageDomain.getInfo", id_params(DOMAIN)), 752);
+	assert_int_equal(call(room, "StorageDomain.validate", id_params(DOMAIN)), 752);
+	health_check(room->agent.storage, DOMAIN);
+	result = storage_health(room->agent.storage);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(result, DOMAIN), "code")), 752);
+	assert_true(json_is_false(json_object_get(json_object_get(result, DOMAIN), "valid")));
+	json_decref(result);
+	assert_true(g_file_set_contents(file, "no metadata at all", -1, NULL));
+	assert_int_equal(call(room, "StorageDomain.getInfo", id_params(DOMAIN)), 751);
+	/* an agent that starts with it starts */
+	room = room_restart(room);
+	assert_int_equal(call(room, "StorageDomain.getInfo", id_params(DOMAIN)), 751);
+	assert_int_equal(call(room, "StorageDomain.deactivate", deactivate_params(DOMAIN, POOL)), 0);
+	room_close(room);
+}
+
+/* A file system that is full, really. */
+static void test_full(void **state)
+{
+	struct room *room = room_open();
+	g_autofree char *ballast = g_build_filename(room->data, "ballast", NULL);
+	int fd;
+
+	if (mount("none", room->data, "tmpfs", 0, "size=64k") < 0) {
+		room_close(room);
+		skip();
+	}
+	fd = open(ballast, O_CREAT | O_WRONLY, 0600);
+	while (write(fd, "0123456789abcdef", 16) == 16)
+		;
+	close(fd);
+	assert_int_equal(connect_path(room, room->data), 0);
+	assert_int_equal(call(room, "StorageDomain.create", domain_params(DOMAIN, room->data)), 397);
+	assert_int_equal(entries(room->data, NULL), 1);
+	assert_int_equal(unlink(ballast), 0);
+	assert_int_equal(call(room, "StorageDomain.create", domain_params(DOMAIN, room->data)), 0);
+	assert_int_equal(umount(room->data), 0);
+	room_close(room);
+}
+
+static void test_full_at_each_step(void **state)
+{
+	struct room *room = room_open();
+	int at;
+
+	assert_int_equal(connect_path(room, room->data), 0);
+	for (at = 1;; at++) {
+		int code;
+
+		fault_count = 0;
+		fault_errno = ENOSPC;
+		fault_at = at;
+		code = call(room, "StorageDomain.create", domain_params(DOMAIN, room->data));
+		fault_at = 0;
+		if (!code)
+			break;
+		assert_int_equal(code, 397);
+		assert_int_equal(entries(room->data, NULL), 0);
+	}
+	assert_true(at > 10);
+	room_close(room);
+}
+
+static void create_work(struct room *room)
+{
+	if (connect_path(room, room->data) || call(room, "StorageDomain.create", domain_params(DOMAIN, room->data)))
+		_exit(1);
+}
+
+static void create_check(struct room *room)
+{
+	int code;
+
+	if (connect_path(room, room->data))
+		_exit(2);
+	/* whole, or nothing */
+	code = call(room, "StorageDomain.validate", id_params(DOMAIN));
+	if (code != 0 && code != 358)
+		_exit(3);
+	if (entries(room->data, NULL) != (code ? 0 : 1))
+		_exit(4);
+	if (!code && (entries(room->data, DOMAIN "/dom_md") != 6 || call(room, "StorageDomain.format", format_params(DOMAIN, false))))
+		_exit(5);
+	if (entries(room->data, NULL) != 0)
+		_exit(6);
+}
+
+static void test_kill_create(void **state)
+{
+	g_autofree char *base = g_dir_make_tmp("berth-storage-XXXXXX", NULL);
+
+	kill_everywhere(base, NULL, create_work, create_check);
+	assert_true(files_remove_tree(AT_FDCWD, base));
+}
+
+static void cycle_work(struct room *room)
+{
+	if (connect_path(room, room->data) || call(room, "StorageDomain.create", domain_params(DOMAIN, room->data)) ||
+	    call(room, "StorageDomain.attach", pool_params(DOMAIN, POOL)) || call(room, "StorageDomain.activate", pool_params(DOMAIN, POOL)) ||
+	    call(room, "StorageDomain.deactivate", deactivate_params(DOMAIN, POOL)) || call(room, "StorageDomain.detach", pool_params(DOMAIN, POOL)) ||
+	    call(room, "StorageDomain.format", format_params(DOMAIN, false)))
+		_exit(1);
+}
+
+static void cycle_check(struct room *room)
+{
+	json_t *result = NULL;
+	const char *at;
+	int code;
+
+	if (connect_path(room, room->data))
+		_exit(2);
+	code = call_full(room, "StorageDomain.getInfo", id_params(DOMAIN), &result, NULL);
+	if (code != 0 && code != 358)
+		_exit(3);
+	at = json_string_value(json_object_get(result, "state"));
+	if (at && !strcmp(at, "active") && call(room, "StorageDomain.deactivate", deactivate_params(DOMAIN, POOL)))
+		_exit(4);
+	if (at && call(room, "StorageDomain.detach", pool_params(DOMAIN, POOL)))
+		_exit(5);
+	if (!code && call(room, "StorageDomain.format", format_params(DOMAIN, false)))
+		_exit(6);
+	json_decref(result);
+	if (entries(room->data, NULL) != 0)
+		_exit(7);
+}
+
+static void test_kill_cycle(void **state)
+{
+	g_autofree char *base = g_dir_make_tmp("berth-storage-XXXXXX", NULL);
+
+	kill_everywhere(base, NULL, cycle_work, cycle_check);
+	assert_true(files_remove_tree(AT_FDCWD, base));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_link_names), cmocka_unit_test(test_connect), cmocka_unit_test(test_read_only), cmocka_unit_test(test_create),
+		cmocka_unit_test(test_states), cmocka_unit_test(test_broken_seal), cmocka_unit_test(test_full), cmocka_unit_test(test_full_at_each_step),
+		cmocka_unit_test(test_kill_create), cmocka_unit_test(test_kill_cycle),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

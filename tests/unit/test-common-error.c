@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of errors is whole, and messages are made as error.h says. */
+#include <errno.h>
+#include <string.h>
+#include "common/error.h"
+#include "tests/unit/cmocka-all.h"
+
+static const struct {
+	const char *symbol, *name, *text;
+	int code, http;
+} rows[] = {
+#define ERROR_ROW(code, symbol, name, http, retry, text) { #symbol, (name), (text), (code), (http) },
+#include "common/error_table.h"
+#undef ERROR_ROW
+};
+
+static void test_rows_are_whole_and_in_order(void **state)
+{
+	g_autoptr(GHashTable) symbols = g_hash_table_new(g_str_hash, g_str_equal);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		assert_true(g_hash_table_add(symbols, (char *)rows[i].symbol));
+		assert_true(*rows[i].name && *rows[i].text);
+		assert_null(strstr(rows[i].text, "built from context"));
+		assert_in_range(rows[i].http, 200, 599);
+		if (i)
+			assert_true(rows[i].code > rows[i - 1].code);
+	}
+}
+
+static void test_every_row_is_found(void **state)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		const struct error_info *info = error_info(rows[i].code);
+
+		assert_int_equal(info->code, rows[i].code);
+		assert_string_equal(info->text, rows[i].text);
+	}
+}
+
+static void test_known_numbers(void **state)
+{
+	assert_int_equal(ERR_NONE, 0);
+	assert_int_equal(ERR_NO_SUCH_VM, 1);
+	assert_int_equal(ERR_RECOVERY_IN_PROGRESS, 99);
+	assert_int_equal(ERR_GENERAL, 100);
+	assert_int_equal(ERR_RESOURCE_EXHAUSTED, 1100);
+	assert_int_equal(ERR_MESSAGE_TIMEOUT, 5022);
+	assert_int_equal(ERR_JSONRPC_PARSE, -32700);
+	assert_string_equal(error_info(ERR_NO_SUCH_VM)->name, "NoSuchVM");
+	assert_int_equal(error_info(ERR_NO_SUCH_VM)->http_status, 404);
+	assert_int_equal(error_info(ERR_NO_SUCH_VM)->retry, RETRY_AFTER_REFRESH);
+	assert_int_equal(error_info(ERR_RECOVERY_IN_PROGRESS)->retry, RETRY_LATER);
+}
+
+static void test_unknown_code_is_general(void **state)
+{
+	assert_int_equal(error_info(424242)->code, ERR_GENERAL);
+}
+
+static void test_message(void **state)
+{
+	g_autoptr(GError) plain = NULL, context = NULL, system = NULL, literal = NULL;
+
+	error_set(&plain, ERR_NO_SUCH_VM, NULL);
+	assert_string_equal(plain->message, "Virtual machine does not exist");
+	error_set(&context, ERR_BAD_VALUE, "disk '%s': size %d is below %d", "d3", 12, 512);
+	assert_string_equal(context->message, "Invalid value: disk 'd3': size 12 is below 512");
+	error_set_errno(&system, ERR_IO_FAILED, ENOENT, "open '%s'", "/x");
+	assert_string_equal(system->message, "Input or output failed: open '/x': No such file or directory");
+	error_set_literal(&literal, -32601, "as the peer said 100%");
+	assert_string_equal(literal->message, "as the peer said 100%");
+	assert_true(error_is(literal, ERR_JSONRPC_NO_METHOD));
+	error_set(NULL, ERR_NO_SUCH_VM, "nobody %d", 1);
+}
+
+static void test_wrap(void **state)
+{
+	g_autoptr(GError) error = NULL;
+
+	error_wrap(&error, "nothing %d", 1);
+	assert_null(error);
+	error_wrap(NULL, "nothing");
+	error_set(&error, ERR_NO_SUCH_VM, NULL);
+	error_wrap(&error, "prepare disk %s", "d3");
+	error_wrap(&error, "start VM %s", "web1");
+	assert_string_equal(error->message, "start VM web1: prepare disk d3: Virtual machine does not exist");
+	assert_true(error_is(error, ERR_NO_SUCH_VM));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rows_are_whole_and_in_order),
+		cmocka_unit_test(test_every_row_is_found),
+		cmocka_unit_test(test_known_numbers),
+		cmocka_unit_test(test_unknown_code_is_general),
+		cmocka_unit_test(test_message),
+		cmocka_unit_test(test_wrap),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store: sudden death, full disks, files that are not what they should be, older schemas. */
+#include "tests/unit/store-fixture.h"
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include "engine/model/datacenter.h"
+#include "engine/store/store-priv.h"
+
+/* ---- death ---- */
+
+/* In the child: commits from several threads; each acknowledged name is written to a pipe at once. */
+struct storm { struct world *world; int fd, number; };
+
+static void *storm(void *data)
+{
+	struct storm *mine = data;
+
+	for (int i = 0;; i++) {
+		char name[32];
+		int n = snprintf(name, sizeof(name), "s%d-%06d\n", mine->number, i);
+		struct vm *vm;
+
+		name[n - 1] = '\0';
+		vm = vm_new(mine->world, name);
+		name[n - 1] = '\n';
+		if (!add(mine->world, vm, NULL) || write(mine->fd, name, (size_t)n) != n)
+			_exit(1);
+	}
+	return NULL;
+}
+
+static void child_storm(const char *dir, int fd)
+{
+	struct world world = { .dir = (char *)dir };
+	static struct storm storms[4];
+
+	world_open(&world);
+	for (int i = 0; i < 4; i++) {
+		pthread_t thread;
+
+		storms[i] = (struct storm) { &world, fd, i };
+		if (pthread_create(&thread, NULL, storm, &storms[i]))
+			_exit(1);
+	}
+	for (;;)
+		(void)pause();
+}
+
+static void nothing_acknowledged_is_lost_by_kill(void **state)
+{
+	struct world *world = *state;
+
+	for (int round = 0; round < 4; round++) {
+		GString *names = g_string_new(NULL);
+		g_auto(GStrv) lines = NULL;
+		int pipes[2], want = 100 + round * 150, status;
+		char buffer[4096];
+		ssize_t n;
+		pid_t child;
+
+		world_close(world);
+		g_rmdir(world->dir);
+		g_free(world->dir);
+		world->dir = g_dir_make_tmp("berth-store-XXXXXX", NULL);
+		assert_int_equal(pipe(pipes), 0);
+		child = fork();
+		if (child == 0) {
+			(void)close(pipes[0]);
+			child_storm(world->dir, pipes[1]);
+		}
+		(void)close(pipes[1]);
+		while (want > 0 && (n = read(pipes[0], buffer, sizeof(buffer))) > 0) {
+			g_string_append_len(names, buffer, n);
+			for (ssize_t i = 0; i < n; i++)
+				want -= buffer[i] == '\n';
+		}
+		assert_int_equal(kill(child, SIGKILL), 0);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(WIFSIGNALED(status));
+		while ((n = read(pipes[0], buffer, sizeof(buffer))) > 0)
+			g_string_append_len(names, buffer, n);
+		(void)close(pipes[0]);
+		world_open(world);
+		lines = g_strsplit(names->str, "\n", -1);
+		for (size_t i = 0; lines[i] && *lines[i]; i++) {
+			g_autofree char *id = vm_id(world, lines[i]);
+
+			if (!id)
+				fail_msg("round %d: %s was acknowledged and is lost", round, lines[i]);
+		}
+		g_string_free(names, TRUE);
+		world_close(world);
+		clean(world->dir);
+		world_open(world);
+	}
+}
+
+/* ---- full disks ---- */
+
+static int add_until_full(struct world *world, GError **error)
+{
+	for (int i = 0; i < 20000; i++) {
+		g_autofree char *name = g_strdup_printf("vm%d", i), *text = g_strnfill(3000, 'x');
+		struct vm *vm = vm_new(world, name);
+
+		set_string(&vm->description, text);
+		if (!add(world, vm, error))
+			return i;
+	}
+	return -1;
+}
+
+/* The change that did not fit is not there, the others are, and the store works again when there is room. */
+static int full_and_free_again(const char *dir, bool (*make_room)(void))
+{
+	struct world world = { .dir = (char *)dir };
+	g_autoptr(GError) error = NULL, second = NULL;
+	g_autofree char *last = NULL, *before = NULL;
+	int n;
+
+	world.model = model_new();
+	world.store = store_open(dir, world.model, &error);
+	if (!world.store)
+		return 10;
+	n = add_until_full(&world, &error);
+	if (n <= 0 || !error_is(error, ERR_STORE_FAILED))
+		return 11;
+	last = g_strdup_printf("vm%d", n);
+	before = g_strdup_printf("vm%d", n - 1);
+	if (vm_id(&world, last) || !vm_id(&world, before) || model_count(world.model, &vm_kind) != (size_t)n)
+		return 12;
+	if (!make_room())
+		return 13;
+	if (!add(&world, vm_new(&world, "after"), &second))
+		return 14;
+	world_close(&world);
+	world.model = model_new();
+	world.store = store_open(dir, world.model, NULL);
+	if (!world.store || model_count(world.model, &vm_kind) != (size_t)n + 1 || vm_id(&world, last))
+		return 15;
+	world_close(&world);
+	return 0;
+}
+
+static bool lift_limit(void)
+{
+	return setrlimit(RLIMIT_FSIZE, &(struct rlimit) { RLIM_INFINITY, RLIM_INFINITY }) == 0;
+}
+
+static int run_child(int (*run)(const char *dir), const char *dir)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0)
+		_exit(run(dir));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static int child_file_limit(const char *dir)
+{
+	(void)signal(SIGXFSZ, SIG_IGN);
+	if (setrlimit(RLIMIT_FSIZE, &(struct rlimit) { 4 << 20, RLIM_INFINITY }))
+		return 1;
+	return full_and_free_again(dir, lift_limit);
+}
+
+static void a_file_that_cannot_grow_fails_the_change_only(void **state)
+{
+	struct world *world = *state;
+	g_autofree char *dir = g_dir_make_tmp("berth-store-XXXXXX", NULL);
+
+	world_close(world);                      /* no threads while forking */
+	assert_int_equal(run_child(child_file_limit, dir), 0);
+	clean(dir);
+	world_open(world);
+}
+
+static const char *mounted;
+
+static bool grow_disk(void)
+{
+	return mount("tmpfs", mounted, "tmpfs", MS_REMOUNT, "size=64m") == 0;
+}
+
+static int child_small_disk(const char *dir)
+{
+	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("tmpfs", dir, "tmpfs", 0, "size=3m"))
+		return 77;
+	mounted = dir;
+	return full_and_free_again(dir, grow_disk);
+}
+
+static void a_full_disk_fails_the_change_only(void **state)
+{
+	struct world *world = *state;
+	g_autofree char *dir = g_dir_make_tmp("berth-store-XXXXXX", NULL);
+	int status;
+
+	world_close(world);
+	status = run_child(child_small_disk, dir);
+	clean(dir);
+	world_open(world);
+	if (status == 77)
+		skip();                          /* needs the right to mount */
+	assert_int_equal(status, 0);
+}
+
+/* ---- files that are not what they should be ---- */
+
+static void sql(const char *dir, const char *text)
+{
+	g_autofree char *path = g_build_filename(dir, STORE_FILE, NULL);
+	char *problem = NULL;
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	if (sqlite3_exec(db, text, NULL, NULL, &problem) != SQLITE_OK)
+		fail_msg("%s", problem);
+	sqlite3_close(db);
+}
+
+static void open_refused(struct world *world, const char *part)
+{
+	g_autoptr(GError) error = NULL;
+	struct model *model = model_new();
+	struct store *store = store_open(world->dir, model, &error);
+
+	assert_null(store);
+	assert_non_null(error);
+	if (error->code != ERR_STORE_FAILED || !strstr(error->message, part) || !strstr(error->message, world->dir))
+		fail_msg("got %d '%s', expected '%s' and the path", error->code, error->message, part);
+	model_free(model);
+}
+
+static void a_second_engine_is_kept_away(void **state)
+{
+	open_refused(*state, "in use by another engine (process ");
+}
+
+static void a_locked_file_says_so(void **state)
+{
+	struct world *world = *state;
+	g_autofree char *path = g_build_filename(world->dir, STORE_FILE, NULL);
+	sqlite3 *db;
+
+	world_close(world);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "BEGIN EXCLUSIVE; CREATE TABLE x (y)", NULL, NULL, NULL), SQLITE_OK);
+	/* readers are let in by the write-ahead log; the writer finds out */
+	{
+		g_autoptr(GError) problem = NULL;
+
+		world->model = model_new();
+		world->store = store_open(world->dir, world->model, &problem);
+		if (world->store)
+			assert_fails(ERR_STORE_FAILED, "is locked by another program", add(world, vm_new(world, "vm1"), &error));
+		else
+			assert_non_null(strstr(problem->message, "is locked by another program"));
+	}
+	assert_int_equal(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	if (world->store)
+		assert_done(add(world, vm_new(world, "vm1"), &e_));
+}
+
+static void other_files_are_refused(void **state)
+{
+	struct world *world = *state;
+	g_autofree char *path = g_build_filename(world->dir, STORE_FILE, NULL);
+
+	world_close(world);
+	sql(world->dir, "UPDATE schema SET version = 99");
+	open_refused(world, "version 99 and was written by a newer program; this one knows up to");
+	sql(world->dir, "UPDATE schema SET version = 2");
+	sql(world->dir, "UPDATE networks SET doc = '{\"@id\": 5' WHERE id = '00000000-0000-0000-0000-000000000009'");
+	open_refused(world, "table networks, row '00000000-0000-0000-0000-000000000009' is damaged");
+	sql(world->dir, "UPDATE networks SET doc = '{\"@id\":\"00000000-0000-0000-0000-000000000009\",\"mtu\":\"x\"}'");
+	open_refused(world, "mtu");
+	clean(world->dir);
+	assert_int_equal(g_mkdir(world->dir, 0700), 0);
+	sql(world->dir, "CREATE TABLE songs (title)");
+	open_refused(world, "is the database of another program");
+	(void)g_unlink(path);
+	assert_true(g_file_set_contents(path,
+					"This is a letter, not a database. It is long enough for a header, and then some: ................................", -1,
+					NULL));
+	open_refused(world, "is not a database");
+	(void)g_unlink(path);
+	world_open(world);
+}
+
+static void a_damaged_file_is_named(void **state)
+{
+	struct world *world = *state;
+	g_autofree char *path = g_build_filename(world->dir, STORE_FILE, NULL), *junk = g_strnfill(4096, '\x5a');
+	int fd;
+
+	for (int i = 0; i < 50; i++) {
+		g_autofree char *name = g_strdup_printf("vm%d", i), *text = g_strnfill(3000, 'x');
+		struct vm *vm = vm_new(world, name);
+
+		set_string(&vm->description, text);
+		assert_done(add(world, vm, &e_));
+	}
+	world_close(world);
+	sql(world->dir, "PRAGMA wal_checkpoint(TRUNCATE)");
+	fd = open(path, O_WRONLY);
+	assert_true(fd >= 0);
+	for (off_t at = 4096; at < 60 * 4096; at += 4096)
+		assert_int_equal(pwrite(fd, junk, 4096, at), 4096);
+	(void)close(fd);
+	open_refused(world, "is damaged");
+	clean(world->dir);
+	world_open(world);
+}
+
+/* ---- migrations ---- */
+
+static bool rename_things(sqlite3 *db, GError **error)
+{
+	return sql_run(db, "UPDATE datacenters SET doc = json_set(doc, '$.description', 'migrated')", error);
+}
+
+static bool break_things(sqlite3 *db, GError **error)
+{
+	return sql_run(db, "DELETE FROM datacenters", error) && sql_run(db, "SELECT nonsense FROM nowhere", error);
+}
+
+static int64_t number_of(sqlite3 *db, const char *text)
+{
+	sqlite3_stmt *query;
+	int64_t number;
+
+	assert_int_equal(sqlite3_prepare_v2(db, text, -1, &query, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(query), SQLITE_ROW);
+	number = sqlite3_column_int64(query, 0);
+	sqlite3_finalize(query);
+	return number;
+}
+
+static void older_files_come_forward_step_by_step(void **state)
+{
+	struct world *world = *state;
+	g_autofree char *path = g_build_filename(world->dir, STORE_FILE, NULL);
+	const struct migration later[] = {
+		store_migrations[0], store_migrations[1], { 3, "rename things", rename_things }, { 4, "nothing", NULL }, { 5, "break", break_things }
+	};
+	g_autofree char *id = NULL;
+	struct datacenter *dc;
+	sqlite3 *db;
+	bool fresh = true;
+
+	world_close(world);
+	/* as an older program left it */
+	sql(world->dir, "DROP TABLE flows; DROP TABLE engine; UPDATE schema SET version = 1");
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_done(schema_prepare(db, path, later, 4, &fresh, &e_));
+	assert_false(fresh);
+	assert_int_equal(number_of(db, "SELECT max(version) FROM schema"), 4);
+	assert_int_equal(number_of(db, "SELECT count(*) FROM flows"), 0);
+	/* again: nothing to do. A step that fails leaves the file as it was before the step */
+	assert_done(schema_prepare(db, path, later, 4, &fresh, &e_));
+	assert_fails(ERR_STORE_FAILED, "bring the database to version 5 (break)", schema_prepare(db, path, later, 5, &fresh, &error));
+	assert_int_equal(number_of(db, "SELECT max(version) FROM schema"), 4);
+	assert_int_equal(number_of(db, "SELECT count(*) FROM datacenters"), 1);
+	sqlite3_close(db);
+	sql(world->dir, "DELETE FROM schema WHERE version > 2");
+	world_open(world);
+	id = g_strdup(store_engine_id(world->store));
+	assert_true(g_uuid_string_is_valid(id));
+	world_close(world);
+	world_open(world);
+	assert_string_equal(store_engine_id(world->store), id);
+	dc = model_find(world->model, &datacenter_kind, NULL, "Default");
+	assert_string_equal(dc->description, "migrated");
+	record_unref(dc);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(nothing_acknowledged_is_lost_by_kill),
+		TEST(a_file_that_cannot_grow_fails_the_change_only),
+		TEST(a_full_disk_fails_the_change_only),
+		TEST(a_second_engine_is_kept_away),
+		TEST(a_locked_file_says_so),
+		TEST(other_files_are_refused),
+		TEST(a_damaged_file_is_named),
+		TEST(older_files_come_forward_step_by_step),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Flows: success, failure with undo, and taking up what a killed engine left. */
+#include "tests/unit/cmocka-all.h"
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <glib/gstdio.h>
+#include "common/error.h"
+#include "engine/flow/flow.h"
+#include "engine/model/event.h"
+#include "engine/model/kinds.h"
+#include "engine/model/template.h"
+#include "engine/store/store.h"
+
+/* Steps write what they do into a file, which outlives the process. */
+static char *dir;
+static int die_in = -1, fail_in = -1;          /* 0, 1, 2: the step; 10 + n: the undo of step n */
+
+static void say(const char *text)
+{
+	g_autofree char *path = g_build_filename(dir, "said", NULL);
+	FILE *file = fopen(path, "a");
+
+	fputs(text, file);
+	fputc(' ', file);
+	(void)fclose(file);
+}
+
+static char *said(void)
+{
+	g_autofree char *path = g_build_filename(dir, "said", NULL);
+	char *text = NULL;
+
+	if (!g_file_get_contents(path, &text, NULL, NULL))
+		return g_strdup("");
+	(void)g_unlink(path);
+	return g_strchomp(text);
+}
+
+static bool step(struct flow *flow, int number, GError **error)
+{
+	char text[16], key[8];
+
+	(void)snprintf(text, sizeof(text), "do%d", number);
+	(void)snprintf(key, sizeof(key), "s%d", number);
+	say(text);
+	if (die_in == number)
+		_exit(9);
+	if (fail_in == number) {
+		error_set(error, ERR_WRONG_STATE, "not like this");
+		return false;
+	}
+	json_object_set_new(flow->data, key, json_true());
+	return true;
+}
+
+static void unstep(struct flow *flow, int number)
+{
+	char text[16];
+
+	(void)snprintf(text, sizeof(text), "undo%d", number);
+	say(text);
+	if (die_in == 10 + number)
+		_exit(9);
+}
+
+static bool do0(struct flow *flow, GError **error) { return step(flow, 0, error); }
+static bool do1(struct flow *flow, GError **error) { return step(flow, 1, error); }
+static bool do2(struct flow *flow, GError **error) { return step(flow, 2, error); }
+static void undo0(struct flow *flow) { unstep(flow, 0); }
+static void undo2(struct flow *flow) { unstep(flow, 2); }
+static void failed(struct flow *flow, const GError *error) { say("failed"); }
+
+static const struct flow_step steps[] = { { "zero", do0, undo0 }, { "one", do1, NULL }, { "two", do2, undo2 } };
+static const struct flow_type forward_flow = { "forward", &template_kind, steps, G_N_ELEMENTS(steps), true, failed };
+static const struct flow_type back_flow = { "back", &template_kind, steps, G_N_ELEMENTS(steps), false, failed };
+const struct flow_type *const flow_types[] = { &forward_flow, &back_flow, NULL };
+
+static struct engine engine;
+
+static void start(void)
+{
+	g_autoptr(GError) error = NULL;
+
+	engine.model = model_new();
+	engine.store = store_open(dir, engine.model, &error);
+	if (!engine.store)
+		fail_msg("%s", error->message);
+	engine.lanes = lane_pool_new(4);
+}
+
+static void stop(void)
+{
+	engine.lanes = lane_pool_free(engine.lanes, 5 * G_USEC_PER_SEC);
+	engine.store = store_close(engine.store);
+	engine.model = model_free(engine.model);
+	die_in = fail_in = -1;
+}
+
+static int setup(void **state)
+{
+	dir = g_dir_make_tmp("berth-flow-XXXXXX", NULL);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	static const char *const files[] = { "engine.db", "engine.db-wal", "engine.db-shm", "engine.lock", "said" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+		g_autofree char *path = g_build_filename(dir, files[i], NULL);
+
+		(void)g_unlink(path);
+	}
+	(void)g_rmdir(dir);
+	g_free(dir);
+	return 0;
+}
+
+#define assert_said(expected) do { g_autofree char *said_ = said(); assert_string_equal(said_, expected); } while (0)
+
+static void all_steps_are_done(void **state)
+{
+	json_t *data = NULL;
+
+	start();
+	assert_true(flow_run(&engine, &forward_flow, BLANK_ID, NULL, json_pack("{s:i}", "given", 1), &data, NULL));
+	assert_said("do0 do1 do2");
+	assert_true(json_is_true(json_object_get(data, "s2")));
+	assert_int_equal(json_integer_value(json_object_get(data, "given")), 1);
+	json_decref(data);
+	assert_int_equal(model_count(engine.model, &flow_kind), 0);
+	stop();
+}
+
+static void what_was_done_is_undone(void **state)
+{
+	g_autoptr(GError) error = NULL;
+
+	start();
+	fail_in = 2;
+	assert_false(flow_run(&engine, &forward_flow, BLANK_ID, NULL, NULL, NULL, &error));
+	assert_said("do0 do1 do2 undo2 undo0 failed");
+	assert_int_equal(error->code, ERR_WRONG_STATE);
+	assert_non_null(strstr(error->message, "two: "));
+	assert_int_equal(model_count(engine.model, &flow_kind), 0);
+	stop();
+}
+
+/* Runs the flow in a process that dies where it is told. */
+static void run_and_die(const struct flow_type *type, int die, int fail)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		start();
+		die_in = die;
+		fail_in = fail;
+		(void)flow_run(&engine, type, BLANK_ID, NULL, NULL, NULL, NULL);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(WEXITSTATUS(status), 9);
+}
+
+/* Starts again; the event comes last of all. */
+static void resume(void)
+{
+	start();
+	assert_int_equal(model_count(engine.model, &flow_kind), 1);
+	flow_resume_all(&engine);
+	for (int i = 0; i < 3000 && !model_count(engine.model, &event_kind); i++)
+		g_usleep(10000);
+	assert_int_equal(model_count(engine.model, &event_kind), 1);
+	assert_int_equal(model_count(engine.model, &flow_kind), 0);
+}
+
+static void a_flow_goes_on_after_a_kill(void **state)
+{
+	run_and_die(&forward_flow, 1, -1);
+	assert_said("do0 do1");
+	resume();
+	assert_said("do1 do2");
+	stop();
+}
+
+static void or_it_is_rolled_back(void **state)
+{
+	run_and_die(&back_flow, 1, -1);
+	assert_said("do0 do1");
+	resume();
+	assert_said("undo0 failed");
+	stop();
+}
+
+static void an_interrupted_undo_is_ended(void **state)
+{
+	run_and_die(&forward_flow, 10, 2);
+	assert_said("do0 do1 do2 undo2 undo0");
+	resume();
+	assert_said("undo0 failed");
+	stop();
+}
+
+static void an_event_tells_of_it(void **state)
+{
+	g_autoptr(GPtrArray) events = NULL;
+
+	run_and_die(&back_flow, 2, -1);
+	resume();
+	events = model_list(engine.model, &event_kind);
+	assert_string_equal(((struct event *)events->pdata[0])->description, "Interrupted operation back of template Blank was rolled back.");
+	stop();
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	static const struct CMUnitTest tests[] = {
+		TEST(all_steps_are_done), TEST(what_was_done_is_undone), TEST(a_flow_goes_on_after_a_kill), TEST(or_it_is_rolled_back),
+		TEST(an_interrupted_undo_is_ended), TEST(an_event_tells_of_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The HTTP server alone, plain, with a serve() that answers at once or later. The rest of its behaviour: tests/engine/broken.test. */
+#include "tests/unit/cmocka-all.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "common/loop.h"
+#include "engine/http/http.h"
+
+static struct loop *loop;
+static struct http_server *server;
+static uint16_t port;
+static pthread_t thread;
+
+struct late { struct exchange *exchange; struct timer *timer; };
+
+static void answer(struct exchange *exchange)
+{
+	GString *body = g_string_new(NULL);
+	g_string_printf(body, "%s %s %s|", exchange->method, exchange->target, exchange_header(exchange, "X-Test") ? exchange_header(exchange,
+		"X-Test") : "-");
+	if (exchange->body)
+		g_string_append_len(body, exchange->body->str, (gssize)exchange->body->len);
+	exchange_answer(exchange, strcmp(exchange->target, "/empty") == 0 ? 204 : 200, "text/plain", body);
+	exchange_finish(exchange);
+}
+
+static void answer_late(void *data)
+{
+	struct late *late = data;
+	timer_free(late->timer);
+	answer(late->exchange);
+	g_free(late);
+}
+
+static void serve(struct exchange *exchange, void *data)
+{
+	if (!g_str_has_prefix(exchange->target, "/late")) {
+		answer(exchange);
+		return;
+	}
+	struct late *late = g_new(struct late, 1);
+	late->exchange = exchange;
+	late->timer = timer_new(loop, answer_late, late);
+	timer_set(late->timer, 20000);
+}
+
+static void *run(void *data)
+{
+	loop_run(loop);
+	return NULL;
+}
+
+static int set_up(void **state)
+{
+	loop = loop_new();
+	const struct http_settings settings = { .loop = loop, .address = "127.0.0.1",
+		.serve = serve, .header_usec = 300000, .body_usec = 300000, .idle_usec = 400000 };
+	server = http_server_new(&settings, NULL);
+	if (!server)
+		return 1;
+	port = http_server_port(server);
+	return pthread_create(&thread, NULL, run, NULL);
+}
+
+static int tear_down(void **state)
+{
+	loop_stop(loop);
+	pthread_join(thread, NULL);
+	server = http_server_free(server);
+	loop = loop_free(loop);
+	return 0;
+}
+
+static int dial(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct timeval limit = { .tv_sec = 10 };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)(const void *)&address, sizeof(address)), 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+/* All that comes until the server closes. */
+static char *listen_to_end(int fd)
+{
+	GString *all = g_string_new(NULL);
+	char buffer[4096];
+	ssize_t n;
+	while ((n = recv(fd, buffer, sizeof(buffer), 0)) > 0)
+		g_string_append_len(all, buffer, n);
+	close(fd);
+	return g_string_free(all, FALSE);
+}
+
+/* The bodies (after the blank lines' heads) must stand in the text in this order. */
+static void expect_in_order(const char *text, const char *const *parts)
+{
+	const char *at = text;
+	for (; *parts; parts++) {
+		const char *found = strstr(at, *parts);
+		if (!found)
+			print_error("'%s' is not in '%s'\n", *parts, at);
+		assert_non_null(found);
+		at = found + strlen(*parts);
+	}
+}
+
+static void test_in_order(void **state)
+{
+	int fd = dial();
+	say(fd, "GET /a HTTP/1.1\r\nX-Test: 1\r\n\r\nPOST /late HTTP/1.1\r\nContent-Length: 5\r\n\r\nhelloGET /b HTTP/1.1\r\n\r\nHEAD /c HTTP/1.1\r\n\r\n"
+		"GET /empty HTTP/1.1\r\n\r\nGET /d HTTP/1.1\r\nConnection: close\r\n\r\nGET /never HTTP/1.1\r\n\r\n");
+	char *text = listen_to_end(fd);
+	const char *const parts[] = { "HTTP/1.1 200 OK\r\n", "GET /a 1|", "POST /late -|hello", "GET /b -|",
+		"Content-Length: 10\r\n\r\nHTTP/1.1 204", "\r\n\r\nHTTP/1.1 200 OK",
+				      "Connection: close\r\n\r\nGET /d -|", NULL };
+	expect_in_order(text, parts);
+	assert_null(strstr(text, "never"));
+	g_free(text);
+}
+
+static void test_chunked(void **state)
+{
+	int fd = dial();
+	say(fd, "POST /p HTTP/1.1\r\nTransfer-Encoding: chunked\r\nX-Test: head\r\n\r\n"
+		"3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nX-Test: trailer\r\n\r\n"
+		"GET /q HTTP/1.1\r\nConnection: close\r\n\r\n");
+	char *text = listen_to_end(fd);
+	const char *const parts[] = { "POST /p head|abcdefg", "GET /q -|", NULL };
+	expect_in_order(text, parts);
+	g_free(text);
+}
+
+static void test_early(void **state)
+{
+	int fd = dial();
+	char byte;
+	say(fd, "GET /late HTTP/1.1\r\nContent-Length: 4\r\n\r\n");
+	assert_int_equal(recv(fd, &byte, 1, MSG_PEEK), 1);          /* answered before the body */
+	say(fd, "bodyGET /next HTTP/1.1\r\nContent-Length: 2\r\nConnection: close\r\n\r\nxx");
+	char *text = listen_to_end(fd);
+	const char *const parts[] = { "GET /late -|", "GET /next -|", NULL };
+	expect_in_order(text, parts);
+	g_free(text);
+}
+
+static void test_refused(void **state)
+{
+	const struct { const char *text, *status; } rows[] = {
+		{ "GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", "HTTP/1.1 400 " }, { "nonsense\r\n\r\n", "HTTP/1.1 400 " },
+			{ "GET / HTTP/3.0\r\n\r\n", "HTTP/1.1 505 " },
+		{ "POST / HTTP/1.1\r\nContent-Length: 16777217\r\n\r\n", "HTTP/1.1 413 " },
+			{ "POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 400 " },
+	};
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		int fd = dial();
+		say(fd, rows[i].text);
+		(void)shutdown(fd, SHUT_WR);
+		char *text = listen_to_end(fd);
+		if (!g_str_has_prefix(text, rows[i].status))
+			print_error("%s: %s\n", rows[i].text, text);
+		assert_true(g_str_has_prefix(text, rows[i].status));
+		g_free(text);
+	}
+}
+
+static void test_clocks(void **state)
+{
+	int trickle = dial(), silent = dial(), half = dial(), early = dial();
+	int64_t start = now_usec();
+	say(trickle, "GET / HTTP/1.1\r\nX: ");
+	say(half, "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab");
+	say(early, "GET /early HTTP/1.1\r\nContent-Length: 5\r\n\r\n");
+	char *text = listen_to_end(trickle);
+	assert_string_equal(text, "");
+	g_free(text);
+	text = listen_to_end(half);
+	assert_string_equal(text, "");
+	g_free(text);
+	text = listen_to_end(early);
+	assert_non_null(strstr(text, "GET /early -|"));
+	g_free(text);
+	g_free(listen_to_end(silent));
+	assert_true(now_usec() - start >= 290000);
+	assert_true(now_usec() - start < 5 * G_USEC_PER_SEC);
+}
+
+static void test_old_clients(void **state)
+{
+	int fd = dial();
+	say(fd, "GET /k HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /l HTTP/1.0\r\n\r\n");
+	char *text = listen_to_end(fd);
+	const char *const parts[] = { "Connection: keep-alive\r\n\r\nGET /k -|", "Connection: close\r\n\r\nGET /l -|", NULL };
+	expect_in_order(text, parts);
+	g_free(text);
+	fd = dial();
+	say(fd, "POST /m HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n");
+	char go_on[25];
+	assert_int_equal(recv(fd, go_on, sizeof(go_on), MSG_WAITALL), (ssize_t)sizeof(go_on));
+	assert_memory_equal(go_on, "HTTP/1.1 100 Continue\r\n\r\n", sizeof(go_on));
+	say(fd, "ok");
+	text = listen_to_end(fd);
+	assert_non_null(strstr(text, "POST /m -|ok"));
+	g_free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_in_order), cmocka_unit_test(test_chunked), cmocka_unit_test(test_early), cmocka_unit_test(test_refused),
+			cmocka_unit_test(test_clocks),
+		cmocka_unit_test(test_old_clients),
+	};
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The model: finding, listing, publishing; readers beside the writer. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdio.h>
+#include "engine/model/datacenter.h"
+#include "engine/model/kinds.h"
+#include "engine/model/model.h"
+#include "engine/model/nic.h"
+#include "engine/model/storage_domain.h"
+#include "engine/model/vm.h"
+
+static struct vm *vm_new(const char *id, const char *name)
+{
+	struct vm *vm = record_new(&vm_type);
+
+	set_string(&vm->id, id);
+	set_string(&vm->name, name);
+	return vm;
+}
+
+static void put_vm(struct model *model, const char *id, const char *name)
+{
+	struct vm *vm = vm_new(id, name);
+
+	model_publish(model, &(struct model_change) { &vm_kind, id, vm }, 1);
+	record_unref(vm);
+}
+
+static void put_nic(struct model *model, const char *id, const char *name, const char *vm)
+{
+	struct nic *nic = record_new(&nic_type);
+
+	set_string(&nic->id, id);
+	set_string(&nic->name, name);
+	set_ref(&nic->vm, vm);
+	model_publish(model, &(struct model_change) { &nic_kind, id, nic }, 1);
+	record_unref(nic);
+}
+
+static void drop(struct model *model, const struct kind *kind, const char *id)
+{
+	model_publish(model, &(struct model_change) { kind, id, NULL }, 1);
+}
+
+/* Names in the order of the list, blanks between. */
+static char *names(GPtrArray *list)
+{
+	GString *out = g_string_new(NULL);
+
+	for (unsigned i = 0; i < list->len; i++)
+		g_string_append_printf(out, "%s%s", i ? " " : "", object_name(list->pdata[i]));
+	g_ptr_array_unref(list);
+	return g_string_free(out, FALSE);
+}
+
+static bool has(struct model *model, const struct kind *kind, const char *parent, const char *name, const char *id)
+{
+	void *found = model_find(model, kind, parent, name);
+	bool same = id ? found && !g_strcmp0(object_id(found), id) : !found;
+
+	record_unref(found);
+	return same;
+}
+
+static void objects_are_listed_in_order_of_creation(void **state)
+{
+	struct model *model = model_new();
+	g_autofree char *first = NULL, *second = NULL, *third = NULL;
+
+	put_vm(model, "3", "c");
+	put_vm(model, "1", "a");
+	put_vm(model, "2", "b");
+	first = names(model_list(model, &vm_kind));
+	assert_string_equal(first, "c a b");
+	put_vm(model, "1", "A2");            /* a new version keeps its place */
+	drop(model, &vm_kind, "3");
+	put_vm(model, "3", "again");
+	second = names(model_list(model, &vm_kind));
+	assert_string_equal(second, "A2 b again");
+	drop(model, &vm_kind, "1");
+	drop(model, &vm_kind, "2");
+	drop(model, &vm_kind, "3");
+	drop(model, &vm_kind, "none");
+	third = names(model_list(model, &vm_kind));
+	assert_string_equal(third, "");
+	assert_int_equal(model_count(model, &vm_kind), 0);
+	model_free(model);
+}
+
+static void names_are_found_whatever_their_case(void **state)
+{
+	struct model *model = model_new();
+
+	put_vm(model, "1", "Default");
+	put_vm(model, "2", "\303\234ber");      /* Über */
+	assert_true(has(model, &vm_kind, NULL, "default", "1"));
+	assert_true(has(model, &vm_kind, NULL, "DEFAULT", "1"));
+	assert_true(has(model, &vm_kind, NULL, "\303\274ber", "2"));
+	put_vm(model, "1", "other");
+	assert_true(has(model, &vm_kind, NULL, "default", NULL));
+	assert_true(has(model, &vm_kind, NULL, "Other", "1"));
+	drop(model, &vm_kind, "1");
+	assert_true(has(model, &vm_kind, NULL, "other", NULL));
+	assert_null(model_get(model, &vm_kind, NULL));
+	assert_null(model_find(model, &vm_kind, NULL, NULL));
+	model_free(model);
+}
+
+static void names_belong_to_their_parent(void **state)
+{
+	struct model *model = model_new();
+	g_autofree char *children = NULL, *none = NULL;
+
+	put_nic(model, "1", "nic1", "vm1");
+	put_nic(model, "2", "nic1", "vm2");
+	put_nic(model, "3", "nic2", "vm1");
+	assert_true(has(model, &nic_kind, "vm1", "NIC1", "1"));
+	assert_true(has(model, &nic_kind, "vm2", "nic1", "2"));
+	assert_true(has(model, &nic_kind, NULL, "nic2", "3"));
+	assert_true(has(model, &nic_kind, "vm2", "nic2", NULL));
+	put_nic(model, "1", "nic9", "vm1");
+	children = names(model_children(model, &nic_kind, "vm1"));
+	assert_string_equal(children, "nic9 nic2");
+	put_nic(model, "3", "nic2", "vm2");      /* moved */
+	assert_true(has(model, &nic_kind, "vm2", "nic2", "3"));
+	drop(model, &nic_kind, "1");
+	none = names(model_children(model, &nic_kind, "vm1"));
+	assert_string_equal(none, "");
+	model_free(model);
+}
+
+static void what_a_reader_holds_never_changes(void **state)
+{
+	struct model *model = model_new();
+	struct vm *old;
+	g_autoptr(GPtrArray) list = NULL;
+
+	put_vm(model, "1", "before");
+	old = model_get(model, &vm_kind, "1");
+	list = model_list(model, &vm_kind);
+	put_vm(model, "1", "after");
+	drop(model, &vm_kind, "1");
+	assert_string_equal(old->name, "before");
+	assert_string_equal(object_name(list->pdata[0]), "before");
+	record_unref(old);
+	model_free(model);
+}
+
+static void many_come_and_go(void **state)
+{
+	enum { N = 5000 };
+	struct model *model = model_new();
+	g_autofree struct model_change *changes = g_new0(struct model_change, N);
+	char id[16];
+
+	for (int i = 0; i < N; i++) {
+		g_autofree char *name = g_strdup_printf("vm%d", i);
+
+		(void)snprintf(id, sizeof(id), "%d", i);
+		put_vm(model, id, name);
+	}
+	assert_int_equal(model_count(model, &vm_kind), N);
+	for (int i = 0; i < N; i++)
+		changes[i] = (struct model_change) { &vm_kind, g_strdup_printf("%d", (int)((i * INT64_C(7919)) % N)), NULL };
+	model_publish(model, changes, N / 2);
+	assert_int_equal(model_count(model, &vm_kind), N - N / 2);
+	for (int i = 0; i < N; i++) {
+		void *vm = model_get(model, &vm_kind, changes[i].id);
+
+		assert_int_equal(vm != NULL, i >= N / 2);
+		record_unref(vm);
+	}
+	model_publish(model, changes, N);
+	assert_int_equal(model_count(model, &vm_kind), 0);
+	for (int i = 0; i < N; i++)
+		g_free((char *)changes[i].id);
+	model_free(model);
+}
+
+static void put_domain(struct model *model, const char *id, int type, int domain_state, const char *dc)
+{
+	struct storage_domain *domain = record_new(&storage_domain_type);
+
+	set_string(&domain->id, id);
+	SET(domain, type, type);
+	SET(domain, state, domain_state);
+	set_ref(&domain->data_center, dc);
+	model_publish(model, &(struct model_change) { &storage_domain_kind, id, domain }, 1);
+	record_unref(domain);
+}
+
+static void a_data_center_is_what_its_storage_is(void **state)
+{
+	struct model *model = model_new();
+
+	assert_int_equal(datacenter_status(model, "dc"), DATACENTER_UNINITIALIZED);
+	put_domain(model, "1", DOMAIN_ISO, DOMAIN_ACTIVE, "dc");
+	assert_int_equal(datacenter_status(model, "dc"), DATACENTER_UNINITIALIZED);
+	put_domain(model, "2", DOMAIN_DATA, DOMAIN_ACTIVATING, "dc");
+	assert_int_equal(datacenter_status(model, "dc"), DATACENTER_UNINITIALIZED);
+	put_domain(model, "2", DOMAIN_DATA, DOMAIN_ACTIVE, "dc");
+	assert_int_equal(datacenter_status(model, "dc"), DATACENTER_UP);
+	assert_int_equal(datacenter_status(model, "other"), DATACENTER_UNINITIALIZED);
+	put_domain(model, "2", DOMAIN_DATA, DOMAIN_MAINTENANCE, "dc");
+	assert_int_equal(datacenter_status(model, "dc"), DATACENTER_MAINTENANCE);
+	put_domain(model, "2", DOMAIN_DATA, DOMAIN_UNKNOWN, "dc");
+	assert_int_equal(datacenter_status(model, "dc"), DATACENTER_PROBLEMATIC);
+	put_domain(model, "3", DOMAIN_DATA, DOMAIN_ACTIVE, "dc");
+	assert_int_equal(datacenter_status(model, "dc"), DATACENTER_UP);
+	model_free(model);
+}
+
+/* ---- readers beside the writer ---- */
+
+struct race { struct model *model; int stop; };
+
+static void *reader(void *data)
+{
+	struct race *race = data;
+	unsigned rounds = 0;
+
+	while (!g_atomic_int_get(&race->stop) || !rounds) {
+		g_autoptr(GPtrArray) list = model_list(race->model, &vm_kind);
+		g_autoptr(GPtrArray) nics = model_children(race->model, &nic_kind, "vm");
+		void *found = model_find(race->model, &vm_kind, NULL, "vm7");
+
+		/* both kinds are published together: a NIC is there exactly when the other VM is not */
+		assert_in_range(list->len, 1, 2);
+		assert_in_range(nics->len, 0, 1);
+		record_unref(found);
+		rounds++;
+	}
+	return NULL;
+}
+
+static void readers_go_on_while_changes_are_published(void **state)
+{
+	struct race race = { model_new(), 0 };
+	struct vm *fixed = vm_new("a", "vm7"), *other = vm_new("b", "x");
+	struct nic *nic = record_new(&nic_type);
+	pthread_t threads[3];
+
+	set_string(&nic->id, "n");
+	set_string(&nic->name, "nic1");
+	set_ref(&nic->vm, "vm");
+	model_publish(race.model, &(struct model_change) { &vm_kind, "a", fixed }, 1);
+	for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, reader, &race), 0);
+	for (int i = 0; i < 2000; i++) {
+		struct vm *copy = record_copy(fixed);
+		struct model_change changes[] = { { &vm_kind, "b", i % 2 ? other : NULL }, { &nic_kind, "n", i % 2 ? NULL : nic }, { &vm_kind, "a", copy } };
+
+		model_publish(race.model, changes, G_N_ELEMENTS(changes));
+		record_unref(copy);
+	}
+	g_atomic_int_set(&race.stop, 1);
+	for (size_t i = 0; i < G_N_ELEMENTS(threads); i++)
+		pthread_join(threads[i], NULL);
+	record_unref(fixed);
+	record_unref(other);
+	record_unref(nic);
+	model_free(race.model);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(objects_are_listed_in_order_of_creation),
+		cmocka_unit_test(names_are_found_whatever_their_case),
+		cmocka_unit_test(names_belong_to_their_parent),
+		cmocka_unit_test(what_a_reader_holds_never_changes),
+		cmocka_unit_test(many_come_and_go),
+		cmocka_unit_test(a_data_center_is_what_its_storage_is),
+		cmocka_unit_test(readers_go_on_while_changes_are_published),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/cmocka-all.h"
+
+#include <string.h>
+#include "common/error.h"
+#include "common/loop.h"
+#include "engine/model/cluster.h"
+#include "engine/model/datacenter.h"
+#include "engine/model/event.h"
+#include "engine/model/host.h"
+#include "engine/model/kinds.h"
+#include "engine/model/vm.h"
+#include "engine/search/search-priv.h"
+
+static struct model *model;
+
+static void publish(const struct kind *kind, const char *id, void *record)
+{
+	const struct model_change change = { kind, id, record };
+	model_publish(model, &change, 1);
+	record_unref(record);
+}
+
+static void add_vm(const char *id, const char *name, const char *cluster, const char *host, int state, int64_t memory)
+{
+	struct vm *vm = record_new(&vm_type);
+	vm->id = g_strdup(id);
+	vm->name = g_strdup(name);
+	vm->description = g_strdup(strcmp(name, "web") == 0 ? "two words" : NULL);
+	set_ref(&vm->cluster, cluster);
+	set_ref(&vm->host, host);
+	SET(vm, state, state);
+	SET(vm, memory, memory);
+	publish(&vm_kind, id, vm);
+}
+
+static int set_up(void **state)
+{
+	model = model_new();
+	struct datacenter *dc = record_new(&datacenter_type);
+	dc->id = g_strdup("d1");
+	dc->name = g_strdup("East");
+	publish(&datacenter_kind, "d1", dc);
+	for (int i = 1; i <= 2; i++) {
+		struct cluster *cluster = record_new(&cluster_type);
+		cluster->id = g_strdup_printf("c%d", i);
+		cluster->name = g_strdup_printf("cluster%d", i);
+		if (i == 1)
+			set_ref(&cluster->data_center, "d1");
+		publish(&cluster_kind, cluster->id, cluster);
+		struct host *host = record_new(&host_type);
+		host->id = g_strdup_printf("h%d", i);
+		host->name = g_strdup_printf("host%d", i);
+		char *id = g_strdup_printf("c%d", i);
+		set_ref(&host->cluster, id);
+		g_free(id);
+		SET(host, state, i == 1 ? HOST_UP : HOST_NON_OPERATIONAL);
+		publish(&host_kind, host->id, host);
+	}
+	add_vm("v1", "web", "c1", "h1", VM_UP, 1024);
+	add_vm("v2", "Web", "c1", NULL, VM_DOWN, 2048);
+	add_vm("v3", "db", "c2", "h2", VM_POWERING_UP, 4096);
+	for (int i = 0; i < SEVERITY_MAX; i++) {
+		struct event *event = record_new(&event_type);
+		event->id = g_strdup_printf("%d", i + 9);
+		SET(event, severity, i);
+		SET(event, code, 30 + i);
+		SET(event, time, wall_msec() - i * 86400000L);
+		event->description = g_strdup("something");
+		publish(&event_kind, event->id, event);
+	}
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	model = model_free(model);
+	return 0;
+}
+
+static char *run(const struct kind *kind, const char *text, bool case_insensitive, size_t max)
+{
+	const struct search_options options = { case_insensitive, max };
+	GError *error = NULL;
+	struct query *query = query_new(kind, text, &options, &error);
+	if (!query) {
+		char *message = g_strdup(error->message);
+		g_error_free(error);
+		return message;
+	}
+	GPtrArray *objects = model_list(model, kind), *found = query_run(query, model, objects);
+	GString *ids = g_string_new(NULL);
+	for (guint i = 0; i < found->len; i++)
+		g_string_append_printf(ids, "%s%s", i ? " " : "", object_id(found->pdata[i]));
+	g_ptr_array_unref(objects);
+	g_ptr_array_unref(found);
+	query_free(query);
+	return g_string_free(ids, FALSE);
+}
+
+static void check(const struct kind *kind, const char *text, const char *expected)
+{
+	char *got = run(kind, text, false, 0);
+	if (strcmp(got, expected) != 0)
+		print_error("%s: got '%s', expected '%s'\n", text, got, expected);
+	assert_string_equal(got, expected);
+	g_free(got);
+}
+
+static void test_members(void **state)
+{
+	check(&vm_kind, "", "v1 v2 v3");
+	check(&vm_kind, "name=web", "v1");
+	check(&vm_kind, "name = web", "v1");
+	check(&vm_kind, "NAME!=web", "v2 v3");
+	check(&vm_kind, "name=*b", "v1 v2 v3");
+	check(&vm_kind, "name=w*b", "v1");
+	check(&vm_kind, "memory>1024", "v2 v3");
+	check(&vm_kind, "memory>=1024 memory<4096", "v1 v2");
+	check(&vm_kind, "status=poweringup", "v3");
+	check(&vm_kind, "status=powering_up", "v3");
+	check(&vm_kind, "status!=Up", "v2 v3");
+	check(&vm_kind, "description=\"two words\"", "v1");
+	check(&vm_kind, "description=\"\"", "v2 v3");
+	check(&vm_kind, "description!=\"\"", "v1");
+	check(&vm_kind, "words", "v1");
+	check(&vm_kind, "not name=web", "v2 v3");
+	check(&vm_kind, "name=web or (name=db and memory=4096)", "v1 v3");
+	check(&vm_kind, "name=web or name=db and memory=1", "v1");
+	check(&host_kind, "status=nonoperational", "h2");
+	char *got = run(&vm_kind, "name=WEB", true, 0);
+	assert_string_equal(got, "v1 v2");
+	g_free(got);
+}
+
+static void test_relations(void **state)
+{
+	check(&vm_kind, "cluster=cluster1", "v1 v2");
+	check(&vm_kind, "cluster!=cluster1", "v3");
+	check(&vm_kind, "cluster=c2", "v3");
+	check(&vm_kind, "host=\"\"", "v2");
+	check(&vm_kind, "hosts.status=up", "v1");
+	check(&vm_kind, "datacenter=East", "v1 v2");
+	check(&vm_kind, "datacenters.name=E*", "v1 v2");
+	check(&host_kind, "vms.status=up", "h1");
+	check(&host_kind, "vms.name=d*", "h2");
+	check(&host_kind, "datacenter=East", "h1");
+	check(&datacenter_kind, "vms.name=web", "d1");
+	check(&datacenter_kind, "vms.name=db", "");
+	check(&datacenter_kind, "clusters.name=cluster1 and name=East", "d1");
+	check(&vm_kind, "Vms.name=db", "v3");
+}
+
+static void test_events(void **state)
+{
+	check(&event_kind, "severity>normal", "10 11 12");
+	check(&event_kind, "severity>normal sortby time", "12 11 10");
+	check(&event_kind, "severity>normal sortby time desc", "10 11 12");
+	check(&event_kind, "severity=error", "11");
+	check(&event_kind, "type=30", "9");
+	check(&event_kind, "time=today", "9");
+	check(&event_kind, "time<yesterday", "11 12");
+	check(&event_kind, "time>=\"2 days\"", "9 10 11");
+	check(&event_kind, "sortby id desc", "12 11 10 9");
+}
+
+static void test_order_and_pages(void **state)
+{
+	check(&vm_kind, "sortby name", "v3 v1 v2");
+	check(&vm_kind, "sortby memory desc", "v3 v2 v1");
+	check(&vm_kind, "sortby cluster desc", "v3 v2 v1");
+	check(&vm_kind, "page 1", "v1 v2 v3");
+	check(&vm_kind, "page 2", "");
+	char *got = run(&vm_kind, "sortby memory asc page 2", false, 2);
+	assert_string_equal(got, "v3");
+	g_free(got);
+	got = run(&vm_kind, "memory>0", false, 2);
+	assert_string_equal(got, "v1 v2");
+	g_free(got);
+}
+
+static void test_malformed(void **state)
+{
+	const struct { const char *text; const char *where; } rows[] = {
+		{ "nosuch=1", "character 1" }, { "name=web nosuch=1", "character 10" }, { "name=", "character 6" }, { "(name=web", "character 10" },
+			{ "name=web)", "character 9" },
+		{ "memory>x", "character 8" }, { "status=flying", "character 8" }, { "name>a", "character 6" }, { "name=\"a", "character 6" },
+			{ "sortby", "character 7" },
+		{ "sortby nosuch", "character 8" }, { "page", "character 5" }, { "page 0", "character 6" }, { "or", "character 1" },
+			{ "a and", "character 6" }, { "name!web", "character 5" },
+		{ "x.y=1", "character 1" }, { "page 1 x", "character 8" },
+	};
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		const struct search_options options = { 0 };
+		GError *error = NULL;
+		assert_null(query_new(&vm_kind, rows[i].text, &options, &error));
+		assert_non_null(error);
+		if (!strstr(error->message, rows[i].where))
+			print_error("%s: %s\n", rows[i].text, error->message);
+		assert_non_null(strstr(error->message, rows[i].where));
+		assert_int_equal(error_info(error->code)->http_status, 400);
+		g_error_free(error);
+	}
+}
+
+static void test_wildcards(void **state)
+{
+	assert_true(search_wildcard("*", "", false));
+	assert_true(search_wildcard("a*b*c", "a--b--c", false));
+	assert_true(search_wildcard("*aab", "aaaaab", false));
+	assert_false(search_wildcard("a*b", "abc", false));
+	assert_false(search_wildcard("", "a", false));
+	assert_true(search_wildcard("GR\xc3\x96*", "gr\xc3\xb6\xc3\x9f" "e", true));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_members), cmocka_unit_test(test_relations), cmocka_unit_test(test_events),
+			cmocka_unit_test(test_order_and_pages),
+		cmocka_unit_test(test_malformed), cmocka_unit_test(test_wildcards),
+	};
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
