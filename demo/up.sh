@@ -247,7 +247,6 @@ Try next (in $root, as root):
   $(short "$build")/berth vms
   $(short "$build")/berth host --host \$AGENT_HOST --port \$AGENT_PORT --ca \$AGENT_CA --cert \$AGENT_CERT --key \$AGENT_KEY VM getStats vmID=\$VM_ID
   busybox ping -c 3 $guest_ip
-  virsh -c qemu:///system console $VM_NAME
 
   sudo ./run down      ends all of it
 E
