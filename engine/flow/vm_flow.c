@@ -185,7 +185,7 @@ static bool launch(struct flow *flow, GError **error)
 	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
 	struct vm_create_params *params = vm ? vm_definition(flow->engine, vm, flow_flag(flow, "paused"), error) : NULL;
 	GError *own = NULL;
-	bool ok, again;
+	bool ok = false, again;
 
 	record_unref(vm);
 	if (!params)
