@@ -6,15 +6,27 @@
  * or until JOBS_KEEP_USEC after its end; old ones go whenever the table is used, so no timer is needed. At most JOBS_MAX are kept: starting
  * one more fails rather than forgetting a result that nobody has seen.
  *
- * The table holds one reference of a job, the lane's queue another. A job's state is changed under the table's lock; its work runs
- * without it. A job that the pool drops at the end of the process never runs and stays pending, which nobody can see any more.
+ * The table holds one reference of a job, each place in a lane's queue another. A job's state is changed under the table's lock; its work runs
+ * without it. A plain job that the pool drops at the end of the process never runs and stays pending, which nobody can see any more.
+ *
+ * A job of a kind is a file, state_dir/jobs/<id>.json:
+ *	{"version": 1, "kind", "description", "lane", "state": {"request": {...}, "step", ...}, "over"?: "done", "error"?: {code, message}, "ended"?: ms}
+ * It exists before jobs_begin() returns, says at each job_step() what is about to be done, at the end how it ended, and is removed when the job is
+ * forgotten. The agent may die between any two of these: jobs_resume() reads the files, shows the jobs that were over, and runs the others again from
+ * the step that is written. So at most one run() is ahead of its file, by one step; that step is the one run() must recognize as begun, done or neither.
+ *
+ * Waking: a job that waits takes no thread. jobs_wake() puts it on its lane; while it runs, it is noted and it runs once more. One timer on the loop serves
+ * all job_wake_after().
  */
 #include "agent/jobs.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 #include "agent/agent.h"
+#include "agent/fault.h"
 #include "common/error.h"
+#include "common/json_file.h"
 #include "common/lock.h"
 #include "common/log.h"
 #include "common/refs.h"
@@ -24,15 +36,22 @@
 
 #define LOG_MODULE "jobs"
 #define JOBS_MAX 10000
+#define JOB_ID_MAX 64
 
-enum job_state { JOB_PENDING, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_ABORTED };
+enum job_state { STATE_PENDING, STATE_RUNNING, STATE_DONE, STATE_FAILED, STATE_ABORTED };
 static const char *const state_names[] = { "pending", "running", "done", "failed", "aborted" };
+
+struct registered { const struct job_kind *kind; void *context; };
 
 struct jobs {
 	pthread_mutex_t lock;
 	GHashTable *table;            /* id -> struct job */
+	struct loop *loop;
 	struct lane_pool *lanes;
 	struct events *events;
+	char *directory;              /* NULL: no jobs of a kind */
+	GArray *kinds;                /* struct registered */
+	struct timer *timer;          /* made with the first need; loop's thread only */
 };
 
 struct job {
@@ -47,6 +66,15 @@ struct job {
 	bool (*run)(struct job *job, void *data, GError **error);
 	void *data;
 	GDestroyNotify free_data;
+
+	/* of a kind */
+	const struct job_kind *kind;  /* NULL: plain */
+	void *context;
+	char *lane;
+	json_t *request;              /* for whoever asks; never changed */
+	json_t *memory;               /* its state, run()'s own */
+	bool queued, runs, wake;      /* wake: somebody called while it ran */
+	int64_t wake_at_usec;         /* 0: nobody asked */
 };
 
 static void job_unref(void *data)
@@ -61,17 +89,29 @@ static void job_unref(void *data)
 	g_free(job->id);
 	g_free(job->type);
 	g_free(job->description);
+	g_free(job->lane);
+	json_decref(job->request);
+	json_decref(job->memory);
 	counted_free(job);
 }
 
-struct jobs *jobs_new(struct lane_pool *lanes, struct events *events)
+struct jobs *jobs_new(struct loop *loop, struct lane_pool *lanes, struct events *events, const char *state_dir, GError **error)
 {
 	struct jobs *jobs = g_new0(struct jobs, 1);
 
 	pthread_mutex_init(&jobs->lock, NULL);
 	jobs->table = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, job_unref);
+	jobs->kinds = g_array_new(FALSE, FALSE, sizeof(struct registered));
+	jobs->loop = loop;
 	jobs->lanes = lanes;
 	jobs->events = events;
+	if (state_dir) {
+		jobs->directory = g_build_filename(state_dir, "jobs", NULL);
+		if (g_mkdir_with_parents(jobs->directory, 0700) < 0) {
+			error_set_errno(error, ERR_MISC_FILE_WRITE_EXCEPTION, errno, "cannot make directory %s", jobs->directory);
+			return jobs_free(jobs);
+		}
+	}
 	return jobs;
 }
 
@@ -79,30 +119,69 @@ struct jobs *jobs_free(struct jobs *jobs)
 {
 	if (!jobs)
 		return NULL;
+	timer_free(jobs->timer);
 	g_hash_table_destroy(jobs->table);
+	g_array_unref(jobs->kinds);
 	pthread_mutex_destroy(&jobs->lock);
+	g_free(jobs->directory);
 	g_free(jobs);
 	return NULL;
 }
 
 static bool is_over(const struct job *job)
 {
-	return job->state >= JOB_DONE;
+	return job->state >= STATE_DONE;
 }
 
-static gboolean is_old(gpointer id, gpointer value, gpointer now)
-{
-	const struct job *job = value;
+struct removal { struct jobs *jobs; char *name; };
 
-	return is_over(job) && *(int64_t *)now - job->ended_usec > JOBS_KEEP_USEC;
+static void removal_run(void *data)
+{
+	struct removal *removal = data;
+
+	json_file_remove(removal->jobs->directory, removal->name);
+}
+
+static void removal_free(void *data)
+{
+	struct removal *removal = data;
+
+	g_free(removal->name);
+	g_free(removal);
+}
+
+/* The loop asks for this, too, and must not wait for the disk. A file that stays is forgotten after the next start. */
+static void remove_file(struct job *job)
+{
+	struct removal *removal = g_new0(struct removal, 1);
+	struct lane_job lane_job = { .name = "forget a job", .run = removal_run, .data = removal, .free_data = removal_free };
+	g_autoptr(GError) error = NULL;
+
+	removal->jobs = job->jobs;
+	removal->name = g_strconcat(job->id, ".json", NULL);
+	if (lane_submit(job->jobs->lanes, "jobs", &lane_job, &error))
+		return;
+	log_warn("job %s is not forgotten yet: %s", job->id, error->message);
+	removal_free(removal);
 }
 
 /* Lock held. */
 static void forget_old(struct jobs *jobs)
 {
 	int64_t now = now_usec();
+	GHashTableIter iter;
+	gpointer value;
 
-	g_hash_table_foreach_remove(jobs->table, is_old, &now);
+	g_hash_table_iter_init(&iter, jobs->table);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		struct job *job = value;
+
+		if (!is_over(job) || now - job->ended_usec <= JOBS_KEEP_USEC)
+			continue;
+		if (job->kind)
+			remove_file(job);
+		g_hash_table_iter_remove(&iter);
+	}
 }
 
 /* Lock held. */
@@ -130,18 +209,21 @@ static void publish(struct job *job)
 	events_publish(job->jobs->events, method, json);
 }
 
+static void change_state(struct job *job, enum job_state state, GError *error)
+{
+	AUTO_LOCK(&job->jobs->lock);
+	job->state = state;
+	job->error = error;
+	if (is_over(job)) {
+		job->ended_usec = now_usec();
+		if (state == STATE_DONE && job->progress >= 0)
+			job->progress = 100;
+	}
+}
+
 static void set_state(struct job *job, enum job_state state, GError *error)
 {
-	{
-		AUTO_LOCK(&job->jobs->lock);
-		job->state = state;
-		job->error = error;
-		if (is_over(job)) {
-			job->ended_usec = now_usec();
-			if (state == JOB_DONE && job->progress >= 0)
-				job->progress = 100;
-		}
-	}
+	change_state(job, state, error);
 	publish(job);
 }
 
@@ -151,52 +233,78 @@ static void job_main(void *data)
 	GError *error = NULL;
 	int64_t begun = now_usec();
 
-	set_state(job, JOB_RUNNING, NULL);
+	set_state(job, STATE_RUNNING, NULL);
 	if (job->run(job, job->data, &error)) {
 		log_info("job %s (%s) is done after %.2f s", job->id, job->description, (double)(now_usec() - begun) / 1e6);
-		set_state(job, JOB_DONE, NULL);
+		set_state(job, STATE_DONE, NULL);
 		return;
 	}
 	if (!error)
 		error_set(&error, ERR_UNEXPECTED_ERROR, "job %s failed and did not say why", job->id);
 	log_error("job %s (%s) failed after %.2f s: %s", job->id, job->description, (double)(now_usec() - begun) / 1e6, error->message);
-	set_state(job, job_canceled(job) ? JOB_ABORTED : JOB_FAILED, error);
+	set_state(job, job_canceled(job) ? STATE_ABORTED : STATE_FAILED, error);
+}
+
+static struct job *job_new(struct jobs *jobs, const char *id, const char *type, const char *description)
+{
+	struct job *job = g_new0(struct job, 1);
+
+	job->jobs = jobs;
+	job->refs = 1;
+	job->id = id ? g_strdup(id) : g_uuid_string_random();
+	job->type = g_strdup(type);
+	job->description = g_strdup(description);
+	job->progress = -1;
+	return job;
+}
+
+static struct job *job_ref(struct job *job)
+{
+	atomic_fetch_add(&job->refs, 1);
+	return job;
+}
+
+/* Lock held. The table gets a reference. */
+static bool add(struct jobs *jobs, struct job *job, GError **error)
+{
+	forget_old(jobs);
+	if (g_hash_table_contains(jobs->table, job->id)) {
+		error_set(error, ERR_JOB_EXISTS, "{'job_id': '%s'}", job->id);
+		return false;
+	}
+	if (g_hash_table_size(jobs->table) >= JOBS_MAX) {
+		error_set(error, ERR_RESOURCE_EXHAUSTED, "%d jobs are kept already; clear finished ones", JOBS_MAX);
+		return false;
+	}
+	g_hash_table_insert(jobs->table, job->id, job_ref(job));
+	return true;
+}
+
+static void drop(struct jobs *jobs, struct job *job)
+{
+	AUTO_LOCK(&jobs->lock);
+	g_hash_table_remove(jobs->table, job->id);
 }
 
 bool jobs_start(struct jobs *jobs, const struct job_work *work, char **ret_id, GError **error)
 {
-	struct job *job = g_new0(struct job, 1);
+	struct job *job = job_new(jobs, work->id, work->type, work->description);
 	struct lane_job lane_job = { .name = work->description, .run = job_main, .data = job, .free_data = job_unref };
+	bool added;
 
-	job->jobs = jobs;
-	job->refs = 3;                /* table, lane, this function */
-	job->id = work->id ? g_strdup(work->id) : g_uuid_string_random();
-	job->type = g_strdup(work->type);
-	job->description = g_strdup(work->description);
-	job->progress = -1;
 	job->run = work->run;
 	job->data = work->data;
 	{
 		AUTO_LOCK(&jobs->lock);
-		forget_old(jobs);
-		if (g_hash_table_contains(jobs->table, job->id))
-			error_set(error, ERR_JOB_EXISTS, "{'job_id': '%s'}", job->id);
-		else if (g_hash_table_size(jobs->table) >= JOBS_MAX)
-			error_set(error, ERR_RESOURCE_EXHAUSTED, "%d jobs are kept already; clear finished ones", JOBS_MAX);
-		else {
-			g_hash_table_insert(jobs->table, job->id, job);
-			goto queue;
-		}
+		added = add(jobs, job, error);
 	}
-	job->refs = 1;
-	job_unref(job);
-	return false;
-queue:
+	if (!added) {
+		job_unref(job);
+		return false;
+	}
+	job_ref(job);                 /* the lane's */
 	if (!lane_submit(jobs->lanes, work->lane, &lane_job, error)) {
-		{
-			AUTO_LOCK(&jobs->lock);
-			g_hash_table_remove(jobs->table, job->id);
-		}
+		drop(jobs, job);
 		job_unref(job);
 		job_unref(job);
 		return false;
@@ -209,6 +317,396 @@ queue:
 	if (ret_id)
 		*ret_id = g_strdup(job->id);
 	job_unref(job);
+	return true;
+}
+
+/* ---- jobs of a kind ---- */
+
+static bool write_file(struct job *job, GError **error)
+{
+	g_autofree char *name = g_strconcat(job->id, ".json", NULL);
+	json_t *file = json_pack("{s:i, s:s, s:s, s:s, s:O}", "version", 1, "kind", job->kind->name, "description", job->description, "lane", job->lane,
+				 "state", job->memory);
+	bool good;
+
+	{
+		AUTO_LOCK(&job->jobs->lock);
+		if (is_over(job)) {
+			json_object_set_new(file, "over", json_string(state_names[job->state]));
+			json_object_set_new(file, "ended", json_integer(wall_msec()));
+		}
+		if (job->error)
+			json_object_set_new(file, "error", json_pack("{s:i, s:s}", "code", job->error->code, "message", job->error->message));
+	}
+	good = json_file_write(job->jobs->directory, name, file, error);
+	json_decref(file);
+	return good;
+}
+
+bool job_step(struct job *job, json_t *state, const char *step, GError **error)
+{
+	g_autofree char *before = g_strconcat(job->kind->name, ": ", step, NULL), *after = g_strconcat(before, " written", NULL);
+
+	fault_point(before);
+	json_object_set_new(state, "step", json_string(step));
+	if (!write_file(job, error)) {
+		error_wrap(error, "job %s, step %s", job->id, step);
+		return false;
+	}
+	log_debug("job %s (%s): %s", job->id, job->description, step);
+	fault_point(after);
+	return true;
+}
+
+void job_wake_after(struct job *job, int64_t delay_usec)
+{
+	AUTO_LOCK(&job->jobs->lock);
+	job->wake_at_usec = now_usec() + delay_usec;
+}
+
+const char *job_id(const struct job *job)
+{
+	return job->id;
+}
+
+static void wake_due(void *data);
+
+/* On the loop: the timer to the next time somebody asked for. */
+static void arm(void *data)
+{
+	struct jobs *jobs = data;
+	int64_t next = 0;
+	GHashTableIter iter;
+	gpointer value;
+
+	{
+		AUTO_LOCK(&jobs->lock);
+		g_hash_table_iter_init(&iter, jobs->table);
+		while (g_hash_table_iter_next(&iter, NULL, &value)) {
+			const struct job *job = value;
+
+			if (job->wake_at_usec && !job->runs && (!next || job->wake_at_usec < next))
+				next = job->wake_at_usec;
+		}
+	}
+	if (!next)
+		return;
+	if (!jobs->timer)
+		jobs->timer = timer_new(jobs->loop, wake_due, jobs);
+	timer_set(jobs->timer, MAX(next - now_usec(), 0));
+}
+
+static void kind_main(void *data);
+
+/* Puts it on its lane, or notes that it must run once more. A lane that is full is tried again after a second. */
+static void queue(struct job *job)
+{
+	struct lane_job lane_job = { .name = job->description, .run = kind_main, .data = job, .free_data = job_unref };
+	g_autoptr(GError) error = NULL;
+
+	{
+		AUTO_LOCK(&job->jobs->lock);
+		if (is_over(job) || job->queued)
+			return;
+		if (job->runs) {
+			job->wake = true;
+			return;
+		}
+		job->queued = true;
+		job->wake_at_usec = 0;
+	}
+	job_ref(job);
+	if (lane_submit(job->jobs->lanes, job->lane, &lane_job, &error))
+		return;
+	log_warn("job %s waits: %s", job->id, error->message);
+	{
+		AUTO_LOCK(&job->jobs->lock);
+		job->queued = false;
+		job->wake_at_usec = now_usec() + G_USEC_PER_SEC;
+	}
+	job_unref(job);
+	loop_post(job->jobs->loop, arm, job->jobs, NULL);
+}
+
+static GPtrArray *matching(struct jobs *jobs, bool (*match)(const struct job *job, const void *data), const void *data)
+{
+	GPtrArray *found = g_ptr_array_new_with_free_func(job_unref);
+	GHashTableIter iter;
+	gpointer value;
+
+	AUTO_LOCK(&jobs->lock);
+	g_hash_table_iter_init(&iter, jobs->table);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		struct job *job = value;
+
+		if (job->kind && !is_over(job) && match(job, data))
+			g_ptr_array_add(found, job_ref(job));
+	}
+	return found;
+}
+
+static void queue_all(GPtrArray *found)
+{
+	for (guint i = 0; i < found->len; i++)
+		queue(found->pdata[i]);
+	g_ptr_array_unref(found);
+}
+
+static bool is_due(const struct job *job, const void *now)
+{
+	return job->wake_at_usec && !job->runs && job->wake_at_usec <= *(const int64_t *)now;
+}
+
+static void wake_due(void *data)
+{
+	int64_t now = now_usec();
+
+	queue_all(matching(data, is_due, &now));
+	arm(data);
+}
+
+static bool has_id(const struct job *job, const void *id)
+{
+	return !strcmp(job->id, id);
+}
+
+void jobs_wake(struct jobs *jobs, const char *id)
+{
+	queue_all(matching(jobs, has_id, id));
+}
+
+static bool has_type(const struct job *job, const void *type)
+{
+	return !strcmp(job->type, type);
+}
+
+void jobs_wake_type(struct jobs *jobs, const char *type)
+{
+	queue_all(matching(jobs, has_type, type));
+}
+
+struct wish { const struct job_kind *kind; const char *member, *value; };
+
+static bool is_wished(const struct job *job, const void *data)
+{
+	const struct wish *wish = data;
+	const char *value = json_string_value(json_object_get(job->request, wish->member));
+
+	return job->kind == wish->kind && value && !g_ascii_strcasecmp(value, wish->value);
+}
+
+GPtrArray *jobs_active(struct jobs *jobs, const struct job_kind *kind, const char *member, const char *value)
+{
+	GPtrArray *found = matching(jobs, is_wished, &(struct wish){ kind, member, value }), *ids = g_ptr_array_new_with_free_func(g_free);
+
+	for (guint i = 0; i < found->len; i++)
+		g_ptr_array_add(ids, g_strdup(((struct job *)found->pdata[i])->id));
+	g_ptr_array_unref(found);
+	return ids;
+}
+
+static void ended(struct job *job, enum job_run outcome, GError *failure)
+{
+	enum job_state state = outcome == JOB_DONE ? STATE_DONE : job_canceled(job) ? STATE_ABORTED : STATE_FAILED;
+	g_autoptr(GError) error = NULL;
+
+	if (outcome == JOB_DONE)
+		log_info("job %s (%s) is done", job->id, job->description);
+	else {
+		if (!failure)
+			error_set(&failure, ERR_UNEXPECTED_ERROR, "job %s failed and did not say why", job->id);
+		log_error("job %s (%s) failed: %s", job->id, job->description, failure->message);
+	}
+	change_state(job, state, failure);
+	if (!write_file(job, &error))
+		log_error("job %s: how it ended is not on disk: %s", job->id, error->message);
+	publish(job);
+}
+
+static void kind_main(void *data)
+{
+	struct job *job = data;
+	GError *error = NULL;
+	enum job_run outcome;
+	bool first, again;
+
+	{
+		AUTO_LOCK(&job->jobs->lock);
+		first = job->state == STATE_PENDING;
+		job->state = STATE_RUNNING;
+		job->queued = false;
+		job->runs = true;
+		job->wake = false;
+		job->wake_at_usec = 0;
+	}
+	if (first)
+		publish(job);
+	outcome = job->kind->run(job, job->memory, job->context, &error);
+	if (outcome != JOB_WAITS) {
+		ended(job, outcome, error);
+		return;
+	}
+	g_clear_error(&error);
+	{
+		AUTO_LOCK(&job->jobs->lock);
+		job->runs = false;
+		again = job->wake;
+	}
+	if (again)
+		queue(job);
+	else
+		loop_post(job->jobs->loop, arm, job->jobs, NULL);
+}
+
+void jobs_register(struct jobs *jobs, const struct job_kind *kind, void *context)
+{
+	struct registered registered = { kind, context };
+
+	g_array_append_val(jobs->kinds, registered);
+}
+
+static const struct registered *find_kind(struct jobs *jobs, const char *name)
+{
+	for (guint i = 0; i < jobs->kinds->len; i++) {
+		const struct registered *registered = &g_array_index(jobs->kinds, struct registered, i);
+
+		if (name && !strcmp(registered->kind->name, name))
+			return registered;
+	}
+	return NULL;
+}
+
+static struct job *kind_job(struct jobs *jobs, const char *id, const struct registered *registered, const char *description, const char *lane, json_t *state)
+{
+	struct job *job = job_new(jobs, id, registered->kind->type, description);
+
+	job->kind = registered->kind;
+	job->context = registered->context;
+	job->lane = g_strdup(lane);
+	job->memory = json_incref(state);
+	job->request = json_incref(json_object_get(state, "request"));
+	return job;
+}
+
+/* The caller did not hear the answer and asks again. */
+static bool is_same(struct jobs *jobs, const struct job *job)
+{
+	const struct job *other = g_hash_table_lookup(jobs->table, job->id);
+
+	return other && other->kind == job->kind && json_equal(other->request, job->request);
+}
+
+/* It becomes a file's name. */
+static bool is_name(const char *id)
+{
+	size_t length = strspn(id, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-");
+
+	return length > 0 && length <= JOB_ID_MAX && !id[length];
+}
+
+bool jobs_begin(struct jobs *jobs, const struct job_order *order, char **ret_id, GError **error)
+{
+	json_t *state = json_pack("{s:o}", "request", json_deep_copy(order->request));
+	struct job *job;
+	bool added, same;
+
+	if (order->id && !is_name(order->id)) {
+		error_set(error, ERR_INVALID_PARAMETER, "job id '%s' is not a UUID", order->id);
+		json_decref(state);
+		return false;
+	}
+	job = kind_job(jobs, order->id, find_kind(jobs, order->kind->name), order->description, order->lane, state);
+	json_decref(state);
+	{
+		AUTO_LOCK(&jobs->lock);
+		same = is_same(jobs, job);
+		added = !same && add(jobs, job, error);
+	}
+	if (added && !write_file(job, error)) {
+		drop(jobs, job);
+		added = false;
+	}
+	if (added) {
+		fault_point("job begun");
+		queue(job);
+	}
+	if ((added || same) && ret_id)
+		*ret_id = g_strdup(job->id);
+	job_unref(job);
+	return added || same;
+}
+
+/* What it was before the agent ended. */
+static void load(struct jobs *jobs, const char *file)
+{
+	g_autofree char *id = g_strndup(file, strlen(file) - strlen(".json"));
+	json_t *json = json_file_read(jobs->directory, file), *failure = json_object_get(json, "error");
+	const char *kind = json_string_value(json_object_get(json, "kind")), *over_as = json_string_value(json_object_get(json, "over"));
+	const char *description = json_string_value(json_object_get(json, "description")), *lane = json_string_value(json_object_get(json, "lane"));
+	const struct registered *registered = find_kind(jobs, kind);
+	json_t *state = json_object_get(json, "state");
+	g_autoptr(GError) error = NULL;
+	struct job *job;
+
+	if (!registered || !description || !lane || !json_is_object(state)) {
+		if (json)
+			log_error("job %s is of kind '%s', which is not known here: left alone", id, kind ? kind : "");
+		json_decref(json);
+		return;
+	}
+	job = kind_job(jobs, id, registered, description, lane, state);
+	for (size_t i = STATE_DONE; over_as && i < G_N_ELEMENTS(state_names); i++)
+		if (!strcmp(state_names[i], over_as))
+			job->state = (enum job_state)i;
+	if (is_over(job))
+		job->ended_usec = now_usec() - CLAMP(wall_msec() - json_integer_value(json_object_get(json, "ended")), 0, JOBS_KEEP_USEC / 1000) * 1000;
+	if (failure)
+		error_set_literal(&job->error, (enum error_code)json_integer_value(json_object_get(failure, "code")),
+				  json_string_value(json_object_get(failure, "message")));
+	{
+		AUTO_LOCK(&jobs->lock);
+		(void)!add(jobs, job, &error);
+	}
+	job_unref(job);
+	json_decref(json);
+}
+
+static bool is_pending(const struct job *job, const void *unused)
+{
+	return job->state == STATE_PENDING;
+}
+
+void jobs_resume(struct jobs *jobs)
+{
+	GDir *dir = g_dir_open(jobs->directory, 0, NULL);
+	GPtrArray *pending;
+	const char *file;
+
+	while (dir && (file = g_dir_read_name(dir)))
+		if (g_str_has_suffix(file, ".json"))
+			load(jobs, file);
+	if (dir)
+		g_dir_close(dir);
+	pending = matching(jobs, is_pending, NULL);
+	if (pending->len)
+		log_info("%u jobs go on that were under way when the agent ended", pending->len);
+	queue_all(pending);
+}
+
+bool jobs_cancel(struct jobs *jobs, const char *id, GError **error)
+{
+	{
+		struct job *job;
+		AUTO_LOCK(&jobs->lock);
+
+		job = g_hash_table_lookup(jobs->table, id);
+		if (!job || is_over(job)) {
+			error_set(error, job ? ERR_JOB_NOT_ACTIVE : ERR_NO_SUCH_JOB, "{'job_id': '%s'}", id);
+			return false;
+		}
+		atomic_store(&job->canceled, true);
+	}
+	jobs_wake(jobs, id);
 	return true;
 }
 
@@ -267,7 +765,7 @@ static struct task_status *task_of(const struct job *job)
 	set_string(&status->state, states[job->state]);
 	set_string(&status->result, results[job->state]);
 	SET(status, code, job->error ? job->error->code : 0);
-	set_string(&status->message, job->error ? job->error->message : job->state == JOB_DONE ? "1 jobs completed successfully" : "running job 1 of 1");
+	set_string(&status->message, job->error ? job->error->message : job->state == STATE_DONE ? "1 jobs completed successfully" : "running job 1 of 1");
 	return status;
 }
 
@@ -319,6 +817,8 @@ bool jobs_clear(struct jobs *jobs, const char *id, GError **error)
 		error_set(error, ERR_TASK_NOT_FINISHED, "('%s',)", id);
 		return false;
 	}
+	if (job->kind)
+		remove_file(job);
 	g_hash_table_remove(jobs->table, id);
 	return true;
 }

@@ -172,6 +172,7 @@ static void on_recovered(void *data)
 {
 	struct daemon *d = data;
 
+	jobs_resume(d->agent.jobs);
 	events_open(d->agent.events);
 	notify("STATUS=Serving");
 	malloc_trim(0);
@@ -271,7 +272,8 @@ static bool start(struct daemon *d, GError **error)
 	a->lanes = lane_pool_new((unsigned)config_int(c, "rpc", "workers"));
 	a->events = events_new(a->loop, send_event, d);
 	a->hooks = hooks_new(config_string(c, "agent", "hooks_dir"), config_int(c, "agent", "hook_timeout") * G_USEC_PER_SEC);
-	a->jobs = jobs_new(a->lanes, a->events);
+	if (!(a->jobs = jobs_new(a->loop, a->lanes, a->events, a->state_dir, error)))
+		return false;
 	d->storage_dir = g_build_filename(a->state_dir, "storage", NULL);
 	if (!(a->net = net_new(a, error)) || !(a->storage = storage_new(a, d->storage_dir, error)) || !(a->host = host_new(a, error)) ||
 	    !(a->vms = vms_new(a, config_string(c, "libvirt", "uri"), error)))

@@ -51,9 +51,10 @@ static bool in_namespace(const struct verb *verb, const char *namespace)
 static GPtrArray *namespaces(void)
 {
 	GPtrArray *found = g_ptr_array_new_with_free_func(g_free);
+	const struct verb *verb;
 
-	for (size_t i = 0; i < n_verbs; i++) {
-		g_autofree char *name = g_strndup(verbs[i].name, strcspn(verbs[i].name, "."));
+	for (size_t i = 0; (verb = verb_nth(i)); i++) {
+		g_autofree char *name = g_strndup(verb->name, strcspn(verb->name, "."));
 
 		if (!g_ptr_array_find_with_equal_func(found, name, g_str_equal, NULL))
 			g_ptr_array_add(found, g_steal_pointer(&name));
@@ -127,10 +128,12 @@ static void verb_help(const struct verb *verb)
 
 static void namespace_help(const char *namespace)
 {
+	const struct verb *verb;
+
 	printf("usage: berth host [OPTION...] %s VERB [NAME=VALUE | JSON]...\n\nVerbs:\n", namespace);
-	for (size_t i = 0; i < n_verbs; i++)
-		if (in_namespace(&verbs[i], namespace))
-			printf("  %-24s %s\n", verbs[i].name + strlen(namespace) + 1, verbs[i].doc);
+	for (size_t i = 0; (verb = verb_nth(i)); i++)
+		if (in_namespace(verb, namespace))
+			printf("  %-24s %s\n", verb->name + strlen(namespace) + 1, verb->doc);
 }
 
 static void overview(void)
@@ -474,8 +477,10 @@ static const struct verb *find_verb(const char *namespace, const char *name)
 
 static bool namespace_exists(const char *namespace)
 {
-	for (size_t i = 0; i < n_verbs; i++)
-		if (in_namespace(&verbs[i], namespace))
+	const struct verb *verb;
+
+	for (size_t i = 0; (verb = verb_nth(i)); i++)
+		if (in_namespace(verb, namespace))
 			return true;
 	return false;
 }
@@ -559,9 +564,9 @@ void host_complete(GPtrArray *words, GPtrArray *ret)
 		return;
 	}
 	if (plain->len == 2) {
-		for (size_t i = 0; i < n_verbs; i++)
-			if (in_namespace(&verbs[i], plain->pdata[0]))
-				g_ptr_array_add(ret, g_strdup(verbs[i].name + strlen(plain->pdata[0]) + 1));
+		for (size_t i = 0; (verb = verb_nth(i)); i++)
+			if (in_namespace(verb, plain->pdata[0]))
+				g_ptr_array_add(ret, g_strdup(verb->name + strlen(plain->pdata[0]) + 1));
 		return;
 	}
 	verb = find_verb(plain->pdata[0], plain->pdata[1]);

@@ -3,7 +3,7 @@
 #define BERTH_PROTO_VERB_H
 /*
  * One table of verbs: the agent dispatches by it, the engine and `berth host` build their calls from it, help and completion print it.
- * A verb is added by one row in proto/verbs.c, its parameter record there, and one handler bound in the agent.
+ * A verb is added by one row in the table of its noun (proto/verbs_<noun>.c), its parameter record, and one handler bound in the agent.
  */
 #include "common/record.h"
 
@@ -40,8 +40,16 @@ struct verb {
 };
 #define VERB_DEADLINE_S 170               /* just below the 180 s after which engines give up */
 
-extern const struct verb verbs[];
-extern const size_t n_verbs;
+/* One table a noun, in the file that has the noun's records or beside it; verbs.c joins them. */
+#define VERB_TABLE(noun) extern const struct verb noun##_verbs[]; extern const size_t n_##noun##_verbs
+VERB_TABLE(host);
+VERB_TABLE(vm);
+VERB_TABLE(storage);
+
+/* Rows that are alike. A verb that changes one VM, on its lane: */
+#define VM_ROW(verb, parameters, ...) { .name = "VM." verb, .params = &(parameters), .lane = VERB_VM, .lane_key = "vmID", .changes = true, ##__VA_ARGS__ }
+
+const struct verb *verb_nth(size_t i);                /* all, in order; NULL after the last */
 const struct verb *verb_find(const char *name);       /* exact; NULL */
 
 /* Parameters as the wire has them (object, array by position, NULL) into the verb's record with defaults.

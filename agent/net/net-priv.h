@@ -83,12 +83,6 @@ bool net_apply(struct netlink *netlink, const GPtrArray *steps, GError **error);
 /* Undoes steps n-1 .. 0, which may have been done or not. */
 void net_undo(struct netlink *netlink, const GPtrArray *steps, unsigned n);
 
-/* ---- store.c: the files ---- */
-json_t *net_store_read(const char *directory, const char *name);              /* NULL: not there, or bad (set aside, logged) */
-bool net_store_write(const char *directory, const char *name, const json_t *json, GError **error);
-void net_store_remove(const char *directory, const char *name);
-char *net_boot_id(void);
-
 /* ---- watch.c ---- */
 struct net_watch;
 struct net_watch *net_watch_new(struct loop *loop, void (*changed)(void *data), void *data, GError **error);

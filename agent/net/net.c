@@ -24,6 +24,7 @@
 #include <string.h>
 #include "agent/events.h"
 #include "agent/hooks.h"
+#include "common/json_file.h"
 #include "common/log.h"
 #include "proto/vm.h"
 
@@ -88,13 +89,22 @@ bool net_config_dirty(struct net *net)
 	return !json_equal(json_object_get(net->running, "networks"), json_object_get(net->persistent, "networks"));
 }
 
+static char *boot_id(void)
+{
+	char *id = NULL;
+
+	if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &id, NULL, NULL))
+		return g_strdup("");
+	return g_strstrip(id);
+}
+
 /* Takes over networks. */
 static bool write_running(struct net *net, json_t *networks, GError **error)
 {
-	g_autofree char *boot = net_boot_id();
+	g_autofree char *boot = boot_id();
 	json_t *config = json_pack("{s:i, s:s, s:o}", "version", 1, "boot_id", boot, "networks", networks);
 
-	if (!net_store_write(net->directory, RUNNING, config, error)) {
+	if (!json_file_write(net->directory, RUNNING, config, error)) {
 		json_decref(config);
 		return false;
 	}
@@ -108,7 +118,7 @@ static bool write_persistent(struct net *net, GError **error)
 {
 	json_t *config = json_pack("{s:i, s:o}", "version", 1, "networks", net_running(net));
 
-	if (!net_store_write(net->directory, PERSISTENT, config, error)) {
+	if (!json_file_write(net->directory, PERSISTENT, config, error)) {
 		json_decref(config);
 		return false;
 	}
@@ -123,7 +133,7 @@ static bool write_persistent(struct net *net, GError **error)
 static bool write_journal(struct net *net, const GPtrArray *steps, GError **error)
 {
 	json_t *journal = json_pack("{s:i, s:o, s:o}", "version", 1, "before", net_running(net), "steps", net_steps_to_json(steps));
-	bool written = net_store_write(net->directory, JOURNAL, journal, error);
+	bool written = json_file_write(net->directory, JOURNAL, journal, error);
 
 	json_decref(journal);
 	return written;
@@ -132,7 +142,7 @@ static bool write_journal(struct net *net, const GPtrArray *steps, GError **erro
 /* Restores the state before an interrupted transaction. */
 static bool recover(struct net *net, GError **error)
 {
-	json_t *journal = net_store_read(net->directory, JOURNAL);
+	json_t *journal = json_file_read(net->directory, JOURNAL);
 	g_autoptr(GPtrArray) steps = NULL;
 	struct netlink *netlink;
 	bool written;
@@ -150,7 +160,7 @@ static bool recover(struct net *net, GError **error)
 	written = write_running(net, json_deep_copy(json_object_get(journal, "before")), error);
 	json_decref(journal);
 	if (written)
-		net_store_remove(net->directory, JOURNAL);
+		json_file_remove(net->directory, JOURNAL);
 	return written;
 }
 
@@ -210,7 +220,7 @@ static bool carry_out(struct net *net, struct netlink *netlink, const GPtrArray 
 	if (steps->len && !write_journal(net, steps, error))
 		return false;
 	if (!net_apply(netlink, steps, error)) {
-		net_store_remove(net->directory, JOURNAL);
+		json_file_remove(net->directory, JOURNAL);
 		return false;
 	}
 	if (!verify(netlink, wishes, error))
@@ -218,11 +228,11 @@ static bool carry_out(struct net *net, struct netlink *netlink, const GPtrArray 
 	else if (timeout_s && !wait_confirmed(net, timeout_s))
 		error_set(error, ERR_NO_CONNECTION_TO_PEER, "connectivity was not confirmed within %d s, the networks are as before", timeout_s);
 	else if (write_running(net, merged(net, wishes), error)) {
-		net_store_remove(net->directory, JOURNAL);
+		json_file_remove(net->directory, JOURNAL);
 		return true;
 	}
 	net_undo(netlink, steps, steps->len);
-	net_store_remove(net->directory, JOURNAL);
+	json_file_remove(net->directory, JOURNAL);
 	return false;
 }
 
@@ -424,9 +434,9 @@ struct net *net_new(struct agent *agent, GError **error)
 		error_set_errno(error, ERR_UNEXPECTED_ERROR, errno, "'%s'", net->directory);
 		return net_free(net);
 	}
-	if (!(net->running = net_store_read(net->directory, RUNNING)))
+	if (!(net->running = json_file_read(net->directory, RUNNING)))
 		net->running = empty_config();
-	if (!(net->persistent = net_store_read(net->directory, PERSISTENT)))
+	if (!(net->persistent = json_file_read(net->directory, PERSISTENT)))
 		net->persistent = empty_config();
 	if (!(net->watch = net_watch_new(agent->loop, on_change, net, error)))
 		return net_free(net);
@@ -465,7 +475,7 @@ static bool bring_up_missing(struct net *net, GHashTable *networks, GError **err
 
 bool net_restore(struct net *net, GError **error)
 {
-	g_autofree char *boot = net_boot_id();
+	g_autofree char *boot = boot_id();
 	json_t *networks;
 	GHashTable *configs;
 	bool restored, same_boot;

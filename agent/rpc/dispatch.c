@@ -381,18 +381,19 @@ static void bind_all(struct dispatch *dispatch, const struct verb_binding *bindi
 struct dispatch *dispatch_new(struct agent *agent)
 {
 	struct dispatch *dispatch = g_new0(struct dispatch, 1);
+	const struct verb *verb;
 
 	dispatch->agent = agent;
 	dispatch->entries = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
 	dispatch->lane_calls = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	dispatch->pending = g_hash_table_new(NULL, NULL);
 	dispatch->deadlines = timer_new(agent->loop, check_deadlines, dispatch);
-	for (size_t i = 0; i < n_verbs; i++) {
+	for (size_t i = 0; (verb = verb_nth(i)); i++) {
 		struct entry *entry = g_new0(struct entry, 1);
 
-		entry->verb = &verbs[i];
-		entry->lane_field = verbs[i].lane_key ? record_field(verbs[i].params, verbs[i].lane_key) : NULL;
-		g_hash_table_insert(dispatch->entries, (gpointer)verbs[i].name, entry);
+		entry->verb = verb;
+		entry->lane_field = verb->lane_key ? record_field(verb->params, verb->lane_key) : NULL;
+		g_hash_table_insert(dispatch->entries, (gpointer)verb->name, entry);
 	}
 	bind_all(dispatch, host_bindings, n_host_bindings);
 	bind_all(dispatch, vm_bindings, n_vm_bindings);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include "agent/jobs.h"
 #include "common/error.h"
@@ -27,7 +28,7 @@ static int set_up(void **state)
 	t.sent = g_ptr_array_new_with_free_func(g_free);
 	t.events = events_new(t.loop, take, NULL);
 	events_open(t.events);
-	t.jobs = jobs_new(t.lanes, t.events);
+	t.jobs = jobs_new(t.loop, t.lanes, t.events, NULL, NULL);
 	pthread_barrier_init(&barrier, NULL, 2);
 	return 0;
 }
@@ -139,10 +140,191 @@ static void test_same_id(void **state)
 	loop_run(t.loop);
 }
 
+/* ---- jobs of a kind ---- */
+
+static char directory[] = "/tmp/berth-test-jobs-XXXXXX";
+static GString *steps;
+static bool may_end;
+
+/* "one", then waits until may_end, then "two". */
+static enum job_run two_steps(struct job *job, json_t *state, void *context, GError **error)
+{
+	const char *step = json_string_value(json_object_get(state, "step"));
+
+	assert_ptr_equal(context, &steps);
+	g_string_append_printf(steps, "[%s]", step ? step : "begin");
+	if (job_canceled(job)) {
+		error_set(error, ERR_UNEXPECTED_ERROR, "canceled");
+		return JOB_FAILED;
+	}
+	if (!step && !job_step(job, state, "one", error))
+		return JOB_FAILED;
+	if (!may_end)
+		return JOB_WAITS;
+	return job_step(job, state, "two", error) ? JOB_DONE : JOB_FAILED;
+}
+
+static const struct job_kind kind = { "two_steps", "virt", two_steps };
+
+static void restart(void)
+{
+	lane_pool_free(t.lanes, G_USEC_PER_SEC);
+	if (t.jobs)
+		jobs_free(t.jobs);
+	t.lanes = lane_pool_new(4);
+	t.jobs = jobs_new(t.loop, t.lanes, t.events, directory, NULL);
+	assert_non_null(t.jobs);
+	jobs_register(t.jobs, &kind, &steps);
+	g_ptr_array_set_size(t.sent, 0);
+}
+
+static int kind_set_up(void **state)
+{
+	set_up(state);
+	strcpy(directory + strlen(directory) - 6, "XXXXXX");
+	assert_non_null(g_mkdtemp(directory));
+	steps = g_string_new(NULL);
+	may_end = false;
+	restart();
+	return 0;
+}
+
+static int kind_tear_down(void **state)
+{
+	const char *const rm[] = { "rm", "-r", directory, NULL };
+
+	assert_true(g_spawn_sync(NULL, (char **)rm, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
+	g_string_free(steps, TRUE);
+	return tear_down(state);
+}
+
+#define ID "22222222-0000-4000-8000-000000000002"
+
+static bool begin(const char *vm, GError **error)
+{
+	json_t *request = json_pack("{s:s}", "vmID", vm);
+	bool good = jobs_begin(t.jobs, &(struct job_order){ .id = ID, .kind = &kind, .description = "test", .lane = "vm/x", .request = request }, NULL, error);
+
+	json_decref(request);
+	return good;
+}
+
+/* A job of the same lane is behind whatever was queued there. */
+static void settle(const char *lane)
+{
+	const struct job_work last = { .type = "storage", .description = "last", .lane = lane, .run = work };
+
+	assert_true(jobs_start(t.jobs, &last, NULL, NULL));
+	pthread_barrier_wait(&barrier);
+	loop_run(t.loop);
+}
+
+static const char *status(void)
+{
+	static char text[16];
+	json_t *all = jobs_list(t.jobs, "virt", NULL);
+	const char *now = member(all, ID, "status");
+
+	g_strlcpy(text, now ? now : "none", sizeof(text));
+	json_decref(all);
+	return text;
+}
+
+static void test_kind(void **state)
+{
+	g_autoptr(GPtrArray) active = NULL;
+	g_autoptr(GError) error = NULL;
+
+	assert_true(begin("a", NULL));
+	settle("vm/x");
+	assert_string_equal(steps->str, "[begin]");
+	assert_string_equal(status(), "running");
+	assert_true(begin("a", NULL));                  /* the same again: nothing new */
+	assert_false(begin("b", &error));
+	assert_true(error_is(error, ERR_JOB_EXISTS));
+	active = jobs_active(t.jobs, &kind, "vmID", "A");
+	assert_int_equal(active->len, 1);
+	assert_string_equal(active->pdata[0], ID);
+	may_end = true;
+	jobs_wake(t.jobs, ID);
+	loop_run(t.loop);
+	assert_string_equal(steps->str, "[begin][one]");
+	assert_string_equal(status(), "done");
+	jobs_wake(t.jobs, ID);                          /* over: nothing */
+	settle("vm/x");
+	assert_string_equal(steps->str, "[begin][one]");
+}
+
+/* The agent ends while it waits: the next one goes on from the step that was written, and shows what was over. */
+static void test_kind_restart(void **state)
+{
+	assert_true(begin("a", NULL));
+	settle("vm/x");
+	restart();
+	assert_string_equal(status(), "none");
+	may_end = true;
+	jobs_resume(t.jobs);
+	loop_run(t.loop);
+	assert_string_equal(steps->str, "[begin][one]");
+	assert_string_equal(status(), "done");
+	restart();
+	jobs_resume(t.jobs);
+	assert_string_equal(status(), "done");
+	assert_true(jobs_clear(t.jobs, ID, NULL));
+	settle("jobs");                                 /* the file is removed there */
+	restart();
+	jobs_resume(t.jobs);
+	assert_string_equal(status(), "none");
+	assert_string_equal(steps->str, "[begin][one]");
+}
+
+static void test_kind_cancel(void **state)
+{
+	g_autoptr(GError) error = NULL;
+
+	assert_false(jobs_cancel(t.jobs, ID, &error));
+	assert_true(error_is(error, ERR_NO_SUCH_JOB));
+	g_clear_error(&error);
+	assert_true(begin("a", NULL));
+	settle("vm/x");
+	assert_true(jobs_cancel(t.jobs, ID, NULL));
+	settle("vm/x");
+	assert_string_equal(status(), "aborted");
+	assert_false(jobs_cancel(t.jobs, ID, &error));
+	assert_true(error_is(error, ERR_JOB_NOT_ACTIVE));
+	restart();
+	jobs_resume(t.jobs);
+	assert_string_equal(status(), "aborted");
+}
+
+/* A name that would leave the directory; a directory that cannot be written to. */
+static void test_kind_bad(void **state)
+{
+	json_t *request = json_object();
+	struct job_order order = { .id = "../x", .kind = &kind, .description = "test", .lane = "vm/x", .request = request };
+	g_autofree char *jobs = g_build_filename(directory, "jobs", NULL), *aside = g_build_filename(directory, "aside", NULL);
+	g_autoptr(GError) error = NULL;
+
+	assert_false(jobs_begin(t.jobs, &order, NULL, &error));
+	assert_true(error_is(error, ERR_INVALID_PARAMETER));
+	g_clear_error(&error);
+	assert_int_equal(rename(jobs, aside), 0);
+	order.id = ID;
+	assert_false(jobs_begin(t.jobs, &order, NULL, &error));
+	assert_true(error_is(error, ERR_MISC_FILE_WRITE_EXCEPTION));
+	assert_string_equal(status(), "none");
+	assert_int_equal(rename(aside, jobs), 0);
+	settle("vm/x");
+	assert_string_equal(steps->str, "");
+	json_decref(request);
+}
+
 int main(void)
 {
+#define KIND_TEST(name) cmocka_unit_test_setup_teardown(name, kind_set_up, kind_tear_down)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-	const struct CMUnitTest tests[] = { TEST(test_good), TEST(test_bad), TEST(test_same_id) };
+	const struct CMUnitTest tests[] = { TEST(test_good), TEST(test_bad), TEST(test_same_id),
+		KIND_TEST(test_kind), KIND_TEST(test_kind_restart), KIND_TEST(test_kind_cancel), KIND_TEST(test_kind_bad) };
 
 	return cmocka_run_group_tests_name("agent jobs", tests, NULL, NULL);
 }

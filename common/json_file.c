@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The files of the networks: readable JSON, replaced as a whole. What cannot be read is set aside as <name>.bad, never overwritten. */
-#define LOG_MODULE "net"
+/* Files of JSON that are promises. */
+#define LOG_MODULE "files"
+#include "common/json_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 #include <glib/gstdio.h>
-#include "agent/net/net-priv.h"
+#include "common/error.h"
+#include "common/record.h"
 #include "common/log.h"
 
-json_t *net_store_read(const char *directory, const char *name)
+json_t *json_file_read(const char *directory, const char *name)
 {
 	g_autofree char *path = g_build_filename(directory, name, NULL);
 	g_autofree char *aside = g_strconcat(path, ".bad", NULL);
@@ -46,7 +49,7 @@ static bool sync_directory(const char *directory)
 	return synced;
 }
 
-bool net_store_write(const char *directory, const char *name, const json_t *json, GError **error)
+bool json_file_write(const char *directory, const char *name, const json_t *json, GError **error)
 {
 	g_autofree char *path = g_build_filename(directory, name, NULL);
 	g_autofree char *text = NULL;
@@ -56,29 +59,20 @@ bool net_store_write(const char *directory, const char *name, const json_t *json
 	text = g_strconcat(dumped, "\n", NULL);
 	free(dumped);
 	if (!g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0644, &problem)) {
-		error_set(error, ERR_UNEXPECTED_ERROR, "%s", problem->message);
+		error_set(error, ERR_MISC_FILE_WRITE_EXCEPTION, "%s", problem->message);
 		return false;
 	}
 	if (!sync_directory(directory)) {
-		error_set_errno(error, ERR_UNEXPECTED_ERROR, errno, "'%s'", directory);
+		error_set_errno(error, ERR_MISC_FILE_WRITE_EXCEPTION, errno, "'%s'", directory);
 		return false;
 	}
 	return true;
 }
 
-void net_store_remove(const char *directory, const char *name)
+void json_file_remove(const char *directory, const char *name)
 {
 	g_autofree char *path = g_build_filename(directory, name, NULL);
 
 	if ((unlink(path) < 0 && errno != ENOENT) || !sync_directory(directory))
 		log_error("cannot remove '%s': %s, ignoring", path, g_strerror(errno));
-}
-
-char *net_boot_id(void)
-{
-	char *id = NULL;
-
-	if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &id, NULL, NULL))
-		return g_strdup("");
-	return g_strstrip(id);
 }
