@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef BERTH_AGENT_VIRT_LIBVIRT_CONNECTION_H
 #define BERTH_AGENT_VIRT_LIBVIRT_CONNECTION_H
-/* The connection to libvirt: kept up, made again when it went away. Theory of operation in libvirt_connection.c. */
+/* The connections to libvirt: kept up, made again when it went away, so many that what hangs is in nobody's way. Theory of operation in libvirt_connection.c. */
 #include <libvirt/libvirt.h>
 #include <stdbool.h>
 #include <glib.h>
@@ -29,7 +29,7 @@ struct libvirt_connection *libvirt_connection_new(struct loop *loop, struct lane
 						  const struct libvirt_connection_events *events, void *data);
 struct libvirt_connection *libvirt_connection_free(struct libvirt_connection *connection);
 void libvirt_connection_start(struct libvirt_connection *connection);         /* loop */
-/* A reference (g_autoptr(virConnect)), or NULL + ERR_RESOURCE_UNAVAILABLE. Any thread. */
+/* A reference (g_autoptr(virConnect)), or NULL + ERR_RESOURCE_UNAVAILABLE. Worker; for its own calls, one at a time, and not to be kept beyond its job. */
 virConnectPtr libvirt_connection_get(struct libvirt_connection *connection, GError **error);
 
 /* "<text of code>: <what>: <libvirt's last error of this thread>" */

@@ -60,6 +60,7 @@ struct vm {
 	bool query_queued;
 	struct vm_sample *sample;
 	int64_t agent_since_usec;
+	GSList *waits;                           /* struct news_wait (news.c) */
 
 	pthread_mutex_t agent_lock;              /* one talk with the guest agent at a time; taken before vms->lock */
 };

@@ -7,6 +7,7 @@
 #define LOG_MODULE "virt"
 #include <stdlib.h>
 #include <string.h>
+#include "agent/virt/news.h"
 #include "agent/virt/vm.h"
 #include "common/lock.h"
 #include "common/log.h"
@@ -210,8 +211,20 @@ static void do_graphics(struct vm *vm, void *data)
 
 /* ---- on the loop ---- */
 
+/* To whoever waits for it, at once. */
+static void tell(struct vms *vms, virDomainPtr domain, enum news_kind kind, const char *subject, int detail)
+{
+	char id[VIR_UUID_STRING_BUFLEN];
+	AUTO_VM vm = NULL;
+
+	if (virDomainGetUUIDString(domain, id) == 0 && (vm = vms_lookup(vms, id)))
+		news_tell(vm, kind, subject, detail);
+}
+
 static int on_lifecycle(virConnectPtr conn, virDomainPtr domain, int event, int detail, void *data)
 {
+	if (event == VIR_DOMAIN_EVENT_STOPPED)
+		tell(data, domain, NEWS_STOPPED, NULL, detail);
 	queue(data, domain, "lifecycle event", do_lifecycle, &(struct told){ .event = event, .detail = detail });
 	return 0;
 }
@@ -232,7 +245,24 @@ static void on_agent(virConnectPtr conn, virDomainPtr domain, int state, int rea
 	queue(data, domain, "agent event", do_agent, &(struct told){ .event = state, .detail = reason });
 }
 
-static void on_device(virConnectPtr conn, virDomainPtr domain, const char *alias, void *data)
+static void on_device_removed(virConnectPtr conn, virDomainPtr domain, const char *alias, void *data)
+{
+	tell(data, domain, NEWS_DEVICE_REMOVED, alias, 0);
+	queue(data, domain, "device event", do_refresh, &(struct told){ 0 });
+}
+
+static void on_device_kept(virConnectPtr conn, virDomainPtr domain, const char *alias, void *data)
+{
+	tell(data, domain, NEWS_DEVICE_KEPT, alias, 0);
+}
+
+static void on_block_job(virConnectPtr conn, virDomainPtr domain, const char *target, int type, int status, void *data)
+{
+	tell(data, domain, NEWS_BLOCK_JOB, target, status);
+	queue(data, domain, "block job event", do_refresh, &(struct told){ 0 });
+}
+
+static void on_device_added(virConnectPtr conn, virDomainPtr domain, const char *alias, void *data)
 {
 	queue(data, domain, "device event", do_refresh, &(struct told){ 0 });
 }
@@ -261,8 +291,10 @@ bool vm_events_register(struct vms *vms, virConnectPtr conn, GError **error)
 		{ VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(on_reboot) },
 		{ VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON, VIR_DOMAIN_EVENT_CALLBACK(on_io_error) },
 		{ VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_agent) },
-		{ VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_CALLBACK(on_device) },
-		{ VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_device) },
+		{ VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_CALLBACK(on_device_added) },
+		{ VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_device_removed) },
+		{ VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, VIR_DOMAIN_EVENT_CALLBACK(on_device_kept) },
+		{ VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, VIR_DOMAIN_EVENT_CALLBACK(on_block_job) },
 		{ VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE, VIR_DOMAIN_EVENT_CALLBACK(on_balloon) },
 		{ VIR_DOMAIN_EVENT_ID_RTC_CHANGE, VIR_DOMAIN_EVENT_CALLBACK(on_clock) },
 		{ VIR_DOMAIN_EVENT_ID_GRAPHICS, VIR_DOMAIN_EVENT_CALLBACK(on_graphics) },
