@@ -150,6 +150,11 @@ bench: programs $(benches)
 	BUILD=$(BUILD) tests/bench/run
 
 # ---- reading the sources ----
+# what the compiler says of every source: make CC=clang syntax
+syntax:
+	printf '%s\n' $(all_src) $(fuzz_src) | xargs -P$$(nproc) -n16 $(compile) -fsyntax-only
+.PHONY: syntax
+
 lint: compile_commands.json
 	cppcheck --quiet --std=c17 --enable=warning,performance,portability --inline-suppr --suppressions-list=tests/lint/cppcheck.txt \
 	  --error-exitcode=1 -j$$(nproc) -I. -D_GNU_SOURCE -DG_LOG_DOMAIN='"berth"' --max-configs=1 $(sort $(dir $(all_src)))

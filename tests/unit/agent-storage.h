@@ -86,7 +86,7 @@ static inline struct room *room_open_at(const char *base)
 	room->agent.loop = loop_new();
 	room->agent.lanes = lane_pool_new(8);
 	room->agent.events = events_new(room->agent.loop, no_send, NULL);
-	room->agent.jobs = jobs_new(room->agent.lanes, room->agent.events);
+	room->agent.jobs = jobs_new(room->agent.loop, room->agent.lanes, room->agent.events, NULL, NULL);
 	room->agent.storage = storage_new(&room->agent, room->repository, &error);
 	if (!room->agent.storage)
 		fail_msg("storage_new: %s", error->message);
