@@ -735,7 +735,8 @@ static bool listed(const GPtrArray *ids, const char *id)
 	return false;
 }
 
-json_t *jobs_list(struct jobs *jobs, const char *type, GPtrArray *ids)
+/* id -> view of the job, for all that match. */
+static json_t *viewed(struct jobs *jobs, bool (*match)(const struct job *job, const void *data), const void *data, json_t *(*view)(const struct job *job))
 {
 	json_t *map = json_object();
 	GHashTableIter iter;
@@ -747,11 +748,25 @@ json_t *jobs_list(struct jobs *jobs, const char *type, GPtrArray *ids)
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
 		const struct job *job = value;
 
-		if ((type && *type && strcmp(type, job->type)) || (ids && ids->len && !listed(ids, job->id)))
-			continue;
-		json_object_set_new(map, job->id, describe(job));
+		if (!match || match(job, data))
+			json_object_set_new(map, job->id, view(job));
 	}
 	return map;
+}
+
+struct listing { const char *type; const GPtrArray *ids; };
+
+static bool is_asked_for(const struct job *job, const void *data)
+{
+	const struct listing *listing = data;
+
+	return (!listing->type || !*listing->type || !strcmp(listing->type, job->type)) &&
+	       (!listing->ids || !listing->ids->len || listed(listing->ids, job->id));
+}
+
+json_t *jobs_list(struct jobs *jobs, const char *type, GPtrArray *ids)
+{
+	return viewed(jobs, is_asked_for, &(struct listing){ type, ids }, describe);
 }
 
 /* A task is finished in every end state; that it failed is in its code and its result: what was begun is undone. */
@@ -769,23 +784,18 @@ static struct task_status *task_of(const struct job *job)
 	return status;
 }
 
+static json_t *task_view(const struct job *job)
+{
+	struct task_status *status = task_of(job);
+	json_t *json = record_to_json(status, RECORD_CHANNEL);
+
+	record_unref(status);
+	return json;
+}
+
 json_t *jobs_task_statuses(struct jobs *jobs)
 {
-	json_t *map = json_object();
-	GHashTableIter iter;
-	gpointer value;
-
-	AUTO_LOCK(&jobs->lock);
-	forget_old(jobs);
-	g_hash_table_iter_init(&iter, jobs->table);
-	while (g_hash_table_iter_next(&iter, NULL, &value)) {
-		const struct job *job = value;
-		struct task_status *status = task_of(job);
-
-		json_object_set_new(map, job->id, record_to_json(status, RECORD_CHANNEL));
-		record_unref(status);
-	}
-	return map;
+	return viewed(jobs, NULL, NULL, task_view);
 }
 
 void *jobs_task_status(struct jobs *jobs, const char *id, GError **error)

@@ -16,9 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include "agent/agent.h"
 #include "agent/events.h"
@@ -32,6 +30,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/service.h"
 #include "proto/channel.h"
 
 #define LOG_MODULE "main"
@@ -72,29 +71,6 @@ struct daemon {
 	int lock;
 };
 
-/* ---- telling the service manager ---- */
-
-/* sd_notify(3) in a few lines: the library costs more memory than the message. */
-static void notify(const char *message)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	size_t length = path ? strlen(path) : 0;
-	int fd;
-
-	if (length < 2 || length >= sizeof(address.sun_path))
-		return;
-	memcpy(address.sun_path, path, length);
-	if (path[0] == '@')
-		address.sun_path[0] = '\0';
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	(void)!sendto(fd, message, strlen(message), MSG_NOSIGNAL, (struct sockaddr *)&address,
-		      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
-	close(fd);
-}
-
 /* ---- signals ---- */
 
 static void on_stop(void *data)
@@ -102,7 +78,7 @@ static void on_stop(void *data)
 	struct daemon *d = data;
 
 	log_info("told to end");
-	notify("STOPPING=1");
+	service_notify("STOPPING=1");
 	loop_stop(d->agent.loop);
 }
 
@@ -174,7 +150,7 @@ static void on_recovered(void *data)
 
 	jobs_resume(d->agent.jobs);
 	events_open(d->agent.events);
-	notify("STATUS=Serving");
+	service_notify("STATUS=Serving");
 	malloc_trim(0);
 }
 
@@ -349,7 +325,7 @@ static int serve(struct daemon *d)
 	if (!lane_submit(a->lanes, "network", &restore, &error))
 		log_warn("networks are not restored: %s", error->message);
 	vms_start(a->vms, on_recovered, d);
-	notify("READY=1\nSTATUS=Recovering");
+	service_notify("READY=1\nSTATUS=Recovering");
 	loop_run(a->loop);
 	stop(d);
 	log_info("ended; VMs go on");

@@ -13,12 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include "common/error.h"
 #include "common/log.h"
+#include "common/service.h"
 #include "engine/api/api.h"
 #include "engine/auth/auth.h"
 #include "engine/engine.h"
@@ -75,24 +74,6 @@ struct program {
 	int64_t stop_at;
 };
 
-static void notify(const char *text)
-{
-	const char *path = g_getenv("NOTIFY_SOCKET");
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	size_t n = path ? strlen(path) : 0;
-	if (n < 2 || n >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
-		return;
-	memcpy(address.sun_path, path, n);
-	if (path[0] == '@')
-		address.sun_path[0] = '\0';
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	(void)sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)(const void *)&address,
-		     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
-	close(fd);
-}
-
 /* ---- signals ---- */
 
 static void stop_if_done(void *data)
@@ -111,7 +92,7 @@ static void on_stop(void *data)
 	if (program->stop_at)
 		return;
 	log_info("ending");
-	notify("STOPPING=1");
+	service_notify("STOPPING=1");
 	program->stop_at = now_usec() + STOP_USEC;
 	http_server_drain(program->http);
 	if (program->plain)
@@ -257,7 +238,7 @@ static int serve(struct program *program)
 	loop_on_signal(loop, SIGINT, on_stop, program);
 	loop_on_signal(loop, SIGHUP, on_reload, program);
 	loop_on_signal(loop, SIGUSR1, on_dump, program);
-	notify("READY=1");
+	service_notify("READY=1");
 	loop_run(loop);
 	end(program);
 	return EXIT_SUCCESS;

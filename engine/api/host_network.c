@@ -82,14 +82,14 @@ struct network *host_network_named(struct model *model, const struct host *host,
 
 /* ---- one attachment ---- */
 
-static const char *text(const json_t *object, const char *key)
+const char *host_json_text(const json_t *object, const char *key)
 {
 	const char *value = json_string_value(json_object_get(object, key));
 
 	return value && *value ? value : NULL;
 }
 
-static bool is_true(const json_t *object, const char *key)
+bool host_json_true(const json_t *object, const char *key)
 {
 	const json_t *value = json_object_get(object, key);
 
@@ -123,11 +123,12 @@ static void compare(struct network_attachment *attachment, const struct network 
 	g_autofree char *mtu = g_strdup_printf("%d", network->mtu ? network->mtu : MTU_DEFAULT);
 	g_autofree char *vlan = network->vlan ? g_strdup_printf("%d", network->vlan) : NULL;
 	const json_t *actual_vlan = json_object_get(found, "vlanid");
-	g_autofree char *actual = json_is_integer(actual_vlan) ? g_strdup_printf("%d", (int)json_integer_value(actual_vlan)) : g_strdup(text(found, "vlanid"));
+	g_autofree char *actual = json_is_integer(actual_vlan) ? g_strdup_printf("%d", (int)json_integer_value(actual_vlan))
+								: g_strdup(host_json_text(found, "vlanid"));
 
 	SET(attachment, in_sync, true);
-	report(attachment, "mtu", mtu, text(found, "mtu"));
-	report(attachment, "bridged", network_carries_vms(network) ? "true" : "false", is_true(found, "bridged") ? "true" : "false");
+	report(attachment, "mtu", mtu, host_json_text(found, "mtu"));
+	report(attachment, "bridged", network_carries_vms(network) ? "true" : "false", host_json_true(found, "bridged") ? "true" : "false");
 	report(attachment, "vlan", vlan, actual);
 }
 
@@ -135,16 +136,16 @@ static void fill_addresses(struct network_attachment *attachment, const json_t *
 {
 	struct address_assignment *assignment = list_add(&attachment->assignments, &address_assignment_type);
 
-	set_string(&assignment->address, text(found, "addr"));
-	set_string(&assignment->netmask, text(found, "netmask"));
-	set_string(&assignment->gateway, text(found, "gateway"));
-	SET(assignment, method, is_true(found, "dhcpv4") ? BOOT_DHCP : assignment->address ? BOOT_STATIC : BOOT_NONE);
+	set_string(&assignment->address, host_json_text(found, "addr"));
+	set_string(&assignment->netmask, host_json_text(found, "netmask"));
+	set_string(&assignment->gateway, host_json_text(found, "gateway"));
+	SET(assignment, method, host_json_true(found, "dhcpv4") ? BOOT_DHCP : assignment->address ? BOOT_STATIC : BOOT_NONE);
 }
 
 /* The interface of the host that is below the network; NULL: none. */
 static const char *nic_below(const struct host_caps *caps, const json_t *found)
 {
-	const char *southbound = text(found, "southbound"), *port;
+	const char *southbound = host_json_text(found, "southbound"), *port;
 	size_t i;
 	json_t *item;
 

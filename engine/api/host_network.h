@@ -6,6 +6,7 @@
  * was last sent (host.networks): attachments and interfaces are made from the host's capabilities whenever they are asked for. Their ids are made from
  * the host's id and their name, so they stay the same.
  */
+#include <jansson.h>
 #include "engine/api/resource.h"
 #include "engine/model/host.h"
 #include "engine/model/network.h"
@@ -51,5 +52,9 @@ struct network_setup {
 #define SETUP_TIMEOUT_S 120
 /* Worker. name: of the first modified network, for the answer; g_free, may be NULL. */
 bool host_setup_networks(struct request *request, const struct host *host, const struct network_setup *setup, char **ret_name, GError **error);
+
+/* Members of what the host told: a text (NULL: absent or empty); a truth, or one as text. */
+const char *host_json_text(const json_t *object, const char *key);
+bool host_json_true(const json_t *object, const char *key);
 
 #endif

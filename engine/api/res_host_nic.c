@@ -16,20 +16,6 @@
 #include "engine/fleet/fleet.h"
 #include "engine/model/misc.h"
 
-static const char *text(const json_t *object, const char *key)
-{
-	const char *value = json_string_value(json_object_get(object, key));
-
-	return value && *value ? value : NULL;
-}
-
-static bool is_true(const json_t *object, const char *key)
-{
-	const json_t *value = json_object_get(object, key);
-
-	return json_is_true(value) || !g_strcmp0(json_string_value(value), "true");
-}
-
 /* A number, or one as text. */
 static double number(const json_t *object, const char *key)
 {
@@ -48,7 +34,7 @@ static const json_t *network_on(const struct host_caps *caps, const char *device
 
 	if (caps->networks)
 		json_object_foreach(caps->networks, name, network) {
-			bool here = !g_strcmp0(text(network, "southbound"), device);
+			bool here = !g_strcmp0(host_json_text(network, "southbound"), device);
 
 			json_array_foreach(json_object_get(network, "ports"), i, port)
 				here = here || !g_strcmp0(json_string_value(port), device);
@@ -91,24 +77,24 @@ static struct host_nic *make(struct request *request, const struct host *host, c
 	set_string(&nic->name, name);
 	set_ref(&nic->host, host->id);
 	set_ref(&nic->network, known ? known->id : NULL);
-	set_string(&nic->mac, text(found, "hwaddr"));
-	set_string(&nic->ip_address, text(addresses, "addr"));
-	set_string(&nic->ip_netmask, text(addresses, "netmask"));
-	set_string(&nic->ip_gateway, text(addresses, "gateway"));
-	SET(nic, boot_protocol, is_true(addresses, "dhcpv4") ? BOOT_DHCP : nic->ip_address ? BOOT_STATIC : BOOT_NONE);
+	set_string(&nic->mac, host_json_text(found, "hwaddr"));
+	set_string(&nic->ip_address, host_json_text(addresses, "addr"));
+	set_string(&nic->ip_netmask, host_json_text(addresses, "netmask"));
+	set_string(&nic->ip_gateway, host_json_text(addresses, "gateway"));
+	SET(nic, boot_protocol, host_json_true(addresses, "dhcpv4") ? BOOT_DHCP : nic->ip_address ? BOOT_STATIC : BOOT_NONE);
 	if (json_object_get(found, "vlanid")) {
 		SET(nic, vlan, (int)number(found, "vlanid"));
-		set_string(&nic->base_interface, text(found, "iface"));
+		set_string(&nic->base_interface, host_json_text(found, "iface"));
 	}
 	if (number(found, "speed") > 0)
 		SET(nic, speed, (int64_t)number(found, "speed") * 1000000);
-	state = stats ? text(json_object_get(stats->network, name), "state") : NULL;
+	state = stats ? host_json_text(json_object_get(stats->network, name), "state") : NULL;
 	if (state)
 		SET(nic, state, strcmp(state, "up") ? NIC_DOWN : NIC_UP);
 	if (json_object_get(found, "slaves"))
 		fill_bond(host, found, nic);
 	SET(nic, mtu, (int)number(found, "mtu"));
-	SET(nic, bridged, network && is_true(network, "bridged"));
+	SET(nic, bridged, network && host_json_true(network, "bridged"));
 	if (network)
 		SET(nic, custom_configuration, known && number(network, "mtu") != (known->mtu ? known->mtu : 1500));
 	record_unref(known);
