@@ -338,7 +338,7 @@ void net_link_speed(const char *name, int *ret_speed, const char **ret_duplex)
 	*ret_duplex = "unknown";
 	g_strlcpy(request.ifr_name, name, sizeof(request.ifr_name));
 	if (fd >= 0 && ioctl(fd, SIOCETHTOOL, &request) == 0) {
-		uint32_t speed = ethtool_cmd_speed(&command);
+		uint32_t speed = (uint32_t)command.speed_hi << 16 | command.speed;          /* the header's own way shifts an int out of range */
 
 		*ret_speed = speed == (uint32_t)SPEED_UNKNOWN || speed > G_MAXINT ? 0 : (int)speed;
 		*ret_duplex = command.duplex == DUPLEX_FULL ? "full" : command.duplex == DUPLEX_HALF ? "half" : "unknown";
