@@ -8,20 +8,13 @@
  *   cluster=default                {"cluster":{"name":"default"}}    described as cluster.id|name; an id goes into "id"
  *   os.boot.dev=network,hd         {"os":{"boot":[{"dev":"network"},{"dev":"hd"}]}}     described as a collection
  *
- * The end of a name is enough where it is the end of one only: sockets=2.
+ * The end of a name is enough where it is the end of one only: sockets=2. Never so short are names that any object may have: id, name, value.
  */
 #include "client/client.h"
 #include "client/view.h"
 #include "common/error.h"
 #include "common/record.h"
 #include <string.h>
-
-bool looks_like_id(const char *text)
-{
-	if (*text && !text[strspn(text, "0123456789")])
-		return true;                    /* events */
-	return g_uuid_string_is_valid(text);
-}
 
 /* ---- descriptions ---- */
 
@@ -35,6 +28,18 @@ static char **alternatives(const char *name, char **ret_stem)
 		return NULL;
 	*ret_stem = dot ? g_strndup(name, (gsize)(dot - name)) : g_strdup("");
 	return g_strsplit(dot ? dot + 1 : name, "|", -1);
+}
+
+static bool is_collection(const struct rsdl_parameter *parameter)
+{
+	return parameter->item || g_strcmp0(parameter->type, "collection") == 0;
+}
+
+static bool is_number(const struct rsdl_parameter *parameter)
+{
+	const char *type = parameter->type ? parameter->type : "";
+
+	return strstr(type, "int") || strstr(type, "long") || strstr(type, "Long") || strstr(type, "double");
 }
 
 struct match {
@@ -56,7 +61,7 @@ static bool match_simple(const struct rsdl_parameter *parameter, const char *nam
 		return true;
 	}
 	if (strcmp(stem, name) == 0) {
-		bool id = g_strv_contains((const char *const *)choices, "id") && looks_like_id(value);
+		bool id = g_strv_contains((const char *const *)choices, "id") && g_uuid_string_is_valid(value);
 
 		*ret = (struct match){ .parameter = parameter, .path = g_strconcat(stem, id ? ".id" : ".name", NULL) };
 		return true;
@@ -88,7 +93,7 @@ static char *only_member(const struct rsdl_parameter *parameter, const char *val
 	const char *last = strrchr(parameter->name, '.');
 
 	if (has_member(parameter, "id|name") || (has_member(parameter, "id") && has_member(parameter, "name")))
-		return g_strdup(looks_like_id(value) ? "id" : "name");
+		return g_strdup(g_uuid_string_is_valid(value) ? "id" : "name");
 	if (!only || strcmp(only->name, last ? last + 1 : parameter->name) == 0)
 		return g_strdup("");
 	return g_strdup(only->name);
@@ -110,43 +115,54 @@ static bool find_exact(const struct rsdl_link *link, const char *name, const cha
 {
 	for (guint i = 0; i < link->parameters->len; i++) {
 		const struct rsdl_parameter *parameter = link->parameters->pdata[i];
-		bool collection = parameter->item || g_strcmp0(parameter->type, "collection") == 0;
 
-		if (collection ? match_collection(parameter, name, value, ret) : match_simple(parameter, name, value, ret))
+		if (is_collection(parameter) ? match_collection(parameter, name, value, ret) : match_simple(parameter, name, value, ret))
 			return true;
 	}
 	return false;
 }
 
-/* The whole name, or the end of exactly one: "sockets" for cpu.topology.sockets */
-static bool find(const struct rsdl_link *link, const char *name, const char *value, struct match *ret)
+/* The names that end in this one: "sockets" for cpu.topology.sockets. Owned. */
+static GPtrArray *find_ends(const struct rsdl_link *link, const char *name)
 {
-	g_autofree char *suffix = g_strconcat(".", name, NULL), *full = NULL;
-	unsigned n = 0;
+	static const char *const never[] = { "id", "name", "value", NULL };
+	g_autofree char *suffix = g_strconcat(".", name, NULL);
+	GPtrArray *found = g_ptr_array_new_with_free_func(g_free);
 
-	if (find_exact(link, name, value, ret))
-		return true;
-	for (guint i = 0; i < link->parameters->len; i++) {
+	for (guint i = 0; i < link->parameters->len && !g_strv_contains(never, name); i++) {
 		const struct rsdl_parameter *parameter = link->parameters->pdata[i];
 		g_autofree char *stem = NULL;
 		g_auto(GStrv) choices = alternatives(parameter->name, &stem);
 
-		if (g_str_has_suffix(choices ? stem : parameter->name, suffix)) {
-			g_free(full);
-			full = g_strdup(choices ? stem : parameter->name);
-			n++;
-		}
+		if (g_str_has_suffix(choices ? stem : parameter->name, suffix))
+			g_ptr_array_add(found, g_strdup(choices ? stem : parameter->name));
 	}
-	return n == 1 && find_exact(link, full, value, ret);
+	return found;
+}
+
+/* Which parameter is meant; ret->path stays NULL when the description does not list it. false: said, it may be several. */
+static bool find(const struct rsdl_link *link, const char *operation, const char *name, const char *value, struct match *ret)
+{
+	g_autoptr(GPtrArray) ends = NULL;
+	g_autofree char *list = NULL;
+
+	if (!link || find_exact(link, name, value, ret))
+		return true;
+	ends = find_ends(link, name);
+	if (ends->len == 1)
+		(void)find_exact(link, ends->pdata[0], value, ret);
+	if (ends->len < 2)
+		return true;
+	list = joined(ends);
+	(void)usage_error("%s: '%s' is the end of several names: %s; write the whole one", operation, name, list);
+	return false;
 }
 
 /* ---- values ---- */
 
 static json_t *value_of(const struct rsdl_parameter *parameter, const char *text)
 {
-	bool number = parameter && parameter->type &&
-		      (strstr(parameter->type, "int") || strstr(parameter->type, "long") || strstr(parameter->type, "Long"));
-	g_autofree char *size = !parameter || number ? parse_size(text) : NULL;
+	g_autofree char *size = !parameter || is_number(parameter) ? parse_size(text) : NULL;
 
 	return json_string(size ? size : text);
 }
@@ -220,7 +236,11 @@ static bool take_pair(json_t *body, const struct rsdl_link *link, const char *op
 	bool done;
 
 	if (!equals || equals == word) {
-		(void)usage_error("%s: '%s' is neither NAME=VALUE nor a JSON object", operation, word);
+		bool named = !equals && link && find_exact(link, "name", word, &match);
+
+		g_free(match.path);
+		(void)usage_error("%s: '%s' is neither NAME=VALUE nor a JSON object%s%s%s `berth help values` explains it", operation, word,
+				  named ? "; did you mean name=" : ";", named ? word : "", named ? "?" : "");
 		return false;
 	}
 	if (!g_utf8_validate(word, -1, NULL)) {
@@ -229,8 +249,10 @@ static bool take_pair(json_t *body, const struct rsdl_link *link, const char *op
 	}
 	name = g_strndup(word, (gsize)(equals - word));
 	g_strdelimit(name, "/@", '.');
+	if (!find(link, operation, name, equals + 1, &match))
+		return false;
 	/* A name that the description does not list may be another spelling that the engine takes; if not, it refuses it: we ask for strictness. */
-	if (!link || !find(link, name, equals + 1, &match))
+	if (!match.path)
 		done = put(body, name, value_of(NULL, equals + 1));
 	else if (match.item)
 		done = put_list(body, &match, equals + 1);
@@ -267,32 +289,161 @@ bool body_take(json_t *body, const struct rsdl_link *link, const char *operation
 	return true;
 }
 
-void body_help(const struct rsdl_link *link)
-{
-	for (guint i = 0; i < link->parameters->len; i++) {
-		const struct rsdl_parameter *parameter = link->parameters->pdata[i];
+/* ---- help and completion ---- */
 
-		printf("  %s%s%s%s%s\n", parameter->name, parameter->type ? "  (" : "", parameter->type ? parameter->type : "",
-		       parameter->type ? ")" : "", parameter->required ? "  required" : "");
-		for (guint j = 0; parameter->item && j < parameter->item->len; j++)
-			printf("      .%s\n", ((struct rsdl_parameter *)parameter->item->pdata[j])->name);
+/* One NAME=VALUE that can be given. */
+struct entry {
+	char *name;
+	const struct rsdl_parameter *value;          /* whose type, values and unit hold */
+	const char *description;
+	bool required, reference, list, json;        /* json: it can only be given as JSON */
+};
+
+static void entry_free(void *data)
+{
+	struct entry *entry = data;
+
+	g_free(entry->name);
+	g_free(entry);
+}
+
+static struct entry *add_entry(GPtrArray *ret, const struct rsdl_parameter *parameter, const char *name)
+{
+	struct entry *entry = g_new0(struct entry, 1);
+
+	*entry = (struct entry){ .name = g_strdup(name), .value = parameter, .description = parameter->description, .required = parameter->required };
+	g_ptr_array_add(ret, entry);
+	return entry;
+}
+
+static void add_simple(GPtrArray *ret, const struct rsdl_parameter *parameter)
+{
+	g_autofree char *stem = NULL;
+	g_auto(GStrv) choices = alternatives(parameter->name, &stem);
+
+	if (!choices)
+		add_entry(ret, parameter, parameter->name);
+	else if (*stem)
+		add_entry(ret, parameter, stem)->reference = true;
+	else
+		for (char **choice = choices; *choice; choice++)
+			add_entry(ret, parameter, *choice);
+}
+
+static void add_collection(GPtrArray *ret, const struct rsdl_parameter *parameter)
+{
+	g_autofree char *only = only_member(parameter, "");
+	bool texts = !parameter->item || (parameter->item->len == 1 && !*only);
+	bool references = strcmp(only, "name") == 0 && (has_member(parameter, "id") || has_member(parameter, "id|name"));
+	struct entry *entry;
+
+	if (texts || references) {
+		entry = add_entry(ret, parameter, parameter->name);
+		entry->value = texts && parameter->item ? parameter->item->pdata[0] : parameter;
+		entry->reference = references;
+		entry->list = true;
+	}
+	for (guint i = 0; !texts && i < parameter->item->len; i++) {
+		const struct rsdl_parameter *member = parameter->item->pdata[i];
+		g_autofree char *name = g_strconcat(parameter->name, ".", member->name, NULL);
+
+		if (references && (g_str_has_prefix(member->name, "id") || strcmp(member->name, "name") == 0))
+			continue;
+		entry = add_entry(ret, member, name);
+		entry->required = parameter->required && member->required;
+		entry->list = true;
+		entry->json = member->item != NULL;
 	}
 }
 
-void body_complete(const struct rsdl_link *link, GPtrArray *ret)
+static GPtrArray *entries(const struct rsdl_link *link)
 {
+	GPtrArray *found = g_ptr_array_new_with_free_func(entry_free);
+
 	for (guint i = 0; i < link->parameters->len; i++) {
 		const struct rsdl_parameter *parameter = link->parameters->pdata[i];
-		g_autofree char *stem = NULL;
-		g_auto(GStrv) choices = alternatives(parameter->name, &stem);
 
-		if (choices && *stem) {
-			g_ptr_array_add(ret, g_strconcat(stem, "=", NULL));
-		} else if (choices) {
-			for (char **choice = choices; *choice; choice++)
-				g_ptr_array_add(ret, g_strconcat(*choice, "=", NULL));
-		} else {
-			g_ptr_array_add(ret, g_strconcat(parameter->name, "=", NULL));
+		if (is_collection(parameter))
+			add_collection(found, parameter);
+		else
+			add_simple(found, parameter);
+	}
+	return found;
+}
+
+static char *value_shape(const struct entry *entry)
+{
+	const struct rsdl_parameter *parameter = entry->value;
+
+	if (entry->json)
+		return g_strdup("JSON");
+	if (entry->reference)
+		return g_strdup("NAME|ID");
+	if (parameter->values)
+		return g_strjoinv("|", parameter->values);
+	if (is_number(parameter))
+		return g_strdup(g_strcmp0(parameter->unit, "bytes") == 0 ? "SIZE" : "NUMBER");
+	return g_strdup(g_strcmp0(parameter->type, "xs:boolean") == 0 ? "true|false" : g_strcmp0(parameter->type, "xs:dateTime") == 0 ? "TIME" : "TEXT");
+}
+
+static void print_parameter(const struct entry *entry)
+{
+	g_autofree char *shape = value_shape(entry), *left = g_strdup_printf("%s=%s%s", entry->name, shape, entry->list && !entry->json ? ",..." : "");
+	const char *unit = g_strcmp0(entry->value->unit, "bytes") != 0 ? entry->value->unit : NULL;
+	g_autofree char *doc = g_strdup_printf("%s%s%s%s", entry->description ? entry->description : "", unit ? " (" : "", unit ? unit : "", unit ? ")" : "");
+
+	print_entry(stdout, left, doc);
+}
+
+void body_help(const struct rsdl_link *link)
+{
+	g_autoptr(GPtrArray) all = entries(link);
+
+	for (int optional = 0; optional < 2; optional++) {
+		bool some = false;
+
+		for (guint i = 0; i < all->len; i++) {
+			const struct entry *entry = all->pdata[i];
+
+			if (entry->required == optional)
+				continue;
+			if (!some)
+				puts(optional ? "\nOptional:" : "\nRequired:");
+			some = true;
+			print_parameter(entry);
 		}
 	}
+}
+
+GPtrArray *body_names(const struct rsdl_link *link)
+{
+	g_autoptr(GPtrArray) all = entries(link);
+	GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+
+	for (guint i = 0; i < all->len; i++) {
+		const struct entry *entry = all->pdata[i];
+
+		if (!entry->json)
+			g_ptr_array_add(names, g_strdup(entry->name));
+	}
+	return names;
+}
+
+char **body_values(const struct rsdl *rsdl, const struct rsdl_link *link, const char *name, const char **ret_collection)
+{
+	g_autoptr(GPtrArray) all = entries(link);
+	g_autofree char *suffix = g_strconcat(".", name, NULL);
+
+	*ret_collection = NULL;
+	for (guint i = 0; i < all->len; i++) {
+		const struct entry *entry = all->pdata[i];
+		const char *last = strrchr(entry->name, '.');
+
+		if (strcmp(entry->name, name) != 0 && !g_str_has_suffix(entry->name, suffix))
+			continue;
+		if (entry->reference)
+			*ret_collection = rsdl_collection_of(rsdl, last ? last + 1 : entry->name);
+		return entry->value->values;
+	}
+	return NULL;
 }

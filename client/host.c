@@ -62,12 +62,6 @@ static GPtrArray *namespaces(void)
 	return found;
 }
 
-static char *joined(GPtrArray *names)
-{
-	g_ptr_array_add(names, NULL);
-	return g_strjoinv(", ", (char **)names->pdata);
-}
-
 static const char *kind_name(const struct field *field)
 {
 	static const char *const names[FIELD_KIND_MAX] = {
@@ -149,24 +143,31 @@ static void overview(void)
 
 /* ---- arguments ---- */
 
-static char *known_names(const struct verb *verb)
+static int unknown_name(const struct verb *verb, const char *name)
 {
-	g_autoptr(GPtrArray) names = g_ptr_array_new();
+	g_autoptr(GPtrArray) known = g_ptr_array_new();
+	g_autofree char *list = NULL, *meant = NULL;
 
 	for (size_t i = 0; verb->params && i < verb->params->n_fields; i++)
 		if (!(verb->params->fields[i].flags & ALIAS))
-			g_ptr_array_add(names, (char *)verb->params->fields[i].path);
-	if (!names->len)
-		return g_strdup("it takes none");
-	g_autofree char *list = joined(names);
-	return g_strconcat("it takes ", list, NULL);
+			g_ptr_array_add(known, (char *)verb->params->fields[i].path);
+	list = joined(known);
+	meant = did_you_mean(name, known);
+	return usage_error("%s has no parameter '%s'%s it takes %s", verb->name, name, meant, known->len ? list : "none");
 }
 
-static int unknown_name(const struct verb *verb, const char *name)
+/* The one parameter that must be given, when there is just one */
+static const char *sole_parameter(const struct verb *verb)
 {
-	g_autofree char *known = known_names(verb);
+	const char *sole = NULL;
 
-	return usage_error("%s has no parameter '%s'; %s", verb->name, name, known);
+	for (size_t i = 0; verb->params && i < verb->params->n_fields; i++)
+		if (verb->params->fields[i].flags & REQUIRED) {
+			if (sole)
+				return NULL;
+			sole = verb->params->fields[i].path;
+		}
+	return sole;
 }
 
 /* The names of a JSON object: on the first level by hand, so that all is well said; below by the records, strictly. */
@@ -201,6 +202,8 @@ static int take_pair(const struct verb *verb, json_t *args, const char *word)
 	json_t *one;
 	void *record;
 
+	if (!equals && sole_parameter(verb))
+		return usage_error("%s: '%s' is neither NAME=VALUE nor a JSON object; did you mean %s=%s?", verb->name, word, sole_parameter(verb), word);
 	if (!equals || equals == word)
 		return usage_error("%s: '%s' is neither NAME=VALUE nor a JSON object", verb->name, word);
 	name = g_strndup(word, (gsize)(equals - word));
@@ -280,20 +283,30 @@ static int take_file(const struct verb *verb, json_t *args, const char *name)
 
 static int take_arguments(const struct verb *verb, GPtrArray *words, json_t *args)
 {
-	int status;
+	struct record_input input = { .dialect = RECORD_CHANNEL };
+	g_autoptr(GError) error = NULL;
+	int status = 0;
+	void *record;
 
 	if (file && words->len > 2)
 		return usage_error("--file and arguments exclude each other: put all parameters into the file");
 	if (file)
-		return take_file(verb, args, file);
-	for (guint i = 2; i < words->len; i++) {
+		status = take_file(verb, args, file);
+	for (guint i = 2; i < words->len && status == 0; i++) {
 		const char *word = words->pdata[i];
 
 		status = *word == '{' ? take_object(verb, args, word, strlen(word), "argument") : take_pair(verb, args, word);
-		if (status)
-			return status;
 	}
-	return 0;
+	if (status || !verb->params)
+		return status;
+	/* wrong values are the agent's to judge, missing ones need no agent */
+	record = record_from_json(verb->params, args, &input, NULL);
+	if (record && !record_check_required(record, verb->name, &error))
+		status = usage_error("%s; `berth help host %.*s %s` explains it", error->message, (int)strcspn(verb->name, "."), verb->name,
+				     strchr(verb->name, '.') + 1);
+	record_unref(record);
+	record_input_clear(&input);
+	return status;
 }
 
 /* ---- the call ---- */
@@ -373,9 +386,9 @@ static void try_address(struct exchange *exchange, const struct addrinfo *addres
 	exchange->channel = channel_free(exchange->channel);
 }
 
-static int no_connection(const struct exchange *exchange, const char *reason)
+static int no_connection(const char *reason, const char *hint)
 {
-	complain("Connection to %s:%s with use_tls=%s, timeout=%s failed: %s", host, port, insecure ? "False" : "True", timeout, reason);
+	complain("Connection to %s:%s with use_tls=%s, timeout=%s failed: %s; %s", host, port, insecure ? "False" : "True", timeout, reason, hint);
 	return EXIT_FAILED;
 }
 
@@ -405,13 +418,13 @@ static int call(const struct verb *verb, const json_t *args, int64_t timeout_use
 	int status = 0, rc;
 
 	if (!insecure && !(tls = tls_context_new(&tls_settings, &error))) {
-		error_wrap(&error, "certificates (--ca, --cert, --key)");
-		return report_failure(error);
+		complain("%s; say where they are with --ca, --cert and --key, or AGENT_CA, AGENT_CERT and AGENT_KEY", error->message);
+		return EXIT_FAILED;
 	}
 	rc = getaddrinfo(host, port, &hints, &addresses);
 	if (rc != 0) {
 		tls_context_free(tls);
-		return no_connection(&exchange, gai_strerror(rc));
+		return no_connection(gai_strerror(rc), "name the agent with --host or AGENT_HOST");
 	}
 	json_write(text, args);
 	exchange.args = text->str;
@@ -422,7 +435,8 @@ static int call(const struct verb *verb, const json_t *args, int64_t timeout_use
 	if (exchange.result)
 		json_print(stdout, exchange.result);
 	else if (!exchange.sent)
-		status = no_connection(&exchange, exchange.error ? exchange.error->message : "no address");
+		status = no_connection(exchange.error ? exchange.error->message : "no address",
+				       error_is(exchange.error, ERR_TLS_FAILED) ? "do --ca, --cert and --key fit this agent?" : "is berth-agent running there?");
 	else
 		status = no_answer(&exchange, verb, args);
 	json_decref(exchange.result);
@@ -485,6 +499,18 @@ static bool namespace_exists(const char *namespace)
 	return false;
 }
 
+static int unknown_verb(const char *namespace, const char *name)
+{
+	g_autoptr(GPtrArray) known = g_ptr_array_new();
+	g_autofree char *meant = NULL;
+
+	for (size_t i = 0; verb_nth(i); i++)
+		if (in_namespace(verb_nth(i), namespace))
+			g_ptr_array_add(known, (char *)verb_nth(i)->name + strlen(namespace) + 1);
+	meant = did_you_mean(name, known);
+	return usage_error("host: %s has no verb '%s'%s `berth host %s -h` lists them", namespace, name, meant, namespace);
+}
+
 int host_main(int argc, char **argv)
 {
 	g_autoptr(GPtrArray) words = g_ptr_array_new();
@@ -505,9 +531,12 @@ int host_main(int argc, char **argv)
 	namespace = words->pdata[0];
 	if (!namespace_exists(namespace)) {
 		g_autoptr(GPtrArray) known = namespaces();
-		g_autofree char *list = joined(known);
+		g_autofree char *list = joined(known), *meant = NULL;
 
-		return usage_error("host: there is no namespace '%s'; there are %s", namespace, list);
+		if (verb_find(namespace))
+			return usage_error("host: two words: berth host %.*s %s", (int)strcspn(namespace, "."), namespace, strchr(namespace, '.') + 1);
+		meant = did_you_mean(namespace, known);
+		return usage_error("host: there is no namespace '%s'%s there are %s", namespace, meant, list);
 	}
 	if (words->len < 2 && help) {
 		namespace_help(namespace);
@@ -518,7 +547,7 @@ int host_main(int argc, char **argv)
 	name = words->pdata[1];
 	verb = find_verb(namespace, name);
 	if (!verb)
-		return usage_error("host: %s has no verb '%s'; `berth host %s -h` lists them", namespace, name, namespace);
+		return unknown_verb(namespace, name);
 	if (help) {
 		verb_help(verb);
 		return 0;
@@ -533,25 +562,25 @@ int host_main(int argc, char **argv)
 	return status;
 }
 
+/* "name=", or its values where they are listed and it stands there already */
+static void complete_field(const struct field *field, const char *word, GPtrArray *ret)
+{
+	static const char *const truth[] = { "true", "false", NULL };
+	const char *const *values = field->kind == FIELD_BOOL ? truth : field->kind == FIELD_ENUM ? field->names : NULL;
+	g_autofree char *start = g_strconcat(field->path, "=", NULL);
+
+	if (!g_str_has_prefix(word, start))
+		g_ptr_array_add(ret, g_steal_pointer(&start));
+	for (; start && values && *values; values++)
+		g_ptr_array_add(ret, g_strconcat(start, *values, NULL));
+}
+
 void host_complete(GPtrArray *words, GPtrArray *ret)
 {
-	g_autoptr(GPtrArray) plain = g_ptr_array_new();
+	g_autoptr(GPtrArray) plain = options_skip(host_options, G_N_ELEMENTS(host_options), words);
 	const char *last = words->pdata[words->len - 1];
 	const struct verb *verb;
 
-	/* options with their values are not words */
-	for (guint i = 0; i < words->len; i++) {
-		const char *word = words->pdata[i];
-
-		if (i + 1 < words->len && *word == '-') {
-			for (size_t j = 0; j < G_N_ELEMENTS(host_options); j++)
-				if (host_options[j].argument && ((strncmp(word, "--", 2) == 0 && strcmp(word + 2, host_options[j].name) == 0) ||
-								 (word[1] && word[1] == host_options[j].letter && !word[2])))
-					i++;
-			continue;
-		}
-		g_ptr_array_add(plain, (char *)word);
-	}
 	if (*last == '-') {
 		options_complete(host_options, G_N_ELEMENTS(host_options), ret);
 		return;
@@ -572,5 +601,5 @@ void host_complete(GPtrArray *words, GPtrArray *ret)
 	verb = find_verb(plain->pdata[0], plain->pdata[1]);
 	for (size_t i = 0; verb && verb->params && i < verb->params->n_fields; i++)
 		if (!(verb->params->fields[i].flags & ALIAS))
-			g_ptr_array_add(ret, g_strconcat(verb->params->fields[i].path, "=", NULL));
+			complete_field(&verb->params->fields[i], last, ret);
 }

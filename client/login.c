@@ -87,15 +87,17 @@ static int open_session(struct session *session)
 	int status = EXIT_FAILED;
 
 	if (!rest || !rest_request_full(rest, "GET", "", NULL, REST_OPEN_SESSION, NULL, &answer, &error)) {
-		(void)report_failure(error);
+		if (error_is(error, ERR_NOT_FOUND))
+			complain("%s; is %s the engine's API?", error->message, session->url);
+		else
+			complain("%s", error->message);
+		status = exit_status(error);
 	} else if (!answer.cookie) {
 		complain("%s answered, but opened no session: is it the engine's API?", session->url);
 	} else {
 		session->cookie = g_strdup(answer.cookie);
-		if (session_store(session, &error))
-			status = 0;
-		else
-			(void)report_failure(error);
+		documents_forget();
+		status = session_store(session, &error) ? 0 : report_failure(error);
 	}
 	rest_answer_clear(&answer);
 	rest_free(rest);

@@ -2,9 +2,11 @@
 /* berth: the command line of agent and engine. */
 #include "client/client.h"
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "common/log.h"
 
 #ifndef BERTH_VERSION
@@ -35,9 +37,14 @@ int main(int argc, char **argv)
 	}
 	command = command_find(argv[1]);
 	if (!command)
-		return usage_error("there is no command '%s'; `berth help` lists them", argv[1]);
+		return command_unknown(argv[1]);
 	status = command->run(argc - 1, argv + 1);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
+		struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
+
+		/* "| head" has read what it wants: that is nobody's mistake */
+		if (poll(&out, 1, 0) == 1 && out.revents & POLLERR)
+			return EXIT_FAILED;
 		complain("standard output: cannot write all of it");
 		return EXIT_FAILED;
 	}

@@ -33,6 +33,16 @@ static void take(const struct cli_option *option, char *value)
 	}
 }
 
+/* "; did you mean '--search'?", or ";" */
+static char *meant_option(const struct cli_option *options, size_t n, const char *arg)
+{
+	g_autoptr(GPtrArray) known = g_ptr_array_new_with_free_func(g_free);
+	g_autofree char *name = g_strndup(arg, strcspn(arg, "="));
+
+	options_complete(options, n, known);
+	return did_you_mean(name, known);
+}
+
 bool options_parse(const struct cli_option *options, size_t n, const char *command, int argc, char **argv, GPtrArray *words)
 {
 	for (int i = 1; i < argc; i++) {
@@ -59,7 +69,9 @@ bool options_parse(const struct cli_option *options, size_t n, const char *comma
 				value = arg + 2;
 		}
 		if (!option) {
-			(void)usage_error("%s: unknown option '%s'; `berth help %s` lists them", command, arg, command);
+			g_autofree char *meant = meant_option(options, n, arg);
+
+			(void)usage_error("%s: unknown option '%s'%s `berth help %s` lists them", command, arg, meant, command);
 			return false;
 		}
 		if (!option->argument && value) {
@@ -78,6 +90,28 @@ bool options_parse(const struct cli_option *options, size_t n, const char *comma
 	return true;
 }
 
+GPtrArray *options_skip(const struct cli_option *options, size_t n, GPtrArray *words)
+{
+	GPtrArray *plain = g_ptr_array_new();
+
+	for (guint i = 0; i < words->len; i++) {
+		const char *word = words->pdata[i];
+		const struct cli_option *option = NULL;
+
+		if (i + 1 < words->len && *word == '-' && word[1]) {
+			if (word[1] == '-')
+				option = find(options, n, word + 2, strlen(word + 2));
+			else if (!word[2])
+				option = find_letter(options, n, word[1]);
+			if (option && option->argument && i + 2 < words->len)
+				i++;
+			continue;
+		}
+		g_ptr_array_add(plain, (char *)word);
+	}
+	return plain;
+}
+
 void options_help(FILE *out, const struct cli_option *options, size_t n)
 {
 	fputs("\nOptions:\n", out);
@@ -92,7 +126,7 @@ void options_help(FILE *out, const struct cli_option *options, size_t n)
 		}
 		left = g_strdup_printf("%s--%s%s%s", letter, options[i].name, options[i].argument ? " " : "",
 				       options[i].argument ? options[i].argument : "");
-		fprintf(out, "  %-28s %s\n", left, options[i].doc);
+		print_entry(out, left, options[i].doc);
 	}
 }
 

@@ -195,6 +195,17 @@ static int overview(void)
 	return 0;
 }
 
+static int unknown(const char *word)
+{
+	g_autoptr(GPtrArray) known = g_ptr_array_new();
+	g_autofree char *meant = NULL;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(subs); i++)
+		g_ptr_array_add(known, (char *)subs[i].name);
+	meant = did_you_mean(word, known);
+	return usage_error("pki: there is no '%s'%s `berth help pki` lists init, issue, show", word, meant);
+}
+
 int pki_main(int argc, char **argv)
 {
 	g_autoptr(GPtrArray) words = g_ptr_array_new();
@@ -215,7 +226,7 @@ int pki_main(int argc, char **argv)
 			}
 			return subs[i].run(words);
 		}
-	return usage_error("pki: '%s' is not one of init, issue, show", argv[1]);
+	return unknown(argv[1]);
 }
 
 void pki_complete(GPtrArray *words, GPtrArray *ret)

@@ -34,8 +34,8 @@ struct rest *rest_new(const struct session *session, double timeout_s, GError **
 	rest = g_new0(struct rest, 1);
 	rest->curl = curl;
 	rest->session = session;
+	rest_limit(rest, timeout_s);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(timeout_s * 1000));
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https,http");
 	curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -44,6 +44,11 @@ struct rest *rest_new(const struct session *session, double timeout_s, GError **
 	if (session->ca)
 		curl_easy_setopt(curl, CURLOPT_CAINFO, session->ca);
 	return rest;
+}
+
+void rest_limit(struct rest *rest, double timeout_s)
+{
+	curl_easy_setopt(rest->curl, CURLOPT_TIMEOUT_MS, MAX(1L, (long)(timeout_s * 1000)));
 }
 
 struct rest *rest_free(struct rest *rest)
@@ -127,21 +132,23 @@ static struct curl_slist *add_header(struct curl_slist *list, const char *name, 
 /* Why there was no answer at all, and what to do about it. */
 static void set_transport_error(const struct rest *rest, CURLcode code, const char *detail, GError **error)
 {
-	const char *why = *detail ? detail : curl_easy_strerror(code), *url = rest->session->url;
+	const char *why = *detail ? detail : curl_easy_strerror(code), *hint;
 
 	switch (code) {
 	case CURLE_PEER_FAILED_VERIFICATION:
-		g_set_error(error, BERTH_ERROR, ERR_TLS_FAILED, "%s: %s; name the engine's CA with `berth login --ca FILE` or ENGINE_CA", url, why);
-		break;
 	case CURLE_SSL_CACERT_BADFILE:
-		g_set_error(error, BERTH_ERROR, ERR_TLS_FAILED, "CA file '%s' cannot be used: %s", rest->session->ca ? rest->session->ca : "", why);
+		hint = "name the engine's CA with `berth login --ca FILE` or ENGINE_CA";
+		break;
+	case CURLE_COULDNT_RESOLVE_HOST:
+		hint = "name the engine with `berth login --url URL` or ENGINE_URL";
 		break;
 	case CURLE_OPERATION_TIMEDOUT:
-		g_set_error(error, BERTH_ERROR, ERR_TIMEOUT, "%s: %s; try again, or with a larger --timeout", url, why);
+		hint = "try again, or with a larger --timeout";
 		break;
 	default:
-		g_set_error(error, BERTH_ERROR, ERR_NO_CONNECTION, "%s: %s; is the engine running?", url, why);
+		hint = "is the engine running, and this its port?";
 	}
+	g_set_error(error, BERTH_ERROR, code == CURLE_OPERATION_TIMEDOUT ? ERR_TIMEOUT : ERR_NO_CONNECTION, "%s: %s; %s", rest->session->url, why, hint);
 }
 
 static const char *text_member(const json_t *json, const char *name)
@@ -151,31 +158,50 @@ static const char *text_member(const json_t *json, const char *name)
 	return text && *text ? text : NULL;
 }
 
+/* What kind of error a fault is: by its reason, which is the text of the error table, else by the status. */
+static int code_of(const struct rest_answer *answer, const char *reason)
+{
+	static const int told[] = { ERR_UNKNOWN_MEMBER, ERR_INCOMPLETE, ERR_BAD_VALUE };
+
+	for (size_t i = 0; reason && i < G_N_ELEMENTS(told); i++)
+		if (strcmp(reason, error_info(told[i])->text) == 0)
+			return told[i];
+	return answer->status == 404 ? ERR_NOT_FOUND : answer->status == 504 ? ERR_TIMEOUT : ERR_OPERATION_FAILED;
+}
+
+char *rest_bare_detail(const char *detail)
+{
+	size_t n = strlen(detail);
+
+	return *detail == '[' && detail[n - 1] == ']' ? g_strndup(detail + 1, n - 2) : g_strdup(detail);
+}
+
 /* A fault, or whatever else came with a bad status, as one line. */
 static void set_fault(const struct rest *rest, const struct rest_answer *answer, GError **error)
 {
+	const char *reason, *detail, *url = rest->session->url;
 	const json_t *fault = json_object_get(answer->json, "fault");
-	const char *reason, *detail;
+	g_autofree char *why = NULL;
 
 	if (answer->status == 401) {
 		if (rest->session->password)
-			g_set_error(error, BERTH_ERROR, ERR_UNAUTHORIZED, "the engine refuses user '%s' or the password", rest->session->user);
+			g_set_error(error, BERTH_ERROR, ERR_UNAUTHORIZED, "%s refuses user '%s' or the password", url, rest->session->user);
 		else
-			g_set_error(error, BERTH_ERROR, ERR_UNAUTHORIZED, "the session on %s has ended: run `berth login` first", rest->session->url);
+			g_set_error(error, BERTH_ERROR, ERR_UNAUTHORIZED, "the session on %s has ended: run `berth login` again", url);
 		return;
 	}
 	if (!fault)
 		fault = answer->json;
 	reason = text_member(fault, "reason");
 	detail = text_member(fault, "detail");
-	if (detail && reason && strcmp(detail, reason) != 0)
-		g_set_error(error, BERTH_ERROR, ERR_OPERATION_FAILED, "%s: %s", reason, detail);
-	else if (detail || reason)
-		g_set_error(error, BERTH_ERROR, ERR_OPERATION_FAILED, "%s", detail ? detail : reason);
-	else if (answer->status == 404)
-		g_set_error(error, BERTH_ERROR, ERR_NOT_FOUND, "the engine has no such object or operation (HTTP status 404)");
+	why = detail ? rest_bare_detail(detail) : g_strdup(reason);
+	if (!why)
+		g_set_error(error, BERTH_ERROR, code_of(answer, NULL), "%s answers HTTP status %ld and no reason: is it the engine's API?", url,
+			    answer->status);
+	else if (reason && strcmp(why, reason) != 0 && strcmp(reason, error_info(ERR_OPERATION_FAILED)->text) != 0)
+		g_set_error(error, BERTH_ERROR, code_of(answer, reason), "%s: %s", reason, why);
 	else
-		g_set_error(error, BERTH_ERROR, ERR_OPERATION_FAILED, "the engine answered with HTTP status %ld and no reason", answer->status);
+		g_set_error(error, BERTH_ERROR, code_of(answer, reason), "%s", why);
 }
 
 bool rest_request_full(struct rest *rest, const char *method, const char *path, const json_t *body, unsigned flags, const char *etag,
@@ -244,6 +270,14 @@ bool rest_request_full(struct rest *rest, const char *method, const char *path, 
 bool rest_request(struct rest *rest, const char *method, const char *path, const json_t *body, struct rest_answer *ret, GError **error)
 {
 	return rest_request_full(rest, method, path, body, /* flags= */ 0, /* etag= */ NULL, ret, error);
+}
+
+const char *rest_below_base(const struct rest *rest, const char *href)
+{
+	const char *authority = strstr(rest->session->url, "://"), *base = authority ? strchr(authority + 3, '/') : NULL;
+	size_t n = base ? strlen(base) : 0;
+
+	return base && href && strncmp(href, base, n) == 0 && href[n] == '/' ? href + n : NULL;
 }
 
 char *rest_search_path(const char *collection_path, const char *query, long max)

@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The engine's description of its operations (GET base?rsdl): which collections, actions and parameters there are. It is kept beside the
- * session and asked for again only to hear that it has not changed (ETag), or once in CACHE_SECONDS where the engine gives no tag.
- */
+/* The engine's description of its operations (GET base?rsdl): which collections, actions and parameters there are. */
 #include "client/rest.h"
 #include "common/error.h"
-#include "common/record.h"
 #include <string.h>
-#include <glib/gstdio.h>
-
-#define CACHE_FILE "rsdl.xml"
-#define CACHE_INFO "rsdl.info"
-#define CACHE_GROUP "rsdl"
-#define CACHE_SECONDS 600
 
 struct rsdl { GPtrArray *links; };
 
@@ -22,6 +12,9 @@ static void parameter_free(void *data)
 
 	g_free(parameter->name);
 	g_free(parameter->type);
+	g_free(parameter->description);
+	g_strfreev(parameter->values);
+	g_free(parameter->unit);
 	g_clear_pointer(&parameter->item, g_ptr_array_unref);
 	g_free(parameter);
 }
@@ -35,6 +28,7 @@ static void link_free(void *data)
 	g_free(link->method);
 	g_free(link->description);
 	g_free(link->type);
+	g_free(link->response_type);
 	g_ptr_array_unref(link->parameters);
 	g_free(link);
 }
@@ -83,6 +77,19 @@ static bool is_set(const char *name)
 
 static void read_sets(const xmlNode *body, GPtrArray *ret);
 
+/* <value>: the values that are possible, "a|b"; of a number its unit */
+static void read_value(const xmlNode *node, struct rsdl_parameter *parameter)
+{
+	g_autofree char *value = content(child(node, "value"));
+
+	if (!value || !*value)
+		return;
+	if (g_strcmp0(parameter->type, "xs:string") == 0 || g_strcmp0(parameter->type, "xs:boolean") == 0)
+		parameter->values = g_strsplit(value, "|", -1);
+	else
+		parameter->unit = g_steal_pointer(&value);
+}
+
 /* "vm.cluster.id|name" -> "cluster.id|name"; the names inside a collection begin with the item's element. */
 static void read_parameter(const xmlNode *node, GPtrArray *ret)
 {
@@ -102,6 +109,8 @@ static void read_parameter(const xmlNode *node, GPtrArray *ret)
 	parameter = g_new0(struct rsdl_parameter, 1);
 	parameter->name = g_strdup(dot);
 	parameter->type = attribute(node, "type");
+	parameter->description = content(child(node, "description"));
+	read_value(node, parameter);
 	parameter->required = required && strcmp(required, "true") == 0;
 	if (child(node, "parameters_set") || child(node, "parameter_set")) {
 		parameter->item = g_ptr_array_new_with_free_func(parameter_free);
@@ -150,23 +159,19 @@ static void read_link(const xmlNode *node, GPtrArray *ret)
 	link->method = content(child(request, "http_method"));
 	link->description = content(child(node, "description"));
 	link->type = content(child(body, "type"));
+	link->response_type = content(child(child(node, "response"), "type"));
 	link->parameters = g_ptr_array_new_with_free_func(parameter_free);
 	read_sets(body, link->parameters);
 	g_ptr_array_add(ret, link);
 }
 
-struct rsdl *rsdl_parse(const char *text, size_t length, GError **error)
+static struct rsdl *rsdl_read(const xmlDoc *doc, GError **error)
 {
-	xmlDoc *doc = xml_parse(text, length, error);
-	const xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL, *links;
+	const xmlNode *links = child(xmlDocGetRootElement(doc), "links");
 	struct rsdl *rsdl;
 
-	if (!doc)
-		return NULL;
-	links = child(root, "links");
 	if (!links) {
 		error_set(error, ERR_SYNTAX, "description of the engine: no <links>");
-		xmlFreeDoc(doc);
 		return NULL;
 	}
 	rsdl = g_new0(struct rsdl, 1);
@@ -174,16 +179,10 @@ struct rsdl *rsdl_parse(const char *text, size_t length, GError **error)
 	for (const xmlNode *node = links->children; node; node = node->next)
 		if (node->type == XML_ELEMENT_NODE && strcmp((const char *)node->name, "link") == 0)
 			read_link(node, rsdl->links);
-	xmlFreeDoc(doc);
 	return rsdl;
 }
 
 /* ---- asking ---- */
-
-const GPtrArray *rsdl_links(const struct rsdl *rsdl)
-{
-	return rsdl->links;
-}
 
 /* Does the link's path begin with the template ("vms/{}/nics")? The number of segments the template has, or -1. */
 static int starts_with(const struct rsdl_link *link, const char *collection)
@@ -246,61 +245,25 @@ GPtrArray *rsdl_subcollections(const struct rsdl *rsdl, const char *collection)
 	return found;
 }
 
-/* ---- the copy beside the session ---- */
-
-static char *cached(const struct session *session, bool offline, char **ret_etag, gsize *ret_length)
+const char *rsdl_collection_of(const struct rsdl *rsdl, const char *element)
 {
-	g_autofree char *info_file = session_file(CACHE_INFO), *file = session_file(CACHE_FILE), *url = NULL, *etag = NULL;
-	g_autoptr(GKeyFile) info = g_key_file_new();
-	char *text = NULL;
-	gint64 age;
+	g_auto(GStrv) words = g_strsplit(element, "_", -1);
+	g_autofree char *plain = g_strjoinv("", words), *placeholder = g_strdup_printf("{%s:id}", plain);
 
-	if (!g_key_file_load_from_file(info, info_file, G_KEY_FILE_NONE, NULL))
-		return NULL;
-	url = g_key_file_get_string(info, CACHE_GROUP, "url", NULL);
-	etag = g_key_file_get_string(info, CACHE_GROUP, "etag", NULL);
-	age = g_get_real_time() / G_USEC_PER_SEC - g_key_file_get_int64(info, CACHE_GROUP, "time", NULL);
-	if (g_strcmp0(url, session->url) != 0 || (!offline && !etag && (age < 0 || age > CACHE_SECONDS)) ||
-	    !g_file_get_contents(file, &text, ret_length, NULL))
-		return NULL;
-	*ret_etag = g_steal_pointer(&etag);
-	return text;
-}
+	for (guint i = 0; rsdl && i < rsdl->links->len; i++) {
+		const struct rsdl_link *link = rsdl->links->pdata[i];
 
-/* Not being able to keep a copy is no failure: the next command asks again. */
-static void keep(const struct session *session, const struct rest_answer *answer)
-{
-	g_autofree char *info_file = session_file(CACHE_INFO), *file = session_file(CACHE_FILE), *directory = g_path_get_dirname(file), *text = NULL;
-	g_autoptr(GKeyFile) info = g_key_file_new();
-
-	g_key_file_set_string(info, CACHE_GROUP, "url", session->url);
-	if (answer->etag)
-		g_key_file_set_string(info, CACHE_GROUP, "etag", answer->etag);
-	g_key_file_set_int64(info, CACHE_GROUP, "time", g_get_real_time() / G_USEC_PER_SEC);
-	text = g_key_file_to_data(info, NULL, NULL);
-	if (g_mkdir_with_parents(directory, 0700) == 0 && g_file_set_contents(file, answer->body, -1, NULL))
-		(void)g_file_set_contents(info_file, text, -1, NULL);
-}
-
-struct rsdl *rsdl_load(struct rest *rest, const struct session *session, bool offline, GError **error)
-{
-	struct rest_answer answer = { 0 };
-	g_autofree char *etag = NULL, *text = NULL;
-	struct rsdl *rsdl = NULL;
-	gsize length = 0;
-
-	text = cached(session, offline, &etag, &length);
-	if (text && (offline || !etag) && (rsdl = rsdl_parse(text, length, NULL)))
-		return rsdl;
-	if (!rest_request_full(rest, "GET", "?rsdl", NULL, REST_XML, text ? etag : NULL, &answer, error))
-		return NULL;
-	if (answer.status == 304 && text) {
-		rsdl = rsdl_parse(text, length, error);
-	} else {
-		rsdl = rsdl_parse(answer.body, strlen(answer.body), error);
-		if (rsdl)
-			keep(session, &answer);
+		if (link->path[0] && g_strcmp0(link->path[1], placeholder) == 0 && !link->path[2])
+			return link->path[0];
 	}
-	rest_answer_clear(&answer);
+	return NULL;
+}
+
+struct rsdl *rsdl_load(struct rest *rest, bool offline, GError **error)
+{
+	xmlDoc *doc = document_load(rest, "rsdl", offline, error);
+	struct rsdl *rsdl = doc ? rsdl_read(doc, error) : NULL;
+
+	xmlFreeDoc(doc);
 	return rsdl;
 }

@@ -1,14 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/client.h"
-#include <errno.h>
-#include <math.h>
 #include <string.h>
+#include "common/error.h"
+
+#define LEFT_WIDTH 32
+
+const char *const exit_statuses[EXIT_TIMEOUT + 1] = {
+	"it is done",
+	"what was asked for did not happen: refused, or failed on the way; every failure of `berth host`",
+	"the question makes no sense; nothing was sent",
+	"there is no object of this name or id, or several of this name",
+	"not logged in, the session has ended, or the password is wrong: run `berth login`",
+	"the engine cannot be reached, or its certificate is not trusted",
+	"no answer, or not in the wanted state, within --timeout; it may happen yet",
+};
 
 static void say(const char *format, va_list ap)
 {
 	g_autofree char *text = g_strdup_vprintf(format, ap);
 	g_autofree char *clean = NULL;
 
+	/* what went well before comes first, also where both go into one file */
+	fflush(stdout);
 	/* newlines are ours: vdsm-client's errors have two lines */
 	for (char *p = text; *p; p++)
 		if (*p == '\n')
@@ -42,10 +55,23 @@ int usage_error(const char *format, ...)
 	return EXIT_USAGE;
 }
 
+int exit_status(const GError *error)
+{
+	static const struct { int code, status; } known[] = {
+		{ ERR_NOT_FOUND, EXIT_NOT_FOUND }, { ERR_CONFLICT, EXIT_NOT_FOUND }, { ERR_UNAUTHORIZED, EXIT_LOGIN },
+		{ ERR_NO_CONNECTION, EXIT_NO_CONNECTION }, { ERR_TIMEOUT, EXIT_TIMEOUT },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(known); i++)
+		if (error_is(error, known[i].code))
+			return known[i].status;
+	return EXIT_FAILED;
+}
+
 int report_failure(const GError *error)
 {
 	complain("%s", error->message);
-	return EXIT_FAILED;
+	return exit_status(error);
 }
 
 char *printable(const char *text)
@@ -64,48 +90,21 @@ char *printable(const char *text)
 	return g_string_free(out, FALSE);
 }
 
-/* K, M, G, T, P and KiB, MiB, ... are powers of 1024; kB, MB, GB, ... powers of 1000; B is a byte. */
-char *parse_size(const char *text)
+char *joined(GPtrArray *names)
 {
-	static const char letters[] = "KMGTP";
-	char *end;
-	double number, factor = 1;
-	const char *letter;
+	GString *all = g_string_new(NULL);
 
-	if (!g_ascii_isdigit(*text))
-		return NULL;
-	number = g_ascii_strtod(text, &end);
-	while (*end == ' ')
-		end++;
-	if (!*end || !isfinite(number))
-		return NULL;
-	letter = strchr(letters, g_ascii_toupper(*end));
-	if (letter) {
-		bool decimal = g_ascii_strcasecmp(end + 1, "B") == 0;
-
-		if (!decimal && end[1] && g_ascii_strcasecmp(end + 1, "iB") != 0)
-			return NULL;
-		factor = pow(decimal ? 1000 : 1024, (double)(letter - letters + 1));
-	} else if (g_ascii_strcasecmp(end, "B") != 0) {
-		return NULL;
-	}
-	number *= factor;
-	if (number >= 9.2e18)
-		return NULL;
-	return g_strdup_printf("%" G_GINT64_FORMAT, (gint64)llround(number));
+	for (guint i = 0; i < names->len; i++)
+		g_string_append_printf(all, "%s%s", i ? ", " : "", (const char *)names->pdata[i]);
+	return g_string_free(all, FALSE);
 }
 
-char *format_size(gint64 bytes)
+void print_entry(FILE *out, const char *left, const char *doc)
 {
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
-	double value = (double)bytes;
-	unsigned unit = 0;
-
-	while (fabs(value) >= 1024 && unit + 1 < G_N_ELEMENTS(units)) {
-		value /= 1024;
-		unit++;
-	}
-	if (value == floor(value))
-		return g_strdup_printf("%.0f %s", value, units[unit]);
-	return g_strdup_printf("%.1f %s", value, units[unit]);
+	if (!doc || !*doc)
+		fprintf(out, "  %s\n", left);
+	else if (strlen(left) < LEFT_WIDTH)
+		fprintf(out, "  %-*s%s\n", LEFT_WIDTH, left, doc);
+	else
+		fprintf(out, "  %s\n  %*s%s\n", left, LEFT_WIDTH, "", doc);
 }

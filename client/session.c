@@ -95,13 +95,25 @@ struct session *session_stored(GError **error)
 	return session;
 }
 
+/* The cookie is as good as the password while the session lasts. */
+static bool is_private(GError **error)
+{
+	g_autofree char *file = session_file("session");
+	GStatBuf status;
+
+	if (g_stat(file, &status) != 0 || !(status.st_mode & (S_IRWXG | S_IRWXO)))
+		return true;
+	g_set_error(error, BERTH_ERROR, ERR_UNAUTHORIZED, "session file '%s': others can read it; run `berth login` again", file);
+	return false;
+}
+
 struct session *session_load(GError **error)
 {
 	const char *url = g_getenv("ENGINE_URL"), *password = g_getenv("ENGINE_PASSWORD"), *user = g_getenv("ENGINE_USER");
 	struct session *session;
 
 	if (!url || !*url || !password || !*password)
-		return session_stored(error);
+		return is_private(error) ? session_stored(error) : NULL;
 	session = session_new(url, g_getenv("ENGINE_CA"), user && *user ? user : "admin@internal", error);
 	if (session)
 		session->password = g_strdup(password);

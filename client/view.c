@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Lists as tables: which members of which collection are columns. */
 #include "client/view.h"
 #include "client/client.h"
 #include "client/table.h"
 #include <string.h>
 
-enum cell_kind { CELL_TEXT, CELL_NUMBER, CELL_SIZE, CELL_TIME, CELL_REF };
+enum cell_kind { CELL_TEXT, CELL_NUMBER, CELL_SIZE, CELL_MEASURE /* its unit is another member */, CELL_TIME, CELL_REF };
 
 struct cell_spec {
 	const char *title, *path;
 	enum cell_kind kind;
-	const char *target;             /* CELL_REF: collection of the object */
 };
 
 struct view {
 	const char *collection;
-	struct cell_spec cells[8];
+	struct cell_spec cells[9];
 };
 
 #define NAME { "NAME", "name|alias" }
 #define ID { "ID", "id" }
 #define STATUS { "STATUS", "status.state|status" }
-#define CLUSTER { "CLUSTER", "cluster.id", CELL_REF, "clusters" }
-#define DATA_CENTER { "DATA CENTER", "data_center.id", CELL_REF, "datacenters" }
+#define CLUSTER { "CLUSTER", "cluster", CELL_REF }
+#define DATA_CENTER { "DATA CENTER", "data_center", CELL_REF }
 
 static const struct view views[] = {
-	{ "vms", { NAME, STATUS, { "MEMORY", "memory", CELL_SIZE }, { "ADDRESS", "guest_info.ips.ip.address" }, { "HOST", "host.id", CELL_REF, "hosts" },
+	{ "vms", { NAME, STATUS, { "MEMORY", "memory", CELL_SIZE }, { "ADDRESS", "guest_info.ips.ip.address" }, { "HOST", "host", CELL_REF },
 		   CLUSTER, ID } },
 	{ "hosts", { NAME, STATUS, { "ADDRESS", "address" }, { "MEMORY", "memory", CELL_SIZE }, { "VMS", "summary.active", CELL_NUMBER }, CLUSTER, ID } },
 	{ "datacenters", { NAME, STATUS, { "LOCAL", "local" }, { "DESCRIPTION", "description" }, ID } },
@@ -34,10 +34,15 @@ static const struct view views[] = {
 			      { "USED", "used", CELL_SIZE }, ID } },
 	{ "templates", { NAME, STATUS, { "MEMORY", "memory", CELL_SIZE }, CLUSTER, ID } },
 	{ "disks", { NAME, STATUS, { "SIZE", "provisioned_size|size", CELL_SIZE }, { "ACTUAL", "actual_size", CELL_SIZE }, { "FORMAT", "format" },
-		     { "INTERFACE", "interface" }, ID } },
-	{ "nics", { NAME, { "MAC", "mac.address" }, { "NETWORK", "network.id", CELL_REF, "networks" }, { "INTERFACE", "interface" },
+		     { "INTERFACE", "interface" }, { "VM", "vm", CELL_REF }, ID } },
+	{ "nics", { NAME, STATUS, { "MAC", "mac.address" }, { "ADDRESS", "ip.address" }, { "NETWORK", "network", CELL_REF }, { "INTERFACE", "interface" },
 		    { "PLUGGED", "plugged" }, { "LINKED", "linked" }, ID } },
-	{ "statistics", { NAME, { "VALUE", "values.value.datum", CELL_NUMBER }, { "UNIT", "unit" }, { "DESCRIPTION", "description" } } },
+	{ "networkattachments", { { "NETWORK", "network", CELL_REF }, { "NIC", "host_nic", CELL_REF },
+				  { "ADDRESS", "ip_address_assignments.ip_address_assignment.ip.address" }, { "IN SYNC", "reported_configurations.in_sync" }, ID } },
+	{ "cpuprofiles", { NAME, CLUSTER, { "DESCRIPTION", "description" }, ID } },
+	{ "statistics", { NAME, { "VALUE", "values.value.datum", CELL_MEASURE }, { "DESCRIPTION", "description" } } },
+	{ "permissions", { { "USER", "user", CELL_REF }, { "GROUP", "group", CELL_REF }, { "ROLE", "role", CELL_REF }, ID } },
+	{ "users", { NAME, { "USER NAME", "user_name" }, ID } },
 	{ "events", { { "TIME", "time", CELL_TIME }, { "SEVERITY", "severity" }, { "ID", "id", CELL_NUMBER }, { "DESCRIPTION", "description" } } },
 	{ "cdroms", { ID, { "FILE", "file.id" } } },
 	{ NULL, { NAME, STATUS, { "DESCRIPTION", "description" }, ID } },
@@ -61,7 +66,7 @@ const json_t *collection_items(const json_t *document)
 	return none;
 }
 
-static char *scalar_text(const json_t *value)
+char *json_scalar(const json_t *value)
 {
 	switch (value ? json_typeof(value) : JSON_NULL) {
 	case JSON_STRING:
@@ -82,7 +87,7 @@ static char *scalar_text(const json_t *value)
 	}
 }
 
-static char *text_at(const json_t *object, const char *path)
+static const json_t *value_at(const json_t *object, const char *path)
 {
 	g_auto(GStrv) parts = g_strsplit(path, ".", -1);
 	const json_t *value = object;
@@ -92,7 +97,7 @@ static char *text_at(const json_t *object, const char *path)
 		if (json_is_array(value))
 			value = json_array_get(value, 0);
 	}
-	return scalar_text(value);
+	return value;
 }
 
 char *json_text_at(const json_t *object, const char *path)
@@ -101,77 +106,43 @@ char *json_text_at(const json_t *object, const char *path)
 	char *text = NULL;
 
 	for (char **alternative = alternatives; *alternative && !text; alternative++)
-		text = text_at(object, *alternative);
+		text = json_scalar(value_at(object, *alternative));
 	return text;
 }
 
 /* ---- tables ---- */
 
-/* id -> name of all objects of a collection; asked for once a command. */
-static GHashTable *names_of(const char *collection, struct rest *rest)
+static char *reference_text(const json_t *reference, struct rest *rest, bool all, bool exact)
 {
-	static GHashTable *known;
-	g_autofree char *path = g_strconcat("/", collection, NULL);
-	struct rest_answer answer = { 0 };
-	GHashTable *names;
-	const json_t *items;
-	const json_t *item;
-	size_t i;
+	const char *below = rest ? rest_below_base(rest, json_string_value(json_object_get(reference, "href"))) : NULL, *name = NULL;
 
-	if (!known)
-		known = g_hash_table_new(g_str_hash, g_str_equal);
-	names = g_hash_table_lookup(known, collection);
-	if (names)
-		return names;
-	names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-	g_hash_table_insert(known, (char *)collection, names);
-	/* without an answer the ids are shown */
-	if (!rest || !rest_request(rest, "GET", path, NULL, &answer, NULL))
-		return names;
-	items = collection_items(answer.json);
-	json_array_foreach(items, i, item) {
-		char *id = json_text_at(item, "id"), *name = json_text_at(item, "name");
-
-		if (id && name) {
-			g_hash_table_insert(names, id, name);
-		} else {
-			g_free(id);
-			g_free(name);
-		}
-	}
-	rest_answer_clear(&answer);
-	return names;
+	if (below && !exact)
+		name = reference_name(rest, below, all);
+	return name ? g_strdup(name) : json_text_at(reference, exact ? "id" : "name|id");
 }
 
-static char *time_text(const char *text)
+static char *cell_text(const struct cell_spec *spec, const json_t *item, struct rest *rest, bool all, bool exact)
 {
-	g_autoptr(GDateTime) time = NULL;
-	char *end;
-	gint64 ms = g_ascii_strtoll(text, &end, 10);
-
-	if (!*end && end != text)
-		time = g_date_time_new_from_unix_local(ms / 1000);
-	return time ? g_date_time_format(time, "%F %T") : g_strdup(text);
-}
-
-static char *cell_text(const struct cell_spec *spec, const json_t *item, struct rest *rest)
-{
-	g_autofree char *text = json_text_at(item, spec->path);
-	const char *name;
-	char *end;
-	gint64 bytes;
+	g_autofree char *text = spec->kind == CELL_REF ? reference_text(value_at(item, spec->path), rest, all, exact) : json_text_at(item, spec->path);
+	g_autofree char *unit = NULL, *name = NULL;
 
 	if (!text)
 		return NULL;
 	switch (spec->kind) {
 	case CELL_SIZE:
-		bytes = g_ascii_strtoll(text, &end, 10);
-		return *end ? g_steal_pointer(&text) : format_size(bytes);
+		return format_quantity(text, "bytes", exact);
+	case CELL_MEASURE:
+		unit = json_text_at(item, "unit");
+		name = json_text_at(item, "name");
+		if (g_strcmp0(name, "boot.time") == 0) {
+			/* the one figure that is a moment, in seconds */
+			g_autofree char *ms = g_strconcat(text, "000", NULL);
+
+			return format_time(ms, exact);
+		}
+		return format_quantity(text, unit, exact);
 	case CELL_TIME:
-		return time_text(text);
-	case CELL_REF:
-		name = g_hash_table_lookup(names_of(spec->target, rest), text);
-		return g_strdup(name ? name : text);
+		return format_time(text, exact);
 	default:
 		return g_steal_pointer(&text);
 	}
@@ -186,7 +157,7 @@ static const struct view *view_of(const char *collection)
 	return view;
 }
 
-void view_list(const char *collection, const json_t *items, struct rest *rest)
+void view_list(const char *collection, const json_t *items, struct rest *rest, bool exact)
 {
 	const struct view *view = view_of(collection);
 	struct table *table = table_new();
@@ -196,93 +167,24 @@ void view_list(const char *collection, const json_t *items, struct rest *rest)
 
 	/* a column that is empty for all is not shown */
 	for (size_t c = 0; c < G_N_ELEMENTS(view->cells) && view->cells[c].title; c++) {
-		json_array_foreach(items, i, item) {
-			g_autofree char *text = json_text_at(item, view->cells[c].path);
+		const struct cell_spec *spec = &view->cells[c];
 
-			used[c] |= text && *text;
+		json_array_foreach(items, i, item) {
+			g_autofree char *text = json_text_at(item, spec->path);
+
+			used[c] |= spec->kind == CELL_REF ? value_at(item, spec->path) != NULL : text && *text;
 		}
-		if (!json_array_size(items))
-			used[c] = true;
+		used[c] |= !json_array_size(items);
 		if (used[c])
-			table_column(table, view->cells[c].title, view->cells[c].kind == CELL_NUMBER || view->cells[c].kind == CELL_SIZE);
+			table_column(table, spec->title, spec->kind == CELL_NUMBER || spec->kind == CELL_SIZE || spec->kind == CELL_MEASURE);
 	}
 	json_array_foreach(items, i, item)
 		for (size_t c = 0; c < G_N_ELEMENTS(view->cells); c++)
 			if (used[c]) {
-				g_autofree char *text = cell_text(&view->cells[c], item, rest);
+				g_autofree char *text = cell_text(&view->cells[c], item, rest, /* all= */ json_array_size(items) > 1, exact);
 
 				table_cell(table, text);
 			}
 	table_print(table, stdout, /* titles= */ true);
-	table_free(table);
-}
-
-static void add_line(struct table *table, const char *path, const char *text)
-{
-	table_cell(table, path);
-	table_cell(table, text);
-}
-
-static void add_lines(struct table *table, const char *prefix, const json_t *value)
-{
-	const char *name;
-	json_t *member;
-	size_t i;
-
-	if (json_is_object(value)) {
-		json_object_foreach((json_t *)value, name, member) {
-			g_autofree char *path = *prefix ? g_strconcat(prefix, ".", name, NULL) : g_strdup(name);
-
-			if (strcmp(name, "href") == 0 || strcmp(name, "link") == 0 || (!*prefix && strcmp(name, "actions") == 0))
-				continue;
-			/* a reference is its id */
-			if (json_is_object(member) && json_object_get(member, "id") && json_object_get(member, "href")) {
-				g_autofree char *id = scalar_text(json_object_get(member, "id"));
-
-				add_line(table, path, id);
-				continue;
-			}
-			add_lines(table, path, member);
-		}
-	} else if (json_is_array(value)) {
-		bool simple = !json_is_object(json_array_get(value, 0));
-		g_autoptr(GString) all = g_string_new(NULL);
-
-		json_array_foreach((json_t *)value, i, member) {
-			if (simple) {
-				g_autofree char *text = scalar_text(member);
-
-				g_string_append_printf(all, "%s%s", i ? ", " : "", text ? text : "");
-			} else {
-				g_autofree char *path = json_array_size(value) > 1 ? g_strdup_printf("%s[%zu]", prefix, i) : g_strdup(prefix);
-
-				add_lines(table, path, member);
-			}
-		}
-		if (simple && all->len)
-			add_line(table, prefix, all->str);
-	} else {
-		g_autofree char *text = scalar_text(value);
-
-		if (text)
-			add_line(table, prefix, text);
-	}
-}
-
-void view_object(const json_t *object)
-{
-	static const char *const first[] = { "name", "alias", "id", "status" };
-	struct table *table = table_new();
-	json_t *rest = json_copy((json_t *)object);
-
-	table_column(table, "", false);
-	table_column(table, "", false);
-	for (size_t i = 0; i < G_N_ELEMENTS(first); i++) {
-		add_lines(table, first[i], json_object_get(rest, first[i]));
-		json_object_del(rest, first[i]);
-	}
-	add_lines(table, "", rest);
-	table_print(table, stdout, /* titles= */ false);
-	json_decref(rest);
 	table_free(table);
 }

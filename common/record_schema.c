@@ -36,10 +36,12 @@ static void line(struct schema *s, const char *format, ...)
 static void document(struct schema *s, const char *doc, const char *unit)
 {
 	g_autofree char *text = doc && *doc ? g_markup_escape_text(doc, -1) : NULL;
+	/* the unit once for programs, once for people */
+	g_autofree char *appinfo = unit ? g_strdup_printf("<xs:appinfo source=\"unit\">%s</xs:appinfo>", unit) : NULL;
 
 	if (text)
-		line(s, "<xs:annotation><xs:documentation>%s%s%s%s</xs:documentation></xs:annotation>", text, unit ? " (" : "", unit ? unit : "",
-		     unit ? ")" : "");
+		line(s, "<xs:annotation>%s<xs:documentation>%s%s%s%s</xs:documentation></xs:annotation>", appinfo ? appinfo : "", text, unit ? " (" : "",
+		     unit ? unit : "", unit ? ")" : "");
 }
 
 /* ---- types ---- */
@@ -151,23 +153,31 @@ static void collect(struct schema *s, const struct record_type *type)
 
 static void write_element(struct schema *s, const struct node *node);
 
+static void write_enumeration(struct schema *s, const char *const *names)
+{
+	line(s, "<xs:simpleType><xs:restriction base=\"xs:string\">");
+	for (; *names; names++)
+		line(s, "  <xs:enumeration value=\"%s\"/>", *names);
+	line(s, "</xs:restriction></xs:simpleType>");
+}
+
 static void write_attributes(struct schema *s, const struct node *node, const char *const *more)
 {
 	for (const struct node *child = node->first; child && child->attribute; child = child->next) {
-		if (!field_shown(child->field))
+		const struct field *field = child->field;
+
+		if (!field_shown(field))
 			continue;
-		if (child->field->kind == FIELD_ENUM) {
+		if (field->kind == FIELD_ENUM)
 			line(s, "<xs:attribute name=\"%s\">", child->name);
-			s->level++;
-			line(s, "<xs:simpleType><xs:restriction base=\"xs:string\">");
-			for (const char *const *name = child->field->names; *name; name++)
-				line(s, "  <xs:enumeration value=\"%s\"/>", *name);
-			line(s, "</xs:restriction></xs:simpleType>");
-			s->level--;
-			line(s, "</xs:attribute>");
-		} else {
-			line(s, "<xs:attribute name=\"%s\" type=\"%s\"/>", child->name, scalar_type(child->field));
-		}
+		else
+			line(s, "<xs:attribute name=\"%s\" type=\"%s\">", child->name, scalar_type(field));
+		s->level++;
+		document(s, field->doc, field->unit);
+		if (field->kind == FIELD_ENUM)
+			write_enumeration(s, field->names);
+		s->level--;
+		line(s, "</xs:attribute>");
 	}
 	for (; more && *more; more++) {
 		bool known = false;
@@ -281,10 +291,7 @@ static void write_element(struct schema *s, const struct node *node)
 	if (field)
 		document(s, field->doc, field->unit);
 	if (field && !type && !below) {
-		line(s, "<xs:simpleType><xs:restriction base=\"xs:string\">");
-		for (const char *const *name = field->names; *name; name++)
-			line(s, "  <xs:enumeration value=\"%s\"/>", *name);
-		line(s, "</xs:restriction></xs:simpleType>");
+		write_enumeration(s, field->names);
 	} else if (!type) {
 		write_complex(s, node, NULL);
 	}
@@ -402,6 +409,24 @@ static void open_parameter(struct writer *w, bool required, const char *type, co
 	writer_text(w, "name", name);
 }
 
+/* What a value may be: the names of an enumeration, "true|false", the unit of a number. */
+static void write_value(struct writer *w, const struct field *field)
+{
+	g_autofree char *names = field->names ? g_strjoinv("|", (char **)(gpointer)field->names) : NULL;
+	const char *value = names ? names : field->kind == FIELD_BOOL ? "true|false" : field->unit;
+
+	if (value)
+		writer_text(w, "value", value);
+}
+
+static void write_description(struct writer *w, const struct field *field, uint32_t operation)
+{
+	g_autofree char *more = operation & CREATE && field->def && *field->def ? g_strdup_printf(" (default %s)", field->def) : g_strdup("");
+	g_autofree char *text = g_strconcat(field->doc, more, NULL);
+
+	writer_text(w, "description", text);
+}
+
 static void write_parameters(struct writer *w, const struct record_type *type, const char *prefix, uint32_t operation, bool required, unsigned depth)
 {
 	const struct plan *plan = record_plan(type);
@@ -422,11 +447,15 @@ static void write_parameters(struct writer *w, const struct record_type *type, c
 			continue;
 		}
 		open_parameter(w, must, parameter_type(field), name);
+		if (field->kind != FIELD_STRINGS)
+			write_value(w, field);
+		write_description(w, field, operation);
 		if (field->kind == FIELD_LIST || field->kind == FIELD_STRINGS) {
 			writer_open(w, "parameters_set");
 			writer_open_list(w, "parameter");
 			if (field->kind == FIELD_STRINGS) {
 				open_parameter(w, false, "xs:string", last);
+				write_value(w, field);
 				writer_close(w);
 			} else if (depth < RSDL_DEPTH_MAX) {
 				write_parameters(w, field->item, last, operation, /* required= */ true, depth + 1);

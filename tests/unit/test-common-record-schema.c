@@ -128,6 +128,18 @@ static void test_input_forms(void **state)
 	xmlSchemaFree(schema);
 }
 
+/* What programs that show values to people need to know. */
+static void test_schema_tells_meaning(void **state)
+{
+	GString *text = g_string_new(NULL);
+
+	record_write_xsd(text, types, G_N_ELEMENTS(types));
+	assert_non_null(strstr(text->str, "<xs:element name=\"memory\" type=\"xs:long\">\n        <xs:annotation><xs:appinfo source=\"unit\">bytes</xs:appinfo>"
+					  "<xs:documentation>memory (bytes)</xs:documentation></xs:annotation>"));
+	assert_non_null(strstr(text->str, "<xs:documentation>cores</xs:documentation></xs:annotation>\n                </xs:attribute>"));
+	g_string_free(text, TRUE);
+}
+
 static void test_rsdl(void **state)
 {
 	GString *out = g_string_new(NULL);
@@ -139,6 +151,7 @@ static void test_rsdl(void **state)
 		"<parameters_set>\n"
 		"    <parameter required=\"true\" type=\"xs:string\">\n"
 		"        <name>vm.name</name>\n"
+		"        <description>name</description>\n"
 		"    </parameter>\n"));
 	assert_non_null(strstr(out->str, "<parameter required=\"true\" type=\"xs:string\">\n        <name>vm.cluster.id|name</name>"));
 	assert_non_null(strstr(out->str, "<parameter required=\"false\" type=\"xs:int\">\n        <name>vm.cpu.topology.sockets</name>"));
@@ -146,20 +159,28 @@ static void test_rsdl(void **state)
 	assert_non_null(strstr(out->str,
 		"    <parameter required=\"false\" type=\"collection\">\n"
 		"        <name>vm.os.boot</name>\n"
+		"        <description>boot order</description>\n"
 		"        <parameters_set>\n"
 		"            <parameter required=\"true\" type=\"xs:string\">\n"
 		"                <name>boot.dev</name>\n"
+		"                <description>device: hd, cdrom, network</description>\n"
 		"            </parameter>\n"
 		"        </parameters_set>\n"
 		"    </parameter>\n"));
 	assert_non_null(strstr(out->str, "<name>vm.template.id|name</name>"));
 	assert_null(strstr(out->str, "vm.status"));
 	assert_null(strstr(out->str, "vm.note"));
+	/* what a value may be */
+	assert_non_null(strstr(out->str, "<name>vm.type</name>\n        <value>desktop|server</value>\n        <description>kind of VM (default server)<"));
+	assert_non_null(strstr(out->str, "<name>vm.memory</name>\n        <value>bytes</value>\n"));
+	assert_non_null(strstr(out->str, "<name>vm.ksm.enabled</name>\n        <value>true|false</value>\n"));
+	assert_non_null(strstr(out->str, "<name>usage</name>\n                <value>vm|display|migration</value>\n"));
 	g_string_truncate(out, 0);
 	w = writer_new_json(out, RECORD_REST, /* pretty= */ false);
 	record_write_rsdl(w, &sample_type, UPDATE);
 	writer_free(w);
-	assert_true(g_str_has_prefix(out->str, "{\"parameter\":[{\"required\":\"false\",\"type\":\"xs:string\",\"name\":\"vm.name\"},"));
+	assert_true(g_str_has_prefix(out->str, "{\"parameter\":[{\"required\":\"false\",\"type\":\"xs:string\",\"name\":\"vm.name\",\"description\":\"name\"},"));
+	assert_null(strstr(out->str, "(default"));
 	assert_null(strstr(out->str, "vm.template"));
 	assert_null(strstr(out->str, "\"true\""));
 	g_string_free(out, TRUE);
@@ -170,6 +191,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_written_documents_are_valid),
 		cmocka_unit_test(test_input_forms),
+		cmocka_unit_test(test_schema_tells_meaning),
 		cmocka_unit_test(test_rsdl),
 	};
 
