@@ -21,14 +21,15 @@ SANITIZE ?=
 FUZZ_SECONDS ?= 30
 VERSION := $(shell sed -n 's/^\#\# \([0-9][0-9.]*\).*/\1/p' NEWS.md | head -1)
 PKGS = glib-2.0 jansson libxml-2.0 libevent_core libevent_pthreads openssl
-AGENT_PKGS = libvirt libvirt-qemu libnl-3.0 libnl-route-3.0
+AGENT_PKGS = libvirt libvirt-qemu libnl-3.0 libnl-route-3.0 libarchive libpng
 ENGINE_PKGS = sqlite3
 CLIENT_PKGS = libcurl
 UNIT_PKGS = cmocka
 
 WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wno-unused-parameter -Wno-missing-field-initializers
 OPT ?= -O2 -g
-CPPFLAGS += -I. -D_GNU_SOURCE$(if $(VERSION), -DBERTH_VERSION=\"$(VERSION)\") -DG_LOG_DOMAIN=\"berth\" $(DEFINES)
+hooksdir = $(prefix)/share/berth/hooks
+CPPFLAGS += -I. -D_GNU_SOURCE -DBERTH_HOOKS_DIR=\"$(hooksdir)\"$(if $(VERSION), -DBERTH_VERSION=\"$(VERSION)\") -DG_LOG_DOMAIN=\"berth\" $(DEFINES)
 CFLAGS_ALL = -std=gnu17 $(OPT) $(WARN) $(SANITIZE) -fno-omit-frame-pointer -fstack-protector-strong -pthread $(CFLAGS)
 LDFLAGS_ALL = $(SANITIZE) -pthread -Wl,--as-needed $(LDFLAGS)
 
@@ -162,9 +163,8 @@ lint: compile_commands.json
 	tests/run 'lint/*'
 
 # ---- install: nothing that an administrator may have changed is replaced ----
-# every hook point that the agent knows by name
-hook_points = $(shell grep -rhoE '"(before|after)_[a-z_]+"' agent | tr -d '"' | sort -u)
-man_pages = $(wildcard docs/*.[1-8])
+hook_points = $(shell sed -n 's/^HOOK_POINT(\([a-z_]*\),.*/\1/p' agent/hook_points.h)
+man_pages = $(wildcard docs/*.[1-8] hooks/*/*.[1-8])
 install: programs
 	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(unitdir) $(bashcompdir) $(docdir) $(sysconfdir)/berth $(sysconfdir)/pki/berth)
 	install -m755 $(BUILD)/berth $(DESTDIR)$(bindir)/
@@ -177,6 +177,7 @@ install: programs
 	for d in agent engine; do $(BUILD)/berth-$$d --print-config > $(DESTDIR)$(docdir)/$$d.conf.example || exit 1; \
 	  [ -e $(DESTDIR)$(sysconfdir)/berth/$$d.conf ] || install -m644 $(DESTDIR)$(docdir)/$$d.conf.example $(DESTDIR)$(sysconfdir)/berth/$$d.conf; done
 	install -d $(addprefix $(DESTDIR)$(sysconfdir)/berth/hooks/,$(hook_points))
+	for f in $$(cd hooks && find . -type f ! -name '*.[1-8]' ! -path '*/__pycache__/*'); do install -D -m$$([ -x hooks/$$f ] && echo 755 || echo 644) hooks/$$f $(DESTDIR)$(hooksdir)/$$f || exit 1; done
 
 clean:
 	rm -rf $(BUILD) build-*  compile_commands.json

@@ -47,8 +47,8 @@ typedef bool (*verb_handler)(struct agent *agent, const struct verb_call *call, 
 struct verb_binding { const char *name; verb_handler handler; };
 
 /* Each room's handlers; the dispatcher (agent/rpc/dispatch.c) joins them. */
-extern const struct verb_binding host_bindings[], vm_bindings[], storage_bindings[], net_bindings[], job_bindings[];
-extern const size_t n_host_bindings, n_vm_bindings, n_storage_bindings, n_net_bindings, n_job_bindings;
+extern const struct verb_binding host_bindings[], vm_bindings[], migration_bindings[], guest_bindings[], device_bindings[], storage_bindings[], snapshot_bindings[], net_bindings[], job_bindings[];
+extern const size_t n_host_bindings, n_vm_bindings, n_migration_bindings, n_guest_bindings, n_device_bindings, n_storage_bindings, n_snapshot_bindings, n_net_bindings, n_job_bindings;
 
 /* Results. */
 void result_record(GString *out, const void *record);                     /* one record, RECORD_CHANNEL */

@@ -13,7 +13,8 @@
  * that does not end within the limit is killed with its process group and counts as 1. At points that may fail the first failure is the
  * error, with that script's standard error; elsewhere failures are only logged.
  *
- * Limits: hooks->limit_usec a script (60 s by default), HOOK_STDERR_MAX of its standard error are kept, HOOK_DATA_MAX of the data file.
+ * The points are a table (hook_points.h). Limits: hook_timeout a script (60 s by default), or what hook_timeouts says for its point; HOOK_STDERR_MAX of its
+ * standard error are kept, HOOK_DATA_MAX of the data file.
  * Blocks: call on a worker. Thread-safe: each run has its own file and processes.
  */
 #include "agent/hooks.h"
@@ -33,34 +34,85 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/metrics.h"
 
 #define LOG_MODULE "hooks"
 #define HOOK_STDERR_MAX 4096
 #define HOOK_DATA_MAX (16 * 1024 * 1024)
-#define HOOK_PYTHON_PATH "/usr/share/berth/hooks"
+#define HOOK_LIMIT_MAX_S 3600
+#define LAUNCH_FLAGS "launchflags"
+#ifndef BERTH_HOOKS_DIR
+#define BERTH_HOOKS_DIR "/usr/share/berth/hooks"       /* the module `hooking` and the ready hooks */
+#endif
 
 extern char **environ;
 
-struct hooks {
-	char *directory;
-	int64_t limit_usec;
+static const char *const points[] = {
+#define HOOK_POINT(name, data, fails, used, when) #name,
+#include "agent/hook_points.h"
+#undef HOOK_POINT
+	NULL
 };
 
-struct hooks *hooks_new(const char *directory, int64_t limit_usec)
+struct hooks {
+	char *directory, *run_dir;
+	int64_t limit_usec;
+	GHashTable *limits;           /* point -> seconds */
+};
+
+static bool read_limits(struct hooks *hooks, const char *text, GError **error)
+{
+	g_auto(GStrv) words = g_strsplit_set(text ? text : "", " \t,", -1);
+
+	for (char **word = words; *word; word++) {
+		char *number = strchr(*word, '=');
+		guint64 seconds;
+
+		if (!**word)
+			continue;
+		if (number)
+			*number++ = '\0';
+		if (!g_strv_contains(points, *word)) {
+			error_set(error, ERR_INVALID_CONFIGURATION, "[agent] hook_timeouts: there is no hook point '%s'", *word);
+			return false;
+		}
+		if (!number || !g_ascii_string_to_unsigned(number, 10, 1, HOOK_LIMIT_MAX_S, &seconds, NULL)) {
+			error_set(error, ERR_INVALID_CONFIGURATION, "[agent] hook_timeouts: %s: '%s' is not a number of seconds from 1 to %d", *word, number ? number : "",
+				  HOOK_LIMIT_MAX_S);
+			return false;
+		}
+		g_hash_table_insert(hooks->limits, g_strdup(*word), GUINT_TO_POINTER((guint)seconds));
+	}
+	return true;
+}
+
+struct hooks *hooks_new(const struct hooks_settings *settings, GError **error)
 {
 	struct hooks *hooks = g_new0(struct hooks, 1);
 
-	hooks->directory = g_strdup(directory);
-	hooks->limit_usec = limit_usec;
-	return hooks;
+	hooks->directory = g_strdup(settings->directory);
+	hooks->run_dir = g_strdup(settings->run_dir);
+	hooks->limit_usec = settings->limit_usec;
+	hooks->limits = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	return read_limits(hooks, settings->limits, error) ? hooks : hooks_free(hooks);
 }
 
 struct hooks *hooks_free(struct hooks *hooks)
 {
-	if (hooks)
-		g_free(hooks->directory);
+	if (!hooks)
+		return NULL;
+	g_hash_table_destroy(hooks->limits);
+	g_free(hooks->directory);
+	g_free(hooks->run_dir);
 	g_free(hooks);
 	return NULL;
+}
+
+static int64_t limit_of(const struct hooks *hooks, const char *point)
+{
+	guint seconds = GPOINTER_TO_UINT(g_hash_table_lookup(hooks->limits, point));
+
+	return seconds ? seconds * (int64_t)G_USEC_PER_SEC : hooks->limit_usec;
 }
 
 static int by_bytes(const void *a, const void *b)
@@ -132,7 +184,12 @@ static char **add_map(char **env, const json_t *map, const char *point)
 	return env;
 }
 
-static char **environment(const struct hook_run *run, const char *data_file)
+static char *launch_flags_file(const struct hooks *hooks, const char *vm_id)
+{
+	return g_build_filename(hooks->run_dir, vm_id, LAUNCH_FLAGS, NULL);
+}
+
+static char **environment(const struct hooks *hooks, const struct hook_run *run, const char *data_file)
 {
 	char **env = g_strdupv(environ);
 	const char *python;
@@ -146,10 +203,16 @@ static char **environment(const struct hook_run *run, const char *data_file)
 	if (run->vm_id)
 		env = g_environ_setenv(env, "vmId", run->vm_id, TRUE);
 	python = g_environ_getenv(env, "PYTHONPATH");
-	path = python && *python ? g_strconcat(python, ":" HOOK_PYTHON_PATH, NULL) : g_strdup(HOOK_PYTHON_PATH);
+	path = python && *python ? g_strconcat(python, ":" BERTH_HOOKS_DIR, NULL) : g_strdup(BERTH_HOOKS_DIR);
 	env = g_environ_setenv(env, "PYTHONPATH", path, TRUE);
 	if (data_file)
 		env = g_environ_setenv(env, run->domain_xml ? "_hook_domxml" : "_hook_json", data_file, TRUE);
+	if (hooks->run_dir && run->vm_id && !strcmp(run->point, "before_vm_start")) {
+		g_autofree char *flags = launch_flags_file(hooks, run->vm_id), *folder = g_path_get_dirname(flags);
+
+		(void)g_mkdir_with_parents(folder, 0755);
+		env = g_environ_setenv(env, "_hook_launchflags", flags, TRUE);
+	}
 	return env;
 }
 
@@ -197,9 +260,9 @@ static bool drain(int fd, GString *err)
 }
 
 /* Runs one script; returns its exit code, negative for a signal, 1 when it could not run or took too long. */
-static int run_script(const struct hooks *hooks, const char *script, char **env, GString *err)
+static int run_script(const char *script, char **env, int64_t limit_usec, GString *err)
 {
-	int64_t deadline = now_usec() + hooks->limit_usec;
+	int64_t deadline = now_usec() + limit_usec;
 	struct pollfd fds[2];
 	int pipes[2], status = 0, pidfd;
 	bool late = false;
@@ -245,7 +308,7 @@ static int run_script(const struct hooks *hooks, const char *script, char **env,
 	g_strchomp(err->str);
 	err->len = strlen(err->str);
 	if (late) {
-		g_string_append_printf(err, "%sdid not end within %g s and was killed", err->len ? "; " : "", (double)hooks->limit_usec / 1e6);
+		g_string_append_printf(err, "%sdid not end within %g s and was killed", err->len ? "; " : "", (double)limit_usec / 1e6);
 		return 1;
 	}
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
@@ -287,6 +350,15 @@ static char *read_data_file(const char *path)
 	return text;
 }
 
+static void observe(const char *point, int64_t usec, bool good)
+{
+	g_autofree char *labels = g_strdup_printf("point=\"%s\"", point);
+	g_autofree char *all = g_strdup_printf("%s,result=\"%s\"", labels, good ? "ok" : "failed");
+
+	metric_observe(metric_histogram("berth_agent_hook_seconds", labels, "Time that hook scripts took"), usec);
+	metric_add(metric_counter("berth_agent_hooks_total", all, "Hook scripts that were run"), 1);
+}
+
 bool hooks_run(struct hooks *hooks, const struct hook_run *run, char **ret_data, GError **error)
 {
 	GPtrArray *scripts = scripts_of(hooks, run->point);
@@ -307,13 +379,15 @@ bool hooks_run(struct hooks *hooks, const struct hook_run *run, char **ret_data,
 		log_warn("hook %s: no data file could be written, scripts are not run, ignoring", run->point);
 		return true;
 	}
-	env = environment(run, data_file);
+	env = environment(hooks, run, data_file);
 	for (guint i = 0; i < scripts->len; i++) {
 		const char *script = scripts->pdata[i];
 		g_autoptr(GString) err = g_string_new(NULL);
 		g_autofree char *quoted = NULL;
-		int rc = run_script(hooks, script, env, err);
+		int64_t begun = now_usec();
+		int rc = run_script(script, env, limit_of(hooks, run->point), err);
 
+		observe(run->point, now_usec() - begun, rc == 0);
 		quoted = g_strescape(err->str, NULL);
 		log_info("%s: rc=%d err=\"%s\"", script, rc, quoted);
 		if (rc > 2)
@@ -336,6 +410,21 @@ bool hooks_run(struct hooks *hooks, const struct hook_run *run, char **ret_data,
 		return false;
 	}
 	return true;
+}
+
+unsigned hooks_take_launch_flags(struct hooks *hooks, const char *vm_id)
+{
+	g_autofree char *file = hooks->run_dir ? launch_flags_file(hooks, vm_id) : NULL, *text = NULL, *folder = NULL;
+	guint64 flags = 0;
+
+	if (!file || !g_file_get_contents(file, &text, NULL, NULL))
+		return 0;
+	if (!g_ascii_string_to_unsigned(g_strstrip(text), 10, 0, G_MAXUINT32, &flags, NULL))
+		log_warn("%s: '%.40s' is not a number, ignoring", file, text);
+	folder = g_path_get_dirname(file);
+	(void)unlink(file);
+	(void)rmdir(folder);
+	return (unsigned)flags;
 }
 
 json_t *hooks_inventory(struct hooks *hooks)

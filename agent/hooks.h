@@ -8,7 +8,14 @@
 #include <glib.h>
 
 struct hooks;
-struct hooks *hooks_new(const char *directory, int64_t limit_usec);
+struct hooks_settings {
+	const char *directory;            /* "/etc/berth/hooks" */
+	const char *run_dir;              /* launch flags are below it; NULL: there are none */
+	int64_t limit_usec;               /* for a script */
+	const char *limits;               /* "before_vm_start=300 after_vm_start=5": seconds, for scripts of these points; NULL */
+};
+/* ERR_INVALID_CONFIGURATION: names the point that does not exist or the number that is none. */
+struct hooks *hooks_new(const struct hooks_settings *settings, GError **error);
 struct hooks *hooks_free(struct hooks *hooks);
 
 struct hook_run {
@@ -23,6 +30,9 @@ struct hook_run {
 /* Runs the point's scripts in order. ret_data (may be NULL): the data file's content afterwards when there are scripts, else NULL; g_free.
  * false + error only for may_fail points: names the failing script, its exit and its standard error. */
 bool hooks_run(struct hooks *hooks, const struct hook_run *run, char **ret_data, GError **error);
+/* What a before_vm_start script asked for beside the XML: flags of virDomainCreateXML() that it wrote as a decimal number into the file
+ * $_hook_launchflags. The file is removed. 0 when there is none. */
+unsigned hooks_take_launch_flags(struct hooks *hooks, const char *vm_id);
 /* {point: {script: {"checksum": sha256}}} for Host.getCapabilities; new reference */
 json_t *hooks_inventory(struct hooks *hooks);
 

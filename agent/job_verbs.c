@@ -13,6 +13,13 @@ static bool get_jobs(struct agent *agent, const struct verb_call *call, void *pa
 	return true;
 }
 
+static bool cancel(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
+{
+	const struct job_id_params *p = params;
+
+	return jobs_cancel(agent->jobs, p->job_id, error);
+}
+
 static bool get_all_tasks_statuses(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
 {
 	result_json(ret_result, jobs_task_statuses(agent->jobs));
@@ -40,6 +47,7 @@ static bool clear(struct agent *agent, const struct verb_call *call, void *param
 
 const struct verb_binding job_bindings[] = {
 	{ "Host.getJobs", get_jobs },
+	{ "Host.cancelJob", cancel },
 	{ "Host.getAllTasksStatuses", get_all_tasks_statuses },
 	{ "Task.getStatus", get_status },
 	{ "Task.clear", clear },

@@ -51,6 +51,7 @@ struct jobs {
 	struct events *events;
 	char *directory;              /* NULL: no jobs of a kind */
 	GArray *kinds;                /* struct registered */
+	pthread_cond_t over;          /* some job is */
 	struct timer *timer;          /* made with the first need; loop's thread only */
 };
 
@@ -62,6 +63,7 @@ struct job {
 	int progress;                 /* percent; -1: not told */
 	int64_t ended_usec;
 	GError *error;
+	bool told;                    /* over, and whoever waits was told */
 	atomic_bool canceled;
 	bool (*run)(struct job *job, void *data, GError **error);
 	void *data;
@@ -99,6 +101,12 @@ struct jobs *jobs_new(struct loop *loop, struct lane_pool *lanes, struct events 
 {
 	struct jobs *jobs = g_new0(struct jobs, 1);
 
+	pthread_condattr_t monotonic;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&jobs->over, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	pthread_mutex_init(&jobs->lock, NULL);
 	jobs->table = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, job_unref);
 	jobs->kinds = g_array_new(FALSE, FALSE, sizeof(struct registered));
@@ -122,6 +130,7 @@ struct jobs *jobs_free(struct jobs *jobs)
 	timer_free(jobs->timer);
 	g_hash_table_destroy(jobs->table);
 	g_array_unref(jobs->kinds);
+	pthread_cond_destroy(&jobs->over);
 	pthread_mutex_destroy(&jobs->lock);
 	g_free(jobs->directory);
 	g_free(jobs);
@@ -221,10 +230,22 @@ static void change_state(struct job *job, enum job_state state, GError *error)
 	}
 }
 
+/* Its state is known and, where it is to be on disk, there: who waits may go. */
+static void tell_over(struct job *job)
+{
+	publish(job);
+	AUTO_LOCK(&job->jobs->lock);
+	job->told = true;
+	pthread_cond_broadcast(&job->jobs->over);
+}
+
 static void set_state(struct job *job, enum job_state state, GError *error)
 {
 	change_state(job, state, error);
-	publish(job);
+	if (state >= STATE_DONE)
+		tell_over(job);
+	else
+		publish(job);
 }
 
 static void job_main(void *data)
@@ -492,7 +513,12 @@ static bool is_wished(const struct job *job, const void *data)
 	const struct wish *wish = data;
 	const char *value = json_string_value(json_object_get(job->request, wish->member));
 
-	return job->kind == wish->kind && value && !g_ascii_strcasecmp(value, wish->value);
+	return (!wish->kind || job->kind == wish->kind) && value && !g_ascii_strcasecmp(value, wish->value);
+}
+
+void jobs_wake_about(struct jobs *jobs, const char *member, const char *value)
+{
+	queue_all(matching(jobs, is_wished, &(struct wish){ NULL, member, value }));
 }
 
 GPtrArray *jobs_active(struct jobs *jobs, const struct job_kind *kind, const char *member, const char *value)
@@ -520,7 +546,7 @@ static void ended(struct job *job, enum job_run outcome, GError *failure)
 	change_state(job, state, failure);
 	if (!write_file(job, &error))
 		log_error("job %s: how it ended is not on disk: %s", job->id, error->message);
-	publish(job);
+	tell_over(job);
 }
 
 static void kind_main(void *data)
@@ -658,6 +684,7 @@ static void load(struct jobs *jobs, const char *file)
 	for (size_t i = STATE_DONE; over_as && i < G_N_ELEMENTS(state_names); i++)
 		if (!strcmp(state_names[i], over_as))
 			job->state = (enum job_state)i;
+	job->told = is_over(job);
 	if (is_over(job))
 		job->ended_usec = now_usec() - CLAMP(wall_msec() - json_integer_value(json_object_get(json, "ended")), 0, JOBS_KEEP_USEC / 1000) * 1000;
 	if (failure)
@@ -708,6 +735,40 @@ bool jobs_cancel(struct jobs *jobs, const char *id, GError **error)
 	}
 	jobs_wake(jobs, id);
 	return true;
+}
+
+bool jobs_has(struct jobs *jobs, const char *id)
+{
+	AUTO_LOCK(&jobs->lock);
+	return g_hash_table_contains(jobs->table, id);
+}
+
+bool jobs_wait(struct jobs *jobs, const char *id, int64_t until_usec, GError **error)
+{
+	struct timespec limit = { .tv_sec = until_usec / G_USEC_PER_SEC, .tv_nsec = until_usec % G_USEC_PER_SEC * 1000 };
+	struct job *job;
+	bool good = false;
+	int r = 0;
+
+	{
+		AUTO_LOCK(&jobs->lock);
+		job = g_hash_table_lookup(jobs->table, id);
+		if (job)
+			job_ref(job);
+		while (job && !job->told && r != ETIMEDOUT)
+			r = pthread_cond_timedwait(&jobs->over, &jobs->lock, &limit);
+		if (!job)
+			error_set(error, ERR_NO_SUCH_JOB, "{'job_id': '%s'}", id);
+		else if (!job->told)
+			error_set(error, ERR_TIMEOUT, "job %s (%s) goes on; see Host.getJobs", job->id, job->description);
+		else if (job->error)
+			error_set_literal(error, job->error->code, job->error->message);
+		else
+			good = true;
+	}
+	if (job)
+		job_unref(job);
+	return good;
 }
 
 void job_progress(struct job *job, int percent)

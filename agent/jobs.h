@@ -71,10 +71,15 @@ bool jobs_begin(struct jobs *jobs, const struct job_order *order, char **ret_id,
 void jobs_resume(struct jobs *jobs);
 /* It has a reason to look again. Any thread; an id that is not there or over: nothing. */
 void jobs_wake(struct jobs *jobs, const char *id);
+/* All whose request has member = value ("vmID", id): something happened to it. */
+void jobs_wake_about(struct jobs *jobs, const char *member, const char *value);
 /* All of a type that wait: libvirt is back. */
 void jobs_wake_type(struct jobs *jobs, const char *type);
 /* Asks it to end: job_canceled() becomes true and it is woken. ERR_NO_SUCH_JOB, ERR_JOB_NOT_ACTIVE. */
 bool jobs_cancel(struct jobs *jobs, const char *id, GError **error);
+bool jobs_has(struct jobs *jobs, const char *id);             /* also one that is over; jobs_begin() then says whether it is the same */
+/* Waits on this worker until it is over: true, or its error. ERR_NO_SUCH_JOB; ERR_TIMEOUT at until_usec (now_usec() clock), when it goes on. */
+bool jobs_wait(struct jobs *jobs, const char *id, int64_t until_usec, GError **error);
 /* The ids of jobs of a kind that are not over and whose request has member = value ("vmID", id); GPtrArray of char *, g_ptr_array_unref. */
 GPtrArray *jobs_active(struct jobs *jobs, const struct job_kind *kind, const char *member, const char *value);
 

@@ -45,20 +45,45 @@ static const struct option options[] = {
 	{ "rpc", "port", OPTION_INT, "54321", 0, 65535, "TCP port; 0 lets the system choose one, written to run_dir/port." },
 	{ "rpc", "plain", OPTION_BOOL, "false", 0, 0, "Without TLS. Only allowed on a loopback address: whoever can connect rules the host." },
 	{ "rpc", "max_connections", OPTION_INT, "1000", 1, 100000, "Connections beyond this number are closed at once." },
+	{ "rpc", "deadline", OPTION_INT, G_STRINGIFY(VERB_DEADLINE_S), 1, 3600,
+	  "Seconds after which the caller of a verb that hangs is told so; it may still be done later." },
 	{ "rpc", "workers", OPTION_INT, "64", 4, 1000, "Most threads that work at the same time; at rest there are none." },
 	{ "tls", "cert", OPTION_PATH, "/etc/pki/berth/agent.pem", 0, 0, "The agent's certificate (chain). SIGHUP reads the three files again." },
 	{ "tls", "key", OPTION_PATH, "/etc/pki/berth/agent.key", 0, 0, "The key of the certificate." },
 	{ "tls", "ca", OPTION_PATH, "/etc/pki/berth/ca.pem", 0, 0, "The CA whose clients may connect." },
 	{ "libvirt", "uri", OPTION_STRING, "qemu:///system", 0, 0, "libvirt connection of the VMs." },
+	{ "libvirt", "swtpm_dir", OPTION_PATH, "/var/lib/libvirt/swtpm", 0, 0, "Where that libvirt keeps the state of emulated TPMs." },
+	{ "libvirt", "qemu_conf", OPTION_PATH, "/etc/libvirt/qemu.conf", 0, 0, "Configuration of libvirt's QEMU driver: says whether leases are held (lock_manager)." },
 	{ "agent", "state_dir", OPTION_PATH, "/var/lib/berth-agent", 0, 0, "What survives a boot: host id, networks, storage links." },
 	{ "agent", "run_dir", OPTION_PATH, "/run/berth-agent", 0, 0, "What lives until the next boot: lock file, port." },
 	{ "agent", "hooks_dir", OPTION_PATH, "/etc/berth/hooks", 0, 0, "One directory of scripts for each hook point." },
 	{ "agent", "hook_timeout", OPTION_INT, "60", 1, 3600, "Seconds a hook script may take before it is killed." },
+	{ "agent", "hook_timeouts", OPTION_STRING, "", 0, 0, "The same for single points: 'before_vm_start=300 after_vm_freeze=5'." },
 	{ "agent", "log_level", OPTION_STRING, "info", 0, 0, "error, warn, info, debug or trace." },
+	{ "host", "policy_period", OPTION_INT, "10", 1, 3600, "Seconds between two looks of the memory policy (Host.setMOMPolicyParameters)." },
+	{ "host", "fence_dir", OPTION_PATH, "/usr/sbin", 0, 0, "Where fence_<agent> programs are, for Host.fenceNode." },
+	{ "host", "fence_timeout", OPTION_INT, "120", 1, 3600, "Seconds a fence agent may take before it is killed." },
 	{ "vm", "stats_period", OPTION_INT, "15", 1, 3600, "Seconds between two samples of the VMs' statistics." },
 	{ "vm", "guest_wait", OPTION_INT, "60", 1, 3600, "Seconds a VM is 'Powering up' until it counts as 'Up' without its guest agent." },
 	{ "vm", "guest_poll", OPTION_BOOL, "true", 0, 0, "Ask the guest agents for addresses, users, file systems and so on." },
+	{ "vm", "sync_time", OPTION_BOOL, "true", 0, 0, "Set the guest's clock after a pause, a restore or a migration, through its guest agent." },
+	{ "vm", "kill_paused_time", OPTION_INT, "80", 1, 86400,
+	  "Seconds after which a VM that an I/O error paused is powered off, if its metadata say resumeBehavior 'kill'." },
+	{ "vm", "unplug_timeout", OPTION_INT, "30", 1, 150, "Seconds a guest has to let go of a device that is taken out of its VM." },
+	{ "vm", "frozen_limit", OPTION_INT, "10", 1, 600,
+	  "Seconds after which a guest that VM.snapshot has frozen is thawed, whatever holds the snapshot up." },
+	{ "vm", "crash_dump_max", OPTION_INT, "4096", 0, 16777216, "MiB that the dump of a crashed guest may have; a longer one is not kept." },
 	{ "vm", "display_address", OPTION_STRING, "0.0.0.0", 0, 0, "Address that VNC and SPICE consoles listen on. They need a ticket (VM.setTicket)." },
+	{ "migration", "outgoing_limit", OPTION_INT, "2", 1, 1000, "Most VMs that leave this host at a time, unless VM.migrate says otherwise; further ones wait." },
+	{ "migration", "incoming_limit", OPTION_INT, "2", 1, 1000, "Most VMs that come to this host at a time, unless the other host says otherwise; further ones wait there." },
+	{ "migration", "bandwidth", OPTION_INT, "0", 0, 1048576, "MiB a second for each VM that leaves, unless VM.migrate says otherwise; 0: no limit." },
+	{ "migration", "downtime", OPTION_INT, "500", 1, 2000000, "Milliseconds a VM may stand still at the end, unless VM.migrate says otherwise." },
+	{ "migration", "transport", OPTION_STRING, "tls", 0, 0, "How libvirt calls libvirt on the other host: tls, with the agent's certificate, or tcp, in clear." },
+	{ "migration", "encrypted", OPTION_BOOL, "true", 0, 0, "The memory travels encrypted, unless VM.migrate says otherwise." },
+	{ "migration", "address", OPTION_STRING, "", 0, 0, "Address of this host to which the memory of VMs is sent; empty: the one its agent is called by." },
+	{ "migration", "schedule_period", OPTION_INT, "10", 1, 3600, "Seconds between two looks at a convergence schedule." },
+	{ "migration", "arrival_timeout", OPTION_INT, "300", 1, 86400, "Seconds in which libvirt must begin to send a VM that was announced." },
+	{ "migration", "postcopy_timeout", OPTION_INT, "120", 1, 86400, "Seconds in which a broken post-copy is tried to be continued; then the VM is lost." },
 };
 
 struct daemon {
@@ -140,6 +165,8 @@ static char *http_get(const char *path, const char **ret_content_type, void *dat
 	metric_set(metric_gauge("berth_agent_threads", NULL, "Threads that work or are about to end"), lane_pool_threads(d->agent.lanes));
 	text = g_string_new(NULL);
 	metrics_write(text);
+	host_write_metrics(text);
+	vms_write_metrics(d->agent.vms, text);
 	*ret_content_type = "text/plain; version=0.0.4; charset=utf-8";
 	return g_string_free(text, FALSE);
 }
@@ -161,6 +188,7 @@ static void restore_networks(void *data)
 
 	if (!net_restore(agent->net, &error))
 		log_error("networks could not be restored: %s", error->message);
+	net_mirror_sweep(agent->net);
 }
 
 static bool open_channel(struct daemon *d, GError **error)
@@ -247,7 +275,11 @@ static bool start(struct daemon *d, GError **error)
 	a->loop = loop_new();
 	a->lanes = lane_pool_new((unsigned)config_int(c, "rpc", "workers"));
 	a->events = events_new(a->loop, send_event, d);
-	a->hooks = hooks_new(config_string(c, "agent", "hooks_dir"), config_int(c, "agent", "hook_timeout") * G_USEC_PER_SEC);
+	a->hooks = hooks_new(&(struct hooks_settings){ .directory = config_string(c, "agent", "hooks_dir"), .run_dir = a->run_dir,
+						       .limit_usec = config_int(c, "agent", "hook_timeout") * G_USEC_PER_SEC,
+						       .limits = config_string(c, "agent", "hook_timeouts") }, error);
+	if (!a->hooks)
+		return false;
 	if (!(a->jobs = jobs_new(a->loop, a->lanes, a->events, a->state_dir, error)))
 		return false;
 	d->storage_dir = g_build_filename(a->state_dir, "storage", NULL);
@@ -255,31 +287,25 @@ static bool start(struct daemon *d, GError **error)
 	    !(a->vms = vms_new(a, config_string(c, "libvirt", "uri"), error)))
 		return false;
 	d->dispatch = dispatch_new(a);
+	/* Nobody is served yet, so this may take its time on the loop's thread. */
+	(void)hooks_run(a->hooks, &(struct hook_run){ .point = "before_vdsm_start" }, /* ret_data= */ NULL, /* error= */ NULL);
 	return open_channel(d, error);
-}
-
-static bool other_threads(void)
-{
-	GDir *dir = g_dir_open("/proc/self/task", 0, NULL);
-	unsigned n = 0;
-
-	while (dir && g_dir_read_name(dir))
-		n++;
-	if (dir)
-		g_dir_close(dir);
-	return n > 1;
 }
 
 static void stop(struct daemon *d)
 {
 	struct agent *a = &d->agent;
+	bool served = d->server != NULL;
 
-	lane_pool_free(a->lanes, STOP_WAIT_USEC);
 	/* A job that hangs still has its hands on the rooms: leave the tidying to the kernel. */
-	if (other_threads()) {
-		log_warn("something still hangs on a lane, ending without it");
-		_exit(d->server ? EXIT_SUCCESS : EXIT_FAILURE);
+	if (!lane_pool_close(a->lanes, STOP_WAIT_USEC)) {
+		json_t *lanes = lane_pool_list(a->lanes);
+		char *list = json_dumps(lanes, 0);
+
+		log_warn("ending without what still runs: %s", list);
+		_exit(served ? EXIT_SUCCESS : EXIT_FAILURE);
 	}
+	a->lanes = lane_pool_free(a->lanes, 0);
 	d->dispatch = dispatch_free(d->dispatch);
 	d->server = channel_server_free(d->server);
 	a->vms = vms_free(a->vms);
@@ -287,6 +313,8 @@ static void stop(struct daemon *d)
 	a->storage = storage_free(a->storage);
 	a->net = net_free(a->net);
 	a->jobs = jobs_free(a->jobs);
+	if (served)
+		(void)hooks_run(a->hooks, &(struct hook_run){ .point = "after_vdsm_stop" }, /* ret_data= */ NULL, /* error= */ NULL);
 	a->hooks = hooks_free(a->hooks);
 	a->loop = loop_free(a->loop);
 	a->events = events_free(a->events);

@@ -273,9 +273,10 @@ bool ca_issue(const char *dir, const struct ca_request *request, const char *cer
 		return failed(error, request->common_name);
 	if (!add_alternatives(certificate, request, error))
 		return false;
+	/* The usage is not critical: in a critical one libvirt 9.0 and QEMU 7.2 miss keyEncipherment, which a key for ECDSA must not have (RFC 8813). */
 	if (X509_set_issuer_name(certificate, X509_get_subject_name(ca)) != 1 ||
 	    !add_extension(certificate, ca, NID_basic_constraints, "critical,CA:FALSE") ||
-	    !add_extension(certificate, ca, NID_key_usage, "critical,digitalSignature") ||
+	    !add_extension(certificate, ca, NID_key_usage, "digitalSignature") ||
 	    ((request->server || request->client) && !add_extension(certificate, ca, NID_ext_key_usage, usages)) ||
 	    !add_extension(certificate, ca, NID_subject_key_identifier, "hash") ||
 	    !add_extension(certificate, ca, NID_authority_key_identifier, "keyid:always") || X509_sign(certificate, ca_key, EVP_sha256()) <= 0)

@@ -396,13 +396,12 @@ static void lane_drop_queued(struct lane_pool *pool, struct lane *lane, GPtrArra
 		lane_free(pool, lane);
 }
 
-struct lane_pool *lane_pool_free(struct lane_pool *pool, int64_t wait_usec)
+bool lane_pool_close(struct lane_pool *pool, int64_t wait_usec)
 {
 	g_autoptr(GPtrArray) dropped = g_ptr_array_new();
 	int64_t until_usec = now_usec() + wait_usec;
+	bool none;
 
-	if (!pool)
-		return NULL;
 	pthread_mutex_lock(&pool->lock);
 	pool->stopping = true;
 	while (lane_take(pool))
@@ -421,6 +420,17 @@ struct lane_pool *lane_pool_free(struct lane_pool *pool, int64_t wait_usec)
 	pthread_mutex_lock(&pool->lock);
 	while (pool->n_threads && wait_until(pool, &pool->idle, until_usec))
 		;
+	none = !pool->n_threads;
+	pthread_mutex_unlock(&pool->lock);
+	return none;
+}
+
+struct lane_pool *lane_pool_free(struct lane_pool *pool, int64_t wait_usec)
+{
+	if (!pool)
+		return NULL;
+	(void)lane_pool_close(pool, wait_usec);
+	pthread_mutex_lock(&pool->lock);
 	pool_release(pool);
 	return NULL;
 }

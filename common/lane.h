@@ -32,7 +32,9 @@ struct lane_job {
 };
 
 struct lane_pool *lane_pool_new(unsigned max_threads);
-/* Waits for running jobs at most wait_usec, drops queued ones (free_data is called). NULL accepted. Returns NULL. */
+/* Drops queued jobs (free_data is called) and waits for running ones, at most wait_usec; false: some still run. Nothing can be submitted any more. */
+bool lane_pool_close(struct lane_pool *pool, int64_t wait_usec);
+/* The same, and the end of the pool: a job that still runs goes on without it. NULL accepted. Returns NULL. */
 struct lane_pool *lane_pool_free(struct lane_pool *pool, int64_t wait_usec);
 
 /* Queues a job on the named lane, which exists as long as it has jobs. Any thread. On failure nothing was taken over

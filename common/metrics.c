@@ -158,6 +158,26 @@ static int compare(const void *a, const void *b)
 	return order ? order : strcmp(one->labels, other->labels);
 }
 
+void metrics_write_family(GString *out, const char *name, const char *kind, const char *help)
+{
+	g_string_append_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind);
+}
+
+void metrics_write_label(GString *out, const char *name, const char *value)
+{
+	g_string_append(out, name);
+	g_string_append(out, "=\"");
+	for (const char *c = value; *c; c++) {
+		if (*c == '\\' || *c == '"')
+			g_string_append_c(out, '\\');
+		if (*c == '\n')
+			g_string_append(out, "\\n");
+		else
+			g_string_append_c(out, *c);
+	}
+	g_string_append_c(out, '"');
+}
+
 /* The families in the order of their names, HELP and TYPE once each. */
 void metrics_write(GString *out)
 {
@@ -180,8 +200,7 @@ void metrics_write(GString *out)
 		const struct metric *metric = all->pdata[i];
 
 		if (strcmp(family, metric->name))
-			g_string_append_printf(out, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name,
-					       kind_names[metric->kind]);
+			metrics_write_family(out, metric->name, kind_names[metric->kind], metric->help);
 		family = metric->name;
 		if (metric->kind == HISTOGRAM)
 			write_histogram(out, metric);

@@ -19,4 +19,8 @@ int64_t metric_value(const struct metric *metric);
 
 void metrics_write(GString *out);
 
+/* For numbers that are kept elsewhere: the head of a family (kind: "counter", "gauge"), once, before its samples; a label, its value escaped. */
+void metrics_write_family(GString *out, const char *name, const char *kind, const char *help);
+void metrics_write_label(GString *out, const char *name, const char *value);
+
 #endif

@@ -704,6 +704,25 @@ void stream_pause(struct stream *stream, bool paused)
 	update_watch(stream);
 }
 
+void stream_discard(struct stream *stream)
+{
+	struct block *begun = stream->started || stream->offset ? stream->first : NULL, *rest = begun ? begun->next : stream->first;
+
+	for (struct block *block; (block = rest);) {
+		rest = block->next;
+		stream->queued -= g_bytes_get_size(block->bytes);
+		g_bytes_unref(block->bytes);
+		g_free(block);
+	}
+	stream->first = begun;
+	stream->last = &stream->first;
+	if (begun) {
+		begun->next = NULL;
+		stream->last = &begun->next;
+	}
+	update_watch(stream);
+}
+
 size_t stream_queued(const struct stream *stream)
 {
 	return stream->queued;
@@ -737,6 +756,16 @@ void stream_close(struct stream *stream)
 
 void stream_abort(struct stream *stream)
 {
+	finish_later(stream);
+}
+
+void stream_reset(struct stream *stream)
+{
+	static const struct linger none = { .l_onoff = 1, .l_linger = 0 };
+
+	/* else the kernel goes on sending what it has, for as long as TCP_USER_TIMEOUT */
+	if (stream->state != DEAD)
+		(void)setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
 	finish_later(stream);
 }
 

@@ -59,10 +59,12 @@ bool stream_send_copy(struct stream *stream, const void *bytes, size_t n);
 void stream_set_pace(struct stream *stream, int64_t pace_usec);   /* 0: none */
 void stream_pause(struct stream *stream, bool paused);            /* stop reading: back-pressure */
 size_t stream_queued(const struct stream *stream);                /* bytes */
+void stream_discard(struct stream *stream);                       /* what is queued and not begun never goes out */
 int64_t stream_last_input(const struct stream *stream);           /* now_usec() of the last input/output */
 int64_t stream_last_output(const struct stream *stream);
 void stream_close(struct stream *stream);                         /* after the queue is sent (at most 5 s) */
 void stream_abort(struct stream *stream);                         /* now; closed() follows from the loop, not from inside this call */
+void stream_reset(struct stream *stream);                         /* as stream_abort(), and what has not reached the peer yet never does */
 const char *stream_peer(const struct stream *stream);             /* "[::1]:4711" */
 const char *stream_local_address(const struct stream *stream);    /* "192.0.2.1" the peer reached us by */
 const struct sockaddr *stream_peer_address(const struct stream *stream);

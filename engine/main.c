@@ -192,6 +192,7 @@ static bool start(struct program *program, GError **error)
 	    !(engine->auth = auth_new(&auth, error)) || !(engine->fleet = fleet_new(engine, error)) || !(engine->api = api_new(engine, &api, error)) ||
 	    !open_ports(program, error))
 		return false;
+	fleet_on_host_up(engine->fleet, flow_take_up);
 	fleet_start(engine->fleet);
 	flow_resume_all(engine);
 	return true;

@@ -41,7 +41,7 @@ struct channel_server {
 	struct channel_server_settings settings;        /* strings are ours */
 	struct listener *listener;
 	GPtrArray *connections;
-	struct metric *requests, *dropped;
+	struct metric *requests, *dropped, *slow;
 };
 
 void connection_unref(struct connection *connection);

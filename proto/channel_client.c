@@ -102,7 +102,11 @@ static void let_go(struct channel *channel)
 	channel->connect = timer_free(channel->connect);
 	if (channel->stream) {
 		channel->last_input_usec = stream_last_input(channel->stream);
-		inbox_hang_up(channel->stream);
+		/* A call that fails now must not be done by a server that gets it when the network is back. */
+		if (g_hash_table_size(channel->calls))
+			inbox_cut_off(channel->stream);
+		else
+			inbox_hang_up(channel->stream);
 	}
 	channel->stream = NULL;
 }

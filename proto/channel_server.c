@@ -25,7 +25,8 @@
  * varies - and frames to it are paced. It is known by its "host:null".
  *
  * Bounds: connections and handshakes (settings), SUBSCRIPTIONS_MAX a connection, header block, body, calls in flight and send queue
- * (channel.h). A client that does not read until its queue is full is dropped.
+ * (channel.h). A client that does not read until its queue is full is dropped: the queue is emptied, it gets an ERROR, and the connection ends. Up to then
+ * it loses nothing.
  */
 #define LOG_MODULE "channel"
 #include <arpa/inet.h>
@@ -135,8 +136,20 @@ static void leave(struct connection *connection)
 
 static void send_block(struct connection *connection, GBytes *block)
 {
-	if (!stream_send(connection->stream, block))
-		end(connection, AT_ONCE, "the client does not read");
+	static const char why[] = "The client does not read: what was queued for it is dropped";
+
+	if (stream_send(connection->stream, block) || connection->mode == MODE_CLOSED)
+		return;
+	if (!stream_queued(connection->stream)) {
+		end(connection, AT_ONCE, "what is to be sent cannot be");
+		return;
+	}
+	log_warn("%s: dropped: it does not read, %zu bytes wait for it", connection->peer, stream_queued(connection->stream));
+	metric_add(connection->server->slow, 1);
+	/* It is told if it reads on before the stream's time to close is over. */
+	stream_discard(connection->stream);
+	block = stomp_end(stomp_begin("ERROR"), &(struct stomp_part){ why, sizeof(why) - 1 }, 1);
+	end(connection, stream_send(connection->stream, block) ? WHEN_SENT : AT_ONCE, "it does not read");
 }
 
 static void send_error(struct connection *connection, const char *text)
@@ -588,6 +601,7 @@ struct channel_server *channel_server_new(const struct channel_server_settings *
 	server->requests = metric_counter("berth_channel_requests_total", /* labels= */ NULL, "Requests taken from clients of the agent channel");
 	server->dropped = metric_counter("berth_channel_answers_dropped_total", /* labels= */ NULL,
 					 "Answers nobody could get: no reply-to, or no subscription to it");
+	server->slow = metric_counter("berth_channel_clients_dropped_total", /* labels= */ NULL, "Clients dropped because they did not read");
 	listener = (struct listener_settings){
 		.address = settings->address,
 		.port = settings->port,

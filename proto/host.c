@@ -28,6 +28,8 @@ static const struct field host_caps_fields[] = {
 	FIELD_BOOL_(C, tsc_scaling, "tscScaling", OUT, "TSC scaling"),
 	FIELD_BOOL_(C, fips_enabled, "fipsEnabled", OUT, "FIPS mode"),
 	FIELD_JSON_(C, selinux, "selinux", OUT, "{\"mode\": \"1\" enforcing, \"0\" permissive, \"-1\" disabled}"),
+	FIELD_BOOL_(C, apparmor, "apparmor", OUT, "AppArmor is on (a member of our own)"),
+	FIELD_BOOL_(C, tpm_supported, "tpmSupported", OUT, "VMs can have a TPM (a member of our own)"),
 	FIELD_INT_(C, kdump_status, "kdumpStatus", OUT, "-1 unknown, 0 no, 1 yes"),
 	FIELD_STRING_(C, boot_uuid, "boot_uuid", OUT, "id of this boot"),
 	FIELD_STRING_(C, uuid, "uuid", OUT, "id of the host"),
@@ -162,6 +164,9 @@ static const struct field jobs_fields[] = {
 	FIELD_STRINGS_(struct host_jobs_params, job_ids, "job_ids", IN, "only these jobs; all when absent or empty"),
 };
 const struct record_type host_jobs_params_type = RECORD_TYPE("Host.getJobs", NULL, struct host_jobs_params, jobs_fields, "Parameters of Host.getJobs");
+
+static const struct field job_id_fields[] = { FIELD_STRING_(struct job_id_params, job_id, "jobID", NEED, "id of the job") };
+const struct record_type job_id_params_type = RECORD_TYPE("job id", NULL, struct job_id_params, job_id_fields, "A job");
 
 static const struct field setup_networks_fields[] = {
 	FIELD_JSON_(struct host_setup_networks_params, networks, "networks", NEED, "name -> network_config"),

@@ -219,10 +219,16 @@ int64_t inbox_last_activity(const struct inbox *inbox)
 	return MAX(inbox->resumed_usec, inbox->stream ? stream_last_input(inbox->stream) : 0);
 }
 
+static const struct stream_events deaf;
+
+void inbox_cut_off(struct stream *stream)
+{
+	stream_set_events(stream, &deaf, NULL);
+	stream_reset(stream);
+}
+
 void inbox_hang_up(struct stream *stream)
 {
-	static const struct stream_events deaf;
-
 	stream_set_events(stream, &deaf, NULL);
 	if (stream_queued(stream)) {
 		stream_close(stream);

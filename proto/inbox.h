@@ -35,6 +35,8 @@ int64_t inbox_last_activity(const struct inbox *inbox);
 /* For an owner that goes: no more callbacks, and the stream ends - at once where nothing is queued, so that it does not outlive a loop that is
  * freed next; else after its queue. */
 void inbox_hang_up(struct stream *stream);
+/* The same at once, and what was sent and is under way still never arrives. */
+void inbox_cut_off(struct stream *stream);
 
 /* Drops a reference; what came from a big text is taken apart by the helper thread. */
 void inbox_discard(json_t *json, size_t text_size);

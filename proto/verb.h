@@ -12,8 +12,11 @@ enum verb_lane {
 	VERB_ANY,          /* any worker, no order */
 	VERB_VM,           /* lane "vm/<vmID>" */
 	VERB_VM_END,       /* lane "end/<vmID>": beside the VM's own, so that a VM whose verbs hang can be ended */
+	VERB_GUEST,        /* lane "guest/<vmID>": talk with its guest agent, which may hang, beside the VM's own */
+	VERB_CONSOLE,      /* lane "console/<vmID>": what a user does at the VM's console, beside the VM's own */
 	VERB_DOMAIN,       /* lane "domain/<storagedomainID>" */
 	VERB_POOL,         /* lane "pool/<storagepoolID>" */
+	VERB_REMOTE,       /* lane "remote/<address>": a power device, another hypervisor: may take as long as it likes */
 	VERB_NETWORK,      /* lane "network" */
 };
 
@@ -31,23 +34,30 @@ struct verb {
 	const struct record_type *result;
 	enum verb_lane lane;
 	const char *lane_key;                 /* path of the parameter that picks the lane */
-	int deadline_s;                       /* 0: VERB_DEADLINE_S */
+	int deadline_s;                       /* 0: the agent's [rpc] deadline */
 	bool while_recovering;                /* answered before recovery is over (else 99) */
 	bool changes;                         /* false: only reads (logged at debug) */
+	bool not_migrating;                   /* refused with 51 while the VM of lane_key leaves this host or comes to it */
 	const char *doc;                      /* what it does, one sentence */
 	const char *returns;                  /* shape and units of the result */
 	const char *errors;                   /* codes it answers with, "1 4 9" */
 };
-#define VERB_DEADLINE_S 170               /* just below the 180 s after which engines give up */
+#define VERB_DEADLINE_S 170               /* default of [rpc] deadline: just below the 180 s after which engines give up */
 
 /* One table a noun, in the file that has the noun's records or beside it; verbs.c joins them. */
 #define VERB_TABLE(noun) extern const struct verb noun##_verbs[]; extern const size_t n_##noun##_verbs
 VERB_TABLE(host);
 VERB_TABLE(vm);
 VERB_TABLE(storage);
+VERB_TABLE(snapshot);
+VERB_TABLE(guest);
+VERB_TABLE(device);
+VERB_TABLE(migration);
 
 /* Rows that are alike. A verb that changes one VM, on its lane: */
 #define VM_ROW(verb, parameters, ...) { .name = "VM." verb, .params = &(parameters), .lane = VERB_VM, .lane_key = "vmID", .changes = true, ##__VA_ARGS__ }
+/* One that needs the VM's guest agent: */
+#define GUEST_ROW(verb, parameters, ...) { .name = "VM." verb, .params = &(parameters), .lane = VERB_GUEST, .lane_key = "vmID", .changes = true, ##__VA_ARGS__ }
 
 const struct verb *verb_nth(size_t i);                /* all, in order; NULL after the last */
 const struct verb *verb_find(const char *name);       /* exact; NULL */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Verbs about the host itself. */
 #include "proto/host.h"
+#include "proto/host_calls.h"
 #include "proto/verb.h"
 #include "proto/vm.h"
 
@@ -27,6 +28,9 @@ const struct verb host_verbs[] = {
 	  .doc = "Domain XML of all or the listed VMs", .returns = "array of one map vmId -> XML", .errors = "1" },
 	{ .name = "Host.getJobs", .params = &host_jobs_params_type, .kind = RESULT_JSON, .lane = VERB_LOOP,
 	  .doc = "Jobs of the host, filtered by type and ids", .returns = "map id -> {id, status, description, job_type, progress?, error?}" },
+	{ .name = "Host.cancelJob", .params = &job_id_params_type, .lane = VERB_ANY, .changes = true,
+	  .doc = "Asks a job to end and to undo what it began (a verb of our own); that it has is seen in Host.getJobs, status aborted", .returns = "true",
+	  .errors = "66 84" },
 	{ .name = "Host.getAllTasksStatuses", .kind = RESULT_JSON, .lane = VERB_LOOP,
 	  .doc = "State of every storage task", .returns = "map taskID -> {code, message, taskState, taskResult, taskID}" },
 	{ .name = "Host.setLogLevel", .params = &host_log_level_params_type, .lane = VERB_LOOP, .changes = true, .while_recovering = true,
@@ -41,5 +45,49 @@ const struct verb host_verbs[] = {
 	  .doc = "Binds the host to one engine (a verb of our own); again by the same engine is fine", .returns = "true", .errors = "40" },
 	{ .name = "Host.release", .params = &host_claim_params_type, .lane = VERB_ANY, .changes = true,
 	  .doc = "Ends the binding made by Host.claim (a verb of our own)", .returns = "true", .errors = "40" },
+	{ .name = "Host.probeAccelerators", .kind = RESULT_JSON, .lane = VERB_ANY,
+	  .doc = "Tries what VMs could run on: KVM by running 16-bit and 64-bit code for at most a second (a verb of our own)",
+	  .returns = "array of {name kvm or tcg, usable, reason (empty when usable), level none, realmode or longmode, ms that the trial took}" },
+
+	{ .name = "Host.hostdevListByCaps", .params = &host_devices_params_type, .kind = RESULT_JSON, .lane = VERB_ANY,
+	  .doc = "Devices of the host: PCI, USB, SCSI, mediated and others", .errors = "40 91",
+	  .returns = "map name -> {params: {capability, is_assignable \"true\" or \"false\", parent, driver, vendor, vendor_id, product, product_id, "
+		     "address, iommu_group, ...}}" },
+	{ .name = "Host.hostdevReattach", .params = &host_device_name_params_type, .lane = VERB_REMOTE, .lane_key = "deviceName", .changes = true,
+	  .doc = "Gives a device that a VM had back to its driver on the host", .returns = "true", .errors = "40 83" },
+
+	{ .name = "Host.getExternalVMs", .params = &external_vms_params_type, .kind = RESULT_JSON, .lane = VERB_REMOTE, .lane_key = "uri",
+	  .doc = "Describes the VMs of another hypervisor", .errors = "65 91",
+	  .returns = "array of {vmName, vmId, status Up or Down, memSize MiB, smp, arch, has_snapshots, disks [{dev, alias, capacity, allocation "
+		     "bytes as text, format}], networks}" },
+	{ .name = "Host.getExternalVMNames", .params = &external_vm_names_params_type, .kind = RESULT_JSON, .lane = VERB_REMOTE, .lane_key = "uri",
+	  .doc = "Names of the VMs of another hypervisor", .returns = "array of texts", .errors = "65 91" },
+	{ .name = "Host.getExternalVmFromOva", .params = &ova_params_type, .kind = RESULT_JSON, .lane = VERB_REMOTE, .lane_key = "ova_path",
+	  .doc = "Describes the VM in an OVA on this host", .errors = "67 91",
+	  .returns = "{vmName, status Down, memSize MiB, smp, disks [{alias, capacity, allocation bytes as text}], networks [{dev, model, type, bridge}]}" },
+	{ .name = "Host.convertExternalVm", .params = &convert_params_type, .lane = VERB_ANY,
+	  .doc = "Refused: this agent converts no VMs", .returns = "never", .errors = "75" },
+	{ .name = "Host.convertExternalVmFromOva", .params = &convert_ova_params_type, .lane = VERB_ANY,
+	  .doc = "Refused: this agent converts no VMs", .returns = "never", .errors = "75" },
+	{ .name = "Host.getConvertedVm", .params = &import_job_params_type, .lane = VERB_ANY,
+	  .doc = "Refused: this agent converts no VMs", .returns = "never", .errors = "75" },
+	{ .name = "Host.abortV2VJob", .params = &import_job_params_type, .lane = VERB_ANY,
+	  .doc = "Refused: this agent converts no VMs", .returns = "never", .errors = "75" },
+	{ .name = "Host.deleteV2VJob", .params = &import_job_params_type, .lane = VERB_ANY,
+	  .doc = "Refused: this agent converts no VMs", .returns = "never", .errors = "75" },
+
+	{ .name = "Host.setKsmTune", .params = &ksm_tune_params_type, .kind = RESULT_JSON, .lane = VERB_ANY, .changes = true,
+	  .doc = "Sets values of KSM in the kernel; while the memory policy has KSM, run and pages_to_scan hold until its next look",
+	  .returns = "{\"code\": 0, \"message\": \"Done\"}", .errors = "71" },
+	{ .name = "Host.setMOMPolicy", .params = &mom_policy_params_type, .lane = VERB_ANY, .changes = true,
+	  .doc = "Sets parameters of the memory policy from a text of (set <parameter> <value>)", .returns = "true", .errors = "54" },
+	{ .name = "Host.setMOMPolicyParameters", .params = &mom_parameters_params_type, .lane = VERB_ANY, .changes = true,
+	  .doc = "Sets parameters of the memory policy: balloons that follow the host's free memory, KSM when it is short", .returns = "true", .errors = "54" },
+
+	{ .name = "Host.fenceNode", .params = &fence_params_type, .kind = RESULT_JSON, .lane = VERB_REMOTE, .lane_key = "addr", .changes = true,
+	  .doc = "Runs a fence agent against another host's power device; this host keeps no storage leases, so policy stops nothing",
+	  .returns = "status: {power on or off}; else {power unknown, operationStatus initiated}", .errors = "43 91 100" },
+	{ .name = "Host.setHaMaintenanceMode", .params = &ha_maintenance_params_type, .kind = RESULT_JSON, .lane = VERB_ANY,
+	  .doc = "Refused: no hosted engine's HA agent serves this host", .returns = "never", .errors = "61" },
 };
 const size_t n_host_verbs = G_N_ELEMENTS(host_verbs);

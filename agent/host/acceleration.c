@@ -2,7 +2,8 @@
 /*
  * Does KVM work? Not: is there a /dev/kvm. There are hosts (VMs themselves) whose /dev/kvm opens, makes VMs and runs them, but emulates
  * the guest's kernel mode instruction by instruction: 500 times slower than hardware, 10 to 100 times slower than TCG, and in the end it
- * fails. Only time tells, so this is what is measured: a machine of 2 MiB with one processor in long mode counts down from ROUNDS.
+ * fails. Only time tells, so this is what is measured: a machine of 2 MiB whose processor first runs an instruction in real mode, as firmware does, and
+ * then, in long mode, counts down from ROUNDS.
  *
  *   t=0       a child is forked: whatever KVM does to it, it cannot hang the agent
  *   t=0.3 ms  hardware is done (below 1 ns a round); up to ROUND_NS_MAX counts as hardware
@@ -39,6 +40,7 @@ struct verdict {
 #ifdef __x86_64__
 #define MEMORY (2u << 20)
 #define CODE 0x1000
+#define HALT 0x2000
 #define PAGES 0x10000
 
 /* mov ecx, ROUNDS; again: dec ecx; jnz again; hlt */
@@ -87,14 +89,44 @@ static double seconds(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* Until the processor halts; NULL or the step that failed. */
+static const char *run_to_halt(int cpu, struct kvm_run *run)
+{
+	do {
+		if (ioctl(cpu, KVM_RUN, 0) < 0 && errno != EINTR && errno != EAGAIN)
+			return "KVM_RUN";
+	} while (run->exit_reason == KVM_EXIT_INTR);
+	errno = 0;
+	return run->exit_reason == KVM_EXIT_HLT ? NULL : "KVM_RUN did not reach the end of the code";
+}
+
+/* hlt, in real mode, at HALT */
+static const char *run_real_mode(int cpu, struct kvm_run *run, uint8_t *memory)
+{
+	struct kvm_regs regs = { .rip = HALT, .rflags = 2, .rsp = 0x8000 };
+	struct kvm_sregs sregs;
+
+	memory[HALT] = 0xf4;
+	if (ioctl(cpu, KVM_GET_SREGS, &sregs) < 0)
+		return "KVM_GET_SREGS";
+	sregs.cs.base = 0;
+	sregs.cs.selector = 0;
+	if (ioctl(cpu, KVM_SET_SREGS, &sregs) < 0)
+		return "KVM_SET_SREGS";
+	if (ioctl(cpu, KVM_SET_REGS, &regs) < 0)
+		return "KVM_SET_REGS";
+	return run_to_halt(cpu, run);
+}
+
 /* In the child. Each step that fails says its name. */
-static const char *measure(const char *device, double *ret_ns)
+static const char *measure(const char *device, double *ret_ns, volatile int *ret_real_mode)
 {
 	struct kvm_userspace_memory_region region = { .memory_size = MEMORY };
 	struct kvm_regs regs = { .rip = CODE, .rflags = 2, .rsp = 0x8000 };
 	uint64_t identity = 0xfffbc000;
 	struct kvm_sregs sregs;
 	struct kvm_run *run;
+	const char *failed;
 	uint8_t *memory;
 	int kvm, vm, cpu, size;
 	double begun;
@@ -120,6 +152,9 @@ static const char *measure(const char *device, double *ret_ns)
 	if ((size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0)) < 0 ||
 	    (run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, cpu, 0)) == MAP_FAILED)
 		return "KVM_GET_VCPU_MMAP_SIZE";
+	if ((failed = run_real_mode(cpu, run, memory)))
+		return failed;
+	*ret_real_mode = 1;
 	if (ioctl(cpu, KVM_GET_SREGS, &sregs) < 0)
 		return "KVM_GET_SREGS";
 	long_mode(&sregs);
@@ -128,19 +163,14 @@ static const char *measure(const char *device, double *ret_ns)
 	if (ioctl(cpu, KVM_SET_REGS, &regs) < 0)
 		return "KVM_SET_REGS";
 	begun = seconds();
-	do {
-		if (ioctl(cpu, KVM_RUN, 0) < 0 && errno != EINTR && errno != EAGAIN)
-			return "KVM_RUN";
-	} while (run->exit_reason == KVM_EXIT_INTR);
-	errno = 0;
-	if (run->exit_reason != KVM_EXIT_HLT)
-		return "KVM_RUN did not reach the end of the code";
+	if ((failed = run_to_halt(cpu, run)))
+		return failed;
 	*ret_ns = (seconds() - begun) * 1e9 / ROUNDS;
 	return NULL;
 }
 #else
 /* No measurement for this processor: that KVM can make a machine must do. */
-static const char *measure(const char *device, double *ret_ns)
+static const char *measure(const char *device, double *ret_ns, volatile int *ret_real_mode)
 {
 	int kvm = open(device, O_RDWR | O_CLOEXEC);
 
@@ -153,10 +183,10 @@ static const char *measure(const char *device, double *ret_ns)
 }
 #endif
 
-static void child(const char *device, int out)
+static void child(const char *device, int out, volatile int *ret_real_mode)
 {
 	struct verdict verdict = { .round_ns = -1 };
-	const char *step = measure(device, &verdict.round_ns);
+	const char *step = measure(device, &verdict.round_ns, ret_real_mode);
 
 	if (step) {
 		verdict.round_ns = -1;
@@ -167,25 +197,41 @@ static void child(const char *device, int out)
 	_exit(0);
 }
 
-bool acceleration_probe(const char *device, char **ret_reason)
+bool acceleration_probe(const char *device, enum acceleration_level *ret_level, char **ret_reason)
 {
 	struct verdict verdict;
+	enum acceleration_level unused;
+	volatile int *real_mode;              /* shared with the child: known even of one that hangs afterwards */
 	struct pollfd wait;
 	int pipes[2];
 	ssize_t n = 0;
 	pid_t pid;
 
+	if (!ret_level)
+		ret_level = &unused;
+	*ret_level = ACCELERATION_NONE;
 	*ret_reason = NULL;
 	if (access(device, F_OK) < 0) {
 		*ret_reason = g_strdup_printf("there is no %s", device);
 		return false;
 	}
-	if (pipe2(pipes, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
+	real_mode = mmap(NULL, sizeof(*real_mode), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (real_mode == MAP_FAILED || pipe2(pipes, O_CLOEXEC) < 0) {
 		*ret_reason = g_strdup_printf("cannot be tried: %s", g_strerror(errno));
+		if (real_mode != MAP_FAILED)
+			munmap((void *)real_mode, sizeof(*real_mode));
 		return false;
 	}
+	pid = fork();
 	if (!pid)
-		child(device, pipes[1]);
+		child(device, pipes[1], real_mode);
+	if (pid < 0) {
+		*ret_reason = g_strdup_printf("cannot be tried: %s", g_strerror(errno));
+		close(pipes[0]);
+		close(pipes[1]);
+		munmap((void *)real_mode, sizeof(*real_mode));
+		return false;
+	}
 	close(pipes[1]);
 	wait = (struct pollfd){ .fd = pipes[0], .events = POLLIN };
 	if (poll(&wait, 1, ACCELERATION_LIMIT_USEC / 1000) == 1)
@@ -201,5 +247,7 @@ bool acceleration_probe(const char *device, char **ret_reason)
 		*ret_reason = g_strdup_printf("%s: %s%s%s", device, verdict.step, verdict.errnum ? ": " : "", verdict.errnum ? g_strerror(verdict.errnum) : "");
 	else if (verdict.round_ns > ROUND_NS_MAX)
 		*ret_reason = g_strdup_printf("%s is too slow: %.0f ns a loop round, hardware takes less than %.0f", device, verdict.round_ns, ROUND_NS_MAX);
+	*ret_level = !*ret_reason ? ACCELERATION_LONG_MODE : *real_mode ? ACCELERATION_REAL_MODE : ACCELERATION_NONE;
+	munmap((void *)real_mode, sizeof(*real_mode));
 	return !*ret_reason;
 }

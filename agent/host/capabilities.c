@@ -57,7 +57,32 @@ static void fill_flags(struct host_caps *caps, const char *info, const xmlNode *
 				g_string_append_printf(all, "%smodel_%s", all->len ? "," : "", name);
 		}
 	}
+	/* what the hypervisor adds to the processor's own: spec-ctrl, ssbd, md-clear ... */
+	for XML_EACH(mode, xml_child(domain, "cpu"), "mode") {
+		if (!xml_is(mode, "name", "host-model"))
+			continue;
+		for XML_EACH(feature, mode, "feature") {
+			g_autofree char *name = xml_is(feature, "policy", "require") ? xml_get(feature, "name") : NULL;
+
+			if (name && !g_strv_contains((const char *const *)words, name))
+				g_string_append_printf(all, "%s%s", all->len ? "," : "", name);
+		}
+	}
 	set_string(&caps->cpu_flags, all->str);
+}
+
+/* {"4": {"totalPages": "123"}}: by size in KiB */
+static json_t *cell_pages(const xmlNode *cell)
+{
+	json_t *map = json_object();
+
+	for XML_EACH(pages, cell, "pages") {
+		g_autofree char *size = xml_get(pages, "size"), *count = xml_text(pages);
+
+		if (size && count)
+			json_object_set_new(map, size, json_pack("{s:s}", "totalPages", count));
+	}
+	return map;
 }
 
 static int distinct(GHashTable *set)
@@ -99,8 +124,9 @@ static void fill_topology(struct host_caps *caps, const xmlNode *host)
 		for XML_EACH(sibling, xml_child(cell, "distances"), "sibling")
 			json_array_append_new(distances, json_integer(xml_get_number(sibling, "value", 10)));
 		json_object_set_new(caps->numa_nodes, cell_id ? cell_id : "0",
-				    json_pack("{s:o, s:{}, s:o}", "totalMemory",
-					      json_sprintf("%" PRId64, (memory ? g_ascii_strtoll(memory, NULL, 10) : 0) / 1024), "hugepages", "cpus", cpus));
+				    json_pack("{s:o, s:o, s:o}", "totalMemory",
+					      json_sprintf("%" PRId64, (memory ? g_ascii_strtoll(memory, NULL, 10) : 0) / 1024), "hugepages",
+					      cell_pages(cell), "cpus", cpus));
 		json_object_set_new(caps->numa_node_distance, cell_id ? cell_id : "0", distances);
 	}
 	if (!threads) {
@@ -154,14 +180,33 @@ static char *os_release(const char *text, const char *key)
 	return NULL;
 }
 
-static json_t *package(unsigned long version)
+/* What runs tells its own version; the release is its package's. */
+static void set_package(json_t *packages, const char *name, unsigned long version)
 {
-	return json_pack("{s:o, s:s}", "version", json_sprintf("%lu.%lu.%lu", version / 1000000, version / 1000 % 1000, version % 1000), "release", "1");
+	json_t *package = json_object_get(packages, name), *text;
+
+	if (!version)
+		return;
+	if (!package)
+		json_object_set_new(packages, name, package = json_pack("{s:s}", "release", "1"));
+	text = json_sprintf("%lu.%lu.%lu", version / 1000000, version / 1000 % 1000, version % 1000);
+	json_object_set_new(package, "version", text);
+}
+
+/* 4.7 came with libvirt 8.0, 4.8 with libvirt 10.10 and QEMU 9.1: what VMs of these levels are made of is missing before. */
+static json_t *cluster_levels(const struct vms_libvirt *libvirt)
+{
+	json_t *levels = json_pack("[s,s,s,s,s]", "4.2", "4.3", "4.4", "4.5", "4.6");
+
+	if (libvirt->libvirt_version >= 8000000)
+		json_array_append_new(levels, json_string("4.7"));
+	if (libvirt->libvirt_version >= 10010000 && libvirt->qemu_version >= 9001000)
+		json_array_append_new(levels, json_string("4.8"));
+	return levels;
 }
 
 static void fill_software(struct host_caps *caps, const struct vms_libvirt *libvirt)
 {
-	static const char *const levels[] = { "3.6", "4.0", "4.1", "4.2", "4.3", "4.4", "4.5", "4.6", "4.7" };
 	g_autofree char *release = file_text("/etc/os-release"), *name = os_release(release, "NAME"), *version = os_release(release, "VERSION_ID");
 	g_autofree char *pretty = os_release(release, "PRETTY_NAME"), *cmdline = file_text("/proc/cmdline"),
 		*boot = file_text("/proc/sys/kernel/random/boot_id");
@@ -171,23 +216,19 @@ static void fill_software(struct host_caps *caps, const struct vms_libvirt *libv
 	caps->operating_system =
 		json_pack("{s:s, s:s, s:s, s:s}", "release", "1", "version", version ? version : "", "name", name ? name : "Linux",
 			  "pretty_name", pretty ? pretty : "Linux");
-	caps->packages2 = json_pack("{s:{s:s, s:s}, s:{s:s, s:s}}", "kernel", "version", kernel.release, "release", "1", "vdsm", "version", BERTH_VERSION,
-				    "release", "1");
-	if (libvirt->libvirt_version)
-		json_object_set_new(caps->packages2, "libvirt", package(libvirt->libvirt_version));
-	if (libvirt->qemu_version) {
-		json_object_set_new(caps->packages2, "qemu-kvm", package(libvirt->qemu_version));
-		json_object_set_new(caps->packages2, "qemu-img", package(libvirt->qemu_version));
-	}
+	caps->packages2 = packages_installed();
+	json_object_set_new(caps->packages2, "kernel", json_pack("{s:s, s:s}", "version", kernel.release, "release", "1"));
+	json_object_set_new(caps->packages2, "vdsm", json_pack("{s:s, s:s}", "version", BERTH_VERSION, "release", "1"));
+	set_package(caps->packages2, "libvirt", libvirt->libvirt_version);
+	set_package(caps->packages2, "qemu-kvm", libvirt->qemu_version);
+	set_package(caps->packages2, "qemu-img", libvirt->qemu_version);
 	set_string(&caps->kernel_args, cmdline ? cmdline : "");
 	set_string(&caps->boot_uuid, boot);
 	set_string(&caps->version_name, "Berth");
 	set_string(&caps->software_version, BERTH_VERSION);
 	set_string(&caps->software_revision, "1");
 	caps->supported_engines = json_pack("[s,s,s,s]", "4.2", "4.3", "4.4", "4.5");
-	caps->cluster_levels = json_array();
-	for (size_t i = 0; i < G_N_ELEMENTS(levels); i++)
-		json_array_append_new(caps->cluster_levels, json_string(levels[i]));
+	caps->cluster_levels = cluster_levels(libvirt);
 }
 
 static json_t *machines(const xmlNode *capabilities)
@@ -215,6 +256,7 @@ static json_t *machines(const xmlNode *capabilities)
 
 static json_t *flaws(void)
 {
+	static const char *const switches[][2] = { { "PTI", "pti_enabled" }, { "IBRS", "ibrs_enabled" }, { "RETP", "retp_enabled" } };
 	const char *const directory = "/sys/devices/system/cpu/vulnerabilities";
 	GDir *dir = g_dir_open(directory, 0, NULL);
 	json_t *map = json_object();
@@ -225,6 +267,13 @@ static json_t *flaws(void)
 
 		if (text)
 			json_object_set_new(map, upper, json_string(text));
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(switches); i++) {
+		g_autofree char *path = g_build_filename("/sys/kernel/debug/x86", switches[i][1], NULL);
+		int64_t value = file_number(path, -1);
+
+		if (value >= 0)
+			json_object_set_new(map, switches[i][0], json_integer(value));
 	}
 	if (dir)
 		g_dir_close(dir);
@@ -253,10 +302,13 @@ static json_t *adapters(const char *iqn)
 
 	while (dir && (name = g_dir_read_name(dir))) {
 		g_autofree char *port = g_build_filename("/sys/class/fc_host", name, "port_name", NULL),
-			*node = g_build_filename("/sys/class/fc_host", name, "node_name", NULL);
-		g_autofree char *wwpn = file_text(port), *wwnn = file_text(node);
+			*node = g_build_filename("/sys/class/fc_host", name, "node_name", NULL),
+			*symbol = g_build_filename("/sys/class/fc_host", name, "symbolic_name", NULL);
+		g_autofree char *wwpn = file_text(port), *wwnn = file_text(node), *model = file_text(symbol);
 
-		json_array_append_new(fc, json_pack("{s:s, s:s, s:s}", "wwpn", wwpn ? wwpn : "", "wwnn", wwnn ? wwnn : "", "model", ""));
+		/* as vdsm has them: without 0x */
+		json_array_append_new(fc, json_pack("{s:s, s:s, s:s}", "wwpn", wwpn ? wwpn + 2 * g_str_has_prefix(wwpn, "0x") : "", "wwnn",
+						    wwnn ? wwnn + 2 * g_str_has_prefix(wwnn, "0x") : "", "model", model ? model : ""));
 	}
 	if (dir)
 		g_dir_close(dir);
@@ -273,9 +325,9 @@ static char *initiator(void)
 	return line ? g_strchomp(g_strndup(line + strlen("InitiatorName="), strcspn(line + strlen("InitiatorName="), "\n"))) : NULL;
 }
 
-static bool iommu(void)
+static bool has_entries(const char *directory)
 {
-	GDir *dir = g_dir_open("/sys/class/iommu", 0, NULL);
+	GDir *dir = g_dir_open(directory, 0, NULL);
 	bool any = dir && g_dir_read_name(dir);
 
 	if (dir)
@@ -283,9 +335,39 @@ static bool iommu(void)
 	return any;
 }
 
-static void fill_rest(struct host_caps *caps)
+/* On: there is one, and devices are in its groups. */
+static bool iommu(void)
 {
-	g_autofree char *memory = file_text("/proc/meminfo"), *iqn = initiator(), *selinux = file_text("/sys/fs/selinux/enforce");
+	return has_entries("/sys/class/iommu") && has_entries("/sys/kernel/iommu_groups");
+}
+
+/* kexec is loaded and other hosts are told of a dump (fence_kdump): 1; not both: 0; the kernel does not say: -1 */
+static int kdump(void)
+{
+	int64_t loaded = file_number("/sys/kernel/kexec_crash_loaded", -1);
+	g_autofree char *conf = file_text("/etc/kdump.conf");
+	g_auto(GStrv) lines = g_strsplit(conf ? conf : "", "\n", -1);
+
+	if (loaded != 1)
+		return (int)loaded;
+	for (char **line = lines; *line; line++)
+		if (g_str_has_prefix(g_strchug(*line), "fence_kdump_nodes"))
+			return 1;
+	return 0;
+}
+
+/* "vnc_tls = 1" of libvirt's qemu.conf */
+static bool vnc_tls(const struct agent *agent)
+{
+	g_autofree char *text = file_text(config_string(agent->config, "libvirt", "qemu_conf"));
+
+	return text && g_regex_match_simple("^\\s*vnc_tls\\s*=\\s*1\\s*$", text, G_REGEX_MULTILINE, 0);
+}
+
+static void fill_rest(const struct host *host, const struct vms_libvirt *libvirt, const xmlNode *domain, struct host_caps *caps)
+{
+	g_autofree char *memory = file_text("/proc/meminfo"), *iqn = initiator(), *selinux = file_text("/sys/fs/selinux/enforce"),
+		*apparmor = file_text("/sys/module/apparmor/parameters/enabled");
 
 	SET(caps, mem_size, meminfo_kib(memory, "MemTotal") / 1024);
 	set_string(&caps->guest_overhead, GUEST_OVERHEAD_MIB);
@@ -303,25 +385,27 @@ static void fill_rest(struct host_caps *caps)
 	set_string(&caps->live_snapshot, "true");
 	set_string(&caps->live_merge, "true");
 	set_string(&caps->hostdev_passthrough, iommu() ? "true" : "false");
-	SET(caps, kdump_status, access("/sys/kernel/kexec_crash_loaded", F_OK) == 0 ? (int)file_number("/sys/kernel/kexec_crash_loaded", -1) : -1);
+	SET(caps, apparmor, apparmor && *apparmor == 'Y');
+	SET(caps, tpm_supported, xml_is(xml_find(domain, "devices/tpm"), "supported", "yes"));
+	SET(caps, kdump_status, kdump());
 	SET(caps, auto_numa_balancing, (int)file_number("/proc/sys/kernel/numa_balancing", 2));
 	SET(caps, realtime_kernel, file_number("/sys/kernel/realtime", 0) == 1);
 	SET(caps, fips_enabled, file_number("/proc/sys/crypto/fips_enabled", 0) == 1);
-	SET(caps, hosted_engine_deployed, false);
-	SET(caps, vnc_encrypted, false);
+	SET(caps, hosted_engine_deployed, access(HOSTED_ENGINE_CONF, F_OK) == 0);
+	SET(caps, vnc_encrypted, vnc_tls(host->agent));
 	SET(caps, deferred_preallocation, true);
 	SET(caps, backup_enabled, false);
 	SET(caps, cold_backup_enabled, false);
 	SET(caps, clear_bitmaps_enabled, false);
-	SET(caps, cd_change_pdiv, false);
-	SET(caps, refresh_disk_supported, false);
+	SET(caps, cd_change_pdiv, true);
+	SET(caps, refresh_disk_supported, true);
 	SET(caps, replicate_extend, false);
 	SET(caps, measure_subchain, false);
 	SET(caps, measure_active, false);
 	SET(caps, qemu_image_info_bitmaps, true);
 	SET(caps, mailbox_events, false);
-	SET(caps, zerocopy_migrations, false);
-	SET(caps, ovn_configured, false);
+	SET(caps, zerocopy_migrations, libvirt->libvirt_version >= 8005000);
+	SET(caps, ovn_configured, access("/run/ovn/ovn-controller.pid", F_OK) == 0);
 	SET(caps, supports_ipv6, true);
 }
 
@@ -346,6 +430,6 @@ void capabilities_fill(struct host *host, struct host_caps *caps)
 	fill_cpu(caps, xml_child(root, "host"), domain ? xmlDocGetRootElement(domain) : NULL);
 	fill_software(caps, &libvirt);
 	caps->emulated_machines = machines(root);
-	fill_rest(caps);
+	fill_rest(host, &libvirt, domain ? xmlDocGetRootElement(domain) : NULL, caps);
 	vms_libvirt_clear(&libvirt);
 }

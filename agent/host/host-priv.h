@@ -6,6 +6,7 @@
 #include "proto/host.h"
 
 struct statistics;
+struct policy;
 
 struct host {
 	struct agent *agent;
@@ -13,13 +14,21 @@ struct host {
 	bool kvm;
 	char *reason;                 /* why not kvm */
 	struct statistics *statistics;
+	struct policy *policy;
 };
 
-/* Does the hardware run guest code at its own speed? Blocks at most ACCELERATION_LIMIT_USEC; forks: call before there are threads.
- * ret_reason: why not; g_free. */
-bool acceleration_probe(const char *device, char **ret_reason);
+/* How far a processor of a VM gets. realmode: 16-bit code runs, but 64-bit code does not, or not at the hardware's speed. */
+enum acceleration_level { ACCELERATION_NONE, ACCELERATION_REAL_MODE, ACCELERATION_LONG_MODE };
+/* Does the hardware run guest code at its own speed? Blocks at most ~1 s, whatever KVM does. ret_reason: why not; g_free. ret_level may be NULL. */
+bool acceleration_probe(const char *device, enum acceleration_level *ret_level, char **ret_reason);
 
 void capabilities_fill(struct host *host, struct host_caps *caps);
+#define HOSTED_ENGINE_CONF "/etc/ovirt-hosted-engine/hosted-engine.conf"
+
+/* {name: {version, release}} of what dpkg has installed (packages.c); packages_read(): of that status file, for tests. New references. */
+json_t *packages_installed(void);
+json_t *packages_read(const char *status);
+
 void hardware_fill(struct host_hardware *hardware, const char *directory);
 
 struct statistics *statistics_new(struct host *host);

@@ -2,22 +2,29 @@
 /*
  * The host: who it is, what it can do (capabilities.c), how busy it is (statistics.c), and the verbs that ask.
  *
- * The id is made once and never changes: state_dir/host.id, else the DMI UUID, else a random one; it is written to state_dir/host.id so
- * that a firmware update or a swapped board does not turn the host into another. Machines without DMI (this is common in VMs) share no id.
+ * The id is made once and never changes: state_dir/host.id, else the one that a vdsm on this host had, else the DMI UUID, else a random one; it is
+ * written to state_dir/host.id so that a firmware update or a swapped board does not turn the host into another. Machines without DMI (this is
+ * common in VMs) share no id.
  */
 #define LOG_MODULE "host"
 #include <errno.h>
 #include <string.h>
 #include "agent/host/host-priv.h"
+#include "agent/host/fence.h"
+#include "agent/host/ova.h"
+#include "agent/host/policy.h"
 #include "agent/hooks.h"
 #include "agent/net/net.h"
 #include "agent/storage/storage.h"
+#include "agent/virt/external_vms.h"
+#include "agent/virt/node_devices.h"
 #include "agent/virt/vms.h"
 #include "agent/host/owner.h"
 #include "common/error.h"
 #include "common/log.h"
 
 #define DMI_DIRECTORY "/sys/class/dmi/id"
+#define VDSM_ID "/etc/vdsm/vdsm.id"
 
 /* ---- small files ---- */
 
@@ -66,6 +73,8 @@ static char *find_uuid(const char *file)
 {
 	g_autofree char *kept = file_text(file), *dmi = NULL, *lower = NULL;
 
+	if (!kept)
+		kept = file_text(VDSM_ID);
 	if (kept && g_uuid_string_is_valid(kept))
 		return g_ascii_strdown(kept, -1);
 	dmi = file_text(DMI_DIRECTORY "/product_uuid");
@@ -89,12 +98,13 @@ struct host *host_new(struct agent *agent, GError **error)
 		error_set(error, ERR_INVALID_CONFIGURATION, "cannot keep the host's id: %s", cause->message);
 		return host_free(host);
 	}
-	host->kvm = acceleration_probe("/dev/kvm", &host->reason);
+	host->kvm = acceleration_probe("/dev/kvm", /* ret_level= */ NULL, &host->reason);
 	if (host->kvm)
 		log_info("host %s: VMs run on KVM", host->uuid);
 	else
 		log_warn("host %s: VMs run without hardware acceleration: %s", host->uuid, host->reason);
 	host->statistics = statistics_new(host);
+	host->policy = policy_new(agent, config_int(agent->config, "host", "policy_period") * G_USEC_PER_SEC);
 	return host;
 }
 
@@ -102,6 +112,7 @@ struct host *host_free(struct host *host)
 {
 	if (!host)
 		return NULL;
+	policy_free(host->policy);
 	statistics_free(host->statistics);
 	g_free(host->uuid);
 	g_free(host->reason);
@@ -122,6 +133,11 @@ bool host_has_kvm(struct host *host)
 const char *host_acceleration_reason(struct host *host)
 {
 	return host->reason;
+}
+
+struct policy *host_policy(struct host *host)
+{
+	return host->policy;
 }
 
 /* ---- verbs ---- */
@@ -148,8 +164,7 @@ static bool echo(struct agent *agent, const struct verb_call *call, void *params
 	return true;
 }
 
-/* Runs the point over the answer; what scripts leave is the answer if it still is JSON. */
-static bool hook_json(struct agent *agent, const char *point, bool may_fail, GString *result, GError **error)
+bool host_hook_json(struct agent *agent, const char *point, bool may_fail, GString *result, GError **error)
 {
 	struct hook_run run = { .point = point, .json = result ? result->str : "{}", .may_fail = may_fail };
 	g_autofree char *changed = NULL;
@@ -175,7 +190,7 @@ static bool get_capabilities(struct agent *agent, const struct verb_call *call, 
 	struct host_caps *caps;
 	g_autoptr(GError) cause = NULL;
 
-	if (!hook_json(agent, "before_get_caps", true, NULL, error))
+	if (!host_hook_json(agent, "before_get_caps", true, NULL, error))
 		return false;
 	caps = record_new(&host_caps_type);
 	capabilities_fill(agent->host, caps);
@@ -184,7 +199,7 @@ static bool get_capabilities(struct agent *agent, const struct verb_call *call, 
 	caps->hooks = hooks_inventory(agent->hooks);
 	result_record(ret_result, caps);
 	record_unref(caps);
-	return hook_json(agent, "after_get_caps", false, ret_result, error);
+	return host_hook_json(agent, "after_get_caps", false, ret_result, error);
 }
 
 static bool get_hardware_info(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
@@ -202,7 +217,7 @@ static bool get_stats(struct agent *agent, const struct verb_call *call, void *p
 	struct host_stats *stats;
 	g_autoptr(GError) cause = NULL;
 
-	if (!hook_json(agent, "before_get_stats", true, NULL, error))
+	if (!host_hook_json(agent, "before_get_stats", true, NULL, error))
 		return false;
 	stats = record_new(&host_stats_type);
 	statistics_fill(agent->host, stats);
@@ -212,7 +227,7 @@ static bool get_stats(struct agent *agent, const struct verb_call *call, void *p
 	set_string(&stats->net_config_dirty, net_config_dirty(agent->net) ? "True" : "False");
 	result_record(ret_result, stats);
 	record_unref(stats);
-	return hook_json(agent, "after_get_stats", false, ret_result, error);
+	return host_hook_json(agent, "after_get_stats", false, ret_result, error);
 }
 
 static bool set_log_level(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
@@ -229,6 +244,42 @@ static bool set_log_level(struct agent *agent, const struct verb_call *call, voi
 	return true;
 }
 
+/* What VMs could run on, tried now; what they do run on was found when the agent started (Host.getCapabilities). */
+static bool probe_accelerators(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
+{
+	static const char *const levels[] = { [ACCELERATION_NONE] = "none", [ACCELERATION_REAL_MODE] = "realmode", [ACCELERATION_LONG_MODE] = "longmode" };
+	g_autofree char *reason = NULL, *tcg_reason = NULL;
+	g_autoptr(GError) cause = NULL;
+	int64_t begun = now_usec(), kvm_usec;
+	enum acceleration_level level;
+	bool kvm = acceleration_probe("/dev/kvm", &level, &reason), tcg;
+
+	kvm_usec = now_usec() - begun;
+	begun = now_usec();
+	tcg = vms_has_emulator(agent->vms, &cause);
+	if (!tcg)
+		tcg_reason = g_strdup(cause->message);
+	result_json(ret_result, json_pack("[{s:s, s:b, s:s, s:s, s:I}, {s:s, s:b, s:s, s:s, s:I}]", "name", "kvm", "usable", kvm, "reason", reason ? reason : "",
+					  "level", levels[level], "ms", (json_int_t)kvm_usec / 1000, "name", "tcg", "usable", tcg, "reason",
+					  tcg_reason ? tcg_reason : "", "level", tcg ? "longmode" : "none", "ms", (json_int_t)(now_usec() - begun) / 1000));
+	return true;
+}
+
+static bool no_import(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
+{
+	error_set(error, ERR_UNSUPPORTED_OPERATION, "this agent does not convert VMs (virt-v2v); Host.getExternalVMs and Host.getExternalVmFromOva describe them");
+	return false;
+}
+
+/* The agent of a hosted engine keeps its state on shared storage; there is none beside this agent. */
+static bool set_ha_maintenance(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
+{
+	const struct ha_maintenance_params *p = params;
+
+	error_set(error, ERR_SET_HA_POLICY_FAILED, "mode '%s': no hosted engine's HA agent serves this host", p->mode);
+	return false;
+}
+
 const struct verb_binding host_bindings[] = {
 	{ "Host.ping", ping_confirm },
 	{ "Host.ping2", ping },
@@ -239,5 +290,21 @@ const struct verb_binding host_bindings[] = {
 	{ "Host.setLogLevel", set_log_level },
 	{ "Host.claim", owner_claim },
 	{ "Host.release", owner_release },
+	{ "Host.probeAccelerators", probe_accelerators },
+	{ "Host.hostdevListByCaps", node_devices_list_verb },
+	{ "Host.hostdevReattach", node_devices_reattach_verb },
+	{ "Host.getExternalVMs", external_vms_verb },
+	{ "Host.getExternalVMNames", external_vm_names_verb },
+	{ "Host.getExternalVmFromOva", ova_verb },
+	{ "Host.convertExternalVm", no_import },
+	{ "Host.convertExternalVmFromOva", no_import },
+	{ "Host.getConvertedVm", no_import },
+	{ "Host.abortV2VJob", no_import },
+	{ "Host.deleteV2VJob", no_import },
+	{ "Host.setKsmTune", policy_ksm_verb },
+	{ "Host.setMOMPolicy", policy_text_verb },
+	{ "Host.setMOMPolicyParameters", policy_parameters_verb },
+	{ "Host.fenceNode", fence_verb },
+	{ "Host.setHaMaintenanceMode", set_ha_maintenance },
 };
 const size_t n_host_bindings = G_N_ELEMENTS(host_bindings);

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "agent/host/host-priv.h"
+#include "agent/host/ksm.h"
 #include "agent/virt/vms.h"
 #include "common/lock.h"
 #include "common/log.h"
@@ -284,7 +285,7 @@ void statistics_fill(struct host *host, struct host_stats *stats)
 	time_t now = time(NULL);
 	struct tm utc;
 	char text[40];
-	int64_t pages = file_number("/sys/kernel/mm/ksm/pages_sharing", 0);
+	struct ksm ksm;
 
 	fill_cpu(host->statistics, stats);
 	fill_memory(stats);
@@ -301,10 +302,11 @@ void statistics_fill(struct host *host, struct host_stats *stats)
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S GMT", gmtime_r(&now, &utc));
 	set_string(&stats->date_time, text);
 	set_string(&stats->mom_status, "active");
-	SET(stats, ksm_state, file_number("/sys/kernel/mm/ksm/run", 0) == 1);
-	SET(stats, ksm_pages, (int)file_number("/sys/kernel/mm/ksm/pages_to_scan", 0));
-	SET(stats, ksm_merge_across_nodes, file_number("/sys/kernel/mm/ksm/merge_across_nodes", 1) == 1);
-	SET(stats, mem_shared, pages * sysconf(_SC_PAGESIZE) >> 20);
-	SET(stats, ksm_cpu, 0);
+	ksm_read(KSM_DIRECTORY, &ksm);
+	SET(stats, ksm_state, ksm.run);
+	SET(stats, ksm_pages, ksm.pages_to_scan);
+	SET(stats, ksm_merge_across_nodes, ksm.merge_across_nodes);
+	SET(stats, mem_shared, ksm.shared_kib >> 10);
+	SET(stats, ksm_cpu, ksm_cpu());
 	stats->ha_stats = json_pack("{s:b, s:b, s:i, s:b, s:b}", "configured", 0, "active", 0, "score", 0, "globalMaintenance", 0, "localMaintenance", 0);
 }

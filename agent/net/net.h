@@ -19,6 +19,14 @@ bool net_capabilities(struct net *net, const char *local_address, struct host_ca
 bool net_statistics(struct net *net, struct host_stats *stats, GError **error);
 /* The bridge a VM's NIC is plugged into: ERR_BAD_BRIDGE... when the network is unknown or has no bridge. Worker. g_free. */
 char *net_bridge_of(struct net *net, const char *network, GError **error);
+/* The host's end of a VM's NIC into a bridge ("": into none). Worker. (tap.c) */
+bool net_tap_bridge(struct net *net, const char *tap, const char *bridge, GError **error);
+/* No limit on what passes the tap: what is left of one that could not be set up whole. Worker. */
+void net_tap_unlimit(struct net *net, const char *tap);
+/* The tap gets a copy of all that these bridges (char *; NULL: none) carry, and of no others; when that fails, of none. Worker. */
+bool net_tap_mirror(struct net *net, const char *tap, const GPtrArray *bridges, GError **error);
+/* Ends copies to taps that are gone. Worker. */
+void net_mirror_sweep(struct net *net);
 bool net_config_dirty(struct net *net);
 /* A client can still reach this host (Host.confirmConnectivity, Host.ping): releases a waiting setupNetworks. Any thread, never blocks long. */
 void net_confirm(struct net *net);

@@ -42,6 +42,7 @@ struct dispatch {
 	GHashTable *pending;            /* set of struct pending that are not answered */
 	struct timer *deadlines;
 	int64_t next_deadline;          /* 0: timer not armed */
+	int64_t deadline_s;             /* of verbs that say nothing else */
 };
 
 struct pending {
@@ -82,7 +83,7 @@ static bool is_secret(const char *name)
 {
 	g_autofree char *lower = g_ascii_strdown(name, -1);
 
-	return strstr(lower, "password") || g_str_has_prefix(name, "_X_");
+	return strstr(lower, "password") || g_str_has_prefix(name, "_X_") || !strcmp(name, "vmPayload");
 }
 
 /* A copy fit for the log: secrets masked, long texts (domain XML, which may hold passwords as well) by their length. */
@@ -210,13 +211,19 @@ static void finish(void *data)
 	pending_unref(p);
 }
 
+static bool is_of_vm(const struct verb *verb)
+{
+	return verb->lane == VERB_VM || verb->lane == VERB_VM_END || verb->lane == VERB_GUEST || verb->lane == VERB_CONSOLE;
+}
+
 static void run(void *data)
 {
 	struct pending *p = data;
 	struct verb_call call = { .flow_id = p->flow_id, .peer = p->peer, .local_address = p->local_address };
 
-	log_context_set(p->entry->verb->lane == VERB_VM || p->entry->verb->lane == VERB_VM_END ? p->key : NULL, *p->flow_id ? p->flow_id : NULL);
-	p->good = p->entry->handler(p->dispatch->agent, &call, p->params, p->result, &p->error);
+	log_context_set(is_of_vm(p->entry->verb) ? p->key : NULL, *p->flow_id ? p->flow_id : NULL);
+	p->good = (!p->entry->verb->not_migrating || vms_check_still(p->dispatch->agent->vms, p->key, &p->error)) &&
+		  p->entry->handler(p->dispatch->agent, &call, p->params, p->result, &p->error);
 	if (!p->good && !p->error)
 		error_set(&p->error, ERR_UNEXPECTED_ERROR, "%s failed and did not say why", p->entry->verb->name);
 	log_context_clear();
@@ -260,7 +267,8 @@ static void watch_deadline(struct dispatch *dispatch, int64_t deadline)
 /* "vm/<id>"; NULL: no order */
 static char *lane_name(const struct entry *entry, const char *key)
 {
-	static const char *const prefix[] = { [VERB_VM] = "vm", [VERB_VM_END] = "end", [VERB_DOMAIN] = "domain", [VERB_POOL] = "pool" };
+	static const char *const prefix[] = { [VERB_VM] = "vm", [VERB_VM_END] = "end", [VERB_GUEST] = "guest", [VERB_CONSOLE] = "console", [VERB_DOMAIN] = "domain",
+					      [VERB_POOL] = "pool", [VERB_REMOTE] = "remote" };
 
 	if (entry->verb->lane == VERB_NETWORK)
 		return g_strdup("network");
@@ -299,7 +307,7 @@ static void start(struct dispatch *dispatch, struct entry *entry, struct call *c
 	p->local_address = g_strdup(local ? local : "");
 	p->result = g_string_new(NULL);
 	p->started_usec = now_usec();
-	job.deadline_usec = p->started_usec + (verb->deadline_s ? verb->deadline_s : VERB_DEADLINE_S) * (int64_t)G_USEC_PER_SEC;
+	job.deadline_usec = p->started_usec + (verb->deadline_s ? verb->deadline_s : dispatch->deadline_s) * (int64_t)G_USEC_PER_SEC;
 	g_hash_table_add(dispatch->pending, p);
 	g_atomic_int_inc(&p->refs);
 	g_hash_table_insert(dispatch->lane_calls, g_strdup(p->lane), GUINT_TO_POINTER(calls + 1));
@@ -387,6 +395,7 @@ struct dispatch *dispatch_new(struct agent *agent)
 	dispatch->entries = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
 	dispatch->lane_calls = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	dispatch->pending = g_hash_table_new(NULL, NULL);
+	dispatch->deadline_s = config_int(agent->config, "rpc", "deadline");
 	dispatch->deadlines = timer_new(agent->loop, check_deadlines, dispatch);
 	for (size_t i = 0; (verb = verb_nth(i)); i++) {
 		struct entry *entry = g_new0(struct entry, 1);
@@ -397,7 +406,11 @@ struct dispatch *dispatch_new(struct agent *agent)
 	}
 	bind_all(dispatch, host_bindings, n_host_bindings);
 	bind_all(dispatch, vm_bindings, n_vm_bindings);
+	bind_all(dispatch, migration_bindings, n_migration_bindings);
+	bind_all(dispatch, guest_bindings, n_guest_bindings);
+	bind_all(dispatch, device_bindings, n_device_bindings);
 	bind_all(dispatch, storage_bindings, n_storage_bindings);
+	bind_all(dispatch, snapshot_bindings, n_snapshot_bindings);
 	bind_all(dispatch, net_bindings, n_net_bindings);
 	bind_all(dispatch, job_bindings, n_job_bindings);
 	return dispatch;

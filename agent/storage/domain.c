@@ -91,6 +91,20 @@ static char *find(struct storage *storage, const char *id, GError **error)
 	return NULL;
 }
 
+static pthread_mutex_t *changing_of(struct storage *storage, const char *id)
+{
+	pthread_mutex_t *mutex;
+
+	AUTO_LOCK(&storage->lock);
+	mutex = g_hash_table_lookup(storage->changing, id);
+	if (mutex)
+		return mutex;
+	mutex = g_new(pthread_mutex_t, 1);
+	pthread_mutex_init(mutex, NULL);
+	g_hash_table_insert(storage->changing, g_strdup(id), mutex);
+	return mutex;
+}
+
 static bool load(struct domain *domain, struct storage *storage, const char *id, GError **error)
 {
 	g_autofree char *text = NULL;
@@ -110,6 +124,7 @@ static bool load(struct domain *domain, struct storage *storage, const char *id,
 		error_set(error, ERR_INVALID_METADATA, "'%s' says it is domain '%s'", domain->path, metadata_get(domain->values, "SDUUID"));
 		return false;
 	}
+	domain->changing = changing_of(storage, id);
 	return true;
 }
 

@@ -23,9 +23,10 @@ struct storage {
 	int refs;                        /* atomic: jobs in lanes hold one each */
 	struct agent *agent;
 	char *repository;
-	pthread_mutex_t lock;            /* guards the two tables; held for look-ups only, never while storage is touched */
+	pthread_mutex_t lock;            /* guards the three tables; held for look-ups only, never while storage is touched */
 	GHashTable *places;              /* domain id -> directory of the connection it was seen in last */
 	GHashTable *watched;             /* domain id -> struct watched: the domains that are active here */
+	GHashTable *changing;            /* domain id -> pthread_mutex_t, see volume_change(); entries stay */
 	struct timer *timer;             /* loop */
 };
 struct storage *storage_ref(struct storage *storage);
@@ -49,6 +50,7 @@ struct domain {
 	char *id, *mount, *path;         /* path: mount/id */
 	int fd;                          /* of path */
 	metadata *values;
+	pthread_mutex_t *changing;       /* the storage's, of this id */
 };
 struct domain *domain_free(struct domain *domain);
 static inline void domain_drop(struct domain **domain)
@@ -103,6 +105,8 @@ int volume_open_image(const struct domain *domain, const char *image, GError **e
 /* Metadata of a volume; image_fd: its image's directory. ERR_VOLUME_DOES_NOT_EXIST, ERR_INVALID_METADATA */
 metadata *volume_read(int image_fd, const char *volume, GError **error);
 bool volume_save(int image_fd, const char *volume, metadata *values, GError **error);
+/* Sets values of a volume that is there ("KEY", value, ..., NULL), one such change in a domain at a time: its lane and the VMs' lanes make them. */
+bool volume_change(const struct domain *domain, int image_fd, const char *volume, GError **error, ...) G_GNUC_NULL_TERMINATED;
 GPtrArray *volume_children(const struct domain *domain, int image_fd, const char *image, const char *volume, GError **error);  /* char * */
 /* LEAF or INTERNAL by its children; SHARED stays. */
 bool volume_retype(const struct domain *domain, const char *image, const char *volume, GError **error);
@@ -110,6 +114,8 @@ bool volume_retype(const struct domain *domain, const char *image, const char *v
 bool volume_in_use(int image_fd, const char *volume);
 /* What the file itself says: must be qcow2 with this backing name (NULL: none) and no data file, or raw. ERR_IMAGE_IS_NOT_LEGAL_CHAIN */
 bool volume_check_header(int image_fd, const char *volume, const char *format, const char *backing, GError **error);
+/* The backing name in the file of a qcow2 volume; "" when there is none. NULL + error. g_free */
+char *volume_backing(int image_fd, const char *volume, GError **error);
 char *volume_meta_name(const char *volume);
 char *volume_lease_name(const char *volume);
 /* Names of the directories in images/ where a volume is made or removed: prefix, image, '.', volume. g_free */

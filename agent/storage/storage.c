@@ -5,7 +5,7 @@
  *   connection.c   where storage comes from: links <repository>/mnt/<path> -> path
  *   domain.c       one domain on disk: layout, metadata, making and erasing
  *   pool.c         attached, active: links <repository>/<pool>/<domain>
- *   volume*.c      volumes in a domain; image.c: chains of them that a VM opens
+ *   volume*.c      volumes in a domain; image.c: chains of them that a VM opens; chain.c: what block jobs of a running VM make of them
  *   health.c       is it still there
  *   qemu_img.c, metadata.c, files.c: tools
  *
@@ -27,6 +27,12 @@
 #include <sys/statvfs.h>
 #include "common/log.h"
 
+static void mutex_free(void *mutex)
+{
+	pthread_mutex_destroy(mutex);
+	g_free(mutex);
+}
+
 struct storage *storage_ref(struct storage *storage)
 {
 	__atomic_add_fetch(&storage->refs, 1, __ATOMIC_RELAXED);
@@ -41,6 +47,7 @@ void storage_unref(void *data)
 		return;
 	g_hash_table_unref(storage->places);
 	g_hash_table_unref(storage->watched);
+	g_hash_table_unref(storage->changing);
 	pthread_mutex_destroy(&storage->lock);
 	g_free(storage->repository);
 	g_free(storage);
@@ -119,6 +126,7 @@ struct storage *storage_new(struct agent *agent, const char *repository, GError 
 	pthread_mutex_init(&storage->lock, NULL);
 	storage->places = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	storage->watched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, watched_free);
+	storage->changing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, mutex_free);
 	storage->timer = timer_new(agent->loop, health_tick, storage);
 	if (!pool_load(storage, error))
 		return storage_free(storage);

@@ -12,6 +12,40 @@ struct storage *storage_free(struct storage *storage);
 /* Path of a volume that a VM may open; chain checked. ret_format: "raw" or "qcow2" (static). */
 bool storage_prepare(struct storage *storage, const char *domain, const char *image, const char *volume, char **ret_path, const char **ret_format,
 		     GError **error);
+
+/* ---- chains that a running VM changes (chain.c) ---- */
+
+/* The data of top and of all between go into base. child: the volume on top of top; NULL: top is the leaf, which the VM writes. */
+struct storage_merge { const char *domain, *image, *base, *top, *child; };
+/* Both volumes are there, and base is this image's own: ERR_MERGE_FAILED, ERR_VOLUME_DOES_NOT_EXIST, ... */
+bool storage_merge_check(struct storage *storage, const struct storage_merge *merge, GError **error);
+/*
+ * The metadata say what is true after the merge: base is as large as top was; child is based on base. A leaf that was merged becomes illegal: nobody may
+ * start a VM on it. So a leaf is recorded before the VM leaves it, the others when QEMU is done. May be repeated.
+ */
+bool storage_merge_record(struct storage *storage, const struct storage_merge *merge, GError **error);
+/* The VM did not leave its leaf after all: it is legal again. */
+bool storage_merge_undo(struct storage *storage, const struct storage_merge *merge, GError **error);
+/* What the file itself says: is volume based on parent? */
+bool storage_is_based(struct storage *storage, const char *domain, const char *image, const char *volume, const char *parent, bool *ret_based,
+		      GError **error);
+
+/* A running VM has given the volume this virtual size: its metadata follow. */
+bool storage_set_capacity(struct storage *storage, const char *domain, const char *image, const char *volume, int64_t bytes, GError **error);
+
+/* ---- room to write (room.c) ---- */
+
+/* A disk of a VM. domain NULL: of no storage domain. */
+struct storage_disk { const char *domain, *image, *volume, *path; };
+/*
+ * Volumes of block storage that are thin end where nothing was needed yet: before a VM comes to that end, storage_extend() must be called. How far it may
+ * write until then, in bytes from the start of the volume; 0: it grows by itself, as all files do.
+ */
+int64_t storage_watermark(struct storage *storage, const struct storage_disk *disk);
+/* Makes room for at least STORAGE_ROOM more bytes, or sees that it is there. ERR_NO_SPACE_LEFT_ON_DOMAIN; errors of storage that cannot be reached. */
+bool storage_extend(struct storage *storage, const struct storage_disk *disk, GError **error);
+#define STORAGE_ROOM (INT64_C(4) << 20)
+
 /* {domain: {code, lastCheck, delay, valid, version, acquired, actual}} for Host.getStats, from the last checks; never blocks; new reference */
 json_t *storage_health(struct storage *storage);
 

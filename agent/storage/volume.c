@@ -87,6 +87,27 @@ bool volume_save(int image_fd, const char *volume, metadata *values, GError **er
 	return false;
 }
 
+bool volume_change(const struct domain *domain, int image_fd, const char *volume, GError **error, ...)
+{
+	g_autoptr(metadata) values = NULL;
+	bool differs = false;
+	const char *key;
+	va_list changes;
+
+	AUTO_LOCK(domain->changing);
+	if (!(values = volume_read(image_fd, volume, error)))
+		return false;
+	va_start(changes, error);
+	while ((key = va_arg(changes, const char *))) {
+		const char *value = va_arg(changes, const char *);
+
+		differs |= strcmp(metadata_get(values, key), value) != 0;
+		metadata_set(values, key, value);
+	}
+	va_end(changes);
+	return !differs || volume_save(image_fd, volume, values, error);
+}
+
 /* Id of the volume a file is the metadata of; NULL: another file. g_free */
 static char *volume_of_meta(const char *name)
 {
@@ -150,7 +171,6 @@ bool volume_retype(const struct domain *domain, const char *image, const char *v
 	autofd image_fd = volume_open_image(domain, image, error);
 	g_autoptr(metadata) values = image_fd < 0 ? NULL : volume_read(image_fd, volume, error);
 	g_autoptr(GPtrArray) children = NULL;
-	const char *type;
 
 	if (!values)
 		return false;
@@ -158,11 +178,7 @@ bool volume_retype(const struct domain *domain, const char *image, const char *v
 		return true;
 	if (!(children = volume_children(domain, image_fd, image, volume, error)))
 		return false;
-	type = children->len ? "INTERNAL" : "LEAF";
-	if (!strcmp(metadata_get(values, "VOLTYPE"), type))
-		return true;
-	metadata_set(values, "VOLTYPE", type);
-	return volume_save(image_fd, volume, values, error);
+	return volume_change(domain, image_fd, volume, error, "VOLTYPE", children->len ? "INTERNAL" : "LEAF", NULL);
 }
 
 bool volume_in_use(int image_fd, const char *volume)
@@ -197,6 +213,16 @@ static char *qcow2_backing(int fd, const char *volume, GError **error)
 		return NULL;
 	}
 	return g_steal_pointer(&name);
+}
+
+char *volume_backing(int image_fd, const char *volume, GError **error)
+{
+	autofd fd = openat(image_fd, volume, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd >= 0)
+		return qcow2_backing(fd, volume, error);
+	error_set_errno(error, errno == ENOENT ? ERR_VOLUME_DOES_NOT_EXIST : ERR_VOLUME_ACCESS_ERROR, errno, "'%s'", volume);
+	return NULL;
 }
 
 bool volume_check_header(int image_fd, const char *volume, const char *format, const char *backing, GError **error)

@@ -328,11 +328,9 @@ static bool publish(const struct domain *domain, int images_fd, const char *work
 
 		if (!parent)
 			return false;
-		if (!strcmp(metadata_get(parent, "VOLTYPE"), "LEAF")) {
-			metadata_set(parent, "VOLTYPE", "INTERNAL");
-			if (!volume_save(image_fd, params->src_volume, parent, error))
-				return false;
-		}
+		if (!strcmp(metadata_get(parent, "VOLTYPE"), "LEAF") &&
+		    !volume_change(domain, image_fd, params->src_volume, error, "VOLTYPE", "INTERNAL", NULL))
+			return false;
 	}
 	if (fsync(image_fd) < 0 || !put(work_fd, meta, image_fd, meta))
 		return false;

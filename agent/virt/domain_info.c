@@ -15,7 +15,11 @@ static void disk_free(void *data)
 	g_free(disk->target);
 	g_free(disk->alias);
 	g_free(disk->path);
+	g_free(disk->domain_id);
 	g_free(disk->image_id);
+	g_free(disk->lun_guid);
+	g_free(disk->serial);
+	g_free(disk->guest_name);
 	g_free(disk);
 }
 
@@ -47,7 +51,28 @@ void domain_info_unref(struct domain_info *info)
 	g_ptr_array_unref(info->displays);
 	record_unref(info->params);
 	json_decref(info->custom);
+	json_decref(info->io_tune);
 	g_free(info);
+}
+
+/* Limits as texts, as vdsm has them; 0 is none. */
+static void read_io_tune(struct domain_info *info, const struct domain_disk *disk, const xmlNode *iotune)
+{
+	json_t *limits = json_object();
+
+	for (const xmlNode *node = iotune ? iotune->children : NULL; node; node = node->next) {
+		g_autofree char *value = node->type == XML_ELEMENT_NODE ? xml_text(node) : NULL;
+
+		if (value && strcmp(value, "0"))
+			json_object_set_new(limits, (const char *)node->name, json_string(value));
+	}
+	if (json_object_size(limits)) {
+		if (!info->io_tune)
+			info->io_tune = json_array();
+		json_array_append_new(info->io_tune, json_pack("{s:s, s:s, s:O}", "name", disk->target ? disk->target : "", "path",
+							       disk->path ? disk->path : "", "ioTune", limits));
+	}
+	json_decref(limits);
 }
 
 static void read_disk(struct domain_info *info, const xmlNode *node, const xmlNode *metadata)
@@ -61,8 +86,16 @@ static void read_disk(struct domain_info *info, const xmlNode *node, const xmlNo
 	if (!disk->path)
 		disk->path = xml_get(source, "dev");
 	disk->removable = xml_is(node, "device", "cdrom") || xml_is(node, "device", "floppy");
-	if (disk->target)
-		disk->image_id = vm_metadata_get(vm_metadata_device(metadata, "name", disk->target), "imageID");
+	disk->serial = xml_text(xml_child(node, "serial"));
+	if (disk->target) {
+		const xmlNode *kept = vm_metadata_device(metadata, "name", disk->target);
+
+		disk->domain_id = vm_metadata_get(kept, "domainID");
+		disk->image_id = vm_metadata_get(kept, "imageID");
+		disk->lun_guid = vm_metadata_get(kept, "GUID");
+		disk->guest_name = vm_metadata_get(kept, "guestName");
+	}
+	read_io_tune(info, disk, xml_child(node, "iotune"));
 	g_ptr_array_add(info->disks, disk);
 }
 
@@ -93,20 +126,37 @@ static void read_display(struct domain_info *info, const xmlNode *node)
 	g_ptr_array_add(info->displays, display);
 }
 
-/* Of the devices, without what changes while they stay the same. Not salted: the same before and after a restart of the agent. */
-static char *hash_of(xmlNode *devices)
+/* Of the devices, without what changes while they stay the same, and of what the guest calls its disks. Not salted: the same before and after a restart. */
+static char *hash_of(xmlNode *devices, const GPtrArray *disks)
 {
 	g_autofree char *text = NULL;
-	char *sum;
+	GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
+	char *hash;
 
 	for XML_EACH(channel, devices, "channel")
 		xml_set(xml_child(channel, "target"), "state", NULL);
 	for XML_EACH(graphics, devices, "graphics")
 		xml_set(graphics, "passwdValidTo", NULL);
 	text = xml_to_text(devices);
-	sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
-	sum[16] = '\0';
-	return sum;
+	g_checksum_update(sum, (const guchar *)text, -1);
+	for (guint i = 0; i < disks->len; i++) {
+		const struct domain_disk *disk = disks->pdata[i];
+
+		if (disk->guest_name) {
+			g_checksum_update(sum, (const guchar *)disk->target, -1);
+			g_checksum_update(sum, (const guchar *)disk->guest_name, -1);
+		}
+	}
+	hash = g_strndup(g_checksum_get_string(sum), 16);
+	g_checksum_free(sum);
+	return hash;
+}
+
+static int64_t number_of(const xmlNode *node)
+{
+	g_autofree char *text = xml_text(node);
+
+	return text ? g_ascii_strtoll(text, NULL, 10) : 0;
 }
 
 static int64_t kib_of(const xmlNode *node)
@@ -124,7 +174,7 @@ static int64_t kib_of(const xmlNode *node)
 static void read_all(struct domain_info *info, xmlNode *domain, const xmlNode *metadata)
 {
 	xmlNode *devices = xml_child(domain, "devices"), *vcpu = xml_child(domain, "vcpu");
-	g_autofree char *cpus = xml_text(vcpu);
+	g_autofree char *cpus = xml_text(vcpu), *resume_behavior = NULL;
 
 	info->name = xml_text(xml_child(domain, "name"));
 	info->kvm = xml_is(domain, "type", "kvm");
@@ -132,6 +182,9 @@ static void read_all(struct domain_info *info, xmlNode *domain, const xmlNode *m
 	info->vcpus = (int)xml_get_number(vcpu, "current", cpus ? atoi(cpus) : 1);
 	info->memory_kib = kib_of(xml_child(domain, "currentMemory"));
 	info->max_memory_kib = kib_of(xml_child(domain, "memory"));
+	info->vcpu_quota = number_of(xml_find(domain, "cputune/quota"));
+	info->vcpu_period = number_of(xml_find(domain, "cputune/period"));
+	info->vcpu_limit = (int)number_of(xml_find(domain, "metadata/qos/vcpuLimit"));
 	for XML_EACH(disk, devices, "disk")
 		read_disk(info, disk, metadata);
 	for XML_EACH(nic, devices, "interface")
@@ -147,10 +200,14 @@ static void read_all(struct domain_info *info, xmlNode *domain, const xmlNode *m
 		}
 	}
 	info->balloon = xml_child(devices, "memballoon") && !xml_is(xml_child(devices, "memballoon"), "model", "none");
+	info->external = xml_find(domain, "os/nvram") || xml_is(xml_find(devices, "tpm/backend"), "type", "emulator");
 	info->start_time = vm_metadata_start_time(metadata);
 	info->params = vm_metadata_params(metadata);
 	info->custom = vm_metadata_custom(metadata);
-	info->hash = hash_of(devices);
+	resume_behavior = vm_metadata_get(metadata, "resumeBehavior");
+	info->kill_paused = !g_strcmp0(resume_behavior, "kill");
+	info->leave_paused = !g_strcmp0(resume_behavior, "leave_paused");
+	info->hash = hash_of(devices, info->disks);
 }
 
 struct domain_info *domain_info_read(const char *xml, bool *ret_ours, GError **error)

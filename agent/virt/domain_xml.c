@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parameter form -> domain XML: all but the devices (domain_devices.c). The other form is domain_adapt.c.
+ * Both forms -> domain XML. Parameter form: domain_cpu.c, domain_memory.c, domain_os.c, device.c; the other: domain_adapt.c.
  *
- * Choices where the caller leaves them open: q35; UTC clock; the CPU libvirt's default for the accelerator; a console (VNC), a balloon and the
- * guest agent's channel; spare PCIe ports to plug into. Under TCG host-passthrough and host-model do not exist and become `maximum`.
+ * Choices where the caller leaves them open: q35; UTC clock; the CPU libvirt's default for the accelerator; a console (VNC), a balloon, the guest agent's
+ * channel, a crash and a generation device; spare PCIe ports to plug into.
  */
+#define LOG_MODULE "virt"
 #include "agent/virt/domain_xml.h"
 
 #include <errno.h>
@@ -14,8 +15,21 @@
 #include "agent/virt/vm_metadata.h"
 #include "agent/xml.h"
 #include "common/error.h"
+#include "common/log.h"
 
-#define MEMORY_SLOTS "16"
+void domain_order_free(void *data)
+{
+	struct domain_order *order = data;
+
+	if (!order)
+		return;
+	g_free(order->path);
+	g_free(order->label);
+	json_decref(order->files);
+	g_free(order->mdev_type);
+	g_free(order->mdev_uuid);
+	g_free(order);
+}
 
 bool domain_xml_check_file(const char *path, const char *purpose, bool *ret_block, GError **error)
 {
@@ -34,6 +48,36 @@ bool domain_xml_check_file(const char *path, const char *purpose, bool *ret_bloc
 	return true;
 }
 
+static bool is_block(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISBLK(st.st_mode);
+}
+
+bool domain_xml_prepare(const struct domain_xml_env *env, json_t *drive, char **ret_path, const char **ret_format, GError **error)
+{
+	const char *domain = json_string_value(json_object_get(drive, "domainID")), *image = json_string_value(json_object_get(drive, "imageID"));
+	const char *volume = json_string_value(json_object_get(drive, "volumeID")), *changed_path, *changed_format;
+	g_autofree char *path = NULL;
+	const char *format = NULL;
+	json_t *changed = NULL;
+
+	if (!env->prepare(env->data, domain, image, volume, &path, &format, error))
+		return false;
+	json_object_set_new(drive, "path", json_string(path));
+	json_object_set_new(drive, "format", json_string(strcmp(format, "raw") ? "cow" : "raw"));
+	json_object_set_new(drive, "diskType", json_string(is_block(path) ? "block" : "file"));
+	if (env->prepared && !env->prepared(env->data, drive, &changed, error))
+		return false;
+	changed_path = json_string_value(json_object_get(changed, "path"));
+	changed_format = json_string_value(json_object_get(changed, "format"));
+	*ret_path = changed_path ? g_strdup(changed_path) : g_steal_pointer(&path);
+	*ret_format = !changed_format ? format : strcmp(changed_format, "raw") ? "qcow2" : "raw";
+	json_decref(changed);
+	return true;
+}
+
 void domain_xml_ticket(xmlNode *graphics, const char *password, int ttl, const struct domain_xml_env *env)
 {
 	const char *given = password ? password : env->password;
@@ -47,202 +91,170 @@ void domain_xml_ticket(xmlNode *graphics, const char *password, int ttl, const s
 	xml_set(graphics, "passwdValidTo", text);
 }
 
-static void add_number(xmlNode *parent, const char *name, const char *unit, int64_t value)
+json_t *domain_json_texts(const json_t *json)
 {
-	xmlNode *node;
-	char text[24];
+	const char *name;
+	json_t *value, *copy;
+	size_t i;
 
-	g_snprintf(text, sizeof(text), "%" G_GINT64_FORMAT, value);
-	node = xml_add_text(parent, name, text);
-	if (unit)
-		xml_set(node, "unit", unit);
+	if (json_is_object(json)) {
+		copy = json_object();
+		json_object_foreach((json_t *)json, name, value)
+			json_object_set_new(copy, name, domain_json_texts(value));
+		return copy;
+	}
+	if (json_is_array(json)) {
+		copy = json_array();
+		json_array_foreach((json_t *)json, i, value)
+			json_array_append_new(copy, domain_json_texts(value));
+		return copy;
+	}
+	if (json_is_integer(json))
+		return json_sprintf("%" JSON_INTEGER_FORMAT, json_integer_value(json));
+	if (json_is_real(json))
+		return json_sprintf("%.17g", json_real_value(json));
+	if (json_is_boolean(json))
+		return json_string(json_is_true(json) ? "true" : "false");
+	return json ? json_incref((json_t *)json) : NULL;
 }
 
-static bool add_cpus(xmlNode *domain, const struct vm_params *p, const struct domain_xml_env *env, GError **error)
+/* A path inside the image: relative, without "..". */
+static bool check_payload_file(const char *path, const char *content, GError **error)
 {
-	int threads = p->smp_threads_per_core, cores = p->smp_cores_per_socket, max = HAS(p, max_vcpus) ? p->max_vcpus : p->smp;
-	bool passthrough = p->cpu_type && !g_ascii_strcasecmp(p->cpu_type, "hostPassthrough");
-	bool model = p->cpu_type && !g_ascii_strcasecmp(p->cpu_type, "hostModel");
-	bool numa = HAS(p, max_mem_size), named = p->cpu_type && *p->cpu_type && !passthrough && !model;
-	xmlNode *vcpu, *cpu, *topology;
-	char text[24];
+	g_auto(GStrv) names = g_strsplit(path, "/", -1);
 
-	if (max < p->smp) {
-		error_set(error, ERR_INVALID_PARAMETER, "maxVCpus: %d is less than smp, %d", max, p->smp);
-		return false;
-	}
-	max = (max + cores * threads - 1) / (cores * threads) * (cores * threads);
-	g_snprintf(text, sizeof(text), "%d", max);
-	vcpu = xml_add_text(domain, "vcpu", text);
-	xml_set_number(vcpu, "current", p->smp);
-	cpu = xml_add(domain, "cpu");
-	if (passthrough || model) {
-		xml_set(cpu, "mode", !env->kvm ? "maximum" : passthrough ? "host-passthrough" : "host-model");
-	} else if (named) {
-		g_auto(GStrv) words = g_strsplit(p->cpu_type, ",", -1);         /* "Nehalem,+aes,-vmx" */
-
-		xml_set(cpu, "mode", "custom");
-		xml_set(cpu, "match", "exact");
-		xml_add_text(cpu, "model", words[0]);
-		for (char **word = words + 1; *word; word++)
-			if (**word == '+' || **word == '-')
-				xml_add_with(cpu, "feature", "policy", **word == '+' ? "require" : "disable", "name", *word + 1, NULL);
-	}
-	topology = xml_add(cpu, "topology");
-	xml_set_number(topology, "sockets", max / (cores * threads));
-	xml_set_number(topology, "cores", cores);
-	xml_set_number(topology, "threads", threads);
-	if (numa) {
-		xmlNode *cell = xml_add(xml_add(cpu, "numa"), "cell");
-		g_autofree char *cpus = max > 1 ? g_strdup_printf("0-%d", max - 1) : g_strdup("0");
-
-		xml_set(cell, "id", "0");
-		xml_set(cell, "cpus", cpus);
-		xml_set_number(cell, "memory", p->mem_size);
-		xml_set(cell, "unit", "MiB");
-	}
-	return true;
-}
-
-static bool add_memory(xmlNode *domain, const struct vm_params *p, GError **error)
-{
-	if (!HAS(p, mem_size)) {
-		error_set(error, ERR_MISSING_PARAMETER, "memSize");
-		return false;
-	}
-	if (HAS(p, max_mem_size)) {
-		if (p->max_mem_size < p->mem_size) {
-			error_set(error, ERR_INVALID_PARAMETER, "maxMemSize: %" G_GINT64_FORMAT " is less than memSize, %" G_GINT64_FORMAT, p->max_mem_size,
-				  p->mem_size);
+	for (char **name = names; *name; name++)
+		if (!**name || !strcmp(*name, ".") || !strcmp(*name, "..") || strlen(*name) > 200) {
+			error_set(error, ERR_INVALID_PARAMETER, "payload: file '%s' is not a path inside an image", path);
 			return false;
 		}
-		add_number(domain, "maxMemory", "MiB", p->max_mem_size);
-		xml_set(xml_child(domain, "maxMemory"), "slots", MEMORY_SLOTS);
+	if (!content || strspn(content, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n\t ") != strlen(content)) {
+		error_set(error, ERR_INVALID_PARAMETER, "payload: the content of file '%s' is not base64", path);
+		return false;
 	}
-	add_number(domain, "memory", "MiB", p->mem_size);
-	add_number(domain, "currentMemory", "MiB", p->mem_size);
 	return true;
 }
 
-static bool has_boot_order(const struct vm_params *p)
+char *domain_xml_payload(const char *target, bool floppy, const char *label, const json_t *files, const struct domain_xml_env *env, GError **error)
 {
-	for (guint i = 0; p->devices && i < p->devices->len; i++)
-		if (HAS((struct vm_device *)p->devices->pdata[i], boot_order))
-			return true;
-	return false;
+	struct domain_order *order;
+	const char *path;
+	json_t *content;
+
+	if (!env->orders || !json_is_object(files)) {
+		error_set(error, ERR_INVALID_PARAMETER, env->orders ? "payload: it has no files" : "payload: a running VM gets none");
+		return NULL;
+	}
+	json_object_foreach((json_t *)files, path, content)
+		if (!check_payload_file(path, json_string_value(content), error))
+			return NULL;
+	if (label && (!*label || strlen(label) > (floppy ? 11 : 32) || strpbrk(label, "\"*/:<>?\\|\n"))) {
+		error_set(error, ERR_INVALID_PARAMETER, "payload: volId '%s' is not a label of a %s", label,
+			  floppy ? "floppy (1 to 11 characters)" : "CD (1 to 32 characters)");
+		return NULL;
+	}
+	order = g_new0(struct domain_order, 1);
+	order->kind = ORDER_PAYLOAD;
+	order->path = g_strdup_printf("%s/%s.%s.img", env->files_dir, env->vm_id, target);
+	order->floppy = floppy;
+	order->label = g_strdup(label);
+	order->files = json_incref((json_t *)files);
+	g_ptr_array_add(env->orders, order);
+	return g_strdup(order->path);
 }
 
-static bool add_os(xmlNode *domain, const struct vm_params *p, GError **error)
+const char *domain_xml_accelerator(const struct vm_params *p, const struct domain_xml_env *env, GError **error)
 {
-	static const char *const names[] = { ['c'] = "hd", ['d'] = "cdrom", ['n'] = "network" };
-	xmlNode *os = xml_add(domain, "os");
-	xmlNode *type = xml_add_text(os, "type", "hvm");
+	bool unwanted = p->accelerator == VM_ACCELERATOR_TCG || !g_ascii_strcasecmp(p->kvm_enable, "false");
 
-	xml_set(type, "arch", "x86_64");
-	xml_set(type, "machine", p->emulated_machine);
-	if (p->kernel && *p->kernel) {
-		if (!domain_xml_check_file(p->kernel, "kernel", NULL, error))
-			return false;
-		xml_add_text(os, "kernel", p->kernel);
-		if (p->initrd && *p->initrd) {
-			if (!domain_xml_check_file(p->initrd, "initrd", NULL, error))
-				return false;
-			xml_add_text(os, "initrd", p->initrd);
-		}
-		if (p->kernel_args)
-			xml_add_text(os, "cmdline", p->kernel_args);
+	if (p->accelerator == VM_ACCELERATOR_KVM && !env->kvm) {
+		error_set(error, ERR_CANNOT_CREATE_VM, "accelerator 'kvm' is not usable on this host: %s", env->no_kvm ? env->no_kvm : "no reason known");
+		return NULL;
 	}
-	if (!has_boot_order(p))
-		for (const char *c = p->boot ? p->boot : "c"; *c; c++)
-			xml_add_with(os, "boot", "dev", names[(unsigned char)*c], NULL);
-	if (HAS(p, boot_menu) && p->boot_menu)
-		xml_add_with(os, "bootmenu", "enable", "yes", "timeout", "10000", NULL);
-	return true;
+	if (!unwanted && !env->kvm)
+		log_warn("VM %s runs without hardware acceleration: %s", env->vm_id, env->no_kvm ? env->no_kvm : "no reason known");
+	return env->kvm && !unwanted ? "kvm" : "qemu";
 }
 
-static void add_clock(xmlNode *domain, const struct vm_params *p)
+const char *domain_xml_machine(const char *given)
 {
-	xmlNode *clock = xml_add(domain, "clock");
+	if (!strstr(given, "rhel"))
+		return given;
+	return strstr(given, "q35") ? "q35" : "pc";
+}
 
-	if (p->time_zone && *p->time_zone && strcmp(p->time_zone, "UTC") && strcmp(p->time_zone, "Etc/GMT")) {
-		xml_set(clock, "offset", "timezone");
-		xml_set(clock, "timezone", p->time_zone);
-	} else {
-		xml_set(clock, "offset", "variable");
-		xml_set_number(clock, "adjustment", HAS(p, time_offset) ? p->time_offset : 0);
-	}
-	xml_add_with(clock, "timer", "name", "rtc", "tickpolicy", "catchup", NULL);
-	xml_add_with(clock, "timer", "name", "pit", "tickpolicy", "delay", NULL);
-	xml_add_with(clock, "timer", "name", "hpet", "present", "no", NULL);
+void domain_xml_generation(xmlNode *domain, const struct vm_params *p, const struct domain_xml_env *env)
+{
+	xmlNode *id = xml_child(domain, "genid");
+	g_autofree char *there = xml_text(id);
+
+	if (!p->generation_id && there && *there)
+		return;
+	xml_remove(id);
+	xml_add_text(domain, "genid", p->generation_id ? p->generation_id : env->vm_id);
 }
 
 /* given: as it came; p: with the defaults. */
-static bool from_parameters(xmlNode *domain, const char *vm_id, const struct vm_params *given, const struct vm_params *p, const struct domain_xml_env *env,
-			    GError **error)
+static bool from_parameters(xmlNode *domain, const struct vm_params *given, const struct vm_params *p, const struct domain_xml_env *env, GError **error)
 {
-	const char *name = p->vm_name ? p->vm_name : vm_id;
-	xmlNode *features;
+	const char *name = p->vm_name ? p->vm_name : env->vm_id, *type = domain_xml_accelerator(p, env, error);
+	xmlNode *metadata;
 
+	if (!type)
+		return false;
 	if (strpbrk(name, "/\n\r")) {
 		error_set(error, ERR_INVALID_PARAMETER, "vmName: '%s' has a character that a name cannot have", name);
 		return false;
 	}
-	xml_set(domain, "type", env->kvm && g_ascii_strcasecmp(p->kvm_enable, "false") ? "kvm" : "qemu");
+	xml_set(domain, "type", type);
 	xml_add_text(domain, "name", name);
-	xml_add_text(domain, "uuid", vm_id);
-	vm_metadata_write(vm_metadata_make(domain), given, env->start_time);
-	if (!add_memory(domain, p, error) || !add_cpus(domain, p, env, error) || !add_os(domain, p, error))
-		return false;
-	features = xml_add(domain, "features");
-	if (p->acpi_enable)
-		xml_add(features, "acpi");
-	xml_add(features, "apic");
-	add_clock(domain, p);
-	xml_add_text(domain, "on_poweroff", "destroy");
-	xml_add_text(domain, "on_reboot", "restart");
-	xml_add_text(domain, "on_crash", "destroy");
-	return domain_xml_devices(domain, vm_metadata_of(domain), p, env, error);
+	xml_add_text(domain, "uuid", env->vm_id);
+	domain_xml_generation(domain, p, env);
+	metadata = vm_metadata_make(domain);
+	vm_metadata_write(metadata, given, env->start_time);
+	return domain_xml_memory(domain, metadata, p, error) && domain_xml_cpus(domain, p, env, error) && domain_xml_os(domain, p, env, error) &&
+	       domain_xml_devices(domain, metadata, p, env, error);
 }
 
-char *domain_xml_build(const char *vm_id, const struct vm_params *params, const struct domain_xml_env *env, GError **error)
+static bool from_xml(xmlNode *domain, const struct vm_params *given, const struct vm_params *p, const struct domain_xml_env *env, GError **error)
+{
+	g_autofree char *uuid = xml_text(xml_child(domain, "uuid"));
+
+	if (strcmp((const char *)domain->name, "domain")) {
+		error_set(error, ERR_INVALID_PARAMETER, "xml: the root element is '%s', not 'domain'", domain->name);
+		return false;
+	}
+	if (uuid && g_ascii_strcasecmp(uuid, env->vm_id)) {
+		error_set(error, ERR_INVALID_PARAMETER, "xml: uuid is '%s', not vmID '%s'", uuid, env->vm_id);
+		return false;
+	}
+	if (!uuid)
+		xml_add_text(domain, "uuid", env->vm_id);
+	if (!xml_child(domain, "name"))
+		xml_add_text(domain, "name", p->vm_name ? p->vm_name : env->vm_id);
+	vm_metadata_write(vm_metadata_make(domain), given, env->start_time);
+	return domain_xml_adapt(domain, p, env, error);
+}
+
+char *domain_xml_build(const struct vm_params *params, const struct domain_xml_env *env, GError **error)
 {
 	g_autoptr(xmlDoc) doc = NULL;
+	g_autoptr(GError) cause = NULL;
 	struct vm_params *p = record_copy(params);
 	char *text = NULL;
-	bool good;
+	bool good = false;
 
 	record_defaults(p, 0);
 	if (p->xml) {
-		xmlNode *root;
-		g_autofree char *uuid = NULL;
-
-		g_autoptr(GError) cause = NULL;
-
 		doc = xml_parse(p->xml, strlen(p->xml), &cause);
-		if (!doc) {
+		if (doc)
+			good = from_xml(xmlDocGetRootElement(doc), params, p, env, error);
+		else
 			error_set(error, ERR_INVALID_PARAMETER, "xml: %s", cause->message);
-			record_unref(p);
-			return NULL;
-		}
-		root = xmlDocGetRootElement(doc);
-		uuid = xml_text(xml_child(root, "uuid"));
-		good = false;
-		if (strcmp((const char *)root->name, "domain"))
-			error_set(error, ERR_INVALID_PARAMETER, "xml: the root element is '%s', not 'domain'", root->name);
-		else if (uuid && g_ascii_strcasecmp(uuid, vm_id))
-			error_set(error, ERR_INVALID_PARAMETER, "xml: uuid is '%s', not vmID '%s'", uuid, vm_id);
-		else {
-			if (!uuid)
-				xml_add_text(root, "uuid", vm_id);
-			if (!xml_child(root, "name"))
-				xml_add_text(root, "name", p->vm_name ? p->vm_name : vm_id);
-			vm_metadata_write(vm_metadata_make(root), params, env->start_time);
-			good = domain_xml_adapt(root, p, env, error);
-		}
 	} else {
 		doc = xmlNewDoc((const xmlChar *)"1.0");
 		xmlDocSetRootElement(doc, xmlNewNode(NULL, (const xmlChar *)"domain"));
-		good = from_parameters(xmlDocGetRootElement(doc), vm_id, params, p, env, error);
+		good = from_parameters(xmlDocGetRootElement(doc), params, p, env, error);
 	}
 	if (good)
 		text = xml_to_text(xmlDocGetRootElement(doc));

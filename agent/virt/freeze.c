@@ -10,96 +10,130 @@
  *   after_vm_thaw      always
  *
  * Scripts see the outcome of what they come after in the variable `result`: "ok" or "failed". Between freeze and thaw nobody else asks the
- * guest anything. libvirt gives the guest FREEZE_LIMIT_S for each; the guest's own scripts are part of it.
+ * guest anything. libvirt gives the guest FREEZE_LIMIT_S for each, or what VM.freeze says; the guest's own scripts are part of it.
+ *
+ * A guest that is given up in the middle of a freeze (its fsfreeze hook hangs) may freeze later, when nobody thinks of it any more; and a thaw that
+ * failed leaves it frozen. In both cases a thaw is owed (vm->thaw_at_usec): it is tried every THAW_AGAIN_USEC until the agent answers. A guest that is
+ * frozen as it was asked to be is left so, also by an agent that starts: whoever froze it thaws it.
  */
 #define LOG_MODULE "virt"
-#include <libvirt/virterror.h>
-#include "agent/virt/vm.h"
+#include "agent/virt/guest.h"
 #include "common/lock.h"
 #include "common/log.h"
-
-#define FREEZE_LIMIT_S 120
-
-static enum error_code code_of(enum error_code otherwise)
-{
-	switch (libvirt_error_code()) {
-	case VIR_ERR_AGENT_UNRESPONSIVE:
-	case VIR_ERR_AGENT_UNSYNCED:
-		return ERR_NON_RESPONSIVE_GUEST_AGENT;
-	case VIR_ERR_NO_SUPPORT:
-	case VIR_ERR_OPERATION_UNSUPPORTED:
-	case VIR_ERR_CONFIG_UNSUPPORTED:
-	case VIR_ERR_ARGUMENT_UNSUPPORTED:
-		return ERR_UNSUPPORTED_OPERATION;
-	default:
-		return otherwise;
-	}
-}
-
-/* Is there somebody to ask? */
-static bool check_agent(struct vm *vm, enum error_code failed, GError **error)
-{
-	AUTO_LOCK(&vm->vms->lock);
-	if (vm->info && !vm->info->agent_channel) {
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "VM %s has no channel for a guest agent", vm->id);
-		return false;
-	}
-	if (vm->status == VM_WIRE_PAUSED) {
-		error_set(error, failed, "VM %s is paused: its guest agent cannot answer", vm->id);
-		return false;
-	}
-	if (!vm->agent_connected) {
-		error_set(error, ERR_NON_RESPONSIVE_GUEST_AGENT, "VM %s has no guest agent connected", vm->id);
-		return false;
-	}
-	return true;
-}
+#include "proto/guest.h"
 
 static void set_frozen(struct vm *vm, bool frozen)
 {
 	AUTO_LOCK(&vm->vms->lock);
 	vm->frozen = frozen && vm->agent_connected;
+	vm->thaw_at_usec = 0;
+	if (!frozen && vm->time_is_stale)
+		guest_time_is_stale(vm);
 }
 
-static bool freeze_guest(struct vm *vm, GError **error)
+static void owe_thaw(struct vm *vm)
 {
-	g_autoptr(virDomain) domain = vm_domain(vm, error);
-	int n;
+	{
+		AUTO_LOCK(&vm->vms->lock);
+		vm->thaw_at_usec = now_usec() + THAW_AGAIN_USEC;
+	}
+	log_warn("VM %s may be frozen: it is thawed as soon as its agent answers", vm->id);
+}
 
-	if (!domain)
-		return false;
-	set_frozen(vm, true);           /* before: the poller must be silent already */
-	(void)guest_agent_begin(vm, domain, FREEZE_LIMIT_S, /* wait= */ true);
-	n = virDomainFSFreeze(domain, NULL, 0, 0);
+static bool is_frozen(struct guest_talk *talk)
+{
+	json_t *status = guest_command(talk, json_pack("{s:s}", "execute", "guest-fsfreeze-status"), GUEST_PING_S);
+	bool frozen = !g_strcmp0(json_string_value(status), "frozen");
+
+	json_decref(status);
+	return frozen;
+}
+
+static int freeze_now(struct guest_talk *talk, const GPtrArray *mountpoints, GError **error)
+{
+	const char **names = mountpoints && mountpoints->len ? (const char **)mountpoints->pdata : NULL;
+	int n = virDomainFSFreeze(talk->domain, names, names ? mountpoints->len : 0, 0);
+
 	if (n < 0)
-		libvirt_error_set(error, code_of(ERR_FREEZE_GUEST_FS_FAILED), "VM %s", vm->id);
-	guest_agent_end(vm);
+		guest_talk_failed(talk, ERR_FREEZE_GUEST_FS_FAILED, "freeze", error);
+	else if (names && (guint)n < mountpoints->len)
+		error_set(error, ERR_FREEZE_GUEST_FS_FAILED, "VM %s: of %u mount points %d could be frozen; is there a file system on each?", talk->vm->id,
+			  mountpoints->len, n);
+	else
+		return n;
+	return -1;
+}
+
+/* Some may be frozen: those that were found of a list; or, later, all of a guest that was given up. */
+static void undo(struct guest_talk *talk, bool silent)
+{
+	if (silent || virDomainFSThaw(talk->domain, NULL, 0, 0) < 0)
+		owe_thaw(talk->vm);
+}
+
+bool guest_freeze(struct vm *vm, const GPtrArray *mountpoints, int limit_s, int *ret_file_systems, GError **error)
+{
+	struct guest_talk talk;
+	g_autoptr(GError) cause = NULL;
+	int n = -1;
+
+	if (!guest_talk_begin(vm, limit_s, ERR_FREEZE_GUEST_FS_FAILED, &talk, error))
+		return false;
+	if (is_frozen(&talk)) {
+		error_set(&cause, ERR_FREEZE_GUEST_FS_FAILED, "VM %s is frozen already", vm->id);
+		set_frozen(vm, true);
+	} else {
+		set_frozen(vm, true);           /* before: the poller must be silent already */
+		n = freeze_now(&talk, mountpoints, &cause);
+		if (n <= 0)
+			set_frozen(vm, false);
+		if (n < 0)
+			undo(&talk, error_is(cause, ERR_NON_RESPONSIVE_GUEST_AGENT));
+	}
+	guest_talk_end(&talk);
 	if (n < 0) {
-		set_frozen(vm, false);
+		g_propagate_error(error, g_steal_pointer(&cause));
 		return false;
 	}
 	log_info("VM %s: %d file systems are frozen", vm->id, n);
+	if (ret_file_systems)
+		*ret_file_systems = n;
 	return true;
 }
 
-static bool thaw_guest(struct vm *vm, GError **error)
+bool guest_thaw(struct vm *vm, int limit_s, int *ret_file_systems, GError **error)
 {
-	g_autoptr(virDomain) domain = vm_domain(vm, error);
+	struct guest_talk talk;
 	int n;
 
-	if (!domain)
+	if (!guest_talk_begin(vm, limit_s, ERR_THAW_GUEST_FS_FAILED, &talk, error)) {
+		owe_thaw(vm);
 		return false;
-	(void)guest_agent_begin(vm, domain, FREEZE_LIMIT_S, /* wait= */ true);
-	n = virDomainFSThaw(domain, NULL, 0, 0);
-	if (n < 0)
-		libvirt_error_set(error, code_of(ERR_THAW_GUEST_FS_FAILED), "VM %s", vm->id);
-	guest_agent_end(vm);
+	}
+	n = virDomainFSThaw(talk.domain, NULL, 0, 0);
+	if (n < 0) {
+		guest_talk_failed(&talk, ERR_THAW_GUEST_FS_FAILED, "thaw", error);
+		owe_thaw(vm);
+	}
+	guest_talk_end(&talk);
 	if (n < 0)
 		return false;
 	set_frozen(vm, false);
 	log_info("VM %s: %d file systems are thawed", vm->id, n);
+	if (ret_file_systems)
+		*ret_file_systems = n;
 	return true;
 }
+
+void guest_thaw_owed(struct vm *vm, void *unused)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!guest_thaw(vm, FREEZE_LIMIT_S, NULL, &error))
+		log_debug("VM %s is not thawed yet: %s", vm->id, error->message);
+}
+
+/* ---- the verbs ---- */
 
 static void hook_after(struct vm *vm, const char *point, bool good)
 {
@@ -109,29 +143,36 @@ static void hook_after(struct vm *vm, const char *point, bool good)
 	json_decref(result);
 }
 
-bool vm_freeze_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
+/* Said before any script runs. */
+static bool check(struct vm *vm, enum error_code paused_code, GError **error)
 {
-	const struct vm_id_params *p = params;
+	return vm_check_running(vm, error) && guest_check_agent(vm, paused_code, error);
+}
+
+bool guest_freeze_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
+{
+	const struct vm_freeze_params *p = params;
 	AUTO_VM vm = vms_find(agent->vms, p->vm_id, error);
 	bool good;
 
-	if (!vm || !vm_check_running(vm, error) || !check_agent(vm, ERR_FREEZE_GUEST_FS_FAILED, error))
+	if (!vm || !check(vm, ERR_FREEZE_GUEST_FS_FAILED, error))
 		return false;
-	good = vm_hook(vm, "before_vm_freeze", NULL, NULL, /* may_fail= */ true, NULL, error) && freeze_guest(vm, error);
+	good = vm_hook(vm, "before_vm_freeze", NULL, NULL, /* may_fail= */ true, NULL, error) &&
+	       guest_freeze(vm, p->mountpoints, p->timeout, NULL, error);
 	hook_after(vm, "after_vm_freeze", good);
 	return good;
 }
 
-bool vm_thaw_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
+bool guest_thaw_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
 {
 	const struct vm_id_params *p = params;
 	AUTO_VM vm = vms_find(agent->vms, p->vm_id, error);
 	bool good;
 
-	if (!vm || !vm_check_running(vm, error) || !check_agent(vm, ERR_THAW_GUEST_FS_FAILED, error))
+	if (!vm || !check(vm, ERR_THAW_GUEST_FS_FAILED, error))
 		return false;
 	(void)vm_hook(vm, "before_vm_thaw", NULL, NULL, /* may_fail= */ false, NULL, NULL);
-	good = thaw_guest(vm, error);
+	good = guest_thaw(vm, FREEZE_LIMIT_S, NULL, error);
 	hook_after(vm, "after_vm_thaw", good);
 	return good;
 }

@@ -1,325 +1,233 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the guest tells about itself, through the QEMU guest agent.
+ * The QEMU guest agent: whether it is there, who may talk with it, when it is asked for news.
  *
- * Whether there is an agent is known from libvirt's agent event (or the channel's state in the XML, after a restart): nobody asks into the blue.
- * Each query has its period (below); in the first EAGER_USEC after the agent connected none is longer than EAGER_PERIOD_S, because addresses and
- * users come late in a boot. The clock finds what is due and queues one poll on the lane "guest/<id>", so a guest that hangs costs
- * its own news only. libvirt waits POLL_LIMIT_S for each answer; after a failure the guest is left alone for FAILED_USEC, or until its
- * agent connects anew. While file systems are frozen nothing is asked: a frozen agent answers little, and libvirt would take it for dead.
+ * Whether there is an agent is known from libvirt's agent event (or the channel's state in the XML, after a restart): nobody asks into the blue, and a
+ * verb that needs an agent which is not connected fails at once.
  *
- * All talk with one guest is one at a time (vm->agent_lock): libvirt's time limit belongs to the domain, not to the call.
+ * A talk is several commands that belong together. There is one at a time with a guest (vm->agent_lock), because libvirt's time limit belongs to
+ * the domain, not to the call. Talks are held on the lane "guest/<id>", beside "vm/<id>", so an agent that hangs is in the way of those only who want
+ * something of it. A talk begins with a ping: libvirt hands every command to the agent's socket, and what is in there when the limit of a command is over
+ * is still done by an agent that goes on later. (And virDomainGetGuestInfo() takes silence for an empty answer.)
+ *
+ * News. Each query has its period (below); in the first EAGER_USEC after the agent connected none is longer than EAGER_PERIOD_S, because addresses and users
+ * come late in a boot. The clock finds what is due and queues one poll. libvirt waits POLL_LIMIT_S for each answer, and a poll asks no more after
+ * POLL_WHOLE_USEC, so that a verb waits for it a few seconds at most. After silence the guest is left alone for SILENCE_USEC, or until its agent
+ * connects anew. While file systems are frozen nothing is asked: a frozen agent answers little, and libvirt would take it for dead.
+ *
+ * The clock. A guest that did not run for a while - paused, saved, on its way from another host - has a wrong time; with [vm] sync_time it is set as soon
+ * as it runs and its agent is there (guest_time_is_stale()).
  */
 #define LOG_MODULE "guest"
 #include <libvirt/libvirt-qemu.h>
 #include <libvirt/virterror.h>
 #include <stdlib.h>
 #include <string.h>
-#include "agent/virt/vm.h"
+#include <time.h>
+#include "agent/virt/guest.h"
 #include "common/lock.h"
 #include "common/log.h"
 
 #define POLL_LIMIT_S 2
+#define POLL_WHOLE_USEC (3 * G_USEC_PER_SEC)
 #define EAGER_USEC (120 * G_USEC_PER_SEC)
 #define EAGER_PERIOD_S 5
-#define FAILED_USEC (60 * G_USEC_PER_SEC)
+#define SILENCE_USEC (60 * G_USEC_PER_SEC)
+#define PLUG_USEC (10 * G_USEC_PER_SEC)
 
-static const int periods_s[QUERY_MAX] = {
-	[QUERY_OS] = 120, [QUERY_NETWORK] = 120, [QUERY_USERS] = 10, [QUERY_FILESYSTEMS] = 300, [QUERY_CPUS] = 60, [QUERY_AGENT] = 300,
+static const struct { const char *name; int period_s; } queries[QUERY_MAX] = {
+	[QUERY_AGENT] = { "itself", 300 }, [QUERY_OS] = { "its system", 120 }, [QUERY_NETWORK] = { "its network", 120 }, [QUERY_USERS] = { "its users", 10 },
+	[QUERY_FILESYSTEMS] = { "its file systems", 300 }, [QUERY_DISKS] = { "its disks", 300 }, [QUERY_CPUS] = { "its CPUs", 60 },
+	[QUERY_DEVICES] = { "its devices", 120 },
 };
 
-void guest_facts_clear(struct guest_facts *facts)
+/* ---- the guest's clock ---- */
+
+static void set_time(struct vm *vm, void *unused)
 {
-	g_free(facts->username);
-	g_free(facts->ips);
-	g_free(facts->fqdn);
-	g_free(facts->kernel);
-	g_free(facts->agent_version);
-	json_decref(facts->os_info);
-	json_decref(facts->timezone);
-	if (facts->nics)
-		g_ptr_array_unref(facts->nics);
-	if (facts->filesystems)
-		g_ptr_array_unref(facts->filesystems);
-	*facts = (struct guest_facts){ .cpu_count = -1 };
+	struct guest_talk talk;
+	g_autoptr(GError) error = NULL;
+	int64_t now;
+
+	if (!guest_talk_begin(vm, GUEST_PING_S, ERR_NON_RESPONSIVE_GUEST_AGENT, &talk, &error)) {
+		log_info("VM %s: its clock may be wrong: %s", vm->id, error->message);
+		AUTO_LOCK(&vm->vms->lock);
+		vm->time_is_stale = true;       /* until it answers again */
+		return;
+	}
+	now = g_get_real_time();
+	if (virDomainSetTime(talk.domain, now / G_USEC_PER_SEC, (unsigned)(now % G_USEC_PER_SEC) * 1000, 0) == 0)
+		log_info("VM %s: its clock was set", vm->id);
+	else
+		log_info("VM %s: its clock may be wrong: %s", vm->id, virGetLastErrorMessage());
+	guest_talk_end(&talk);
+}
+
+/* Lock held. */
+static void set_stale_time(struct vm *vm)
+{
+	if (vm->time_is_stale && vm->agent_connected && !vm->agent_silent && vm->status != VM_WIRE_PAUSED && !vm->frozen)
+		vm->time_is_stale = !vm_queue_on(vm, "guest", "set the guest's clock", set_time, NULL, NULL, NULL);
+}
+
+void guest_time_is_stale(struct vm *vm)
+{
+	if (!vm->vms->sync_time)
+		return;
+	vm->time_is_stale = true;
+	set_stale_time(vm);
 }
 
 /* ---- one talk at a time ---- */
 
-bool guest_agent_begin(struct vm *vm, virDomainPtr domain, int limit_s, bool wait)
+/* Nothing more is asked for news for a while. */
+static void leave_alone(struct vm *vm)
 {
-	if (wait)
-		pthread_mutex_lock(&vm->agent_lock);
-	else if (pthread_mutex_trylock(&vm->agent_lock))
-		return false;
-	if (virDomainAgentSetResponseTimeout(domain, limit_s, 0) < 0)
-		log_debug("VM %s: no time limit for its agent, ignoring: %s", vm->id, virGetLastErrorMessage());
-	return true;
+	int64_t now = now_usec();
+
+	AUTO_LOCK(&vm->vms->lock);
+	if (vm->status == VM_WIRE_PAUSED)          /* since it was asked: that is not its agent's fault */
+		return;
+	vm->agent_silent = true;
+	for (int i = 0; i < QUERY_MAX; i++)
+		if (vm->query_at_usec[i])
+			vm->query_at_usec[i] = now + SILENCE_USEC;
 }
 
-void guest_agent_end(struct vm *vm)
-{
-	pthread_mutex_unlock(&vm->agent_lock);
-}
-
-/* ---- what libvirt hands over: a flat list of "if.0.addr.1.addr" ---- */
-
-struct typed { virTypedParameterPtr params; int n; };
-
-static const char *text_of(const struct typed *typed, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static const char *text_of(const struct typed *typed, const char *format, ...)
-{
-	const char *value = NULL;
-	char name[VIR_TYPED_PARAM_FIELD_LENGTH];
-	va_list arguments;
-
-	va_start(arguments, format);
-	g_vsnprintf(name, sizeof(name), format, arguments);
-	va_end(arguments);
-	return virTypedParamsGetString(typed->params, typed->n, name, &value) == 1 ? value : NULL;
-}
-
-static int64_t number_of(const struct typed *typed, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static int64_t number_of(const struct typed *typed, const char *format, ...)
-{
-	char name[VIR_TYPED_PARAM_FIELD_LENGTH];
-	virTypedParameterPtr found;
-	va_list arguments;
-
-	va_start(arguments, format);
-	g_vsnprintf(name, sizeof(name), format, arguments);
-	va_end(arguments);
-	found = virTypedParamsGet(typed->params, typed->n, name);
-	if (!found)
-		return -1;
-	switch (found->type) {
-	case VIR_TYPED_PARAM_INT: return found->value.i;
-	case VIR_TYPED_PARAM_UINT: return found->value.ui;
-	case VIR_TYPED_PARAM_LLONG: return found->value.l;
-	case VIR_TYPED_PARAM_ULLONG: return (int64_t)found->value.ul;
-	default: return -1;
-	}
-}
-
-static void add_string(GPtrArray **list, const char *text)
-{
-	if (!*list)
-		*list = strings_new();
-	g_ptr_array_add(*list, g_strdup(text));
-}
-
-static void take_os(struct guest_facts *facts, const struct typed *typed)
-{
-	const char *id = text_of(typed, "os.id"), *kernel = text_of(typed, "os.kernel-release"), *machine = text_of(typed, "os.machine");
-	const char *name = text_of(typed, "os.name"), *version = text_of(typed, "os.version-id"), *host = text_of(typed, "hostname");
-	bool windows = id && !strcmp(id, "mswindows");
-
-	if (id || name) {
-		json_decref(facts->os_info);
-		facts->os_info = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "type", windows ? "windows" : "linux", "arch", machine ? machine : "", "kernel",
-					   kernel ? kernel : "", "distribution", name ? name : id, "version", version ? version : "", "codename",
-					   text_of(typed, "os.variant") ? text_of(typed, "os.variant") : "");
-	}
-	set_string(&facts->kernel, kernel);
-	set_string(&facts->fqdn, host);
-	if (text_of(typed, "timezone.name") || number_of(typed, "timezone.offset") != -1) {
-		json_decref(facts->timezone);
-		facts->timezone = json_pack("{s:I, s:s}", "offset", (json_int_t)number_of(typed, "timezone.offset") / 60, "zone",
-					    text_of(typed, "timezone.name") ? text_of(typed, "timezone.name") : "");
-	}
-}
-
-static bool is_useful(const char *address)
-{
-	return !g_str_has_prefix(address, "127.") && strcmp(address, "::1") && g_ascii_strncasecmp(address, "fe80:", 5) &&
-	       !g_str_has_prefix(address, "169.254.");
-}
-
-static void take_network(struct guest_facts *facts, const struct typed *typed)
-{
-	g_autoptr(GString) ips = g_string_new(NULL);
-	int64_t count = number_of(typed, "if.count");
-
-	if (facts->nics)
-		g_ptr_array_unref(facts->nics);
-	facts->nics = list_new();
-	for (int i = 0; i < count; i++) {
-		const char *name = text_of(typed, "if.%d.name", i);
-		int64_t addresses = number_of(typed, "if.%d.addr.count", i);
-		struct vm_guest_nic *nic;
-
-		if (!name || !strcmp(name, "lo"))
-			continue;
-		nic = list_add(&facts->nics, &vm_guest_nic_type);
-		set_string(&nic->name, name);
-		set_string(&nic->hw, text_of(typed, "if.%d.hwaddr", i));
-		nic->inet = strings_new();
-		nic->inet6 = strings_new();
-		for (int j = 0; j < addresses; j++) {
-			const char *address = text_of(typed, "if.%d.addr.%d.addr", i, j), *type = text_of(typed, "if.%d.addr.%d.type", i, j);
-
-			if (!address)
-				continue;
-			add_string(type && !strcmp(type, "ipv6") ? &nic->inet6 : &nic->inet, address);
-			if (is_useful(address))
-				g_string_append_printf(ips, "%s%s", ips->len ? " " : "", address);
-		}
-	}
-	set_string(&facts->ips, ips->str);
-}
-
-static void take_users(struct guest_facts *facts, const struct typed *typed)
-{
-	g_autoptr(GString) names = g_string_new(NULL);
-	int64_t count = number_of(typed, "user.count");
-
-	for (int i = 0; i < count; i++) {
-		const char *name = text_of(typed, "user.%d.name", i);
-
-		if (name)
-			g_string_append_printf(names, "%s%s", names->len ? ", " : "", name);
-	}
-	set_string(&facts->username, names->len ? names->str : "None");
-}
-
-static void take_filesystems(struct guest_facts *facts, const struct typed *typed)
-{
-	int64_t count = number_of(typed, "fs.count");
-
-	if (facts->filesystems)
-		g_ptr_array_unref(facts->filesystems);
-	facts->filesystems = list_new();
-	for (int i = 0; i < count; i++) {
-		struct vm_guest_fs *fs = list_add(&facts->filesystems, &vm_guest_fs_type);
-
-		set_string(&fs->path, text_of(typed, "fs.%d.mountpoint", i));
-		set_string(&fs->fs, text_of(typed, "fs.%d.fstype", i));
-		SET(fs, total, MAX(number_of(typed, "fs.%d.total-bytes", i), 0));
-		SET(fs, used, MAX(number_of(typed, "fs.%d.used-bytes", i), 0));
-	}
-}
-
-/* What is worth an event when it changes: not how full a file system is. */
-static char *signature(const struct guest_facts *facts)
-{
-	g_autoptr(GString) text = g_string_new(NULL);
-	char *os = facts->os_info ? json_dumps(facts->os_info, JSON_SORT_KEYS) : NULL;
-
-	g_string_append_printf(text, "%s|%s|%s|%s|%s|%d|%s|", facts->username ? facts->username : "", facts->ips ? facts->ips : "",
-			       facts->fqdn ? facts->fqdn : "", facts->kernel ? facts->kernel : "", facts->agent_version ? facts->agent_version : "",
-			       facts->cpu_count, os ? os : "");
-	free(os);
-	for (guint i = 0; facts->filesystems && i < facts->filesystems->len; i++)
-		g_string_append_printf(text, "%s|", ((struct vm_guest_fs *)facts->filesystems->pdata[i])->path);
-	return g_string_free(g_steal_pointer(&text), FALSE);
-}
-
-/* ---- asking ---- */
-
-enum outcome { OUTCOME_GOOD, OUTCOME_CANNOT, OUTCOME_SILENT };
-
-static enum outcome failure(struct vm *vm, const char *what)
+bool guest_is_silent(void)
 {
 	int code = libvirt_error_code();
 
-	log_debug("VM %s: %s: %s", vm->id, what, virGetLastErrorMessage());
-	return code == VIR_ERR_AGENT_UNRESPONSIVE || code == VIR_ERR_AGENT_UNSYNCED || code == VIR_ERR_OPERATION_TIMEOUT ||
-	       code == VIR_ERR_OPERATION_INVALID || code == VIR_ERR_NO_DOMAIN ? OUTCOME_SILENT : OUTCOME_CANNOT;
+	return code == VIR_ERR_AGENT_UNRESPONSIVE || code == VIR_ERR_AGENT_UNSYNCED || code == VIR_ERR_OPERATION_TIMEOUT;
 }
 
-/* guest-get-* through libvirt; what came goes into vm->guest. */
-static enum outcome ask_info(struct vm *vm, virDomainPtr domain, unsigned types, void (*take)(struct guest_facts *, const struct typed *))
+void guest_talk_failed(struct guest_talk *talk, enum error_code otherwise, const char *what, GError **error)
 {
-	struct typed typed = { 0 };
-
-	if (virDomainGetGuestInfo(domain, types, &typed.params, &typed.n, 0) < 0)
-		return failure(vm, "guest info");
-	{
-		AUTO_LOCK(&vm->vms->lock);
-		if (vm->agent_connected) {
-			take(&vm->guest, &typed);
-			vm->guest.any = true;
-		}
+	switch (libvirt_error_code()) {
+	case VIR_ERR_AGENT_UNRESPONSIVE:
+	case VIR_ERR_AGENT_UNSYNCED:
+	case VIR_ERR_OPERATION_TIMEOUT:
+		otherwise = ERR_NON_RESPONSIVE_GUEST_AGENT;
+		break;
+	case VIR_ERR_NO_SUPPORT:
+	case VIR_ERR_OPERATION_UNSUPPORTED:
+	case VIR_ERR_CONFIG_UNSUPPORTED:
+	case VIR_ERR_ARGUMENT_UNSUPPORTED:
+		otherwise = ERR_UNSUPPORTED_OPERATION;
+		break;
 	}
-	virTypedParamsFree(typed.params, typed.n);
-	return OUTCOME_GOOD;
+	libvirt_error_set(error, otherwise, "VM %s: %s", talk->vm->id, what);
+	if (otherwise == ERR_NON_RESPONSIVE_GUEST_AGENT)
+		leave_alone(talk->vm);
 }
 
-static enum outcome ask_cpus(struct vm *vm, virDomainPtr domain)
+bool guest_check_agent(struct vm *vm, enum error_code paused_code, GError **error)
 {
-	virTypedParameterPtr params = NULL;
-	const char *online = NULL;
-	unsigned n = 0;
-	int count = 0;
-
-	if (virDomainGetGuestVcpus(domain, &params, &n, 0) < 0)
-		return failure(vm, "guest CPUs");
-	if (virTypedParamsGetString(params, (int)n, "online", &online) == 1) {
-		g_auto(GStrv) ranges = g_strsplit(online, ",", -1);
-
-		for (char **range = ranges; *range; range++) {
-			const char *dash = strchr(*range, '-');
-
-			count += dash ? atoi(dash + 1) - atoi(*range) + 1 : 1;
-		}
-	}
-	virTypedParamsFree(params, (int)n);
 	AUTO_LOCK(&vm->vms->lock);
-	if (vm->agent_connected)
-		vm->guest.cpu_count = count ? count : -1;
-	return OUTCOME_GOOD;
+	if (vm->info && !vm->info->agent_channel)
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "VM %s has no channel for a guest agent", vm->id);
+	else if (vm->status == VM_WIRE_PAUSED || vm->status == VM_WIRE_SAVING)
+		error_set(error, paused_code, "VM %s does not run now ('%s'): its guest agent cannot answer", vm->id, vm_wire_status_names[vm->status]);
+	else if (!vm->agent_connected)
+		error_set(error, ERR_NON_RESPONSIVE_GUEST_AGENT, "VM %s has no guest agent connected", vm->id);
+	else
+		return true;
+	return false;
 }
 
-/* "return" of one command; new reference; NULL on failure. */
-static json_t *command(struct vm *vm, virDomainPtr domain, const char *text)
+static bool take_turn(struct vm *vm, int wait_s, GError **error)
 {
-	char *answer = virDomainQemuAgentCommand(domain, text, POLL_LIMIT_S, 0);
-	json_t *json = answer ? json_loads(answer, 0, NULL) : NULL, *result = json_incref(json_object_get(json, "return"));
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += wait_s;
+	if (!pthread_mutex_clocklock(&vm->agent_lock, CLOCK_MONOTONIC, &until))
+		return true;
+	error_set(error, ERR_NON_RESPONSIVE_GUEST_AGENT, "VM %s: another talk with its guest agent goes on for more than %d s", vm->id, wait_s);
+	return false;
+}
+
+bool guest_answers(struct guest_talk *talk, int limit_s)
+{
+	char *answer = virDomainQemuAgentCommand(talk->domain, "{\"execute\":\"guest-ping\"}", limit_s, 0);
 
 	free(answer);
+	return answer != NULL;
+}
+
+/* false + error: no answer; the talk is over. */
+static bool ping(struct guest_talk *talk, int limit_s, GError **error)
+{
+	if (!guest_answers(talk, limit_s)) {
+		guest_talk_failed(talk, ERR_NON_RESPONSIVE_GUEST_AGENT, "does its agent answer?", error);
+		guest_talk_end(talk);
+		return false;
+	}
+	AUTO_LOCK(&talk->vm->vms->lock);
+	talk->vm->agent_silent = false;
+	set_stale_time(talk->vm);
+	return true;
+}
+
+static bool open_talk(struct vm *vm, int limit_s, int wait_s, enum error_code paused_code, struct guest_talk *ret_talk, GError **error)
+{
+	virDomainPtr domain = vm_domain(vm, error);
+
+	if (!domain)
+		return false;
+	if (!guest_check_agent(vm, paused_code, error) || !take_turn(vm, wait_s, error)) {
+		virDomainFree(domain);
+		return false;
+	}
+	if (virDomainAgentSetResponseTimeout(domain, limit_s, 0) < 0)
+		log_debug("VM %s: no time limit for its agent, ignoring: %s", vm->id, virGetLastErrorMessage());
+	*ret_talk = (struct guest_talk){ vm_ref(vm), domain };
+	return true;
+}
+
+bool guest_talk_begin(struct vm *vm, int limit_s, enum error_code paused_code, struct guest_talk *ret_talk, GError **error)
+{
+	return open_talk(vm, limit_s, GUEST_TURN_S, paused_code, ret_talk, error) && ping(ret_talk, GUEST_PING_S, error);
+}
+
+void guest_talk_end(struct guest_talk *talk)
+{
+	virDomainFree(talk->domain);
+	pthread_mutex_unlock(&talk->vm->agent_lock);
+	vm_unref(talk->vm);
+}
+
+json_t *guest_command(struct guest_talk *talk, json_t *command, int limit_s)
+{
+	char *text = json_dumps(command, JSON_COMPACT), *answer = virDomainQemuAgentCommand(talk->domain, text, limit_s, 0);
+	json_t *json = answer ? json_loads(answer, JSON_DECODE_ANY, NULL) : NULL, *result = json_incref(json_object_get(json, "return"));
+
+	free(text);
+	free(answer);
 	json_decref(json);
+	json_decref(command);
 	return result;
 }
 
-static enum outcome ask_agent(struct vm *vm, virDomainPtr domain)
+bool guest_can(struct vm *vm, const char *command)
 {
-	json_t *info = command(vm, domain, "{\"execute\":\"guest-info\"}");
-
-	if (!info)
-		return failure(vm, "guest-info");
-	{
-		AUTO_LOCK(&vm->vms->lock);
-		if (vm->agent_connected)
-			set_string(&vm->guest.agent_version, json_string_value(json_object_get(info, "version")));
-	}
-	json_decref(info);
-	return OUTCOME_GOOD;
+	AUTO_LOCK(&vm->vms->lock);
+	return !vm->guest.commands || json_object_get(vm->guest.commands, command);
 }
 
-static enum outcome ask(struct vm *vm, virDomainPtr domain, enum guest_query query)
+/* ---- news ---- */
+
+/* Lock held. */
+static bool is_due(const struct vm *vm, enum guest_query query, int64_t now)
 {
-	switch (query) {
-	case QUERY_OS:
-		return ask_info(vm, domain, VIR_DOMAIN_GUEST_INFO_OS | VIR_DOMAIN_GUEST_INFO_TIMEZONE | VIR_DOMAIN_GUEST_INFO_HOSTNAME, take_os);
-	case QUERY_NETWORK:
-		return ask_info(vm, domain, VIR_DOMAIN_GUEST_INFO_INTERFACES, take_network);
-	case QUERY_USERS:
-		return ask_info(vm, domain, VIR_DOMAIN_GUEST_INFO_USERS, take_users);
-	case QUERY_FILESYSTEMS:
-		return ask_info(vm, domain, VIR_DOMAIN_GUEST_INFO_FILESYSTEM, take_filesystems);
-	case QUERY_CPUS:
-		return ask_cpus(vm, domain);
-	case QUERY_AGENT:
-		return ask_agent(vm, domain);
-	default:
-		return OUTCOME_CANNOT;
-	}
+	return vm->query_at_usec[query] && now >= vm->query_at_usec[query];
 }
 
 /* After a restart of ours the guest may still be frozen: ask before anything else, as the answer to all else would be silence. */
-static void check_frozen(struct vm *vm, virDomainPtr domain)
+static bool is_frozen(struct guest_talk *talk)
 {
-	json_t *status = command(vm, domain, "{\"execute\":\"guest-fsfreeze-status\"}");
+	struct vm *vm = talk->vm;
+	json_t *status = guest_command(talk, json_pack("{s:s}", "execute", "guest-fsfreeze-status"), POLL_LIMIT_S);
 	bool frozen = !g_strcmp0(json_string_value(status), "frozen");
 
 	json_decref(status);
@@ -328,66 +236,61 @@ static void check_frozen(struct vm *vm, virDomainPtr domain)
 		vm->frozen = frozen;
 	if (frozen)
 		log_warn("VM %s: its file systems are frozen", vm->id);
+	return frozen;
 }
 
-/* Lock held. The next time for a query; true when it is due now. */
-static bool is_due(struct vm *vm, enum guest_query query, int64_t now)
+static void ask_in_turn(struct guest_talk *talk, int64_t until)
 {
-	return vm->query_at_usec[query] && now >= vm->query_at_usec[query];
-}
+	struct vm *vm = talk->vm;
 
-static void done(struct vm *vm, enum guest_query query, enum outcome outcome)
-{
-	int64_t now = now_usec();
-	int period = periods_s[query];
+	for (enum guest_query query = 0; query < QUERY_MAX && now_usec() < until; query++) {
+		enum guest_outcome outcome;
+		int period = queries[query].period_s;
+		int64_t now;
 
-	AUTO_LOCK(&vm->vms->lock);
-	if (outcome == OUTCOME_SILENT) {
-		for (int i = 0; i < QUERY_MAX; i++)
-			if (vm->query_at_usec[i])
-				vm->query_at_usec[i] = now + FAILED_USEC;
-		return;
+		{
+			AUTO_LOCK(&vm->vms->lock);
+			if (vm->frozen)
+				return;
+			if (!is_due(vm, query, now_usec()))
+				continue;
+		}
+		log_debug("VM %s: its agent is asked for %s", vm->id, queries[query].name);
+		outcome = guest_ask(talk, query);
+		if (outcome == GUEST_SILENT) {
+			leave_alone(vm);
+			return;
+		}
+		now = now_usec();
+		AUTO_LOCK(&vm->vms->lock);
+		if (now - vm->agent_since_usec < EAGER_USEC && outcome == GUEST_TOLD)
+			period = MIN(period, EAGER_PERIOD_S);
+		if (vm->query_at_usec[query])
+			vm->query_at_usec[query] = now + period * (int64_t)G_USEC_PER_SEC;
 	}
-	if (now - vm->agent_since_usec < EAGER_USEC && outcome == OUTCOME_GOOD)
-		period = MIN(period, EAGER_PERIOD_S);
-	if (vm->query_at_usec[query])
-		vm->query_at_usec[query] = now + period * (int64_t)G_USEC_PER_SEC;
 }
 
 static void poll_guest(struct vm *vm, void *unused)
 {
 	struct vms *vms = vm->vms;
-	g_autoptr(virDomain) domain = vm_domain(vm, NULL);
 	g_autofree char *before = NULL, *after = NULL;
-	bool first, skip;
+	struct guest_talk talk;
+	bool first, frozen;
 
 	{
 		AUTO_LOCK(&vms->lock);
 		vm->query_queued = false;
-		skip = vm->frozen || !vm->agent_connected || vm->status == VM_WIRE_PAUSED || !domain;
 		first = !vm->guest.any;
-		before = signature(&vm->guest);
+		frozen = vm->frozen;
+		before = guest_signature(&vm->guest);
 	}
-	if (skip || !guest_agent_begin(vm, domain, POLL_LIMIT_S, /* wait= */ false))
+	if (frozen || !open_talk(vm, POLL_LIMIT_S, /* wait_s= */ 0, ERR_NON_RESPONSIVE_GUEST_AGENT, &talk, NULL) || !ping(&talk, POLL_LIMIT_S, NULL))
 		return;
-	if (first)
-		check_frozen(vm, domain);
-	for (enum guest_query query = 0; query < QUERY_MAX; query++) {
-		enum outcome outcome;
-
-		{
-			AUTO_LOCK(&vms->lock);
-			if (vm->frozen || !is_due(vm, query, now_usec()))
-				continue;
-		}
-		outcome = ask(vm, domain, query);
-		done(vm, query, outcome);
-		if (outcome == OUTCOME_SILENT)
-			break;
-	}
-	guest_agent_end(vm);
+	if (!first || !is_frozen(&talk))
+		ask_in_turn(&talk, now_usec() + POLL_WHOLE_USEC);
+	guest_talk_end(&talk);
 	AUTO_LOCK(&vms->lock);
-	after = signature(&vm->guest);
+	after = guest_signature(&vm->guest);
 	if (vm->guest.any && strcmp(before, after) && vm->status != VM_WIRE_DOWN)
 		vm_locked_publish(vm);
 }
@@ -396,13 +299,29 @@ void guest_agent_tick(struct vm *vm, int64_t now)
 {
 	bool due = false;
 
-	if (!vm->vms->guest_poll || vm->query_queued || vm->frozen || !vm->agent_connected || vm->status == VM_WIRE_PAUSED)
+	if (!vm->agent_connected || vm->status == VM_WIRE_PAUSED)
+		return;
+	if (vm->thaw_at_usec && now >= vm->thaw_at_usec && vm_queue_on(vm, "guest", "thaw what was given up", guest_thaw_owed, NULL, NULL, NULL))
+		vm->thaw_at_usec = now + THAW_AGAIN_USEC;
+	if (!vm->vms->guest_poll || vm->query_queued || vm->frozen)
 		return;
 	for (enum guest_query query = 0; query < QUERY_MAX && !due; query++)
 		due = is_due(vm, query, now);
 	if (due)
 		vm->query_queued = vm_queue_on(vm, "guest", "ask the guest agent", poll_guest, NULL, NULL, NULL);
 }
+
+void guest_agent_plugged(struct vm *vm)
+{
+	int64_t soon = now_usec() + PLUG_USEC;
+
+	AUTO_LOCK(&vm->vms->lock);
+	for (enum guest_query query = QUERY_FILESYSTEMS; query <= QUERY_DISKS; query++)
+		if (vm->query_at_usec[query])
+			vm->query_at_usec[query] = MIN(vm->query_at_usec[query], soon);
+}
+
+/* ---- coming and going ---- */
 
 void guest_agent_connected(struct vm *vm)
 {
@@ -418,6 +337,7 @@ void guest_agent_connected(struct vm *vm)
 		vm->agent_since_usec = now;
 		for (int i = 0; i < QUERY_MAX; i++)
 			vm->query_at_usec[i] = now;
+		set_stale_time(vm);
 		guest_agent_tick(vm, now);
 		if (vm->status != VM_WIRE_POWERING_UP)
 			return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The connections to libvirt: a first one, which has the events, and as many more as are worked with at a time.
+ * The connections to libvirt: a first one, which has the events, and one for each worker that asks something.
  *
  *   closed --start--> opening --opened() true--> up --close callback--> closed, again after RETRY_MIN_USEC, doubled up to RETRY_MAX_USEC
  *                        |--failed-------------------------------------^
@@ -10,12 +10,16 @@
  * connection that closed under them fails their calls with an error, nothing more. VMs do not depend on it: they stay as they were last seen
  * until it is back and opened() has looked again.
  *
- * A call into a QEMU that hangs does not return, and libvirtd reads no more from a client that has max_client_requests (default 5) calls
- * out: neither other calls, nor its keep-alive, so that in the end the client takes libvirtd for dead. Therefore no connection has more than
- * LINE_THREADS calls out. A worker has one call out at a time, so it is the threads that are counted: each keeps to one connection (its line)
- * from its first libvirt_connection_get() until it ends, and the one that finds all lines full opens another. Calls that hang so take
- * places that nobody else waits for, whatever they are: bulk statistics, verbs, talk with guest agents. Lines without threads are closed after
- * LINE_IDLE_USEC. With the first connection all others are given up; when it is back they come as they are needed.
+ * A call into a QEMU, or to a guest's agent, may not return, and who shares its connection suffers. libvirtd reads no more from a client that has
+ * max_client_requests (default 5) calls out: neither other calls nor its keep-alive, so that in the end the client takes libvirtd for dead. And of the
+ * threads that wait on one connection libvirt lets one read and write for all, and the others' calls to wake it can get lost (seen with libvirt
+ * 9.0: beside one call that hangs, another thread's third does not return until something else wakes the first). So no two threads share one.
+ * A worker takes a spare connection with its first libvirt_connection_get(), or opens one (3 ms), and keeps it until it ends; a spare one
+ * is closed SPARE_USEC later. Once the first connection is lost, those made before are no longer used; when it is back, new ones come as they
+ * are needed.
+ *
+ * What this cannot mend: a call that hangs keeps one of libvirtd's workers, too, and libvirtd 9.0 may fail to start more than min_workers (default 5)
+ * when calls come faster than its workers take them. berth-agent(8) says what to set.
  */
 #define LOG_MODULE "virt"
 #include "agent/virt/libvirt_connection.h"
@@ -29,17 +33,18 @@
 #define RETRY_MAX_USEC (5 * G_USEC_PER_SEC)
 #define KEEPALIVE_S 5
 #define KEEPALIVE_COUNT 3
-#define LINE_THREADS 4                  /* below libvirtd's max_client_requests */
-#define LINE_IDLE_USEC (60 * G_USEC_PER_SEC)
+#define SPARE_USEC (60 * G_USEC_PER_SEC)
 
+/* A worker's connection. */
 struct line {
-	virConnectPtr conn;             /* NULL: given up, kept for the threads that still point here */
-	unsigned threads;
-	int64_t idle_since_usec;        /* when threads came to 0 */
+	virConnectPtr conn;
+	unsigned epoch;
+	int64_t spare_since_usec;
 };
 
-/* Of all below. Static: a thread leaves its line as the last thing it does, when the connection may be gone. */
+/* Of all below. Static: a thread gives its line back as the last thing it does, when the rest may be gone. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static GQueue spare_lines = G_QUEUE_INIT;
 
 struct libvirt_connection {
 	struct loop *loop;
@@ -48,7 +53,7 @@ struct libvirt_connection {
 	struct libvirt_connection_events events;
 	void *data;
 	virConnectPtr conn;             /* the first; NULL: not up */
-	GPtrArray *lines;               /* with room to work: the first connection's and others; empty when it is not up */
+	unsigned epoch;                 /* how often it was lost */
 	virConnectPtr opening;          /* between virConnectOpen() and up; NULL again when it closed meanwhile */
 	struct timer *retry;
 	int64_t wait_usec;
@@ -77,135 +82,105 @@ static void say_nothing(void *data, virErrorPtr error)
 {
 }
 
-/* ---- lines ---- */
+/* ---- of the workers ---- */
 
-/* Lock held. */
-static void line_give_up(struct line *line, GPtrArray *closing)
-{
-	g_ptr_array_add(closing, line->conn);
-	line->conn = NULL;
-	if (!line->threads)
-		g_free(line);
-}
-
-static void leave_line(void *data)
-{
-	struct line *line = data;
-
-	AUTO_LOCK(&lock);
-	line->idle_since_usec = now_usec();
-	if (--line->threads == 0 && !line->conn)
-		g_free(line);
-}
-static GPrivate own_line = G_PRIVATE_INIT(leave_line);
-
-static void close_one(void *conn)
-{
-	virConnectClose(conn);
-}
-
-static struct line *line_new(virConnectPtr conn)
+static struct line *line_new(virConnectPtr conn, unsigned epoch)
 {
 	struct line *line = g_new0(struct line, 1);
 
 	line->conn = conn;
+	line->epoch = epoch;
 	return line;
 }
 
-/* Lock held. The one for one thread more; NULL: all are full. The dead and the idle ones go to `closing`. */
-static struct line *line_with_room(struct libvirt_connection *connection, GPtrArray *closing)
+static void line_free(void *data)
 {
-	struct line *found = NULL;
+	struct line *line = data;
 
-	for (guint i = 0; i < connection->lines->len; i++) {
-		struct line *line = connection->lines->pdata[i];
-		bool idle = i && !line->threads && now_usec() - line->idle_since_usec > LINE_IDLE_USEC;
-
-		if (idle || virConnectIsAlive(line->conn) != 1) {
-			g_ptr_array_remove_index(connection->lines, i--);
-			line_give_up(line, closing);
-		} else if (!found && line->threads < LINE_THREADS) {
-			found = line;
-		}
-	}
-	return found;
+	virConnectClose(line->conn);
+	g_free(line);
 }
 
-/* Not being able to have one more costs speed only while nothing hangs: so the least crowded is better than none. */
-static struct line *line_open(struct libvirt_connection *connection)
+static void spare(void *data)
+{
+	struct line *line = data;
+
+	AUTO_LOCK(&lock);
+	line->spare_since_usec = now_usec();
+	g_queue_push_head(&spare_lines, line);
+}
+static GPrivate own_line = G_PRIVATE_INIT(spare);
+
+static bool is_good(const struct line *line, unsigned epoch)
+{
+	return line->epoch == epoch && virConnectIsAlive(line->conn) == 1;
+}
+
+/* Lock held. NULL: there is none. Those that nobody needs any more go to `closing`. */
+static struct line *take_spare(unsigned epoch, GPtrArray *closing)
+{
+	struct line *line, *last;
+
+	while ((line = g_queue_pop_head(&spare_lines)) && !is_good(line, epoch))
+		g_ptr_array_add(closing, line);
+	while ((last = g_queue_peek_tail(&spare_lines)) && now_usec() - last->spare_since_usec > SPARE_USEC)
+		g_ptr_array_add(closing, g_queue_pop_tail(&spare_lines));
+	return line;
+}
+
+static void keep_alive(virConnectPtr conn)
+{
+	if (virConnectSetKeepAlive(conn, KEEPALIVE_S, KEEPALIVE_COUNT) < 0)
+		log_debug("no keep-alive on this connection, ignoring: %s", virGetLastErrorMessage());
+}
+
+static struct line *line_open(struct libvirt_connection *connection, unsigned epoch, GError **error)
 {
 	virConnectPtr conn = virConnectOpen(connection->uri);
-	struct line *line = NULL;
 
-	if (!conn)
-		log_warn("no further connection to libvirt, sharing one: %s", virGetLastErrorMessage());
-	else if (virConnectSetKeepAlive(conn, KEEPALIVE_S, KEEPALIVE_COUNT) < 0)
-		log_debug("no keep-alive on this connection, ignoring: %s", virGetLastErrorMessage());
-	{
-		AUTO_LOCK(&lock);
-		if (conn && connection->conn) {
-			line = line_new(conn);
-			g_ptr_array_add(connection->lines, line);
-		}
-		for (guint i = 0; !conn && i < connection->lines->len; i++) {
-			struct line *other = connection->lines->pdata[i];
-
-			if (!line || other->threads < line->threads)
-				line = other;
-		}
-		if (line)
-			line->threads++;
-	}
-	if (conn && !line)
-		virConnectClose(conn);
-	return line;
-}
-
-/* Lock held. A reference to this thread's connection. */
-static virConnectPtr own_connection(void)
-{
-	struct line *line = g_private_get(&own_line);
-
-	if (!line || !line->conn || virConnectIsAlive(line->conn) != 1)
+	if (!conn) {
+		libvirt_error_set(error, ERR_RESOURCE_UNAVAILABLE, "no connection to libvirt (%s)", connection->uri);
 		return NULL;
-	virConnectRef(line->conn);
-	return line->conn;
+	}
+	keep_alive(conn);
+	return line_new(conn, epoch);
 }
 
 virConnectPtr libvirt_connection_get(struct libvirt_connection *connection, GError **error)
 {
-	g_autoptr(GPtrArray) closing = g_ptr_array_new_with_free_func(close_one);
-	virConnectPtr conn = NULL;
-	struct line *line = NULL;
+	g_autoptr(GPtrArray) closing = g_ptr_array_new_with_free_func(line_free);
+	struct line *line = g_private_get(&own_line);
+	unsigned epoch;
 	bool up;
 
 	{
 		AUTO_LOCK(&lock);
 		up = connection->conn;
-		conn = up ? own_connection() : NULL;
-		line = up && !conn ? line_with_room(connection, closing) : NULL;
-		if (line)
-			line->threads++;
+		epoch = connection->epoch;
+		if (up && !(line && is_good(line, epoch))) {
+			if (line)
+				g_ptr_array_add(closing, line);
+			line = take_spare(epoch, closing);
+			g_private_set(&own_line, line);
+		}
 	}
-	if (conn)
-		return conn;
-	if (up && !line)
-		line = line_open(connection);
-	if (line) {
-		g_private_replace(&own_line, line);
-		AUTO_LOCK(&lock);
-		conn = own_connection();
-	}
-	if (!conn)
+	if (!up) {
 		error_set(error, ERR_RESOURCE_UNAVAILABLE, "no connection to libvirt (%s)", connection->uri);
-	return conn;
+		return NULL;
+	}
+	if (!line)
+		g_private_set(&own_line, line = line_open(connection, epoch, error));
+	if (!line)
+		return NULL;
+	virConnectRef(line->conn);
+	return line->conn;
 }
 
 /* ---- the first connection ---- */
 
 static void close_old(void *data)
 {
-	g_ptr_array_unref(data);
+	virConnectClose(data);
 }
 
 static void open_later(struct libvirt_connection *connection)
@@ -220,29 +195,25 @@ static void open_later(struct libvirt_connection *connection)
 static void on_closed(virConnectPtr conn, int reason, void *data)
 {
 	struct libvirt_connection *connection = data;
-	GPtrArray *closing = g_ptr_array_new_with_free_func(close_one);
-	struct lane_job job = { .name = "close", .run = close_old, .data = closing };
+	struct lane_job job = { .name = "close", .run = close_old, .data = conn };
 	bool was_up = false;
 
 	{
 		AUTO_LOCK(&lock);
 		if (connection->conn == conn) {
-			g_ptr_array_add(closing, g_steal_pointer(&connection->conn));
+			connection->conn = NULL;
+			connection->epoch++;
 			was_up = true;
-			while (connection->lines->len)
-				line_give_up(g_ptr_array_steal_index(connection->lines, 0), closing);
 		}
 		if (connection->opening == conn)
 			connection->opening = NULL;
 	}
-	if (!was_up) {
-		g_ptr_array_unref(closing);
+	if (!was_up)
 		return;                 /* still opening: open_now() sees it at the end */
-	}
 	log_warn("connection to libvirt is lost (%s)",
 		 reason == VIR_CONNECT_CLOSE_REASON_KEEPALIVE ? "no answer" : reason == VIR_CONNECT_CLOSE_REASON_EOF ? "it ended" : "error");
 	if (!lane_submit(connection->lanes, "libvirt", &job, NULL))
-		close_old(closing);
+		virConnectClose(conn);
 	connection->events.down(connection->data);
 	connection->wait_usec = RETRY_MIN_USEC;
 	open_later(connection);
@@ -280,8 +251,7 @@ static void open_now(void *data)
 		AUTO_LOCK(&lock);
 		connection->opening = conn;
 	}
-	if (virConnectSetKeepAlive(conn, KEEPALIVE_S, KEEPALIVE_COUNT) < 0)
-		log_debug("no keep-alive on this connection, ignoring: %s", virGetLastErrorMessage());
+	keep_alive(conn);
 	if (virConnectRegisterCloseCallback(conn, on_closed, connection, NULL) < 0)
 		log_debug("no close callback on this connection, ignoring: %s", virGetLastErrorMessage());
 	good = connection->events.opened(conn, connection->data);
@@ -289,11 +259,8 @@ static void open_now(void *data)
 		AUTO_LOCK(&lock);
 		good = good && connection->opening == conn;
 		connection->opening = NULL;
-		if (good) {
+		if (good)
 			connection->conn = conn;
-			virConnectRef(conn);
-			g_ptr_array_add(connection->lines, line_new(conn));
-		}
 	}
 	if (!good) {
 		virConnectUnregisterCloseCallback(conn, on_closed);
@@ -325,7 +292,6 @@ struct libvirt_connection *libvirt_connection_new(struct loop *loop, struct lane
 	connection->events = *events;
 	connection->data = data;
 	connection->wait_usec = RETRY_MIN_USEC;
-	connection->lines = g_ptr_array_new();
 	virInitialize();
 	virSetErrorFunc(NULL, say_nothing);
 	libvirt_loop_register(loop);
@@ -340,25 +306,14 @@ void libvirt_connection_start(struct libvirt_connection *connection)
 
 struct libvirt_connection *libvirt_connection_free(struct libvirt_connection *connection)
 {
-	GPtrArray *closing;
-
 	if (!connection)
 		return NULL;
-	closing = g_ptr_array_new_with_free_func(close_one);
 	connection->stopping = true;
 	timer_free(connection->retry);
-	if (connection->conn) {
-		virConnectUnregisterCloseCallback(connection->conn, on_closed);
-		virConnectClose(connection->conn);
-	}
-	{
-		AUTO_LOCK(&lock);
-		while (connection->lines->len)
-			line_give_up(g_ptr_array_steal_index(connection->lines, 0), closing);
-	}
-	g_ptr_array_unref(closing);
-	g_ptr_array_unref(connection->lines);
 	libvirt_loop_unregister();
+	/* Not closed, which asks libvirtd and waits: the process ends, and its sockets with it. */
+	if (connection->conn)
+		spare(line_new(connection->conn, 0));
 	g_free(connection->uri);
 	g_free(connection);
 	return NULL;

@@ -8,7 +8,11 @@
  *   VM in the table, no domain                   -> Down, reason 9 (nobody saw its end); one whose start is still queued is left to its lane
  *   domain without our metadata                  -> somebody else's, left alone
  *
- * Before a connection is handed out, on the worker that opened it. It costs two calls and one XML a VM: far below a second for hundreds.
+ * Before a connection is handed out, on the worker that opened it. It costs two calls and two XMLs a VM: far below a second for hundreds. Nothing here
+ * waits for a QEMU, which may hang.
+ *
+ * What libvirt still had to do when it was listed is seen by its "started" event: an agent that is killed in the middle of a start leaves libvirt going on
+ * with it. Such a domain is treated the same, on its VM's lane. If its start was reported as failed, it is ended.
  */
 #define LOG_MODULE "virt"
 #include <libvirt/virterror.h>
@@ -24,10 +28,10 @@ static void revive(struct vm *vm)
 		vm->status = VM_WIRE_WAIT_FOR_LAUNCH;
 }
 
-static bool was_told_down(struct vm *vm)
+static bool was_told_down(struct vm *vm, bool just_started)
 {
 	AUTO_LOCK(&vm->vms->lock);
-	return vm->start_unknown;
+	return vm->start_unknown || (just_started && vm->status == VM_WIRE_DOWN && vm->exit_reason == VM_EXIT_LIBVIRT_START_FAILED);
 }
 
 static void start_is_known(struct vm *vm)
@@ -36,31 +40,33 @@ static void start_is_known(struct vm *vm)
 	vm->start_unknown = false;
 }
 
-static void see(struct vms *vms, virDomainPtr domain, GHashTable *seen)
+static bool is_ours(virDomainPtr domain)
 {
-	char id[VIR_UUID_STRING_BUFLEN], *xml;
-	struct domain_info *info = NULL;
-	AUTO_VM vm = NULL;
+	char *xml = virDomainGetXMLDesc(domain, 0);
 	bool ours = false;
+	struct domain_info *info = xml ? domain_info_read(xml, &ours, NULL) : NULL;
 
-	if (virDomainGetUUIDString(domain, id) < 0)
+	domain_info_unref(info);
+	free(xml);
+	return ours;
+}
+
+static void see(struct vms *vms, const char *id, virDomainPtr domain, bool just_started)
+{
+	AUTO_VM vm = NULL;
+
+	if (!is_ours(domain)) {
+		log_debug("domain %s is not ours", id);
 		return;
+	}
 	vm = vms_lookup(vms, id);
 	if (!vm) {
-		xml = virDomainGetXMLDesc(domain, 0);
-		info = xml ? domain_info_read(xml, &ours, NULL) : NULL;
-		free(xml);
-		domain_info_unref(info);
-		if (!ours) {
-			log_debug("domain %s is not ours", id);
-			return;
-		}
 		vm = vm_new(vms, id);
-		(void)vms_add(vms, vm, NULL);
+		if (!vms_add(vms, vm, NULL))
+			return;         /* somebody else has seen it, just now */
 		log_info("VM %s runs: recovered", id);
 	}
-	g_hash_table_add(seen, g_strdup(id));
-	if (was_told_down(vm)) {
+	if (was_told_down(vm, just_started)) {
 		log_warn("VM %s runs although its start failed when libvirt went away: ending it", id);
 		/* libvirt may have ended it on its own, having found it half made */
 		if (virDomainDestroy(domain) == 0 || libvirt_error_code() == VIR_ERR_NO_DOMAIN || libvirt_error_code() == VIR_ERR_OPERATION_INVALID)
@@ -76,7 +82,8 @@ static void see(struct vms *vms, virDomainPtr domain, GHashTable *seen)
 static bool is_missing(struct vm *vm, GHashTable *seen)
 {
 	AUTO_LOCK(&vm->vms->lock);
-	return vm_is_running_status(vm->status) && !g_hash_table_contains(seen, vm->id);
+	/* One that leaves or arrives has a job that looks for it, on both hosts. */
+	return vm_is_running_status(vm->status) && !vm->leaving && !vm->arriving && !g_hash_table_contains(seen, vm->id);
 }
 
 bool recovery_run(struct vms *vms, virConnectPtr conn, GError **error)
@@ -93,7 +100,12 @@ bool recovery_run(struct vms *vms, virConnectPtr conn, GError **error)
 	seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	all = vms_all(vms);             /* before: a VM that starts meanwhile is not missing */
 	for (int i = 0; i < n; i++) {
-		see(vms, domains[i], seen);
+		char id[VIR_UUID_STRING_BUFLEN];
+
+		if (virDomainGetUUIDString(domains[i], id) == 0) {
+			g_hash_table_add(seen, g_strdup(id));
+			see(vms, id, domains[i], /* just_started= */ false);
+		}
 		virDomainFree(domains[i]);
 	}
 	free(domains);
@@ -106,4 +118,58 @@ bool recovery_run(struct vms *vms, virConnectPtr conn, GError **error)
 	g_ptr_array_unref(all);
 	g_hash_table_destroy(seen);
 	return true;
+}
+
+/* ---- started by somebody else ---- */
+
+struct started { struct vms *vms; virDomainPtr domain; char id[VIR_UUID_STRING_BUFLEN]; };
+
+/* true: somebody deals with it already, as a rule the lane that started it */
+static bool is_known(struct vms *vms, const char *id)
+{
+	AUTO_VM vm = vms_lookup(vms, id);
+
+	if (!vm)
+		return false;
+	AUTO_LOCK(&vms->lock);
+	return vm->status != VM_WIRE_DOWN;
+}
+
+static void started_run(void *data)
+{
+	struct started *started = data;
+
+	if (!is_known(started->vms, started->id) && virDomainIsActive(started->domain) == 1)
+		see(started->vms, started->id, started->domain, /* just_started= */ true);
+}
+
+static void started_free(void *data)
+{
+	struct started *started = data;
+
+	virDomainFree(started->domain);
+	g_free(started);
+}
+
+void recovery_started(struct vms *vms, virDomainPtr domain)
+{
+	struct started *started;
+	struct lane_job job = { .name = "started event", .run = started_run, .free_data = started_free };
+	char id[VIR_UUID_STRING_BUFLEN];
+	g_autofree char *lane = NULL;
+	g_autoptr(GError) error = NULL;
+
+	if (virDomainGetUUIDString(domain, id) < 0 || is_known(vms, id))
+		return;
+	started = g_new0(struct started, 1);
+	started->vms = vms;
+	started->domain = domain;
+	virDomainRef(domain);           /* with its connection: the one that is recovering is not handed out yet */
+	g_strlcpy(started->id, id, sizeof(started->id));
+	job.data = started;
+	lane = g_strconcat("vm/", id, NULL);
+	if (lane_submit(vms->agent->lanes, lane, &job, &error))
+		return;
+	log_warn("domain %s was started by somebody else and is not looked at: %s", id, error->message);
+	started_free(started);
 }

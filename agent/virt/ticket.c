@@ -38,11 +38,9 @@ static bool set_on(virDomainPtr domain, xmlNode *graphics, const struct vm_ticke
 	return false;
 }
 
-bool vm_ticket_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
+bool vm_ticket_set(struct vm *vm, const char *type, const struct vm_ticket_params *p, GError **error)
 {
-	const struct vm_ticket_params *p = params;
-	AUTO_VM vm = vms_find(agent->vms, p->vm_id, error);
-	g_autoptr(virDomain) domain = vm ? vm_domain(vm, error) : NULL;
+	g_autoptr(virDomain) domain = vm_domain(vm, error);
 	g_autofree char *xml = domain ? live_xml(domain) : NULL;
 	g_autoptr(xmlDoc) doc = NULL;
 	bool good = true, any = false;
@@ -56,13 +54,23 @@ bool vm_ticket_verb(struct agent *agent, const struct verb_call *call, void *par
 	}
 	(void)vm_hook(vm, "before_vm_set_ticket", NULL, p->params, /* may_fail= */ false, NULL, NULL);
 	for XML_EACH(graphics, xml_find(xmlDocGetRootElement(doc), "devices"), "graphics") {
+		if (type && !xml_is(graphics, "type", type))
+			continue;
 		any = true;
 		good = good && set_on(domain, graphics, p, error);
 	}
 	if (!any) {
-		error_set(error, ERR_SPICE_TICKET_ERROR, "VM %s has no graphical console", vm->id);
+		error_set(error, ERR_SPICE_TICKET_ERROR, "VM %s has no graphical console%s%s", vm->id, type ? " of type " : "", type ? type : "");
 		good = false;
 	}
 	(void)vm_hook(vm, "after_vm_set_ticket", NULL, p->params, /* may_fail= */ false, NULL, NULL);
 	return good;
+}
+
+bool vm_ticket_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
+{
+	const struct vm_ticket_params *p = params;
+	AUTO_VM vm = vms_find(agent->vms, p->vm_id, error);
+
+	return vm && vm_ticket_set(vm, NULL, p, error);
 }

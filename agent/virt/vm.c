@@ -16,12 +16,19 @@
  * are answered at once whatever a VM is doing. Events are published under the lock: their order is that of the changes.
  */
 #define LOG_MODULE "virt"
+#include "agent/virt/migration.h"
 #include "agent/virt/vm.h"
 
 #include <libvirt/virterror.h>
 #include <string.h>
 #include "agent/events.h"
 #include "agent/hooks.h"
+#include "agent/virt/block_jobs.h"
+#include "agent/virt/crash.h"
+#include "agent/virt/live.h"
+#include "agent/virt/nic.h"
+#include "agent/virt/vm_files.h"
+#include "agent/jobs.h"
 #include "agent/xml.h"
 #include "common/lock.h"
 #include "common/log.h"
@@ -37,6 +44,8 @@ struct vm *vm_new(struct vms *vms, const char *id)
 	g_strlcpy(vm->id, id, sizeof(vm->id));
 	vm->status = VM_WIRE_WAIT_FOR_LAUNCH;
 	vm->guest.cpu_count = -1;
+	vm->block_jobs = json_object();
+	vm->disk_sizes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	pthread_mutex_init(&vm->agent_lock, NULL);
 	return vm;
 }
@@ -55,14 +64,23 @@ void vm_unref(void *data)
 		return;
 	g_free(vm->exit_message);
 	json_decref(vm->ioerror);
+	json_decref(vm->watchdog_event);
 	g_free(vm->xml);
 	domain_info_unref(vm->info);
 	record_unref(vm->params);
 	json_decref(vm->custom);
+	for (size_t i = 0; i < G_N_ELEMENTS(vm->external); i++) {
+		g_free(vm->external[i].hash);
+		g_free(vm->external[i].told);
+	}
 	g_free(vm->name);
 	g_free(vm->client_ip);
 	guest_facts_clear(&vm->guest);
 	vm_sample_free(vm->sample);
+	g_hash_table_unref(vm->disk_sizes);
+	migration_unref(vm->migration);
+	json_decref(vm->block_jobs);
+	snapshot_forget(vm);
 	pthread_mutex_destroy(&vm->agent_lock);
 	g_free(vm);
 }
@@ -204,11 +222,16 @@ void vm_publish(struct vm *vm)
 /* Lock held. */
 static void change(struct vm *vm, enum vm_wire_status status, int64_t wait_usec)
 {
+	if (status == VM_WIRE_DOWN)
+		vm->leaving = vm->arriving = false;
+	if (vm->leaving || vm->arriving) {
+		status = vm->arriving ? VM_WIRE_MIGRATION_DESTINATION : migration_locked_postcopy(vm) ? VM_WIRE_PAUSED : VM_WIRE_MIGRATION_SOURCE;
+		wait_usec = 0;
+	}
 	if (vm->status != status)
 		log_info("VM %s (%s): %s -> %s", vm->id, vm->name ? vm->name : "", vm_wire_status_names[vm->status], vm_wire_status_names[status]);
 	vm->status = status;
 	vm->status_until_usec = wait_usec ? now_usec() + wait_usec : 0;
-	vm->force_at_end = false;
 	vm_locked_publish(vm);
 }
 
@@ -226,22 +249,33 @@ void vm_set_status(struct vm *vm, enum vm_wire_status status)
 void vm_set_running(struct vm *vm)
 {
 	struct vms *vms = vm->vms;
+	bool inert;
 
 	{
 		AUTO_LOCK(&vms->lock);
 		int64_t left = vm->running_since_usec + vms->guest_wait_usec - now_usec();
+		bool stale;
 
 		if (vm->status == VM_WIRE_DOWN)
 			return;
+		inert = vm->inert;
+		vm->inert = false;
+		stale = vm->time_is_stale || (vm->status == VM_WIRE_PAUSED && vm->agent_connected) || vm->status == VM_WIRE_MIGRATION_DESTINATION;
 		vm->pause_code = vm->pause_code ? "NOERR" : NULL;
-		vm->paused_by_error = false;
+		vm->paused_by_error_usec = 0;
+		vm->keep_paused = false;
 		json_decref(vm->ioerror);
 		vm->ioerror = NULL;
 		if (vm->agent_connected || !vm->info || !vm->info->agent_channel || left <= 0)
 			change(vm, VM_WIRE_UP, 0);
 		else
 			change(vm, VM_WIRE_POWERING_UP, left);
+		if (stale)
+			guest_time_is_stale(vm);
 	}
+	if (inert)
+		migration_has_run(vm);
+	jobs_wake_about(vms->agent->jobs, "vmID", vm->id);
 	vms_wake(vms);
 }
 
@@ -261,56 +295,116 @@ void vm_set_paused(struct vm *vm, const char *code)
 		return;                         /* said already; a plain pause does not hide an I/O error */
 	if (code)
 		vm->pause_code = code;
+	if (code && strcmp(code, "NOERR") && !vm->paused_by_error_usec)
+		vm->paused_by_error_usec = now_usec();
 	change(vm, VM_WIRE_PAUSED, 0);
+}
+
+void vm_set_io_error(struct vm *vm, const char *code, const char *disk, const char *path)
+{
+	{
+		AUTO_LOCK(&vm->vms->lock);
+		const struct domain_disk *known = domain_info_disk(vm->info, disk);
+
+		json_decref(vm->ioerror);
+		vm->ioerror = json_pack("{s:s, s:s, s:s}", "alias", known && known->alias ? known->alias : disk ? disk : "", "name", known ? known->target : "",
+					"path", path ? path : known && known->path ? known->path : "");
+	}
+	vm_set_paused(vm, code);
 }
 
 void vm_locked_clear_guest(struct vm *vm)
 {
 	guest_facts_clear(&vm->guest);
 	vm->agent_connected = false;
+	vm->agent_silent = false;
 	vm->frozen = false;
 	memset(vm->query_at_usec, 0, sizeof(vm->query_at_usec));
 }
 
-void vm_set_down(struct vm *vm, int code, enum vm_exit_reason reason, const char *message)
+static bool set_down(struct vm *vm, int code, enum vm_exit_reason reason, const char *message)
 {
 	AUTO_LOCK(&vm->vms->lock);
 	if (vm->status == VM_WIRE_DOWN)
-		return;
+		return false;
 	vm->exit_code = code;
 	vm->exit_reason = reason;
 	set_string(&vm->exit_message, message);
 	vm_locked_clear_guest(vm);
-	vm->shutdown_at_usec = 0;
+	vm->thaw_at_usec = vm->paused_by_error_usec = 0;
+	vm->time_is_stale = false;
 	log_info("VM %s (%s) is down: exit code %d, reason %d: %s", vm->id, vm->name ? vm->name : "", code, (int)reason, message);
 	change(vm, VM_WIRE_DOWN, 0);
+	return true;
+}
+
+void vm_set_down(struct vm *vm, int code, enum vm_exit_reason reason, const char *message)
+{
+	bool unknown;
+
+	{
+		AUTO_LOCK(&vm->vms->lock);
+		unknown = vm->start_unknown;
+	}
+	if (!unknown)           /* else it may turn up, and need them */
+		vm_files_remove(vm->vms->files_dir, vm->id);
+	nic_ended(vm);
+	if (set_down(vm, code, reason, message ? message : ending_text(reason)))
+		jobs_wake_about(vm->vms->agent->jobs, "vmID", vm->id);
 }
 
 /* ---- seen again after a restart or a lost connection ---- */
 
-static const char *pause_code_of(virDomainPtr domain)
+static bool is_paused_by_unknown(struct vm *vm)
 {
-	virDomainDiskErrorPtr errors;
-	const char *code = "EOTHER";
-	int n = virDomainGetDiskErrors(domain, NULL, 0, 0);
+	AUTO_LOCK(&vm->vms->lock);
+	return vm->status == VM_WIRE_PAUSED && !g_strcmp0(vm->pause_code, "EOTHER");
+}
+
+void vm_adopted(struct vm *vm)
+{
+	(void)vm_queue(vm, "watermarks", watermark_arm, NULL, NULL, NULL);
+	(void)vm_queue(vm, "settle", live_settle, NULL, NULL, NULL);
+	if (is_paused_by_unknown(vm))
+		(void)vm_queue(vm, "ask for the I/O error", vm_ask_io_error, NULL, NULL, NULL);
+	(void)vm_queue(vm, "look for a crash", crash_look, NULL, NULL, NULL);
+}
+
+static bool has_path(struct vm *vm, const char *target)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	const struct domain_disk *disk = domain_info_disk(vm->info, target);
+
+	return disk && disk->path;
+}
+
+/* QEMU (7.2) does not forget an error when the disk has been mended. When there are several, a disk without a path is the likely one: libvirt would
+ * have told of the others. */
+void vm_ask_io_error(struct vm *vm, void *unused)
+{
+	g_autoptr(virDomain) domain = is_paused_by_unknown(vm) ? vm_domain(vm, NULL) : NULL;
+	int n = domain ? virDomainGetDiskErrors(domain, NULL, 0, 0) : 0;
+	virDomainDiskErrorPtr errors, found = NULL;
 
 	if (n <= 0)
-		return code;
+		return;
 	errors = g_new0(virDomainDiskError, (unsigned)n);
 	n = virDomainGetDiskErrors(domain, errors, (unsigned)n, 0);
-	for (int i = 0; i < n; i++) {
-		code = errors[i].error == VIR_DOMAIN_DISK_ERROR_NO_SPACE ? "ENOSPC" : "EIO";
+	for (int i = 0; i < n; i++)
+		if (!found || !has_path(vm, errors[i].disk))
+			found = &errors[i];
+	if (found && is_paused_by_unknown(vm))
+		vm_set_io_error(vm, found->error == VIR_DOMAIN_DISK_ERROR_NO_SPACE ? "ENOSPC" : "EIO", found->disk, NULL);
+	for (int i = 0; i < n; i++)
 		free(errors[i].disk);
-	}
 	g_free(errors);
-	return code;
 }
 
 void vm_adopt(struct vm *vm, virDomainPtr domain)
 {
 	struct vms *vms = vm->vms;
 	int state = 0, reason = 0;
-	bool connected, was_running;
+	bool connected, was_running, error_known;
 
 	vm_refresh(vm, domain);
 	if (virDomainGetState(domain, &state, &reason, 0) < 0)
@@ -325,18 +419,32 @@ void vm_adopt(struct vm *vm, virDomainPtr domain)
 		if (!was_running && vm->start_time > 0)
 			vm->running_since_usec = now_usec() - MAX((int64_t)((double)wall_msec() - vm->start_time * 1000), 0) * 1000;
 		connected = vm->info && vm->info->agent_connected;
+		error_known = vm->status == VM_WIRE_PAUSED && g_strcmp0(vm->pause_code, "NOERR");
+		if (!was_running)
+			vm->inert = migration_is_inert(vm->xml);
 	}
-	if (connected && (state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED))
+	if (connected)
 		guest_agent_connected(vm);
 	switch (state) {
 	case VIR_DOMAIN_PAUSED:
-		vm_set_paused(vm, reason == VIR_DOMAIN_PAUSED_IOERROR ? pause_code_of(domain) : "NOERR");
+		if (reason == VIR_DOMAIN_PAUSED_SAVE) {
+			vm_set_status(vm, VM_WIRE_SAVING);
+			break;
+		}
+		if (reason == VIR_DOMAIN_PAUSED_MIGRATION && migration_adopt(vm))
+			break;
+		vm_set_paused(vm, reason != VIR_DOMAIN_PAUSED_IOERROR ? "NOERR" : error_known ? NULL : "EOTHER");
 		break;
 	case VIR_DOMAIN_SHUTDOWN:
 		vm_set_status(vm, VM_WIRE_POWERING_DOWN);
 		break;
-	case VIR_DOMAIN_SHUTOFF:
 	case VIR_DOMAIN_CRASHED:
+		if (virDomainIsActive(domain) == 1) {           /* its guest; what is to be done about it: vm_adopted() */
+			vm_set_paused(vm, "NOERR");
+			break;
+		}
+		/* fall through */
+	case VIR_DOMAIN_SHUTOFF:
 		vm_set_down(vm, 1, VM_EXIT_LOST_QEMU, "Lost connection with qemu process");
 		break;
 	default:

@@ -8,23 +8,32 @@
 #include <stdint.h>
 #include <glib.h>
 #include "agent/virt/domain_info.h"
+#include "agent/virt/ending.h"
+#include "agent/virt/domain_xml.h"
 #include "agent/virt/libvirt_connection.h"
 #include "agent/virt/vms.h"
 
 /* What the guest's agent told; absent members: not known. */
 struct guest_facts {
 	bool any;                                /* it told something since it connected */
-	char *username, *ips, *fqdn, *kernel, *agent_version;
+	char *username, *ips, *fqdn, *os, *kernel, *agent_version;
 	int cpu_count;
-	json_t *os_info, *timezone;
+	double last_login;                       /* epoch, s; 0: nobody */
+	json_t *os_info, *timezone, *pci_devices;
+	json_t *commands;                        /* map: those that the agent has and may do */
 	GPtrArray *nics, *filesystems;           /* struct vm_guest_nic, vm_guest_fs */
 	int mem_usage;
 };
 
+/* What a disk takes on its storage, bytes (disk_size.c). */
+struct disk_sizes { uint64_t apparent, taken; };
+
 /* Rates and counters of the last two samples (vm_stats.c). */
 struct vm_sample;
 
-enum guest_query { QUERY_OS, QUERY_NETWORK, QUERY_USERS, QUERY_FILESYSTEMS, QUERY_CPUS, QUERY_AGENT, QUERY_MAX };
+enum guest_query {
+	QUERY_AGENT, QUERY_OS, QUERY_NETWORK, QUERY_USERS, QUERY_FILESYSTEMS, QUERY_DISKS, QUERY_CPUS, QUERY_DEVICES, QUERY_MAX
+};
 
 struct vm {
 	int refs;                                /* atomic */
@@ -35,9 +44,9 @@ struct vm {
 	enum vm_wire_status status;
 	int exit_code, exit_reason;
 	char *exit_message;
-	bool paused_by_error;
 	const char *pause_code;                  /* NULL: never paused */
 	json_t *ioerror;
+	json_t *watchdog_event;                  /* {time, action}: its watchdog fired last; NULL: it did not */
 	char *xml;                               /* last seen; without passwords */
 	struct domain_info *info;                /* of xml; NULL until it was made */
 	struct vm_params *params;
@@ -48,37 +57,63 @@ struct vm {
 	double start_time;                       /* epoch, s */
 	int64_t running_since_usec;              /* this boot of the guest, as far as we know: waits for the agent count from here */
 	int64_t status_until_usec;               /* Powering up, Powering down, RebootInProgress: until then at most; 0: none */
-	bool force_at_end;                       /* ... and then power off */
+	int64_t paused_by_error_usec;            /* an I/O error paused it then; 0: no */
+	int64_t resume_at_usec, resume_wait_usec;      /* when it is looked at next whether it can go on (resume.c) */
+	bool resume_queued, keep_paused;         /* keep: somebody paused it, too */
 	bool shutdown_asked, destroying, frozen, agent_connected;
+	enum vm_end_cause end_cause;             /* QEMU said that it is about to end */
+	unsigned reboots;                        /* of the guest, since the agent started */
 	bool launching;                          /* VM.create answered, the start is queued or runs */
 	bool start_unknown;                      /* libvirt went away while it started: Down was told, what came of it is seen when libvirt is back */
-	int64_t shutdown_at_usec;                /* VM.shutdown with delay; 0: none */
-	bool shutdown_reboot;
-	int shutdown_timeout_s;
 	struct guest_facts guest;
 	int64_t query_at_usec[QUERY_MAX];        /* next; 0: not before the agent connects */
 	bool query_queued;
+	int64_t thaw_at_usec;                    /* a freeze was given up that the guest may still do: it is thawed then; 0: nothing is owed */
+	bool time_is_stale;                      /* the guest's clock is to be set when its agent answers */
+	bool agent_silent;                       /* when it was asked last, it did not answer */
 	struct vm_sample *sample;
+	GHashTable *disk_sizes;                  /* path -> struct disk_sizes, as far as known */
+	int disk_looks;                          /* atomic: looks at them that are not over */
+	int64_t disk_looks_at_usec;              /* the next */
+	json_t *block_jobs;                      /* vmJobs (block_jobs.c) */
+	bool block_jobs_unknown;                 /* there may be more, from before the agent started */
+	struct snapshot_call *snapshot;          /* what libvirt was asked (snapshot.c); NULL: nothing */
+	bool late;                               /* its monitor does not answer */
+	int missed;                              /* samplings in which libvirt did not know it */
 	int64_t agent_since_usec;
+	struct { char *hash, *told; int64_t changed; } external[2];      /* by enum external_kind (external_data.c): of what is there, of what was fetched */
+	int64_t external_at_usec;                /* next look at it */
 	GSList *waits;                           /* struct news_wait (news.c) */
+	struct migration *migration;             /* to another host: the one under way, or the last (migration.c); NULL: none */
+	char arrival[37];                        /* from another host: its job, until all is here (migration_incoming.c) */
+	bool leaving, arriving;                  /* under way: that is its status, whatever else it does */
+	bool inert;                              /* came paused and did not run since: cannot be migrated */
+	bool pause_on_arrival;                   /* it was paused there, on its way: libvirt will let it run */
 
 	pthread_mutex_t agent_lock;              /* one talk with the guest agent at a time; taken before vms->lock */
 };
 
+struct migrations;
+
 struct vms {
 	struct agent *agent;
+	struct migrations *migrations;
 	struct libvirt_connection *connection;
 	pthread_mutex_t lock;                    /* table and VMs; never held over a call to libvirt or a hook */
 	GHashTable *table;                       /* id -> struct vm */
+	char *files_dir, *nvram_dir;             /* vm_files.h, external_data.h; never change */
+	const char *tpm_dir;
 	bool recovering;
 	void (*recovered)(void *data);
 	void *recovered_data;
 	struct timer *clock;
 	bool clock_runs;
-	int64_t stats_at_usec, stats_period_usec, guest_wait_usec;
-	int samplings;                           /* bulk calls under way; atomic */
-	bool stuck;                              /* one was, when the last was due; loop only */
-	bool guest_poll;
+	int64_t guest_wait_usec, kill_paused_usec;
+	struct sampling {
+		int64_t period_usec, begun_usec; /* begun: the newest */
+		unsigned begun, asking, back, out;      /* numbers of the newest that began, got to its bulk call, came back; how many are out */
+	} sampling;
+	bool guest_poll, sync_time;
 };
 
 /* ---- the table (vms.c) ---- */
@@ -114,42 +149,70 @@ void vm_set_status(struct vm *vm, enum vm_wire_status status);
 void vm_set_running(struct vm *vm);                  /* Up, or Powering up while its agent is waited for */
 void vm_set_up(struct vm *vm);
 void vm_set_paused(struct vm *vm, const char *code);
-void vm_set_down(struct vm *vm, int code, enum vm_exit_reason reason, const char *message);
+void vm_set_io_error(struct vm *vm, const char *code, const char *disk, const char *path);   /* paused by it; disk: alias or target; path may be NULL */
+void vm_set_down(struct vm *vm, int code, enum vm_exit_reason reason, const char *message);      /* message NULL: that of the reason */
 void vm_publish(struct vm *vm);
 void vm_locked_publish(struct vm *vm);               /* lock held */
 /* Reads the XML again. */
 void vm_refresh(struct vm *vm, virDomainPtr domain);
 void vm_take_xml(struct vm *vm, const char *xml);    /* without passwords */
-/* A new connection looked: this is how it runs. */
+/* A new connection looked: this is how it runs. Never waits for QEMU. */
 void vm_adopt(struct vm *vm, virDomainPtr domain);
+void vm_adopted(struct vm *vm);                      /* ... and now QEMU may be asked, on the lane */
+void vm_ask_io_error(struct vm *vm, void *unused);   /* lane: when an I/O error paused it and nobody said which, QEMU knows */
 char *vm_xml(struct vm *vm);                         /* a copy; g_free */
+char *vm_shown_xml(const char *xml);                 /* a copy without passwords; g_free (create.c) */
 void vm_locked_clear_guest(struct vm *vm);
 
 /* ---- hooks (vm.c) ---- */
 /* Runs a point with the VM's XML and custom properties. xml NULL: the last seen. */
 bool vm_hook(struct vm *vm, const char *point, const char *xml, const json_t *parameters, bool may_fail, char **ret_xml, GError **error);
 
-/* ---- statistics (vm_stats.c) ---- */
+/* ---- statistics (vm_stats.c, vm_sampling.c) ---- */
 struct vm_stats *vm_locked_stats(struct vm *vm);     /* lock held; one reference */
-void vm_stats_sample(struct vms *vms);               /* loop: a new bulk sample, on a worker */
+bool vm_stats_take(struct vm *vm, const virDomainStatsRecord *record, int64_t at_usec);      /* false: its monitor did not answer */
 void vm_sample_free(struct vm_sample *sample);
+void vm_sampling_tick(struct vms *vms, int64_t now); /* loop: asks for new numbers, on a worker, when it is time */
 
-/* ---- guest agent (guest_agent.c) ---- */
+/* ---- guest agent (guest_agent.c); the talk with it: guest.h ---- */
 void guest_agent_connected(struct vm *vm);           /* lane */
 void guest_agent_disconnected(struct vm *vm);
 void guest_agent_tick(struct vm *vm, int64_t now);   /* loop, lock held */
+void guest_agent_plugged(struct vm *vm);             /* a device came or went: disks are asked for soon */
+void guest_time_is_stale(struct vm *vm);             /* lock held: the guest did not run for a while */
 void guest_facts_clear(struct guest_facts *facts);
-/* For one talk: holds the agent's lock and sets how long libvirt waits for it. */
-bool guest_agent_begin(struct vm *vm, virDomainPtr domain, int limit_s, bool wait);
-void guest_agent_end(struct vm *vm);
 
 /* ---- libvirt's events (vm_events.c) ---- */
 bool vm_events_register(struct vms *vms, virConnectPtr conn, GError **error);
 
+/* ---- sizes of disks (disk_size.c) ---- */
+void disk_size_tick(struct vm *vm, int64_t now);     /* loop, lock held */
+
+/* ---- I/O errors and thin volumes (resume.c) ---- */
+void resume_tick(struct vm *vm, int64_t now);        /* loop, lock held */
+/* libvirt is to tell when a thin volume is nearly full: when the VM runs, and whenever it writes to another volume. Lane. */
+void watermark_arm(struct vm *vm, void *unused);
+void watermark_reached(struct vm *vm, const char *name);      /* loop; "vda[3]" */
+
 /* ---- recovery.c ---- */
 bool recovery_run(struct vms *vms, virConnectPtr conn, GError **error);
+void recovery_started(struct vms *vms, virDomainPtr domain);                   /* loop: libvirt started it */
 
-/* ---- verbs that change (lifecycle.c, freeze.c, ticket.c) ---- */
+/* ---- domain XML of this host's VMs (vm_env.c) ---- */
+struct vm_xml_env {
+	struct domain_xml_env env;
+	struct agent *agent;
+	char vm_id[37], password[VNC_PASSWORD_MAX + 1];
+	json_t *custom;                                  /* the VM's custom properties, for scripts; borrowed; NULL: none */
+};
+/* What domain_xml_build(), domain_xml_device() and domain_xml_fit() must know of this host. Points into itself: it must stay where it is. Worker. */
+void vm_xml_env(struct agent *agent, const char *vm_id, struct vm_xml_env *ret_env);
+
+/* ---- jobs about VMs: at start (vms_new) ---- */
+void shutdown_register(struct vms *vms);             /* shutdown.c */
+void hibernate_register(struct vms *vms);            /* hibernate.c */
+
+/* ---- verbs that change (create.c, lifecycle.c, shutdown.c, hibernate.c, ticket.c, qmp.c, seal.c) ---- */
 bool vm_create_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 bool vm_destroy_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 bool vm_shutdown_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
@@ -158,13 +221,14 @@ bool vm_reset_verb(struct agent *agent, const struct verb_call *call, void *para
 bool vm_pause_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 bool vm_cont_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 bool vm_hibernate_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
-/* File of a hibernation volume: {poolID, domainID, imageID, volumeID} or "domain,pool,image,volume,..."; g_free. */
-bool vm_memory_path(struct agent *agent, const json_t *handle, char **ret_path, GError **error);
+/* type: which consoles, "vnc", "spice"; NULL: all. ERR_SPICE_TICKET_ERROR. */
+bool vm_ticket_set(struct vm *vm, const char *type, const struct vm_ticket_params *params, GError **error);
 bool vm_ticket_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
-bool vm_freeze_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
-bool vm_thaw_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
-/* The clock found a time come: a delayed shutdown, the end of the wait for one. Lane. */
-void vm_ask_shutdown(struct vm *vm, void *unused);
-void vm_force_off(struct vm *vm, void *unused);
+bool vm_qmp_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
+bool vm_seal_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
+/* Powers the VM off: at first as often as attempts - 1 asking QEMU to end, then by force. It ended by itself: fine. ERR_VM_DESTROY_FAILED. Worker. */
+bool vm_power_off(struct vm *vm, int attempts, GError **error);
+/* The clock found that it was paused by an I/O error for too long, and its policy is to end it then. */
+void vm_kill_paused(struct vm *vm, void *unused);
 
 #endif

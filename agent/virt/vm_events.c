@@ -5,12 +5,21 @@
  * verb finds nothing left to do. Events of domains that are not ours find no VM and are dropped.
  */
 #define LOG_MODULE "virt"
+#include <libvirt/libvirt-qemu.h>
+#include <libvirt/virterror.h>
 #include <stdlib.h>
 #include <string.h>
+#include "agent/jobs.h"
+#include "agent/virt/block_jobs.h"
+#include "agent/virt/crash.h"
+#include "agent/virt/migration.h"
+#include "agent/virt/live.h"
 #include "agent/virt/news.h"
 #include "agent/virt/vm.h"
 #include "common/lock.h"
 #include "common/log.h"
+
+#define SAME_RESET_USEC (500 * 1000)
 
 struct told {
 	int event, detail;
@@ -57,38 +66,22 @@ static bool runs(struct vm *vm)
 
 static void on_stopped(struct vm *vm, int detail)
 {
-	bool asked, rebooting;
+	struct ending ending;
 
 	if (runs(vm))
 		return;
 	{
+		struct ending_facts facts = { .detail = detail };
 		AUTO_LOCK(&vm->vms->lock);
+
 		if (vm->destroying)
 			return;
-		asked = vm->shutdown_asked;
-		rebooting = vm->status == VM_WIRE_REBOOT_IN_PROGRESS;
+		facts.cause = vm->end_cause;
+		facts.status = vm->status;
+		facts.asked = vm->shutdown_asked;
+		ending = ending_of(&facts);
 	}
-	switch (detail) {
-	case VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN:
-		if (rebooting)
-			vm_set_down(vm, 0, VM_EXIT_DESTROYED_ON_REBOOT, "VM destroyed during the reboot");
-		else if (asked)
-			vm_set_down(vm, 0, VM_EXIT_ADMIN_SHUTDOWN, "Admin shut down from the engine");
-		else
-			vm_set_down(vm, 0, VM_EXIT_USER_SHUTDOWN, "User shut down from within the guest");
-		break;
-	case VIR_DOMAIN_EVENT_STOPPED_DESTROYED:
-		vm_set_down(vm, 0, VM_EXIT_ADMIN_SHUTDOWN, "Admin shut down from the engine");
-		break;
-	case VIR_DOMAIN_EVENT_STOPPED_MIGRATED:
-		vm_set_down(vm, 0, VM_EXIT_MIGRATED, "Migration succeeded");
-		break;
-	case VIR_DOMAIN_EVENT_STOPPED_SAVED:
-		vm_set_down(vm, 0, VM_EXIT_SAVED, "SAVE_STATE succeeded");
-		break;
-	default:
-		vm_set_down(vm, 1, VM_EXIT_LOST_QEMU, "Lost connection with qemu process");
-	}
+	vm_set_down(vm, ending.code, ending.reason, NULL);
 }
 
 static enum vm_wire_status status_of(struct vm *vm)
@@ -97,16 +90,31 @@ static enum vm_wire_status status_of(struct vm *vm)
 	return vm->status;
 }
 
+/* Its memory is, which libvirt pauses it for. */
+static bool is_saved(struct vm *vm)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	return vm->status == VM_WIRE_SAVING || snapshot_is_out(vm);
+}
+
 static void do_lifecycle(struct vm *vm, void *data)
 {
 	struct told *told = data;
 
+	migration_news(vm);
+
 	switch (told->event) {
 	case VIR_DOMAIN_EVENT_SUSPENDED:
-		if (told->detail == VIR_DOMAIN_EVENT_SUSPENDED_IOERROR)
+		if (told->detail == VIR_DOMAIN_EVENT_SUSPENDED_IOERROR) {
+			/* The news of the error came first, and says more; but libvirt 9.0 loses it for disks without a path. */
 			vm_set_paused(vm, status_of(vm) == VM_WIRE_PAUSED ? NULL : "EOTHER");
-		else if (told->detail == VIR_DOMAIN_EVENT_SUSPENDED_PAUSED && status_of(vm) != VM_WIRE_SAVING)      /* saving pauses it, too */
+			vm_ask_io_error(vm, NULL);
+		} else if (told->detail == VIR_DOMAIN_EVENT_SUSPENDED_WATCHDOG || (told->detail == VIR_DOMAIN_EVENT_SUSPENDED_PAUSED && !is_saved(vm))) {
 			vm_set_paused(vm, "NOERR");
+		}
+		break;
+	case VIR_DOMAIN_EVENT_STARTED:
+		watermark_arm(vm, NULL);
 		break;
 	case VIR_DOMAIN_EVENT_RESUMED:
 		if (status_of(vm) == VM_WIRE_PAUSED)
@@ -116,6 +124,9 @@ static void do_lifecycle(struct vm *vm, void *data)
 		if (status_of(vm) == VM_WIRE_UP || status_of(vm) == VM_WIRE_POWERING_UP)
 			vm_set_status(vm, VM_WIRE_POWERING_DOWN);
 		break;
+	case VIR_DOMAIN_EVENT_CRASHED:
+		crash_seen(vm);
+		break;
 	case VIR_DOMAIN_EVENT_STOPPED:
 		on_stopped(vm, told->detail);
 		break;
@@ -123,17 +134,47 @@ static void do_lifecycle(struct vm *vm, void *data)
 	told_free(told);
 }
 
+/* libvirt 9.0 tells of one reset up to five times, within a moment. */
+static bool is_same_reset(struct vm *vm)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	return vm->reboots && now_usec() - vm->running_since_usec < SAME_RESET_USEC;
+}
+
 static void do_reboot(struct vm *vm, void *data)
 {
+	if (is_same_reset(vm)) {
+		told_free(data);
+		return;
+	}
 	{
 		AUTO_LOCK(&vm->vms->lock);
 		vm->running_since_usec = now_usec();
 		vm->shutdown_asked = false;
+		vm->end_cause = END_UNKNOWN;
+		vm->reboots++;
 		vm_locked_clear_guest(vm);
 	}
 	if (status_of(vm) != VM_WIRE_PAUSED)
 		vm_set_running(vm);
+	jobs_wake_about(vm->vms->agent->jobs, "vmID", vm->id);
 	told_free(data);
+}
+
+/* Before libvirt tells of the end: why QEMU ends. Of itself libvirt tells a VM that is not to reboot from one that was shut down by nothing. */
+static void do_end_cause(struct vm *vm, void *data)
+{
+	struct told *told = data;
+	json_t *details = told->reason ? json_loads(told->reason, 0, NULL) : NULL;
+
+	{
+		AUTO_LOCK(&vm->vms->lock);
+		/* The first counts: when QEMU stands still at its end, libvirt ends it with a signal. */
+		if (vm->end_cause == END_UNKNOWN)
+			vm->end_cause = ending_cause(json_string_value(json_object_get(details, "reason")));
+	}
+	json_decref(details);
+	told_free(told);
 }
 
 static const char *pause_code(const char *reason)
@@ -151,18 +192,8 @@ static void do_io_error(struct vm *vm, void *data)
 
 	log_error("VM %s: I/O error on disk %s (%s): %s", vm->id, told->alias ? told->alias : "", told->path ? told->path : "",
 		  told->reason ? told->reason : "");
-	if (told->event == VIR_DOMAIN_EVENT_IO_ERROR_PAUSE) {
-		{
-			const struct domain_disk *disk;
-			AUTO_LOCK(&vm->vms->lock);
-
-			disk = domain_info_disk(vm->info, told->alias);
-			json_decref(vm->ioerror);
-			vm->ioerror = json_pack("{s:s, s:s, s:s}", "alias", told->alias ? told->alias : "", "name", disk ? disk->target : "", "path",
-						told->path ? told->path : "");
-		}
-		vm_set_paused(vm, pause_code(told->reason));
-	}
+	if (told->event == VIR_DOMAIN_EVENT_IO_ERROR_PAUSE)
+		vm_set_io_error(vm, pause_code(told->reason), told->alias, told->path);
 	told_free(told);
 }
 
@@ -186,6 +217,13 @@ static void do_refresh(struct vm *vm, void *data)
 	told_free(data);
 }
 
+static void do_block_job(struct vm *vm, void *data)
+{
+	do_refresh(vm, data);
+	watermark_arm(vm, NULL);
+	jobs_wake_about(vm->vms->agent->jobs, "vmID", vm->id);
+}
+
 static void do_clock(struct vm *vm, void *data)
 {
 	struct told *told = data;
@@ -193,6 +231,25 @@ static void do_clock(struct vm *vm, void *data)
 	{
 		AUTO_LOCK(&vm->vms->lock);
 		vm->time_offset = told->number;
+	}
+	told_free(told);
+}
+
+static void do_watchdog(struct vm *vm, void *data)
+{
+	/* vdsm's texts, by enum virDomainEventWatchdogAction */
+	static const char *const actions[] = { "No action, watchdog ignored", "Guest CPUs are paused", "Guest CPUs are reset", "Guest is forcibly powered off",
+					       "Guest is requested to gracefully shutdown", "No action, a debug message logged" };
+	struct told *told = data;
+	bool known = told->event >= 0 && (size_t)told->event < G_N_ELEMENTS(actions);
+	json_t *action = known ? json_string(actions[told->event]) : json_sprintf("Received unknown watchdog action(%d)", told->event);
+
+	log_warn("VM %s: its watchdog fired: %s", vm->id, json_string_value(action));
+	{
+		AUTO_LOCK(&vm->vms->lock);
+		json_decref(vm->watchdog_event);
+		vm->watchdog_event = json_pack("{s:f, s:o}", "time", (double)told->number / 1e3, "action", action);
+		vm_locked_publish(vm);
 	}
 	told_free(told);
 }
@@ -207,6 +264,19 @@ static void do_graphics(struct vm *vm, void *data)
 		vm_locked_publish(vm);
 	}
 	told_free(told);
+}
+
+static void do_device(struct vm *vm, void *data)
+{
+	do_refresh(vm, data);
+	guest_agent_plugged(vm);
+}
+
+/* Maybe long after the one who asked for it stopped waiting. */
+static void do_device_gone(struct vm *vm, void *data)
+{
+	do_device(vm, data);
+	live_settle(vm, NULL);
 }
 
 /* ---- on the loop ---- */
@@ -225,6 +295,8 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr domain, int event, int 
 {
 	if (event == VIR_DOMAIN_EVENT_STOPPED)
 		tell(data, domain, NEWS_STOPPED, NULL, detail);
+	if (event == VIR_DOMAIN_EVENT_STARTED)
+		recovery_started(data, domain);
 	queue(data, domain, "lifecycle event", do_lifecycle, &(struct told){ .event = event, .detail = detail });
 	return 0;
 }
@@ -248,7 +320,7 @@ static void on_agent(virConnectPtr conn, virDomainPtr domain, int state, int rea
 static void on_device_removed(virConnectPtr conn, virDomainPtr domain, const char *alias, void *data)
 {
 	tell(data, domain, NEWS_DEVICE_REMOVED, alias, 0);
-	queue(data, domain, "device event", do_refresh, &(struct told){ 0 });
+	queue(data, domain, "device event", do_device_gone, &(struct told){ 0 });
 }
 
 static void on_device_kept(virConnectPtr conn, virDomainPtr domain, const char *alias, void *data)
@@ -259,12 +331,27 @@ static void on_device_kept(virConnectPtr conn, virDomainPtr domain, const char *
 static void on_block_job(virConnectPtr conn, virDomainPtr domain, const char *target, int type, int status, void *data)
 {
 	tell(data, domain, NEWS_BLOCK_JOB, target, status);
-	queue(data, domain, "block job event", do_refresh, &(struct told){ 0 });
+	queue(data, domain, "block job event", do_block_job, &(struct told){ 0 });
+}
+
+static void on_watermark(virConnectPtr conn, virDomainPtr domain, const char *name, const char *path, unsigned long long mark, unsigned long long excess,
+			 void *data)
+{
+	char id[VIR_UUID_STRING_BUFLEN];
+	AUTO_VM vm = NULL;
+
+	if (virDomainGetUUIDString(domain, id) == 0 && (vm = vms_lookup(data, id)))
+		watermark_reached(vm, name);
 }
 
 static void on_device_added(virConnectPtr conn, virDomainPtr domain, const char *alias, void *data)
 {
-	queue(data, domain, "device event", do_refresh, &(struct told){ 0 });
+	queue(data, domain, "device event", do_device, &(struct told){ 0 });
+}
+
+static void on_tunable(virConnectPtr conn, virDomainPtr domain, virTypedParameterPtr params, int n, void *data)
+{
+	queue(data, domain, "limits event", do_refresh, &(struct told){ 0 });
 }
 
 static void on_balloon(virConnectPtr conn, virDomainPtr domain, unsigned long long actual, void *data)
@@ -277,11 +364,30 @@ static void on_clock(virConnectPtr conn, virDomainPtr domain, long long offset, 
 	queue(data, domain, "clock event", do_clock, &(struct told){ .number = offset });
 }
 
+static void on_watchdog(virConnectPtr conn, virDomainPtr domain, int action, void *data)
+{
+	queue(data, domain, "watchdog event", do_watchdog, &(struct told){ .event = action, .number = wall_msec() });
+}
+
 static void on_graphics(virConnectPtr conn, virDomainPtr domain, int phase, const virDomainEventGraphicsAddress *local,
 			const virDomainEventGraphicsAddress *remote, const char *scheme, const virDomainEventGraphicsSubject *subject, void *data)
 {
 	if (phase != VIR_DOMAIN_EVENT_GRAPHICS_CONNECT)
 		queue(data, domain, "console event", do_graphics, &(struct told){ .event = phase, .path = remote ? remote->node : NULL });
+}
+
+static void on_qemu_shutdown(virConnectPtr conn, virDomainPtr domain, const char *event, long long seconds, unsigned micros, const char *details, void *data)
+{
+	queue(data, domain, "cause of the end", do_end_cause, &(struct told){ .reason = (char *)details });
+}
+
+static void on_job_completed(virConnectPtr conn, virDomainPtr domain, virTypedParameterPtr params, int n, void *data)
+{
+	char id[VIR_UUID_STRING_BUFLEN];
+	AUTO_VM vm = NULL;
+
+	if (virDomainGetUUIDString(domain, id) == 0 && (vm = vms_lookup(data, id)))
+		migration_completed(vm, params, n);
 }
 
 bool vm_events_register(struct vms *vms, virConnectPtr conn, GError **error)
@@ -295,9 +401,13 @@ bool vm_events_register(struct vms *vms, virConnectPtr conn, GError **error)
 		{ VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_device_removed) },
 		{ VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, VIR_DOMAIN_EVENT_CALLBACK(on_device_kept) },
 		{ VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, VIR_DOMAIN_EVENT_CALLBACK(on_block_job) },
+		{ VIR_DOMAIN_EVENT_ID_BLOCK_THRESHOLD, VIR_DOMAIN_EVENT_CALLBACK(on_watermark) },
+		{ VIR_DOMAIN_EVENT_ID_TUNABLE, VIR_DOMAIN_EVENT_CALLBACK(on_tunable) },
 		{ VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE, VIR_DOMAIN_EVENT_CALLBACK(on_balloon) },
 		{ VIR_DOMAIN_EVENT_ID_RTC_CHANGE, VIR_DOMAIN_EVENT_CALLBACK(on_clock) },
+		{ VIR_DOMAIN_EVENT_ID_WATCHDOG, VIR_DOMAIN_EVENT_CALLBACK(on_watchdog) },
 		{ VIR_DOMAIN_EVENT_ID_GRAPHICS, VIR_DOMAIN_EVENT_CALLBACK(on_graphics) },
+		{ VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, VIR_DOMAIN_EVENT_CALLBACK(on_job_completed) },
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(wanted); i++)
@@ -305,5 +415,7 @@ bool vm_events_register(struct vms *vms, virConnectPtr conn, GError **error)
 			libvirt_error_set(error, ERR_UNEXPECTED_ERROR, "register for event %d", wanted[i].id);
 			return false;
 		}
+	if (virConnectDomainQemuMonitorEventRegister(conn, NULL, "SHUTDOWN", on_qemu_shutdown, vms, NULL, 0) < 0)
+		log_warn("why a VM ends is told less exactly: %s", virGetLastErrorMessage());
 	return true;
 }

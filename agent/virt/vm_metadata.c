@@ -30,7 +30,7 @@ xmlNode *vm_metadata_make(xmlNode *domain)
 	return vm;
 }
 
-static xmlNode *add(xmlNode *parent, const char *name, const char *text)
+xmlNode *vm_metadata_add(xmlNode *parent, const char *name, const char *text)
 {
 	xmlNode *node = text ? xml_add_text(parent, name, text) : xml_add(parent, name);
 
@@ -43,7 +43,7 @@ void vm_metadata_set(xmlNode *parent, const char *name, const char *type, const 
 	xmlNode *node;
 
 	xml_remove(xml_child(parent, name));
-	node = add(parent, name, text);
+	node = vm_metadata_add(parent, name, text);
 	if (type)
 		xml_set(node, "type", type);
 }
@@ -67,7 +67,7 @@ xmlNode *vm_metadata_add_device(xmlNode *vm, const char *devtype, const char *at
 
 	if (node)
 		return node;
-	node = add(vm, "device", NULL);
+	node = vm_metadata_add(vm, "device", NULL);
 	xml_set(node, "devtype", devtype);
 	xml_set(node, attribute, value);
 	return node;
@@ -84,30 +84,61 @@ static bool is_name(const char *name)
 	return true;
 }
 
-void vm_metadata_write(xmlNode *vm, const struct vm_params *params, double start_time)
+struct vm_params *vm_params_shown(const struct vm_params *params)
 {
 	struct vm_params *kept = record_copy(params);
-	g_autofree char *text = NULL;
-	char seconds[32];
 
 	set_string(&kept->xml, NULL);
 	set_string(&kept->ticket, NULL);
-	text = record_to_text(kept, RECORD_CHANNEL);
-	record_unref(kept);
+	set_string(&kept->tpm_data, NULL);
+	set_string(&kept->nvram_data, NULL);
+	for (guint i = 0; kept->devices && i < kept->devices->len; i++) {
+		struct vm_device *device = kept->devices->pdata[i];
+		json_t *spec = device->spec_params;
+
+		if (!json_object_get(spec, "vmPayload"))
+			continue;
+		device->spec_params = json_copy(spec);          /* the record's copy is shared */
+		json_object_del(device->spec_params, "vmPayload");
+		json_decref(spec);
+	}
+	return kept;
+}
+
+void vm_metadata_set_custom(xmlNode *parent, const json_t *custom)
+{
+	xmlNode *list;
+	const char *name;
+	json_t *value;
+
+	xml_remove(xml_child(parent, "custom"));
+	list = vm_metadata_add(parent, "custom", NULL);
+	json_object_foreach((json_t *)custom, name, value)
+		if (is_name(name) && json_is_string(value))
+			vm_metadata_set(list, name, NULL, json_string_value(value));
+}
+
+void vm_metadata_set_start_time(xmlNode *vm, double start_time)
+{
+	char seconds[32];
+
 	g_ascii_formatd(seconds, sizeof(seconds), "%.3f", start_time);
 	vm_metadata_set(vm, "startTime", "float", seconds);
-	vm_metadata_set(vm, "parameters", "json", text);
-	if (params->custom && !params->xml) {
-		xmlNode *custom;
-		const char *name;
-		json_t *value;
+}
 
-		xml_remove(xml_child(vm, "custom"));
-		custom = add(vm, "custom", NULL);
-		json_object_foreach(params->custom, name, value)
-			if (is_name(name) && json_is_string(value))
-				vm_metadata_set(custom, name, NULL, json_string_value(value));
-	}
+void vm_metadata_write(xmlNode *vm, const struct vm_params *params, double start_time)
+{
+	struct vm_params *kept = vm_params_shown(params);
+	g_autofree char *text = NULL;
+
+	text = record_to_text(kept, RECORD_CHANNEL);
+	record_unref(kept);
+	vm_metadata_set_start_time(vm, start_time);
+	vm_metadata_set(vm, "parameters", "json", text);
+	if (params->resume_behavior && !params->xml)
+		vm_metadata_set(vm, "resumeBehavior", NULL, params->resume_behavior);
+	if (params->custom && !params->xml)
+		vm_metadata_set_custom(vm, params->custom);
 }
 
 struct vm_params *vm_metadata_params(const xmlNode *vm)
@@ -116,9 +147,14 @@ struct vm_params *vm_metadata_params(const xmlNode *vm)
 	g_autofree char *text = vm_metadata_get(vm, "parameters");
 	json_t *json = text ? json_parse(text, strlen(text), NULL) : NULL;
 	struct vm_params *params = json ? record_from_json(&vm_params_type, json, &input, NULL) : NULL;
+	g_autofree char *paused = vm_metadata_get(vm, "launchPaused"), *guaranteed = vm_metadata_get(vm, "minGuaranteedMemoryMb");
 
 	record_input_clear(&input);
 	json_decref(json);
+	if (params && !HAS(params, launch_paused) && paused && !g_ascii_strcasecmp(paused, "true"))
+		SET(params, launch_paused, true);
+	if (params && !HAS(params, mem_guaranteed) && guaranteed)
+		SET(params, mem_guaranteed, g_ascii_strtoll(guaranteed, NULL, 10));
 	return params;
 }
 

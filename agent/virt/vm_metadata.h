@@ -10,6 +10,7 @@
  *	<ovirt-vm:custom><ovirt-vm:NAME>value</ovirt-vm:NAME></ovirt-vm:custom>  custom properties
  *	<ovirt-vm:device devtype="disk" name="vda"><ovirt-vm:imageID>...         ids of a disk (poolID, domainID, imageID, volumeID), deviceId
  *	<ovirt-vm:device devtype="interface" mac_address="..."><ovirt-vm:network>...
+ *	<ovirt-vm:minGuaranteedMemoryMb type="int">512</ovirt-vm:minGuaranteedMemoryMb>     what the balloon leaves the guest
  *
  * An element that the engine gave is kept with all that is in it; ours is added.
  */
@@ -23,14 +24,21 @@
 xmlNode *vm_metadata_of(const xmlNode *domain);                    /* the vm element; NULL: not a VM of ours */
 xmlNode *vm_metadata_make(xmlNode *domain);                        /* the same, made when missing */
 void vm_metadata_set(xmlNode *parent, const char *name, const char *type, const char *text);      /* child of our namespace, replaced; type may be NULL */
+xmlNode *vm_metadata_add(xmlNode *parent, const char *name, const char *text);     /* one more child of our namespace; text may be NULL */
 char *vm_metadata_get(const xmlNode *parent, const char *name);    /* g_free; NULL */
 /* The device element with attribute=value (NULL when missing), made on request. */
 xmlNode *vm_metadata_device(const xmlNode *vm, const char *attribute, const char *value);
 xmlNode *vm_metadata_add_device(xmlNode *vm, const char *devtype, const char *attribute, const char *value);
 
 void vm_metadata_write(xmlNode *vm, const struct vm_params *params, double start_time);
-struct vm_params *vm_metadata_params(const xmlNode *vm);           /* one reference; NULL when there are none */
-json_t *vm_metadata_custom(const xmlNode *vm);                     /* map; new reference; NULL when none */
+/* One reference; NULL when there are none. With launchPaused and minGuaranteedMemoryMb of an engine's metadata. */
+struct vm_params *vm_metadata_params(const xmlNode *vm);
+/* A copy of what VM.create was asked for that may be kept and shown: without xml, secrets and the contents of payloads. */
+struct vm_params *vm_params_shown(const struct vm_params *params);
+/* Custom properties of the VM, or of a device (parent: its element); names that XML cannot have and values that are no texts are left out. */
+void vm_metadata_set_custom(xmlNode *parent, const json_t *custom);
+json_t *vm_metadata_custom(const xmlNode *parent);                 /* map; new reference; NULL when none */
+void vm_metadata_set_start_time(xmlNode *vm, double start_time);
 double vm_metadata_start_time(const xmlNode *vm);                  /* 0: unknown */
 
 #endif

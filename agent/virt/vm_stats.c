@@ -2,59 +2,23 @@
 /*
  * Statistics of VMs.
  *
- * One bulk call (virConnectGetAllDomainStats, NOWAIT) a period gives the numbers of all VMs; each VM keeps what came of its last two samples
- * (struct vm_sample): counters, rates between them, and the JSON of its disks and NICs, ready to be sent. VM.getStats and getAllVmStats only
- * put this together and never ask libvirt.
- *
- * The bulk call runs on any free thread. A QEMU that hangs holds it up, and NOWAIT helps only those who come after the one it holds (libvirt:
- * the first caller waits in the monitor, later ones see that it is busy and skip that VM). So when one call is still out as the next is due,
- * a second goes beside it, at most SAMPLINGS_MAX at a time: the hung VM's numbers get old (monitorResponse -1 after SILENT_USEC), all
- * others' stay fresh.
+ * vm_sampling.c asks libvirt for the numbers of all VMs once a period; each VM keeps what came of its last two samples (struct vm_sample): counters,
+ * rates between them, and the JSON of its disks and NICs, ready to be sent. VM.getStats and getAllVmStats only put this together and
+ * never ask libvirt.
  */
-#define LOG_MODULE "stats"
 #include <inttypes.h>
-#include <libvirt/virterror.h>
 #include <stdio.h>
 #include <string.h>
 #include "agent/events.h"
+#include "agent/virt/block_jobs.h"
+#include "agent/virt/external_data.h"
+#include "agent/virt/migration.h"
 #include "agent/virt/vm.h"
+#include "agent/virt/vm_sample.h"
 #include "common/lock.h"
-#include "common/log.h"
-#include "common/metrics.h"
 
 #define SILENT_USEC (60 * G_USEC_PER_SEC)
-#define SAMPLINGS_MAX 2
 #define DEVICES_MAX 128
-
-/* Counters of a disk; the names of libvirt's keys beside the members are in disk_keys. */
-struct disk_sample {
-	char name[32];
-	uint64_t rd_reqs, rd_bytes, rd_times, wr_reqs, wr_bytes, wr_times, fl_reqs, fl_times, allocation, physical;
-};
-struct nic_sample {
-	char name[32];
-	uint64_t rx_bytes, tx_bytes, rx_errs, tx_errs, rx_drop, tx_drop;
-};
-
-struct counters {
-	int64_t at_usec;                /* 0: none */
-	uint64_t cpu_time, cpu_user, cpu_system;
-	uint64_t balloon_current, available, unused, disk_caches, swap_in, swap_out, major_fault, minor_fault;
-	bool has_cpu, has_memory;
-	int vcpus;
-	struct disk_sample *disks;
-	struct nic_sample *nics;
-	unsigned n_disks, n_nics;
-};
-
-struct vm_sample {
-	struct counters last;
-	int64_t interval_usec;          /* between the last two; 0: only one */
-	double cpu_user, cpu_sys;
-	int64_t swap_in, swap_out, major_fault, minor_fault;      /* a second */
-	json_t *network, *disks;
-	bool has_rates;
-};
 
 static void counters_clear(struct counters *c)
 {
@@ -70,6 +34,7 @@ void vm_sample_free(struct vm_sample *sample)
 	counters_clear(&sample->last);
 	json_decref(sample->network);
 	json_decref(sample->disks);
+	json_decref(sample->memory);
 	g_free(sample);
 }
 
@@ -81,7 +46,7 @@ struct key { const char *name; size_t offset; };
 #define VM(key, member) { key, offsetof(struct counters, member) }
 static const struct key disk_keys[] = {
 	DISK("rd.reqs", rd_reqs), DISK("rd.bytes", rd_bytes), DISK("rd.times", rd_times), DISK("wr.reqs", wr_reqs), DISK("wr.bytes", wr_bytes),
-	DISK("wr.times", wr_times), DISK("fl.reqs", fl_reqs), DISK("fl.times", fl_times), DISK("allocation", allocation), DISK("physical", physical),
+	DISK("wr.times", wr_times), DISK("fl.reqs", fl_reqs), DISK("fl.times", fl_times), DISK("physical", physical),
 };
 static const struct key nic_keys[] = {
 	NIC("rx.bytes", rx_bytes), NIC("tx.bytes", tx_bytes), NIC("rx.errs", rx_errs), NIC("tx.errs", tx_errs), NIC("rx.drop", rx_drop),
@@ -193,13 +158,14 @@ static const struct disk_sample *disk_before(const struct counters *before, cons
 	return before->at_usec && i < before->n_disks && !strcmp(before->disks[i].name, disk->name) ? &before->disks[i] : NULL;
 }
 
-static json_t *disks_json(const struct counters *now, const struct counters *before, double seconds, const struct domain_info *info)
+static json_t *disks_json(const struct counters *now, const struct counters *before, double seconds, const struct vm *vm)
 {
 	json_t *map = json_object();
 
 	for (unsigned i = 0; i < now->n_disks; i++) {
 		const struct disk_sample *d = &now->disks[i], *b = disk_before(before, d, i);
-		const struct domain_disk *known = domain_info_disk(info, d->name);
+		const struct domain_disk *known = domain_info_disk(vm->info, d->name);
+		const struct disk_sizes *sizes = known && known->path ? g_hash_table_lookup(vm->disk_sizes, known->path) : NULL;
 		json_t *disk = json_object();
 		uint64_t rates[5] = { 0 };
 
@@ -212,10 +178,12 @@ static json_t *disks_json(const struct counters *now, const struct counters *bef
 			rates[3] = writes ? since(d->wr_times, b->wr_times) / writes : 0;
 			rates[4] = flushes ? since(d->fl_times, b->fl_times) / flushes : 0;
 		}
-		json_object_set_new_nocheck(disk, "truesize", text(d->allocation));
-		json_object_set_new_nocheck(disk, "apparentsize", text(d->physical));
+		json_object_set_new_nocheck(disk, "truesize", text(sizes ? sizes->taken : d->physical));
+		json_object_set_new_nocheck(disk, "apparentsize", text(sizes ? sizes->apparent : d->physical));
 		if (known && known->image_id)
 			json_object_set_new_nocheck(disk, "imageID", json_string(known->image_id));
+		else if (known && known->lun_guid)
+			json_object_set_new_nocheck(disk, "lunGUID", json_string(known->lun_guid));
 		json_object_set_new_nocheck(disk, "readRate", text(rates[0]));
 		json_object_set_new_nocheck(disk, "writeRate", text(rates[1]));
 		json_object_set_new_nocheck(disk, "readLatency", text(rates[2]));
@@ -249,8 +217,11 @@ static json_t *network_json(const struct counters *now, const struct domain_info
 		const struct nic_sample *n = &now->nics[i];
 		const struct domain_nic *known = known_nic(info, n->name);
 		bool fast = known && known->model && (g_str_has_prefix(known->model, "virtio") || g_str_has_prefix(known->model, "e1000"));
-		json_t *nic = json_object();
+		json_t *nic;
 
+		if (!*n->name)          /* libvirt leaves its number out: the NIC has no link on the host */
+			continue;
+		nic = json_object();
 		json_object_set_new_nocheck(nic, "macAddr", json_string(known && known->mac ? known->mac : ""));
 		json_object_set_new_nocheck(nic, "name", json_string(n->name));
 		json_object_set_new_nocheck(nic, "speed", json_string_nocheck(fast ? "1000" : "100"));
@@ -289,13 +260,27 @@ static void compute(struct vm_sample *s, const struct counters *before)
 	}
 }
 
-static void take(struct vm *vm, const virDomainStatsRecord *record, int64_t at_usec)
+/* NULL: the guest does not tell. */
+static json_t *memory_json(const struct vm_sample *s)
 {
-	struct vm_sample *sample = g_new0(struct vm_sample, 1);
+	const struct counters *c = &s->last;
+
+	if (!c->has_memory)
+		return NULL;
+	return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "mem_total", text(c->available), "mem_unused", text(c->unused), "mem_free",
+			 text(c->unused + c->disk_caches), "swap_in", (json_int_t)s->swap_in, "swap_out", (json_int_t)s->swap_out, "majflt",
+			 (json_int_t)s->major_fault, "minflt", (json_int_t)s->minor_fault, "pageflt", (json_int_t)s->major_fault + (json_int_t)s->minor_fault);
+}
+
+bool vm_stats_take(struct vm *vm, const virDomainStatsRecord *record, int64_t at_usec)
+{
+	struct vm_sample *sample, *old;
 	struct domain_info *info;
-	struct vm_sample *old;
 	static const struct counters none;
 
+	if (!has_answered(record))
+		return false;
+	sample = g_new0(struct vm_sample, 1);
 	sample->last.at_usec = at_usec;
 	for (int i = 0; i < record->nparams; i++)
 		read_param(&sample->last, &record->params[i]);
@@ -304,55 +289,15 @@ static void take(struct vm *vm, const virDomainStatsRecord *record, int64_t at_u
 	old = vm->sample;
 	if (old && old->last.at_usec > at_usec) {
 		vm_sample_free(sample);         /* a call that was stuck, with old news */
-		return;
+		return true;
 	}
 	compute(sample, old ? &old->last : &none);
-	sample->disks = disks_json(&sample->last, old ? &old->last : &none, (double)sample->interval_usec / 1e6, info);
+	sample->disks = disks_json(&sample->last, old ? &old->last : &none, (double)sample->interval_usec / 1e6, vm);
 	sample->network = network_json(&sample->last, info);
+	sample->memory = memory_json(sample);
 	vm->sample = sample;
 	vm_sample_free(old);
-}
-
-static void sample_all(void *data)
-{
-	struct vms *vms = data;
-	unsigned wanted = VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_CPU_TOTAL | VIR_DOMAIN_STATS_BALLOON | VIR_DOMAIN_STATS_VCPU |
-			  VIR_DOMAIN_STATS_INTERFACE | VIR_DOMAIN_STATS_BLOCK;
-	g_autoptr(virConnect) conn = libvirt_connection_get(vms->connection, NULL);
-	virDomainStatsRecordPtr *records = NULL;
-	int64_t begun = now_usec();
-	int n = conn ? virConnectGetAllDomainStats(conn, wanted, &records, VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
-		     : 0;
-
-	if (n < 0)
-		log_warn("no statistics this time: %s", virGetLastErrorMessage());
-	for (int i = 0; i < n; i++) {
-		char id[VIR_UUID_STRING_BUFLEN];
-		AUTO_VM vm = NULL;
-
-		if (virDomainGetUUIDString(records[i]->dom, id) == 0 && has_answered(records[i]) && (vm = vms_lookup(vms, id)))
-			take(vm, records[i], begun);
-	}
-	if (records)
-		virDomainStatsRecordListFree(records);
-	metric_observe(metric_histogram("berth_agent_sample_seconds", NULL, "Time of the bulk statistics call"), now_usec() - begun);
-	g_atomic_int_add(&vms->samplings, -1);
-}
-
-void vm_stats_sample(struct vms *vms)
-{
-	struct lane_job job = { .name = "sample all VMs", .run = sample_all, .data = vms };
-	int out = g_atomic_int_get(&vms->samplings);
-
-	if (out && !vms->stuck)
-		log_warn("a bulk call to libvirt is still out after %.0f s: some VM does not answer its monitor", (double)vms->stats_period_usec / 1e6);
-	vms->stuck = out != 0;
-	if (out >= SAMPLINGS_MAX)
-		return;
-	g_atomic_int_inc(&vms->samplings);
-	/* Without a lane: it must not wait for the one that is stuck. */
-	if (!lane_submit(vms->agent->lanes, NULL, &job, NULL))
-		g_atomic_int_add(&vms->samplings, -1);
+	return true;
 }
 
 /* ---- what is sent ---- */
@@ -372,10 +317,7 @@ static void fill_memory(const struct vm *vm, struct vm_stats *stats, const struc
 		const struct vm_sample *s = vm->sample;
 		uint64_t unused = c->unused + c->disk_caches;
 
-		stats->memory_stats = json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "mem_total", text(c->available), "mem_unused", text(c->unused),
-						"mem_free", text(unused), "swap_in", (json_int_t)s->swap_in, "swap_out", (json_int_t)s->swap_out, "majflt",
-						(json_int_t)s->major_fault, "minflt", (json_int_t)s->minor_fault, "pageflt",
-						(json_int_t)s->major_fault + (json_int_t)s->minor_fault);
+		stats->memory_stats = json_incref(s->memory);
 		if (!used && info->memory_kib)
 			used = (int)(100 - MIN(100 * unused / (uint64_t)info->memory_kib, 100));
 	}
@@ -402,6 +344,16 @@ static void fill_sample(const struct vm *vm, struct vm_stats *stats)
 		stats->disks = json_incref(s->disks);
 	if (vm->info)
 		fill_memory(vm, stats, s ? &s->last : NULL);
+}
+
+static void fill_processors(const struct domain_info *info, struct vm_stats *stats)
+{
+	if (info->vcpu_quota)
+		SET(stats, vcpu_quota, info->vcpu_quota);
+	if (info->vcpu_period)
+		SET(stats, vcpu_period, (int)info->vcpu_period);
+	if (info->vcpu_limit)
+		SET(stats, vcpu_user_limit, info->vcpu_limit);
 }
 
 static GPtrArray *shared_list(const GPtrArray *records)
@@ -434,7 +386,10 @@ static void fill_guest(const struct vm *vm, struct vm_stats *stats)
 	set_string(&stats->guest_ips, g->ips ? g->ips : "");
 	set_string(&stats->guest_fqdn, g->fqdn ? g->fqdn : "");
 	set_string(&stats->guest_name, label);
-	set_string(&stats->guest_os, g->kernel);
+	set_string(&stats->guest_os, g->os);
+	if (g->last_login > 0)
+		SET(stats, last_login, g->last_login);
+	stats->pci_devices = json_incref(g->pci_devices);
 	stats->guest_os_info = json_incref(g->os_info);
 	stats->guest_timezone = json_incref(g->timezone);
 	if (g->nics)
@@ -463,16 +418,29 @@ struct vm_stats *vm_locked_stats(struct vm *vm)
 	set_string(&stats->acpi_enable, vm->info && vm->info->acpi ? "true" : "false");
 	if (vm->status == VM_WIRE_WAIT_FOR_LAUNCH)
 		return stats;
+	if (migration_locked_progress(vm) >= 0)
+		SET(stats, migration_progress, migration_locked_progress(vm));
+	if (migration_locked_postcopy(vm)) {
+		/* It runs on the other host, which tells the rest. */
+		set_string(&stats->pause_code, vm->pause_code);
+		CLEAR(stats, time_offset);
+		return stats;
+	}
 	SET(stats, elapsed_time, vm->start_time > 0 ? MAX((int64_t)((double)wall_msec() / 1e3 - vm->start_time), 0) : 0);
 	set_string(&stats->client_ip, vm->client_ip ? vm->client_ip : "");
 	set_string(&stats->pause_code, vm->pause_code);
 	stats->ioerror = json_incref(vm->ioerror);
 	fill_sample(vm, stats);
-	stats->vm_jobs = json_object();
+	stats->vm_jobs = block_jobs_locked(vm);
 	if (vm->info) {
 		stats->display_info = shared_list(vm->info->displays);
 		set_string(&stats->hash, vm->info->hash);
+		stats->io_tune = json_incref(vm->info->io_tune);
+		fill_processors(vm->info, stats);
 	}
+	stats->watchdog_event = json_incref(vm->watchdog_event);
+	set_string(&stats->tpm_hash, vm->external[EXTERNAL_TPM].hash);
+	set_string(&stats->nvram_hash, vm->external[EXTERNAL_NVRAM].hash);
 	fill_guest(vm, stats);
 	return stats;
 }

@@ -3,6 +3,8 @@
 #include <string.h>
 #include "agent/events.h"
 #include "agent/hooks.h"
+#include "agent/virt/crash.h"
+#include "agent/virt/external_data.h"
 #include "agent/virt/vm.h"
 #include "common/lock.h"
 #include "common/log.h"
@@ -169,6 +171,8 @@ const struct verb_binding vm_bindings[] = {
 	{ "VM.getStats", get_stats },
 	{ "VM.getInfo", get_info },
 	{ "VM.create", vm_create_verb },
+	{ "VM.getExternalData", external_data_verb },
+	{ "VM.getCrashReport", crash_report_verb },
 	{ "VM.destroy", vm_destroy_verb },
 	{ "VM.shutdown", vm_shutdown_verb },
 	{ "VM.reboot", vm_reboot_verb },
@@ -176,8 +180,8 @@ const struct verb_binding vm_bindings[] = {
 	{ "VM.pause", vm_pause_verb },
 	{ "VM.cont", vm_cont_verb },
 	{ "VM.hibernate", vm_hibernate_verb },
+	{ "VM.qmp", vm_qmp_verb },
+	{ "VM.seal", vm_seal_verb },
 	{ "VM.setTicket", vm_ticket_verb },
-	{ "VM.freeze", vm_freeze_verb },
-	{ "VM.thaw", vm_thaw_verb },
 };
 const size_t n_vm_bindings = G_N_ELEMENTS(vm_bindings);

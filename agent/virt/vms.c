@@ -6,8 +6,8 @@
  * (libvirt_connection.c), recovery.c reads what runs, and only then verbs are answered; when libvirt goes away the table stays, and is
  * compared with what runs when it is back.
  *
- * The clock ticks once a second while any VM runs, and not at all otherwise: it starts bulk samples (vm_stats.c), asks guests that are due
- * (guest_agent.c), ends waits (Powering up, Powering down), and begins delayed shutdowns. It only queues; the work is done on lanes.
+ * The clock ticks once a second while any VM runs, and not at all otherwise: it starts bulk samples (vm_sampling.c), asks guests that are due
+ * (guest_agent.c), ends waits (Powering up, Powering down) and VMs paused for too long. It only queues; the work is done on lanes.
  */
 #define LOG_MODULE "virt"
 #include "agent/virt/vms.h"
@@ -15,7 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include "agent/host/host.h"
+#include "agent/virt/crash.h"
+#include "agent/virt/external_data.h"
+#include "agent/jobs.h"
+#include "agent/virt/block_jobs.h"
+#include "agent/virt/migration.h"
 #include "agent/virt/vm.h"
+#include "agent/virt/vm_files.h"
 #include "common/lock.h"
 #include "common/log.h"
 
@@ -92,18 +98,17 @@ static bool tick_vm(struct vm *vm, int64_t now)
 {
 	if (!vm_is_running_status(vm->status))
 		return vm->status == VM_WIRE_WAIT_FOR_LAUNCH;
-	if (vm->shutdown_at_usec && now >= vm->shutdown_at_usec) {
-		vm->shutdown_at_usec = 0;
-		(void)vm_queue(vm, "delayed shutdown", vm_ask_shutdown, NULL, NULL, NULL);
-	}
 	if (vm->status_until_usec && now >= vm->status_until_usec) {
 		vm->status_until_usec = 0;
-		if (vm->force_at_end)
-			(void)vm_queue(vm, "power off", vm_force_off, NULL, NULL, NULL);
-		else
-			(void)vm_queue(vm, "end of a wait", wait_is_over, NULL, NULL, NULL);
+		(void)vm_queue(vm, "end of a wait", wait_is_over, NULL, NULL, NULL);
 	}
+	if (vm->paused_by_error_usec && vm->info && vm->info->kill_paused && now - vm->paused_by_error_usec > vm->vms->kill_paused_usec &&
+	    vm_queue_on(vm, "end", "end of a VM paused by an I/O error", vm_kill_paused, NULL, NULL, NULL))
+		vm->paused_by_error_usec = now;         /* if it fails: again after the same time */
 	guest_agent_tick(vm, now);
+	external_tick(vm, now);
+	disk_size_tick(vm, now);
+	resume_tick(vm, now);
 	return true;
 }
 
@@ -111,7 +116,7 @@ static void tick(void *data)
 {
 	struct vms *vms = data;
 	int64_t now = now_usec();
-	bool any = false, sample = false;
+	bool any = false;
 	GHashTableIter iter;
 	gpointer vm;
 
@@ -121,15 +126,11 @@ static void tick(void *data)
 		while (g_hash_table_iter_next(&iter, NULL, &vm))
 			any |= tick_vm(vm, now);
 		vms->clock_runs = any;
-		if (any && now >= vms->stats_at_usec) {
-			vms->stats_at_usec = now + vms->stats_period_usec;
-			sample = true;
-		}
 	}
-	if (sample)
-		vm_stats_sample(vms);
-	if (any)
-		timer_set(vms->clock, TICK_USEC);
+	if (!any)
+		return;
+	vm_sampling_tick(vms, now);
+	timer_set(vms->clock, TICK_USEC);
 }
 
 static void start_clock(void *data)
@@ -168,25 +169,40 @@ static bool on_opened(virConnectPtr conn, void *data)
 	return false;
 }
 
+static bool is_there(void *data, const char *id)
+{
+	AUTO_VM vm = vms_lookup(data, id);
+
+	return vm != NULL;
+}
+
 static void on_up(void *data)
 {
 	struct vms *vms = data;
-	bool first;
+	g_autoptr(GPtrArray) all = vms_all(vms);
+	bool first = vms_recovering(vms);
 
+	for (guint i = 0; i < all->len && first; i++)
+		block_jobs_unknown(all->pdata[i]);
 	{
 		AUTO_LOCK(&vms->lock);
-		first = vms->recovering;
 		vms->recovering = false;
 	}
+	if (first)
+		vm_files_sweep(vms->files_dir, is_there, vms);
 	if (first && vms->recovered)
 		vms->recovered(vms->recovered_data);
-	/* Who subscribed before a connection was lost hears at once how everything is now. */
-	if (!first) {
-		g_autoptr(GPtrArray) all = vms_all(vms);
-
-		for (guint i = 0; i < all->len; i++)
+	if (first)
+		migrations_resumed(vms);
+	for (guint i = 0; i < all->len; i++) {
+		/* Who subscribed before a connection was lost hears at once how everything is now. */
+		if (!first)
 			vm_publish(all->pdata[i]);
+		vm_adopted(all->pdata[i]);
+		(void)vm_queue(all->pdata[i], "its block jobs are known", block_jobs_known, NULL, NULL, NULL);
 	}
+	if (!first)
+		jobs_wake_type(vms->agent->jobs, "virt");
 	vms_wake(vms);
 }
 
@@ -205,13 +221,27 @@ struct vms *vms_new(struct agent *agent, const char *uri, GError **error)
 	}
 	vms = g_new0(struct vms, 1);
 	vms->agent = agent;
+	vms->tpm_dir = config_string(agent->config, "libvirt", "swtpm_dir");
+	if (!(vms->files_dir = vm_files_dir(agent->run_dir, error)) || !(vms->nvram_dir = external_dir(agent->state_dir, error))) {
+		g_free(vms->files_dir);
+		g_free(vms);
+		return NULL;
+	}
 	pthread_mutex_init(&vms->lock, NULL);
 	vms->table = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, vm_unref);
 	vms->recovering = true;
-	vms->stats_period_usec = config_int(agent->config, "vm", "stats_period") * G_USEC_PER_SEC;
+	vms->sampling.period_usec = config_int(agent->config, "vm", "stats_period") * G_USEC_PER_SEC;
 	vms->guest_wait_usec = config_int(agent->config, "vm", "guest_wait") * G_USEC_PER_SEC;
+	vms->kill_paused_usec = config_int(agent->config, "vm", "kill_paused_time") * G_USEC_PER_SEC;
+	vms->sync_time = config_bool(agent->config, "vm", "sync_time");
 	vms->guest_poll = config_bool(agent->config, "vm", "guest_poll");
 	vms->clock = timer_new(agent->loop, tick, vms);
+	shutdown_register(vms);
+	hibernate_register(vms);
+	crash_register(vms);
+	block_jobs_register(vms);
+	if (!(vms->migrations = migrations_new(vms, error)))
+		return vms_free(vms);
 	vms->connection = libvirt_connection_new(agent->loop, agent->lanes, uri, &events, vms);
 	return vms;
 }
@@ -223,7 +253,10 @@ struct vms *vms_free(struct vms *vms)
 	timer_free(vms->clock);
 	libvirt_connection_free(vms->connection);
 	g_hash_table_destroy(vms->table);
+	migrations_free(vms->migrations);
 	pthread_mutex_destroy(&vms->lock);
+	g_free(vms->files_dir);
+	g_free(vms->nvram_dir);
 	g_free(vms);
 	return NULL;
 }
@@ -254,8 +287,8 @@ struct vms_counts vms_count(struct vms *vms)
 
 		counts.all++;
 		counts.up += vm->status == VM_WIRE_UP;
-		counts.outgoing += vm->status == VM_WIRE_MIGRATION_SOURCE;
-		counts.incoming += vm->status == VM_WIRE_MIGRATION_DESTINATION;
+		counts.outgoing += vm->leaving;
+		counts.incoming += vm->arriving;
 		if (vm->status != VM_WIRE_DOWN && vm->info)
 			counts.committed_mib += vm->info->memory_kib / 1024;
 	}
@@ -276,6 +309,17 @@ bool vms_libvirt(struct vms *vms, struct vms_libvirt *ret_libvirt, GError **erro
 	(void)virConnectGetVersion(conn, &libvirt.qemu_version);
 	*ret_libvirt = libvirt;
 	return true;
+}
+
+bool vms_has_emulator(struct vms *vms, GError **error)
+{
+	g_autoptr(virConnect) conn = libvirt_connection_get(vms->connection, error);
+	char *text = conn ? virConnectGetDomainCapabilities(conn, NULL, NULL, NULL, "qemu", 0) : NULL;
+
+	if (conn && !text)
+		libvirt_error_set(error, ERR_RESOURCE_UNAVAILABLE, "QEMU without KVM");
+	free(text);
+	return text != NULL;
 }
 
 void vms_libvirt_clear(struct vms_libvirt *libvirt)

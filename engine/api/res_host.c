@@ -16,6 +16,7 @@
 #include "engine/api/statistics.h"
 #include "engine/fleet/fleet.h"
 #include "engine/flow/agent.h"
+#include "engine/flow/flow.h"
 #include "engine/model/cluster.h"
 #include "engine/model/datacenter.h"
 #include "engine/model/kinds.h"
@@ -193,43 +194,61 @@ static char *organization_of(const char *subject)
 	return NULL;
 }
 
-static bool check_new(struct model *model, const struct host *host, GError **error)
+/*
+ * For change_check(): data is a struct host. Address and port are one agent's; several agents may stand behind one address (forwarded ports, network
+ * namespaces). That it is not the same agent by another name its id shows, which is UNIQUE.
+ */
+static bool endpoint_is_free(struct model *model, void *data, GError **error)
 {
+	const struct host *host = data;
 	g_autoptr(GPtrArray) hosts = model_list(model, &host_kind);
 
 	for (guint i = 0; i < hosts->len; i++) {
 		const struct host *other = hosts->pdata[i];
 
-		if (!g_ascii_strcasecmp(other->address, host->address)) {
-			error_set(error, ERR_OPERATION_FAILED, "host: address: '%s' is that of host '%s'", host->address, other->name);
-			return false;
-		}
-		if (!g_ascii_strcasecmp(other->name, host->name)) {
-			error_set(error, ERR_OPERATION_FAILED, "host: name: '%s' is in use", host->name);
+		if (strcmp(other->id, host->id) && other->port == host->port && !g_ascii_strcasecmp(other->address, host->address)) {
+			error_set(error, ERR_OPERATION_FAILED, "host: address: '%s', port %d is that of host '%s'", host->address, host->port, other->name);
 			return false;
 		}
 	}
 	return true;
 }
 
-static bool check_identity(struct model *model, const struct host_caps *caps, const struct host *host, GError **error)
+static bool check_new(struct model *model, struct host *host, GError **error)
+{
+	struct host *other = model_find(model, &host_kind, NULL, host->name);
+
+	if (other)
+		error_set(error, ERR_OPERATION_FAILED, "host: name: '%s' is in use", host->name);
+	record_unref(other);
+	return !other && endpoint_is_free(model, host, error);
+}
+
+/* The host whose agent has this id; NULL: none. */
+static struct host *host_of_agent(struct model *model, const char *agent_uuid)
 {
 	g_autoptr(GPtrArray) hosts = model_list(model, &host_kind);
+
+	for (guint i = 0; i < hosts->len; i++)
+		if (!g_strcmp0(((const struct host *)hosts->pdata[i])->agent_uuid, agent_uuid))
+			return record_ref(hosts->pdata[i]);
+	return NULL;
+}
+
+static bool check_identity(struct model *model, const struct host_caps *caps, const struct host *host, GError **error)
+{
+	struct host *other;
 
 	if (!caps->uuid || !*caps->uuid) {
 		error_set(error, ERR_OPERATION_FAILED, "cannot add host '%s': the agent at %s:%d has no id", host->name, host->address, host->port);
 		return false;
 	}
-	for (guint i = 0; i < hosts->len; i++) {
-		const struct host *other = hosts->pdata[i];
-
-		if (!g_strcmp0(other->agent_uuid, caps->uuid)) {
-			error_set(error, ERR_OPERATION_FAILED, "cannot add host '%s': the agent at %s:%d is that of host '%s' (id %s)", host->name, host->address,
-				  host->port, other->name, caps->uuid);
-			return false;
-		}
-	}
-	return true;
+	other = host_of_agent(model, caps->uuid);
+	if (other)
+		error_set(error, ERR_OPERATION_FAILED, "cannot add host '%s': the agent at %s:%d is that of host '%s' (id %s)", host->name, host->address,
+			  host->port, other->name, caps->uuid);
+	record_unref(other);
+	return !other;
 }
 
 /* Whom nobody can reach, or whose certificate is not one of ours, is the request's mistake, not a failure of this service. */
@@ -296,16 +315,27 @@ static bool store_new(struct request *request, struct host *host, GError **error
 	struct change *change = change_new(request->engine->store);
 
 	change_add(change, host);
+	change_check(change, endpoint_is_free, host);
 	change_check(change, host_fits_cluster, host);
 	change_event(change, EVENT_ADDED, &request->actor, (void *[]){ host, NULL }, "Host %s was added by %s.", host->name, request->actor.user_name);
 	return change_commit(change, error);
+}
+
+/* A host that was claimed could not be stored. When another request for the same agent was, the claim is that one's. */
+static void give_back(struct request *request, const struct host *host)
+{
+	struct host *other = host_of_agent(request->engine->model, host->agent_uuid);
+	g_autoptr(GError) error = NULL;
+
+	if (!other && !claim(request, host, "Host.release", false, &error))
+		log_warn("host '%s' was not added and keeps its claim: %s, ignoring", host->name, error->message);
+	record_unref(other);
 }
 
 static bool add(struct request *request, void *input, void **ret_record, GError **error)
 {
 	struct model *model = request->engine->model;
 	struct host *host = input;
-	g_autoptr(GError) ignored = NULL;
 	GError *own = NULL;
 
 	if (host->protocol && g_ascii_strcasecmp(host->protocol, "stomp")) {
@@ -319,8 +349,7 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 	if (!claim(request, host, "Host.claim", request_flag(request, "force"), &own))
 		return refuse(host, own, error);
 	if (!store_new(request, host, error)) {
-		if (!claim(request, host, "Host.release", false, &ignored))
-			log_warn("host '%s' was not added and keeps its claim: %s, ignoring", host->name, ignored->message);
+		give_back(request, host);
 		return false;
 	}
 	fleet_watch(request->engine->fleet, host->id);
@@ -404,6 +433,7 @@ static bool remove_host(struct request *request, const void *current, const void
 	if (!change_commit(change, error))
 		return false;
 	fleet_forget(request->engine->fleet, host->id);
+	flow_take_up(request->engine, host->id);
 	if (!claim(request, host, "Host.release", false, &own))
 		log_warn("host '%s' was removed and keeps its claim: %s, ignoring", host->name, own->message);
 	return true;

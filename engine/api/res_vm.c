@@ -66,16 +66,36 @@ static void *view(struct request *request, void *record)
 	struct vm *vm = record, *shown;
 	struct vm_stats *stats = vm_is_running(vm) ? fleet_vm_stats(request->engine->fleet, vm->id) : NULL;
 
-	if (!stats)
+	bool restoring = vm->state == VM_PAUSED && vm->memory_volume && vm->memory_state == MEMORY_LOADED;        /* its start lets it run next */
+
+	if (!stats && !restoring)
 		return record_ref(vm);
 	shown = record_copy(vm);
-	show_display(request, shown, stats);
-	show_guest(shown, stats);
+	if (restoring)
+		SET(shown, state, VM_RESTORING_STATE);
+	if (stats) {
+		show_display(request, shown, stats);
+		show_guest(shown, stats);
+	}
 	record_unref(stats);
 	return shown;
 }
 
 /* ---- create ---- */
+
+/* Guaranteed memory that was asked for must fit; what was not asked for follows the memory. */
+static bool guarantee_memory(struct vm *vm, bool asked, GError **error)
+{
+	if (!HAS(vm, memory_guaranteed) || !HAS(vm, memory) || vm->memory_guaranteed <= vm->memory)
+		return true;
+	if (asked) {
+		error_set(error, ERR_BAD_VALUE, "vm: memory_policy/guaranteed: %" G_GINT64_FORMAT " is more than memory, %" G_GINT64_FORMAT, vm->memory_guaranteed,
+			  vm->memory);
+		return false;
+	}
+	SET(vm, memory_guaranteed, vm->memory);
+	return true;
+}
 
 static bool add(struct request *request, void *input, void **ret_record, GError **error)
 {
@@ -86,6 +106,11 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 
 	if (vm->snapshots && vm->snapshots->len) {
 		error_set(error, ERR_UNSUPPORTED_OPERATION, "vm: snapshots: creating a VM from a snapshot");
+		change_free(change);
+		record_unref(cluster);
+		return false;
+	}
+	if (!guarantee_memory(vm, true, error)) {
 		change_free(change);
 		record_unref(cluster);
 		return false;
@@ -129,6 +154,8 @@ static bool update(struct request *request, const void *current, void *changed, 
 			  vm_state_names[before->state]);
 		return false;
 	}
+	if (!guarantee_memory(vm, HAS((const struct vm *)input, memory_guaranteed), error))
+		return false;
 	if (vm_is_running(before))
 		for (size_t i = 0; i < vm_type.n_fields; i++)
 			if (!is_label(&vm_type.fields[i]) && !record_member_equal(before, vm, &vm_type.fields[i]))

@@ -21,11 +21,13 @@ struct fleet {
 	GCond changed;                     /* a VM's stored state changed: fleet_wait_vm() */
 	GHashTable *views;                 /* host id -> struct host_view */
 	GHashTable *vm_stats;              /* VM id -> struct vm_seen */
+	GHashTable *drops;                 /* "host id/VM id" of the entries whose drop is queued: entries.c */
+	void (*host_up)(struct engine *engine, const char *host_id);       /* set before the sessions begin */
 };
 
 /* What is known of a host just now. */
 struct host_view {
-	bool connected;
+	enum fleet_reach reach;
 	struct host_stats *stats;
 	struct host_caps *caps;
 };

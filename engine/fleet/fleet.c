@@ -80,6 +80,7 @@ struct fleet *fleet_new(struct engine *engine, GError **error)
 	fleet->sessions = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, session_destroy);
 	fleet->views = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, view_free);
 	fleet->vm_stats = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, seen_free);
+	fleet->drops = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	return fleet;
 }
 
@@ -90,11 +91,17 @@ struct fleet *fleet_free(struct fleet *fleet)
 	g_hash_table_unref(fleet->sessions);
 	g_hash_table_unref(fleet->views);
 	g_hash_table_unref(fleet->vm_stats);
+	g_hash_table_unref(fleet->drops);
 	tls_context_free(fleet->tls);
 	g_mutex_clear(&fleet->lock);
 	g_cond_clear(&fleet->changed);
 	g_free(fleet);
 	return NULL;
+}
+
+void fleet_on_host_up(struct fleet *fleet, void (*host_up)(struct engine *engine, const char *host_id))
+{
+	fleet->host_up = host_up;
 }
 
 /* New certificates for new connections. */
@@ -378,16 +385,21 @@ bool fleet_probe(struct fleet *fleet, const char *address, int port, const char 
 	return ok;
 }
 
-bool fleet_is_connected(struct fleet *fleet, const char *host_id)
+enum fleet_reach fleet_reach(struct fleet *fleet, const char *host_id)
 {
 	struct host_view *view;
-	bool connected;
+	enum fleet_reach reach;
 
 	g_mutex_lock(&fleet->lock);
 	view = g_hash_table_lookup(fleet->views, host_id);
-	connected = view && view->connected;
+	reach = view ? view->reach : REACH_NEW;
 	g_mutex_unlock(&fleet->lock);
-	return connected;
+	return reach;
+}
+
+bool fleet_is_connected(struct fleet *fleet, const char *host_id)
+{
+	return fleet_reach(fleet, host_id) == REACH_CONNECTED;
 }
 
 /* ---- figures ---- */

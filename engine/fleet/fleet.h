@@ -14,6 +14,8 @@
 struct fleet *fleet_new(struct engine *engine, GError **error);
 struct fleet *fleet_free(struct fleet *fleet);
 bool fleet_reload(struct fleet *fleet, GError **error);                  /* certificates, for new connections */
+/* Who is told, on a worker, each time a host was initialised and is up in the model; must not block. Before fleet_start(). */
+void fleet_on_host_up(struct fleet *fleet, void (*host_up)(struct engine *engine, const char *host_id));
 void fleet_start(struct fleet *fleet);                                   /* begins sessions with every host of the model that should be connected */
 
 /* Begins (or keeps) the session of a host; its state goes connecting -> up | non_operational | non_responsive by itself. */
@@ -28,6 +30,13 @@ bool fleet_call(struct fleet *fleet, const char *host_id, const char *verb, cons
 bool fleet_probe(struct fleet *fleet, const char *address, int port, const char *verb, const void *params, int timeout_s, json_t **ret_result,
 		 char **ret_subject, GError **error);
 bool fleet_is_connected(struct fleet *fleet, const char *host_id);
+enum fleet_reach {
+	REACH_NEW,           /* since the session began it has not been connected, and its grace is not over */
+	REACH_CONNECTED,
+	REACH_AWAY,          /* it was, and is connected again */
+	REACH_SILENT,        /* its grace is over: non_responsive (diary.h) */
+};
+enum fleet_reach fleet_reach(struct fleet *fleet, const char *host_id);
 
 /* Latest figures; NULL when none. New references. */
 struct vm_stats *fleet_vm_stats(struct fleet *fleet, const char *vm_id);

@@ -113,15 +113,15 @@ static void poll_now(struct session *session)
 
 /* ---- channel ---- */
 
-static void set_connected(struct session *session, bool connected)
+static void set_reach(struct session *session, enum fleet_reach reach)
 {
 	struct fleet *fleet = session->fleet;
 	struct host_view *view;
 
 	g_mutex_lock(&fleet->lock);
 	view = g_hash_table_lookup(fleet->views, session->host_id);
-	if (view)
-		view->connected = connected;
+	if (view && !(reach == REACH_AWAY && view->reach != REACH_CONNECTED))
+		view->reach = reach;
 	g_mutex_unlock(&fleet->lock);
 }
 
@@ -131,7 +131,7 @@ static void on_up(struct channel *channel, void *data)
 
 	session->phase = INITIALISING;
 	session->last_seen_usec = now_usec();
-	set_connected(session, true);
+	set_reach(session, REACH_CONNECTED);
 	log_info("host %s: connected", session->host_id);
 	sync_host(session->fleet, session->host_id, session->generation);
 }
@@ -250,7 +250,7 @@ static void connect_again(struct session *session, const char *why)
 
 	session->channel = channel_free(session->channel);
 	session->phase = WAITING;
-	set_connected(session, false);
+	set_reach(session, silence == SILENCE_NON_RESPONSIVE ? REACH_SILENT : REACH_AWAY);
 	if (silence > session->told) {
 		session->told = silence;
 		log_warn("host %s: %s: %s", session->host_id, silence == SILENCE_CONNECTING ? "connecting again" : "not responding", why);

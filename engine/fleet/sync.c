@@ -7,8 +7,10 @@
  * clock starts anew with the host, so after each connection the first report of every VM counts.
  *
  * A VM that the model has running on this host and that a full report no longer names is gone: it becomes down with the reason. One that is still
- * wait_for_launch is spared: its start is under way and knows better. VMs that the model does not know are left alone.
+ * wait_for_launch is spared: its start is under way and knows better. VMs that the model does not know are left alone. What is Down and not placed here
+ * (any more) leaves an entry to be dropped: entries.h.
  */
+#include "engine/fleet/entries.h"
 #include "engine/fleet/fleet-priv.h"
 
 #include <stdio.h>
@@ -296,6 +298,15 @@ static void tell_session(void *data)
 
 static void apply_vm_list(struct fleet *fleet, const char *host_id, const json_t *list, bool fresh);
 
+static bool is_up(struct fleet *fleet, const char *host_id)
+{
+	struct host *host = model_get(fleet->engine->model, &host_kind, host_id);
+	bool up = host && host->state == HOST_UP;
+
+	record_unref(host);
+	return up;
+}
+
 static void run_host(void *data)
 {
 	struct news *news = data;
@@ -332,6 +343,8 @@ static void run_host(void *data)
 	}
 	if (error)
 		log_warn("host %s: initialising: %s", news->host_id, error->message);
+	else if (fleet->host_up && is_up(fleet, news->host_id))
+		fleet->host_up(fleet->engine, news->host_id);
 	*readiness = (struct readiness){ fleet, g_strdup(news->host_id), error ? g_strdup(error->message) : NULL, news->generation };
 	record_unref(caps);
 	record_unref(hardware);
@@ -383,16 +396,30 @@ static int vm_state_of(int wire)
 	return wire >= 0 && wire < VM_WIRE_STATUS_MAX ? states[wire] : VM_UNKNOWN;
 }
 
-struct report { struct fleet *fleet; const char *host_id; const struct vm_stats *stats; bool fresh, applied; };
+struct report { const char *host_id; const struct vm_stats *stats; bool fresh, applied; };
+
+static void end_run(struct vm *vm, const struct report *report, struct change *change)
+{
+	const struct vm_stats *stats = report->stats;
+	const char *why = stats->exit_message ? stats->exit_message : "none";
+
+	vm_end_run(vm, stats->exit_reason == VM_EXIT_SAVED, stats->exit_message, wall_msec());
+	set_ref(&vm->entry_host, report->host_id);
+	if (stats->exit_code)
+		change_event(change, EVENT_VM_DOWN_ERROR, NULL, (void *[]){ vm, NULL }, "VM %s is down with error. Exit message: %s.", vm->name, why);
+	else if (vm->state == VM_DOWN)
+		change_event(change, EVENT_VM_DOWN, NULL, (void *[]){ vm, NULL }, "VM %s is down. Exit message: %s.", vm->name, why);
+}
 
 static bool edit_vm(void *copy, struct change *change, void *data, GError **error)
 {
 	struct vm *vm = copy;
 	struct report *report = data;
 	const struct vm_stats *stats = report->stats;
-	int state = vm_state_of(stats->status);
-	bool was_saving = vm->state == VM_SAVING_STATE, was_starting = vm->state == VM_WAIT_FOR_LAUNCH || vm->state == VM_RESTORING_STATE;
+	int state = vm_state_of(stats->status), memory = vm->memory_state;
+	bool was_saving = vm->state == VM_SAVING_STATE;
 
+	report->applied = false;
 	/* Another host's VM, or one whose start has not reached this host. */
 	if (g_strcmp0(vm->host.id, report->host_id))
 		return false;
@@ -400,48 +427,25 @@ static bool edit_vm(void *copy, struct change *change, void *data, GError **erro
 		return false;
 	/*
 	 * Saving: libvirt pauses the VM for it. The flow that saves clears status_time; until the agent has said itself that it saves, a report that the VM
-	 * runs is an older one that was on its way. Either would drop the memory that is being written.
+	 * runs is an older one that was on its way. Either would end the wait for the memory that is being written.
 	 */
 	if (was_saving && (state == VM_PAUSED || (!HAS(vm, status_time) && (state == VM_UP || state == VM_POWERING_UP))))
 		return false;
-	if (vm->state == state && state != VM_DOWN && (HAS(vm, status_time) || !was_saving))
+	vm_see_memory(vm, state);
+	if (vm->state == state && vm->memory_state == memory && state != VM_DOWN && (HAS(vm, status_time) || !was_saving))
 		return false;
 	report->applied = true;
+	if (state == VM_DOWN) {
+		end_run(vm, report, change);
+		return true;
+	}
 	SET(vm, state, state);
 	set_string(&vm->state_detail, state == VM_PAUSED && stats->pause_code && strcmp(stats->pause_code, "NOERR") ? stats->pause_code : NULL);
 	if (HAS(stats, status_time))
 		SET(vm, status_time, stats->status_time);
 	if ((state == VM_UP || state == VM_POWERING_UP) && !HAS(vm, start_time))
 		SET(vm, start_time, wall_msec() - stats->elapsed_time * 1000);
-	/* It runs on from its saved memory: that must never be used again. */
-	if (was_starting && (state == VM_UP || state == VM_POWERING_UP || state == VM_PAUSED))
-		CLEAR(vm, memory_volume);
-	if (state != VM_DOWN)
-		return true;
-
-	/* A run that did not end in the file left nothing to go on from. */
-	if (was_saving && stats->exit_reason != VM_EXIT_SAVED)
-		CLEAR(vm, memory_volume);
-	vm_end_run(vm, stats->exit_message, wall_msec());
-	if (stats->exit_code)
-		change_event(change, EVENT_VM_DOWN_ERROR, NULL, (void *[]){ vm, NULL }, "VM %s is down with error. Exit message: %s.", vm->name,
-			     stats->exit_message ? stats->exit_message : "none");
-	else if (vm->state == VM_DOWN)
-		change_event(change, EVENT_VM_DOWN, NULL, (void *[]){ vm, NULL }, "VM %s is down. Exit message: %s.", vm->name,
-			     stats->exit_message ? stats->exit_message : "none");
 	return true;
-}
-
-/* A Down entry stays at the agent until it is destroyed; whoever took note of it does that. */
-static void forget_down(struct fleet *fleet, const char *host_id, const char *vm_id)
-{
-	struct vm_destroy_params *params = record_new(&vm_destroy_params_type);
-	g_autoptr(GError) error = NULL;
-
-	set_string(&params->vm_id, vm_id);
-	if (!fleet_call(fleet, host_id, "VM.destroy", params, NULL, 30, NULL, &error) && !error_is(error, ERR_NO_SUCH_VM))
-		log_warn("host %s: VM %s is down and could not be forgotten: %s, ignoring", host_id, vm_id, error->message);
-	record_unref(params);
 }
 
 /* An event has only what changed: the rest stays from the last full report. */
@@ -482,19 +486,20 @@ static void remember(struct fleet *fleet, const char *host_id, const struct vm_s
 
 static void apply_vm(struct fleet *fleet, const char *host_id, const struct vm_stats *stats, bool full, bool fresh)
 {
-	struct report report = { fleet, host_id, stats, fresh, false };
+	struct report report = { host_id, stats, fresh, false };
 	struct vm *vm = model_get(fleet->engine->model, &vm_kind, stats->vm_id);
 	g_autoptr(GError) error = NULL;
-	bool ours = vm && !g_strcmp0(vm->host.id, host_id);
+	bool known = vm != NULL, ours = vm && !g_strcmp0(vm->host.id, host_id);
 
 	record_unref(vm);
-	if (!ours)
-		return;
-	remember(fleet, host_id, stats, full);
-	if (!store_modify(fleet->engine->store, &vm_kind, stats->vm_id, edit_vm, &report, NULL, &error))
-		log_error("VM %s: state: %s", stats->vm_id, error->message);
-	else if (stats->status == VM_WIRE_DOWN && report.applied)       /* a report that was dropped is about an earlier run */
-		forget_down(fleet, host_id, stats->vm_id);
+	if (ours) {
+		remember(fleet, host_id, stats, full);
+		if (!store_modify(fleet->engine->store, &vm_kind, stats->vm_id, edit_vm, &report, NULL, &error))
+			log_error("VM %s: state: %s", stats->vm_id, error->message);
+	}
+	/* A report that was dropped is about an earlier run. */
+	if (stats->status == VM_WIRE_DOWN && known && (!ours || report.applied))
+		entry_drop_later(fleet, host_id, stats->vm_id);
 }
 
 static struct vm_stats *stats_from(const json_t *json, const char *host_id)

@@ -29,24 +29,34 @@ void agent_pause(int64_t usec)
 	g_mutex_clear(&lock);
 }
 
-static bool is_passing(const GError *error)
+bool agent_is_away(const GError *error)
 {
 	return error_is(error, ERR_NO_CONNECTION) || error_is(error, ERR_RECOVERY_IN_PROGRESS);
+}
+
+/* Is a host that is away waited for any longer? end_usec: as far as the call's own patience goes. */
+static bool is_waited_for(struct engine *engine, const char *host_id, int64_t end_usec, const GError *error)
+{
+	enum fleet_reach reach = fleet_reach(engine->fleet, host_id);
+	/* The engine, or the agent, has just started, and what they know of each other is still to come. */
+	bool is_new = error_is(error, ERR_RECOVERY_IN_PROGRESS) || reach == REACH_NEW;
+
+	if (is_new)
+		end_usec = MAX(end_usec, engine->started_usec + AGENT_PATIENCE_START_S * (int64_t)G_USEC_PER_SEC);
+	return reach != REACH_SILENT && now_usec() < end_usec;
 }
 
 bool agent_call_timed(struct engine *engine, const char *host_id, const char *verb, const void *params, const char *flow_id, int timeout_s, int patience_s,
 		      json_t **ret_result, GError **error)
 {
-	int64_t end = patience_s == AGENT_PATIENCE_NONE ?
-		0 : MAX(now_usec() + patience_s * (int64_t)G_USEC_PER_SEC, engine->started_usec + AGENT_PATIENCE_START_S * (int64_t)G_USEC_PER_SEC);
-	int64_t pause = PAUSE_FIRST_USEC;
+	int64_t end = now_usec() + patience_s * (int64_t)G_USEC_PER_SEC, pause = PAUSE_FIRST_USEC;
 
 	while (true) {
 		GError *own = NULL;
 
 		if (fleet_call(engine->fleet, host_id, verb, params, flow_id, timeout_s, ret_result, &own))
 			return true;
-		if (!is_passing(own) || now_usec() >= end) {
+		if (!agent_is_away(own) || patience_s == AGENT_PATIENCE_NONE || !is_waited_for(engine, host_id, end, own)) {
 			g_propagate_error(error, own);
 			return false;
 		}

@@ -2,8 +2,9 @@
 #ifndef BERTH_ENGINE_FLOW_AGENT_H
 #define BERTH_ENGINE_FLOW_AGENT_H
 /*
- * Calls from steps to a host's agent. A step that is taken up after a restart of the engine runs before the hosts are connected again, and a step that is
- * undone because its agent died should wait for the next one: patience says how long a missing connection or a recovering agent is waited for.
+ * Calls from steps to a host's agent. An agent that is restarted in the middle of a flow should not end it, and a step that is taken up after a restart of the
+ * engine runs before the hosts are connected again: patience says how long a missing connection or a recovering agent is waited for. A host whose grace is over
+ * is not waited for.
  */
 #include <jansson.h>
 #include <stdbool.h>
@@ -11,9 +12,11 @@
 
 #define AGENT_TIMEOUT_S 60
 #define AGENT_PATIENCE_NONE (-1)
-#define AGENT_PATIENCE_UNDO_S 20         /* of what a client waits for while it is taken back */
-#define AGENT_PATIENCE_START_S 120       /* counted from the engine's start: all but AGENT_PATIENCE_NONE wait at least so long */
+#define AGENT_PATIENCE_S 20              /* an agent that was restarted is back by then */
+#define AGENT_PATIENCE_START_S 120       /* counted from the engine's start: so long all but AGENT_PATIENCE_NONE wait for a host's first sign of life */
 
+/* The agent cannot be reached, or does not know its VMs yet: that passes. */
+bool agent_is_away(const GError *error);
 /* As fleet_call(). */
 bool agent_call(struct engine *engine, const char *host_id, const char *verb, const void *params, const char *flow_id, int patience_s, json_t **ret_result,
 		GError **error);

@@ -5,6 +5,8 @@
  *	create   record (locked) > volume > settle (ok)     interrupted: goes on; failed: volume and record are taken back
  *	remove   lock > volume > forget                     interrupted: goes on; failed: ok again, or illegal when the volume is gone
  *
+ * While its host is away a disk that is taken back stays locked: whether there is a volume is not known (flow.h).
+ *
  * The agent makes or removes a volume whole or not at all and its ids are ours, so each step may be repeated: what is there already is not made again,
  * what is gone is not missed.
  */
@@ -59,9 +61,9 @@ json_t *disk_flow_data(struct engine *engine, const struct disk *disk, GError **
 	return data;
 }
 
-static struct storage_call call_of(const struct flow *flow, bool undo)
+static struct storage_call call_of(const struct flow *flow)
 {
-	return (struct storage_call){ flow->engine, flow_text(flow, "host"), flow->id, undo ? AGENT_PATIENCE_UNDO_S : 0 };
+	return (struct storage_call){ flow->engine, flow_text(flow, "host"), flow->id, AGENT_PATIENCE_S };
 }
 
 static struct volume_call volume_of(const struct flow *flow)
@@ -113,19 +115,19 @@ static bool create_record(struct flow *flow, GError **error)
 	return there;
 }
 
-static void create_forget(struct flow *flow)
+static bool create_forget(struct flow *flow, GError **error)
 {
 	struct disk *disk = model_get(flow->engine->model, &disk_kind, flow->object_id);
-	g_autoptr(GError) error = NULL;
 	struct change *change;
+	bool ok = true;
 
 	if (disk && disk->state == DISK_LOCKED) {
 		change = change_new(flow->engine->store);
 		change_remove(change, disk);
-		if (!change_commit(change, &error))
-			log_error("disk %s: not removed: %s", flow->object_id, error->message);
+		ok = change_commit(change, error);
 	}
 	record_unref(disk);
+	return ok;
 }
 
 static bool is_ok(const struct flow *flow)
@@ -137,19 +139,20 @@ static bool is_ok(const struct flow *flow)
 	return ok;
 }
 
-static void create_remove_volume(struct flow *flow)
+static bool create_remove_volume(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow, true);
+	const struct storage_call call = call_of(flow);
 	const struct volume_call volume = volume_of(flow);
-	g_autoptr(GError) error = NULL;
 
-	if (!is_ok(flow) && !volume_remove(&call, &volume, &error))
-		log_warn("disk %s: volume %s may be left on storage domain %s: %s, ignoring", flow->object_id, volume.volume_id, volume.domain_id, error->message);
+	if (is_ok(flow) || volume_remove(&call, &volume, error))
+		return true;
+	error_wrap(error, "volume %s on storage domain %s", volume.volume_id, volume.domain_id);
+	return false;
 }
 
 static bool create_volume(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow, false);
+	const struct storage_call call = call_of(flow);
 	const struct volume_call volume = volume_of(flow);
 
 	return is_ok(flow) || volume_create(&call, &volume, error);
@@ -173,7 +176,7 @@ static bool edit_settle(void *copy, struct change *change, void *data, GError **
 
 static bool create_settle(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow, false);
+	const struct storage_call call = call_of(flow);
 	const struct volume_call volume = volume_of(flow);
 	struct settling settling = { .flow = flow };
 
@@ -253,26 +256,28 @@ static bool edit_unlock(void *copy, struct change *change, void *data, GError **
 	return true;
 }
 
-static void remove_unlock(struct flow *flow)
+static bool remove_unlock(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow, true);
+	const struct storage_call call = call_of(flow);
 	const struct volume_call volume = volume_of(flow);
 	int64_t capacity, used;
 	int state = DISK_OK;
-	g_autoptr(GError) error = NULL;
+	g_autoptr(GError) own = NULL;
 
-	if (!json_is_true(json_object_get(flow->data, "locked")))
-		return;
-	if (!volume_sizes(&call, &volume, &capacity, &used, &error) && error_is(error, ERR_VOLUME_DOES_NOT_EXIST))
+	if (!flow_flag(flow, "locked"))
+		return true;
+	if (!volume_sizes(&call, &volume, &capacity, &used, &own) && agent_is_away(own)) {
+		g_propagate_error(error, g_steal_pointer(&own));
+		return false;
+	}
+	if (error_is(own, ERR_VOLUME_DOES_NOT_EXIST))
 		state = DISK_ILLEGAL;
-	g_clear_error(&error);
-	if (!store_modify(flow->engine->store, &disk_kind, flow->object_id, edit_unlock, &state, NULL, &error))
-		log_error("disk %s: stays locked: %s", flow->object_id, error->message);
+	return store_modify(flow->engine->store, &disk_kind, flow->object_id, edit_unlock, &state, NULL, error);
 }
 
 static bool remove_volume(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow, false);
+	const struct storage_call call = call_of(flow);
 	const struct volume_call volume = volume_of(flow);
 
 	return !volume.volume_id || volume_remove(&call, &volume, error);

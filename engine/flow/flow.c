@@ -12,12 +12,18 @@
  * Killed anywhere: what was stored last says where to go on. Between a step and the storing of it lies a gap, therefore steps and undos look first
  * whether their work was done already.
  *
+ * Put off: record stored as it is, with waits_for; `failed` is told when it is the first undo that waits. Who stores waits_for looks afterwards whether the
+ * host is up, and who makes a host up looks afterwards for flows that wait, so one of the two takes it up; both do no harm: it is the same lane, and the
+ * second finds the record gone. A restarted engine leaves a flow that waits alone until its host is up.
+ *
  * A store that fails in the middle of a flow (disk full) is a failed step: what was done is undone, without being stored, as well as that goes.
  */
 #include "common/error.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "engine/flow/agent.h"
 #include "engine/flow/flow.h"
+#include "engine/model/host.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
 #include "engine/store/store.h"
@@ -26,8 +32,14 @@
 #define LOG_MODULE "flow"
 #define EVENT_FLOW_RESUMED 1300                /* taken up after a restart, and how it ended */
 #define EVENT_FLOW_ROLLED_BACK 1301
+#define EVENT_FLOW_WAITS 1302                  /* for its host to be up */
+#define EVENT_FLOW_LEFT_BEHIND 1303            /* an undo failed for good */
 
-struct place { int step, state; json_t *data; };
+#define TOLD "told"                            /* member of a flow's data: its type's `failed` was called */
+
+enum outcome { DONE, FAILED, PUT_OFF };
+
+struct place { int step, state; json_t *data; const char *waits_for; };
 
 static bool edit_place(void *copy, struct change *change, void *data, GError **error)
 {
@@ -38,12 +50,13 @@ static bool edit_place(void *copy, struct change *change, void *data, GError **e
 	SET(record, state, place->state);
 	CLEAR(record, data);
 	record->data = json_deep_copy(place->data);
+	set_string(&record->waits_for, place->waits_for);
 	return true;
 }
 
-static bool note(struct flow *flow, int step, enum flow_state state, GError **error)
+static bool note(struct flow *flow, int step, enum flow_state state, const char *waits_for, GError **error)
 {
-	struct place place = { step, state, flow->data };
+	struct place place = { step, state, flow->data, waits_for };
 
 	return store_modify(flow->engine->store, &flow_kind, flow->id, edit_place, &place, /* ret_record= */ NULL, error);
 }
@@ -63,52 +76,132 @@ static void forget(struct flow *flow)
 		log_warn("flow %s: its record stays: %s, ignoring", flow->id, error->message);
 }
 
-/* Undoes the steps before `step`. */
-static void undo(struct flow *flow, const struct flow_type *type, int step)
+/* "<begin> start_vm of vm web <end>" */
+static void tell(struct flow *flow, const struct flow_type *type, int code, const char *begin, const char *end)
+{
+	void *object = model_get(flow->engine->model, type->kind, flow->object_id), *refs[] = { object, NULL };
+	const char *name = object ? object_name(object) : flow_text(flow, "name");
+
+	store_event(flow->engine->store, code, &flow->actor, refs, "%s %s of %s %s %s", begin, type->name, type->kind->type->name,
+		    name ? name : flow->object_id, end);
+	record_unref(object);
+}
+
+static void tell_failed(struct flow *flow, const struct flow_type *type, const GError *cause)
+{
+	if (type->failed && !flow_flag(flow, TOLD))
+		type->failed(flow, cause);
+	json_object_set_new(flow->data, TOLD, json_true());
+}
+
+static void take_up(struct engine *engine, const struct flow_record *record);
+
+static bool is_up(struct engine *engine, const char *host_id)
+{
+	struct host *host = model_get(engine->model, &host_kind, host_id);
+	bool up = host && host->state == HOST_UP;
+
+	record_unref(host);
+	return up;
+}
+
+/* true: the problem is that the flow's host is away, and the flow, as it is, waits for it. */
+static bool put_off(struct flow *flow, const struct flow_type *type, int step, enum flow_state state, const GError *problem)
+{
+	const char *host_id = flow_text(flow, "host");
+	struct host *host = host_id && agent_is_away(problem) ? model_get(flow->engine->model, &host_kind, host_id) : NULL;
+	g_autoptr(GError) error = NULL;
+	bool stored = host && note(flow, step, state, host_id, &error);
+	struct flow_record *record = stored ? model_get(flow->engine->model, &flow_kind, flow->id) : NULL;
+
+	if (error)
+		log_warn("flow %s: cannot wait, its position is not stored: %s, ignoring", flow->id, error->message);
+	if (stored && !flow->waited) {
+		g_autofree char *end = g_strdup_printf("waits until host %s is up: %s", host->name, problem->message);
+
+		tell(flow, type, EVENT_FLOW_WAITS, state == FLOW_UNDOING ? "Taking back operation" : "The rest of operation", end);
+		flow->waited = true;
+	}
+	if (record && is_up(flow->engine, host_id))
+		take_up(flow->engine, record);
+	record_unref(record);
+	record_unref(host);
+	return stored;
+}
+
+/* Undoes one step; false: put off. */
+static bool undo_step(struct flow *flow, const struct flow_type *type, int step, const GError *cause)
+{
+	const char *name = type->steps[step].name;
+	g_autoptr(GError) problem = NULL;
+	g_autofree char *end = NULL;
+
+	if (!type->steps[step].undo)
+		return true;
+	log_info("flow %s %s: undo %s", type->name, flow->id, name);
+	if (type->steps[step].undo(flow, &problem))
+		return true;
+	if (agent_is_away(problem))
+		tell_failed(flow, type, cause);
+	if (put_off(flow, type, step + 1, FLOW_UNDOING, problem))
+		return false;
+	log_warn("flow %s %s: undo %s: %s, ignoring", type->name, flow->id, name, problem->message);
+	end = g_strdup_printf("could not take back its step %s: %s", name, problem->message);
+	tell(flow, type, EVENT_FLOW_LEFT_BEHIND, "Operation", end);
+	return true;
+}
+
+/* Undoes the steps before `step` and ends the flow; or that is put off. */
+static enum outcome roll_back(struct flow *flow, const struct flow_type *type, int step, const GError *cause)
 {
 	for (int i = MIN(step, (int)type->n_steps) - 1; i >= 0; i--) {
 		g_autoptr(GError) error = NULL;
 
-		if (type->steps[i].undo) {
-			log_info("flow %s %s: undo %s", type->name, flow->id, type->steps[i].name);
-			type->steps[i].undo(flow);
-		}
-		if (!note(flow, i, FLOW_UNDOING, &error))
+		if (!undo_step(flow, type, i, cause))
+			return PUT_OFF;
+		if (!note(flow, i, FLOW_UNDOING, /* waits_for= */ NULL, &error))
 			log_warn("flow %s: position not stored: %s, ignoring", flow->id, error->message);
 	}
+	tell_failed(flow, type, cause);
+	forget(flow);
+	return FAILED;
 }
 
-static void fail(struct flow *flow, const struct flow_type *type, int step, const GError *problem)
+static enum outcome fail(struct flow *flow, const struct flow_type *type, int step, const GError *problem)
 {
 	g_autoptr(GError) error = NULL;
 
 	log_info("flow %s %s: %s", type->name, flow->id, problem->message);
-	if (!note(flow, step + 1, FLOW_UNDOING, &error))
+	if (!note(flow, step + 1, FLOW_UNDOING, /* waits_for= */ NULL, &error))
 		log_warn("flow %s: position not stored: %s, ignoring", flow->id, error->message);
-	undo(flow, type, step + 1);
-	if (type->failed)
-		type->failed(flow, problem);
-	forget(flow);
+	return roll_back(flow, type, step + 1, problem);
 }
 
-/* From `step` to the end. On failure everything was undone. */
-static bool go(struct flow *flow, const struct flow_type *type, int step, GError **error)
+/* From `step` to the end. error is set when a step failed, whether the undos are done or put off. */
+static enum outcome go(struct flow *flow, const struct flow_type *type, int step, GError **error)
 {
+	enum outcome outcome;
+
 	for (; step < (int)type->n_steps; step++) {
 		GError *problem = NULL;
 
 		log_debug("flow %s %s: %s", type->name, flow->id, type->steps[step].name);
-		if (type->steps[step].run(flow, &problem) && (step + 1 == (int)type->n_steps || note(flow, step + 1, FLOW_RUNNING, &problem)))
+		if (type->steps[step].run(flow, &problem) &&
+		    (step + 1 == (int)type->n_steps || note(flow, step + 1, FLOW_RUNNING, /* waits_for= */ NULL, &problem)))
 			continue;
 		if (!problem)
 			error_set(&problem, ERR_GENERAL, "step failed without a reason");
+		if (type->steps[step].waits && put_off(flow, type, step, FLOW_RUNNING, problem)) {
+			g_error_free(problem);
+			return PUT_OFF;
+		}
 		error_wrap(&problem, "%s", type->steps[step].name);
-		fail(flow, type, step, problem);
+		outcome = fail(flow, type, step, problem);
 		g_propagate_error(error, problem);
-		return false;
+		return outcome;
 	}
 	forget(flow);
-	return true;
+	return DONE;
 }
 
 static struct flow_record *begin(struct engine *engine, const struct flow_type *type, const char *object_id, const struct actor *actor, json_t *data,
@@ -140,6 +233,7 @@ bool flow_run(struct engine *engine, const struct flow_type *type, const char *o
 {
 	struct flow flow = { .engine = engine, .object_id = object_id, .data = data ? data : json_object() };
 	struct flow_record *record;
+	GError *problem = NULL;
 	bool good;
 
 	if (actor)
@@ -151,8 +245,11 @@ bool flow_run(struct engine *engine, const struct flow_type *type, const char *o
 	}
 	flow.id = record->id;
 	log_context_set(NULL, flow.id);
-	good = go(&flow, type, 0, error);
+	(void)go(&flow, type, 0, &problem);
 	log_context_clear();
+	good = !problem;
+	if (problem)
+		g_propagate_error(error, problem);
 	if (good && ret_data)
 		*ret_data = json_incref(flow.data);
 	json_decref(flow.data);
@@ -160,60 +257,60 @@ bool flow_run(struct engine *engine, const struct flow_type *type, const char *o
 	return good;
 }
 
-/* ---- after a restart ---- */
+/* ---- after a restart, and after a wait ---- */
 
-struct resumption { struct engine *engine; const struct flow_type *type; struct flow_record *record; };
+struct resumption { struct engine *engine; const struct flow_type *type; char *id; };
 
-static void tell(struct flow *flow, const struct flow_type *type, bool done, const GError *error)
+static void tell_end(struct flow *flow, const struct flow_type *type, enum outcome outcome, const GError *error)
 {
-	void *object = model_get(flow->engine->model, type->kind, flow->object_id), *refs[] = { object, NULL };
-	const char *name = object ? object_name(object) : NULL;
+	bool completed = outcome == DONE || flow->completed;
+	g_autofree char *end = g_strdup_printf("was %s.%s%s", completed ? "completed" : "rolled back", error ? " " : "", error ? error->message : "");
 
-	store_event(flow->engine->store, done ? EVENT_FLOW_RESUMED : EVENT_FLOW_ROLLED_BACK, &flow->actor, refs,
-		    done ? "Interrupted operation %s of %s %s was completed.%s%s" : "Interrupted operation %s of %s %s was rolled back.%s%s", type->name,
-		    type->kind->type->name, name ? name : flow->object_id, error ? " " : "", error ? error->message : "");
-	record_unref(object);
+	if (outcome != PUT_OFF)
+		tell(flow, type, completed ? EVENT_FLOW_RESUMED : EVENT_FLOW_ROLLED_BACK, "Interrupted operation", end);
 }
 
-static void resume(void *data)
+static void resume_record(struct resumption *resumption, const struct flow_record *record)
 {
-	struct resumption *resumption = data;
-	const struct flow_record *record = resumption->record;
 	const struct flow_type *type = resumption->type;
 	struct flow flow = {
 		.engine = resumption->engine, .id = record->id, .object_id = record->object_id,
 		.data = record->data ? json_deep_copy(record->data) : json_object(),
 		.actor = { record->user_id, record->user_name, record->correlation_id },
+		.waited = record->waits_for,
 	};
 	g_autoptr(GError) error = NULL;
+	enum outcome outcome;
 
 	log_context_set(NULL, flow.id);
 	if (record->state == FLOW_RUNNING && type->forward) {
-		bool done = go(&flow, type, record->step, &error);
-
-		tell(&flow, type, done, error);
+		outcome = go(&flow, type, record->step, &error);
+		tell_end(&flow, type, outcome, error);
 	} else {
 		/* running: the step that was under way may have begun */
 		error_set(&error, ERR_CANCELED, "the engine was stopped at step %d of %s", record->step, type->name);
-		if (record->state == FLOW_RUNNING)
-			fail(&flow, type, record->step, error);
-		else {
-			undo(&flow, type, record->step);
-			if (type->failed)
-				type->failed(&flow, error);
-			forget(&flow);
-		}
-		tell(&flow, type, false, /* error= */ NULL);
+		outcome = record->state == FLOW_RUNNING ? fail(&flow, type, record->step, error) : roll_back(&flow, type, record->step, error);
+		tell_end(&flow, type, outcome, /* error= */ NULL);
 	}
 	log_context_clear();
 	json_decref(flow.data);
+}
+
+static void resume(void *data)
+{
+	struct resumption *resumption = data;
+	struct flow_record *record = model_get(resumption->engine->model, &flow_kind, resumption->id);
+
+	if (record)             /* it has not ended meanwhile */
+		resume_record(resumption, record);
+	record_unref(record);
 }
 
 static void resumption_free(void *data)
 {
 	struct resumption *resumption = data;
 
-	record_unref(resumption->record);
+	g_free(resumption->id);
 	g_free(resumption);
 }
 
@@ -225,31 +322,49 @@ static const struct flow_type *find_type(const char *name)
 	return NULL;
 }
 
+static void take_up(struct engine *engine, const struct flow_record *record)
+{
+	const struct flow_type *type = find_type(record->name);
+	struct resumption *resumption;
+	g_autofree char *lane = NULL;
+	g_autoptr(GError) error = NULL;
+	struct lane_job job = { .name = record->name, .run = resume, .free_data = resumption_free };
+
+	if (!type) {
+		log_error("flow %s: this program does not know the type '%s': left as it is", record->id, record->name);
+		return;
+	}
+	resumption = g_new0(struct resumption, 1);
+	*resumption = (struct resumption) { engine, type, g_strdup(record->id) };
+	job.data = resumption;
+	lane = g_strdup_printf("%s/%s", type->kind->collection, record->object_id);
+	if (!lane_submit(engine->lanes, lane, &job, &error)) {
+		log_error("flow %s %s: not taken up: %s", record->name, record->id, error->message);
+		resumption_free(resumption);
+	}
+}
+
 void flow_resume_all(struct engine *engine)
 {
 	g_autoptr(GPtrArray) flows = model_list(engine->model, &flow_kind);
 
 	for (unsigned i = 0; i < flows->len; i++) {
-		struct flow_record *record = flows->pdata[i];
-		const struct flow_type *type = find_type(record->name);
-		struct resumption *resumption;
-		g_autofree char *lane = NULL;
-		g_autoptr(GError) error = NULL;
-		struct lane_job job = { .name = record->name, .run = resume, .free_data = resumption_free };
+		const struct flow_record *record = flows->pdata[i];
+		struct host *host = record->waits_for ? model_get(engine->model, &host_kind, record->waits_for) : NULL;
 
-		if (!type) {
-			log_error("flow %s: this program does not know the type '%s': left as it is", record->id, record->name);
-			continue;
-		}
-		resumption = g_new0(struct resumption, 1);
-		*resumption = (struct resumption) { engine, type, record_ref(record) };
-		job.data = resumption;
-		lane = g_strdup_printf("%s/%s", type->kind->collection, record->object_id);
-		if (!lane_submit(engine->lanes, lane, &job, &error)) {
-			log_error("flow %s %s: not taken up: %s", record->name, record->id, error->message);
-			resumption_free(resumption);
-		}
+		if (!host)
+			take_up(engine, record);
+		record_unref(host);
 	}
+}
+
+void flow_take_up(struct engine *engine, const char *host_id)
+{
+	g_autoptr(GPtrArray) flows = model_list(engine->model, &flow_kind);
+
+	for (unsigned i = 0; i < flows->len; i++)
+		if (!g_strcmp0(((const struct flow_record *)flows->pdata[i])->waits_for, host_id))
+			take_up(engine, flows->pdata[i]);
 }
 
 const char *flow_text(const struct flow *flow, const char *key)

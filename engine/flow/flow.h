@@ -7,6 +7,10 @@
  *
  * A step's `run` may block (it is on the object's lane) and must be idempotent: it first looks whether its work was already done. `data` is a JSON object
  * that travels with the flow; a step puts there what later steps and its own undo need. Agent calls carry the flow's id as flow id.
+ *
+ * A host that is away (agent_is_away()): an undo that fails for it is put off. The flow stays stored and names the host it waits for (member "host" of its
+ * data), an event says so, and flow_run() returns; when the host is up again the flow goes on with that undo. Until then the object stays as the steps not
+ * yet undone left it. The same holds for the `run` of a step that is marked `waits`; who asked for the flow is told then that it is done.
  */
 #include <jansson.h>
 #include <stdbool.h>
@@ -19,12 +23,15 @@ struct flow {
 	const char *object_id;               /* what it works on */
 	json_t *data;
 	struct actor actor;
+	bool waited;                         /* it was put off before; an event has told of it */
+	bool completed;                      /* set by an undo that finds everything done: the event of the end says so */
 };
 
 struct flow_step {
 	const char *name;
 	bool (*run)(struct flow *flow, GError **error);
-	void (*undo)(struct flow *flow);     /* may be NULL; must not fail for good: it logs */
+	bool (*undo)(struct flow *flow, GError **error);     /* may be NULL; a failure that cannot be waited for becomes an event, and the other undos follow */
+	bool waits;                          /* nobody needs this step at once: when its host is away it is put off */
 };
 
 struct flow_type {
@@ -33,7 +40,7 @@ struct flow_type {
 	const struct flow_step *steps;
 	size_t n_steps;
 	bool forward;                        /* after a restart: go on (true) or roll back (false) */
-	void (*failed)(struct flow *flow, const GError *error);      /* after the undos; writes the event; may be NULL */
+	void (*failed)(struct flow *flow, const GError *error);      /* after the undos, or when the first one is put off; writes the event; may be NULL */
 };
 extern const struct flow_type *const flow_types[];          /* NULL-terminated; engine/flow/flows.c */
 
@@ -43,10 +50,13 @@ bool flow_flag(const struct flow *flow, const char *key);
 const char *flow_user(const struct flow *flow);
 
 /* Runs the flow to its end on the calling thread (a worker on the object's lane). data: taken over, may be NULL.
- * On failure everything done was undone and the error is the failed step's, wrapped with its name. ret_data (may be NULL): data at the end, new reference. */
+ * On failure everything done was undone, or will be (see above), and the error is the failed step's, wrapped with its name. ret_data (may be NULL): data at the
+ * end, new reference. */
 bool flow_run(struct engine *engine, const struct flow_type *type, const char *object_id, const struct actor *actor, json_t *data, json_t **ret_data,
 	      GError **error);
-/* After start: takes up what was interrupted, each on its object's lane ("<collection>/<id>"). */
+/* After start: takes up what was interrupted, each on its object's lane ("<collection>/<id>"). What waits for a host goes on waiting. */
 void flow_resume_all(struct engine *engine);
+/* The host is up, or does not exist any more: takes up the flows that wait for it. Any thread; does not block. */
+void flow_take_up(struct engine *engine, const char *host_id);
 
 #endif

@@ -186,10 +186,10 @@ static struct volume_info *volume_info(const struct storage_call *call, const st
 	return info;
 }
 
-/* Was it made by an earlier try? Whatever else goes wrong shows when it is made. */
-static bool is_there(const struct storage_call *call, const struct volume_call *volume)
+/* Was it made by an earlier try? */
+static bool is_there(const struct storage_call *call, const struct volume_call *volume, GError **error)
 {
-	struct volume_info *info = volume_info(call, volume, NULL);
+	struct volume_info *info = volume_info(call, volume, error);
 
 	record_unref(info);
 	return info != NULL;
@@ -211,7 +211,7 @@ static bool create_once(const struct storage_call *call, const struct volume_cal
 	ok = agent_task(call->engine, call->host_id, "Volume.create", params, call->flow_id, call->patience_s, volume->sparse ? VOLUME_SPARSE_MAX_S : VOLUME_MAX_S,
 			&lost, &own);
 	record_unref(params);
-	if (!ok && (lost || error_is(own, ERR_VOLUME_ALREADY_EXISTS)) && is_there(call, volume)) {
+	if (!ok && (lost || error_is(own, ERR_VOLUME_ALREADY_EXISTS)) && is_there(call, volume, NULL)) {
 		g_clear_error(&own);
 		ok = true;
 	}
@@ -224,7 +224,13 @@ bool volume_create(const struct storage_call *call, const struct volume_call *vo
 	bool again = false;
 	GError *own = NULL;
 
-	if (is_there(call, volume) || create_once(call, volume, &again, &own))
+	if (is_there(call, volume, &own))
+		return true;
+	if (agent_is_away(own))
+		return outcome(own, error);
+	/* Whatever else is wrong shows when it is made. */
+	g_clear_error(&own);
+	if (create_once(call, volume, &again, &own))
 		return true;
 	if (!again)
 		return outcome(own, error);

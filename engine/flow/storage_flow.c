@@ -36,9 +36,9 @@
 #define EVENT_REMOVED 958
 #define EVENT_REMOVE_FAILED 959
 
-static struct storage_call call_of(const struct flow *flow, bool undo)
+static struct storage_call call_of(const struct flow *flow)
 {
-	return (struct storage_call){ flow->engine, flow_text(flow, "host"), flow->id, undo ? AGENT_PATIENCE_UNDO_S : 0 };
+	return (struct storage_call){ flow->engine, flow_text(flow, "host"), flow->id, AGENT_PATIENCE_S };
 }
 
 static struct storage_domain *domain_of(const struct flow *flow, GError **error)
@@ -109,7 +109,6 @@ static bool create_record(struct flow *flow, GError **error)
 	if (!domain)
 		return false;
 	set_string(&domain->id, flow->object_id);
-	set_ref(&domain->host, flow_text(flow, "host"));       /* not part of the stored form */
 	SET(domain, state, DOMAIN_LOCKED);
 	change = change_new(flow->engine->store);
 	change_check(change, storage_path_is_free, domain);
@@ -119,20 +118,20 @@ static bool create_record(struct flow *flow, GError **error)
 	return ok;
 }
 
-static void create_forget(struct flow *flow)
+static bool create_forget(struct flow *flow, GError **error)
 {
 	struct storage_domain *domain = domain_of(flow, NULL);
-	g_autoptr(GError) error = NULL;
 	struct change *change;
+	bool ok = true;
 
 	/* Only what this flow made: a name that was taken is somebody else's domain with another id. */
 	if (domain && domain->state == DOMAIN_LOCKED) {
 		change = change_new(flow->engine->store);
 		change_remove(change, domain);
-		if (!change_commit(change, &error))
-			log_error("storage domain %s: not removed: %s", flow->object_id, error->message);
+		ok = change_commit(change, error);
 	}
 	record_unref(domain);
+	return ok;
 }
 
 /* The last step was done and only the flow's own end is missing: there is nothing to be taken back. */
@@ -147,33 +146,41 @@ static bool is_settled(const struct flow *flow)
 
 static bool create_connect(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow, false);
+	const struct storage_call call = call_of(flow);
 
 	return storage_connect(&call, flow_text(flow, "connection"), flow_text(flow, "path"), error);
 }
 
-static void create_disconnect(struct flow *flow)
+/* The agent cannot disconnect what it could not connect: that is what most failures are, and a link that stays behind does no harm. */
+static bool create_disconnect(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow, true);
-	g_autoptr(GError) error = NULL;
+	const struct storage_call call = call_of(flow);
+	g_autoptr(GError) own = NULL;
 
-	if (!is_settled(flow) && !storage_disconnect(&call, flow_text(flow, "connection"), flow_text(flow, "path"), &error))
-		log_info("storage domain %s: '%s' is not disconnected: %s, ignoring", flow->object_id, flow_text(flow, "path"), error->message);
+	if (is_settled(flow) || storage_disconnect(&call, flow_text(flow, "connection"), flow_text(flow, "path"), &own))
+		return true;
+	if (agent_is_away(own)) {
+		g_propagate_error(error, g_steal_pointer(&own));
+		return false;
+	}
+	log_info("storage domain %s: '%s' is not disconnected: %s, ignoring", flow->object_id, flow_text(flow, "path"), own->message);
+	return true;
 }
 
 /* Whether the agent was reached or not is not always known: what it may have made is erased. Its id is ours, so nothing else can be hit. */
-static void create_erase(struct flow *flow)
+static bool create_erase(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow, true);
-	g_autoptr(GError) error = NULL;
+	const struct storage_call call = call_of(flow);
 
-	if (!is_settled(flow) && !storage_format(&call, flow->object_id, &error))
-		log_warn("storage domain %s: may be left in '%s': %s, ignoring", flow->object_id, flow_text(flow, "path"), error->message);
+	if (is_settled(flow) || storage_format(&call, flow->object_id, error))
+		return true;
+	error_wrap(error, "what is in '%s'", flow_text(flow, "path"));
+	return false;
 }
 
 static bool create_create(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow, false);
+	const struct storage_call call = call_of(flow);
 
 	return storage_create(&call, flow->object_id, flow_text(flow, "name"), flow_text(flow, "path"), error);
 }
@@ -204,7 +211,7 @@ static bool edit_created(void *copy, struct change *change, void *data, GError *
 
 static bool create_settle(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow, false);
+	const struct storage_call call = call_of(flow);
 	struct creation creation = { .flow = flow };
 
 	return storage_sizes(&call, flow->object_id, &creation.sizes.total, &creation.sizes.free, error) &&
@@ -342,32 +349,29 @@ static bool edit_unmark(void *copy, struct change *change, void *data, GError **
 	return true;
 }
 
-static void move_unmark(struct flow *flow)
+static bool move_unmark(struct flow *flow, GError **error)
 {
-	g_autoptr(GError) error = NULL;
-
 	if (!flow_flag(flow, "locked"))
-		return;
-	if (!store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_unmark, flow, NULL, &error))
-		log_error("storage domain %s: not set back to %s: %s", flow->object_id, flow_text(flow, "before"), error->message);
+		return true;
+	if (!store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_unmark, flow, NULL, error))
+		return false;
 	follow(flow->engine, flow_text(flow, "pool"));
+	return true;
 }
 
 static bool move_tell(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow, false);
+	const struct storage_call call = call_of(flow);
 
 	return storage_pool_verb(&call, moves[move_of(flow)].verb, flow->object_id, flow_text(flow, "pool"), error);
 }
 
 /* Only what was attached needs to be taken back: the other moves can be made again. */
-static void move_untell(struct flow *flow)
+static bool move_untell(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow, true);
-	g_autoptr(GError) error = NULL;
+	const struct storage_call call = call_of(flow);
 
-	if (move_of(flow) == STORAGE_ATTACH && !storage_pool_verb(&call, "StorageDomain.detach", flow->object_id, flow_text(flow, "pool"), &error))
-		log_warn("storage domain %s: not detached again: %s, ignoring", flow->object_id, error->message);
+	return move_of(flow) != STORAGE_ATTACH || storage_pool_verb(&call, "StorageDomain.detach", flow->object_id, flow_text(flow, "pool"), error);
 }
 
 struct settling { struct flow *flow; struct sizes sizes; bool has_sizes, master; };
@@ -509,19 +513,14 @@ static bool edit_unlock(void *copy, struct change *change, void *data, GError **
 	return true;
 }
 
-static void remove_unlock(struct flow *flow)
+static bool remove_unlock(struct flow *flow, GError **error)
 {
-	g_autoptr(GError) error = NULL;
-
-	if (!flow_flag(flow, "locked"))
-		return;
-	if (!store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_unlock, flow, NULL, &error))
-		log_error("storage domain %s: stays locked: %s", flow->object_id, error->message);
+	return !flow_flag(flow, "locked") || store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_unlock, flow, NULL, error);
 }
 
 static bool remove_erase(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow, false);
+	const struct storage_call call = call_of(flow);
 
 	return !flow_flag(flow, "format") || flow_flag(flow, "destroy") || storage_format(&call, flow->object_id, error);
 }
@@ -529,7 +528,7 @@ static bool remove_erase(struct flow *flow, GError **error)
 /* A link that stays behind does no harm: the directory can be connected again. */
 static bool remove_disconnect(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow, true);
+	const struct storage_call call = call_of(flow);
 	g_autoptr(GError) own = NULL;
 
 	if (!flow_flag(flow, "destroy") && call.host_id && flow_text(flow, "connection") &&

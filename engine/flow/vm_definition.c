@@ -160,10 +160,11 @@ struct vm_create_params *vm_definition(struct engine *engine, const struct vm *s
 	params->boot = boot_letters(vm);
 	SET(params, boot_menu, vm->boot_menu);
 	SET(params, balloon_enabled, !HAS(vm, ballooning) || vm->ballooning);
-	SET(params, launch_paused, paused);
+	/* A guest that goes on from its memory is let run when its memory is known to be in it: vm_flow.c */
+	SET(params, launch_paused, paused || vm_has_saved_memory(vm));
 	set_string(&params->keyboard_layout, vm->display_keyboard_layout);
 	set_string(&params->time_zone, vm->timezone);
-	if (vm->memory_volume)
+	if (vm_has_saved_memory(vm))
 		params->memory_dump = json_pack("{s:O, s:O, s:O, s:O}", "poolID", json_object_get(vm->memory_volume, "pool"), "domainID",
 						json_object_get(vm->memory_volume, "domain"), "imageID", json_object_get(vm->memory_volume, "image"),
 						"volumeID", json_object_get(vm->memory_volume, "volume"));

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Starting a VM: reserve (a host is chosen; the VM is wait_for_launch there), launch (VM.create), running (the agent's news said that QEMU runs).
+ * Starting a VM: reserve (a host is chosen; the VM is wait_for_launch there), launch (VM.create), running (the agent's news said that QEMU runs), memory
+ * (the volume of a memory that was restored is removed).
  *
  * Interrupted, it goes forward: VM.create of a VM that the agent has already is answered VMExists, which is success here; a VM whose start failed meanwhile
  * is Down at the agent and the news says so. After a restart the steps wait for the host to be connected again (agent.h).
  *
- * A start that fails is undone by VM.destroy. When nobody answers to that, the VM may run: it is unknown, not down, until its host tells.
+ * A start that fails is undone by VM.destroy. When nobody answers to that, or the host has fallen silent while it was started, the VM may run: it is unknown,
+ * not down, and stays placed on its host, so nothing starts it elsewhere, until the host tells.
+ *
+ * From memory: the guest is restored paused, and let run when "it is in the guest" is stored (memory_state loaded: model/vm.h). So what is saved has never
+ * been run from: a start that ends before that, for whatever reason, leaves the VM suspended; one that ends after it is not taken back. The undo of
+ * such a start waits for a host that is away, for the volume's sake.
  */
 #include "engine/flow/vm_flow.h"
 
@@ -13,7 +19,7 @@
 
 #include "common/error.h"
 #include "common/log.h"
-#include "engine/fleet/fleet.h"
+#include "engine/fleet/entries.h"
 #include "engine/flow/agent.h"
 #include "engine/flow/vm_definition.h"
 #include "engine/flow/vm_memory.h"
@@ -26,7 +32,9 @@
 #define LOG_MODULE "flow"
 #define CREATE_TIMEOUT_S 60
 #define RUNNING_TIMEOUT_S 120
-#define UNDESTROYED "undestroyed"         /* member of a flow's data: the undo of launch got no answer */
+/* Members of a flow's data: what the undo of launch came to */
+#define DESTROYED "destroyed"             /* the VM is not there */
+#define UNDESTROYED "undestroyed"         /* it may be there */
 
 /* Event codes, appendix C */
 #define EVENT_STARTED 153
@@ -38,7 +46,7 @@ static bool edit_down(void *copy, struct change *change, void *data, GError **er
 
 	if (!vm_is_running(vm))
 		return false;
-	vm_end_run(vm, data, wall_msec());
+	vm_end_run(vm, /* saved= */ false, data, wall_msec());
 	return true;
 }
 
@@ -72,8 +80,8 @@ static bool edit_reserve(void *copy, struct change *change, void *data, GError *
 	SET(vm, user_stop, false);
 	json_decref(vm->run_once);
 	vm->run_once = json_incref(json_object_get(flow->data, "once"));
-	if (vm->memory_volume)
-		json_object_set(flow->data, "memory", vm->memory_volume);
+	if (vm_has_saved_memory(vm))
+		json_object_set_new(flow->data, "memory", json_deep_copy(vm->memory_volume));
 	return true;
 }
 
@@ -106,7 +114,7 @@ static void adopt_reservation(struct flow *flow)
 	if (vm && vm->state == VM_WAIT_FOR_LAUNCH && vm->host.id) {
 		json_object_set_new(flow->data, "host", json_string(vm->host.id));
 		if (vm->memory_volume)
-			json_object_set(flow->data, "memory", vm->memory_volume);
+			json_object_set_new(flow->data, "memory", json_deep_copy(vm->memory_volume));
 	}
 	record_unref(vm);
 }
@@ -125,26 +133,47 @@ static bool reserve(struct flow *flow, GError **error)
 	return store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_reserve, flow, NULL, error);
 }
 
-static bool edit_unknown(void *copy, struct change *change, void *data, GError **error)
+static const json_t *memory_of(const struct flow *flow)
+{
+	return json_object_get(flow->data, "memory");
+}
+
+static bool is_starting(const struct vm *vm)
+{
+	return vm->state == VM_WAIT_FOR_LAUNCH || vm->state == VM_RESTORING_STATE;
+}
+
+static bool edit_release(void *copy, struct change *change, void *data, GError **error)
 {
 	struct vm *vm = copy;
+	const struct flow *flow = data;
 
-	SET(vm, state, VM_UNKNOWN);
-	set_string(&vm->state_detail, "its start failed, and the host does not answer");
+	/* The news may have had the last word meanwhile. */
+	if (g_strcmp0(vm->host.id, host_of(flow)) || !(flow_flag(flow, DESTROYED) ? vm_is_running(vm) : is_starting(vm)))
+		return false;
+	if (flow_flag(flow, UNDESTROYED)) {
+		SET(vm, state, VM_UNKNOWN);
+		set_string(&vm->state_detail, "its start failed, and the host does not answer");
+	} else {
+		vm_end_run(vm, /* saved= */ false, "its start failed", wall_msec());
+	}
 	return true;
 }
 
-static void release(struct flow *flow)
+/* Nothing goes on from the volume any more: it was restored from, or lost with the guest. */
+static bool drop_used_memory(struct flow *flow, GError **error)
 {
-	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
-	g_autoptr(GError) error = NULL;
-	bool known = !json_is_true(json_object_get(flow->data, UNDESTROYED));
+	const json_t *memory = memory_of(flow);
+	struct vm *vm = memory ? model_get(flow->engine->model, &vm_kind, flow->object_id) : NULL;
+	bool used = memory && !(vm && vm_has_saved_memory(vm) && vm_memory_is(vm, memory));
 
-	if (vm && !g_strcmp0(vm->host.id, host_of(flow)) &&
-	    !(known ? vm_mark_down(flow->engine, flow->object_id, "its start failed", &error) :
-		      store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_unknown, NULL, NULL, &error)))
-		log_error("VM %s: not set back to %s: %s", flow->object_id, known ? "down" : "unknown", error->message);
 	record_unref(vm);
+	return !used || vm_memory_remove(flow, memory, error);
+}
+
+static bool release(struct flow *flow, GError **error)
+{
+	return store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_release, flow, NULL, error) && drop_used_memory(flow, error);
 }
 
 #define LEFTOVER_TRIES 50             /* of 0.2 s: while libvirt is away the agent cannot say what became of an earlier start */
@@ -152,31 +181,19 @@ static void release(struct flow *flow)
 /* The entry of an earlier run that ended: true when it is gone now, false without error when the VM is not down: it is this start's, seen again. */
 static bool drop_leftover(struct flow *flow, GError **error)
 {
-	struct vm_id_params *params = record_new(&vm_id_params_type);
-	struct vm_destroy_params *end = record_new(&vm_destroy_params_type);
-	json_t *info = NULL;
-	const char *status;
 	bool gone = false;
 
-	set_string(&params->vm_id, flow->object_id);
-	set_string(&end->vm_id, flow->object_id);
-	if (agent_call(flow->engine, host_of(flow), "VM.getInfo", params, flow->id, 0, &info, error)) {
-		status = json_string_value(json_object_get(info, "status"));
-		for (int i = 0; !gone && !g_strcmp0(status, "Down"); i++) {
-			g_autoptr(GError) own = NULL;
+	for (int i = 0; i <= LEFTOVER_TRIES; i++) {
+		g_autoptr(GError) own = NULL;
 
-			gone = agent_call(flow->engine, host_of(flow), "VM.destroy", end, flow->id, 0, NULL, &own) || error_is(own, ERR_NO_SUCH_VM);
-			if (!gone && (!error_is(own, ERR_RESOURCE_UNAVAILABLE) || i == LEFTOVER_TRIES)) {
-				g_propagate_error(error, g_steal_pointer(&own));
-				break;
-			}
-			if (!gone)
-				agent_pause(G_USEC_PER_SEC / 5);
+		if (entry_drop(flow->engine->fleet, host_of(flow), flow->object_id, flow->id, &gone, &own))
+			break;
+		if (!error_is(own, ERR_RESOURCE_UNAVAILABLE) || i == LEFTOVER_TRIES) {
+			g_propagate_error(error, g_steal_pointer(&own));
+			break;
 		}
+		agent_pause(G_USEC_PER_SEC / 5);
 	}
-	json_decref(info);
-	record_unref(params);
-	record_unref(end);
 	return gone;
 }
 
@@ -194,7 +211,7 @@ static bool launch(struct flow *flow, GError **error)
 		GError *cause = NULL;
 
 		g_clear_error(&own);
-		ok = agent_call_timed(flow->engine, host_of(flow), "VM.create", params, flow->id, CREATE_TIMEOUT_S, /* patience_s= */ 0, NULL, &own);
+		ok = agent_call_timed(flow->engine, host_of(flow), "VM.create", params, flow->id, CREATE_TIMEOUT_S, AGENT_PATIENCE_S, NULL, &own);
 		again = !ok && error_is(own, ERR_VM_EXISTS) && drop_leftover(flow, &cause);
 		if (!ok && !again && error_is(own, ERR_VM_EXISTS)) {
 			/* Taken up after a restart: what the agent has is this start's. */
@@ -209,44 +226,107 @@ static bool launch(struct flow *flow, GError **error)
 	return ok;
 }
 
-static void destroy(struct flow *flow)
+/* The guest has its memory and may have run: it is left as it is. */
+static bool edit_loaded(void *copy, struct change *change, void *data, GError **error)
 {
-	struct vm_destroy_params *params = record_new(&vm_destroy_params_type);
-	g_autoptr(GError) error = NULL;
+	struct vm *vm = copy;
 
-	set_string(&params->vm_id, flow->object_id);
-	if (!agent_call_timed(flow->engine, host_of(flow), "VM.destroy", params, flow->id, CREATE_TIMEOUT_S, AGENT_PATIENCE_UNDO_S, NULL, &error) &&
-	    !error_is(error, ERR_NO_SUCH_VM)) {
-		log_warn("VM %s: not destroyed after its start failed: %s, ignoring", flow->object_id, error->message);
-		json_object_set_new(flow->data, UNDESTROYED, json_true());
-	}
-	record_unref(params);
+	if (!vm_memory_is(vm, data) || vm->memory_state != MEMORY_LOADED)
+		return false;
+	vm_set_memory(vm, NULL);
+	return true;
 }
 
-static bool running(struct flow *flow, GError **error)
+static bool keep_loaded(struct flow *flow, GError **error)
 {
-	const uint32_t launched = 1u << VM_UP | 1u << VM_POWERING_UP | 1u << VM_PAUSED | 1u << VM_REBOOT_IN_PROGRESS | 1u << VM_POWERING_DOWN;
+	return store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_loaded, (void *)memory_of(flow), NULL, error);
+}
+
+static bool destroy(struct flow *flow, GError **error)
+{
+	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
+	const json_t *memory = memory_of(flow);
+	bool loaded = memory && vm && !(vm_has_saved_memory(vm) && vm_memory_is(vm, memory)), ok;
+	struct vm_destroy_params *params;
+	GError *own = NULL;
+
+	record_unref(vm);
+	if (loaded)
+		return keep_loaded(flow, error);
+	params = record_new(&vm_destroy_params_type);
+	set_string(&params->vm_id, flow->object_id);
+	ok = agent_call_timed(flow->engine, host_of(flow), "VM.destroy", params, flow->id, CREATE_TIMEOUT_S, AGENT_PATIENCE_S, NULL, &own) ||
+	     error_is(own, ERR_NO_SUCH_VM);
+	record_unref(params);
+	if (!ok && memory && agent_is_away(own)) {
+		g_propagate_error(error, own);
+		return false;
+	}
+	json_object_set_new(flow->data, ok ? DESTROYED : UNDESTROYED, json_true());
+	if (!ok)
+		log_warn("VM %s: not destroyed after its start failed: %s, ignoring", flow->object_id, own->message);
+	g_clear_error(&own);
+	return true;
+}
+
+#define STATES_RUN (1u << VM_UP | 1u << VM_POWERING_UP | 1u << VM_REBOOT_IN_PROGRESS | 1u << VM_POWERING_DOWN)
+#define STATES_END (1u << VM_DOWN | 1u << VM_SUSPENDED | 1u << VM_UNKNOWN)
+
+/* Waits for a state of these or an end; an end is an error. ret_loaded: it is paused with its memory restored. */
+static bool wait_for(struct flow *flow, uint32_t states, int timeout_s, bool *ret_loaded, GError **error)
+{
 	struct vm *vm;
 	bool ok;
 
-	if (!fleet_wait_vm(flow->engine->fleet, flow->object_id, launched | 1u << VM_DOWN, RUNNING_TIMEOUT_S, error))
+	if (!fleet_wait_vm(flow->engine->fleet, flow->object_id, states | STATES_END, timeout_s, error))
 		return false;
 	vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
-	ok = vm && vm->state != VM_DOWN;
-	if (!ok)
+	ok = vm && !(STATES_END >> vm->state & 1);
+	if (vm && vm->state == VM_UNKNOWN)
+		error_set(error, ERR_NO_CONNECTION, "the host does not answer any more; whether VM '%s' runs is seen when it does", vm->name);
+	else if (!ok)
 		error_set(error, ERR_CANNOT_CREATE_VM, "%s", vm && vm->stop_reason ? vm->stop_reason : "it went down at once");
+	*ret_loaded = ok && vm->state == VM_PAUSED && vm->memory_volume && vm->memory_state == MEMORY_LOADED;
 	record_unref(vm);
 	return ok;
 }
 
-/* The VM goes on from its memory: the volume that held it is waste. A leftover costs space only, so it does not fail the start. */
+static bool let_run(struct flow *flow, GError **error)
+{
+	struct vm_id_params *params = record_new(&vm_id_params_type);
+	bool ok;
+
+	set_string(&params->vm_id, flow->object_id);
+	ok = agent_call(flow->engine, host_of(flow), "VM.cont", params, flow->id, AGENT_PATIENCE_S, NULL, error);
+	record_unref(params);
+	return ok;
+}
+
+static bool running(struct flow *flow, GError **error)
+{
+	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
+	int timeout_s = RUNNING_TIMEOUT_S + (memory_of(flow) && vm ? vm_memory_seconds(vm->memory) : 0);
+	bool loaded;
+
+	record_unref(vm);
+	if (!wait_for(flow, STATES_RUN | 1u << VM_PAUSED, timeout_s, &loaded, error))
+		return false;
+	if (!loaded || flow_flag(flow, "paused"))
+		return true;
+	return let_run(flow, error) && wait_for(flow, STATES_RUN, RUNNING_TIMEOUT_S, &loaded, error);
+}
+
 static bool drop_memory(struct flow *flow, GError **error)
 {
-	const json_t *memory = json_object_get(flow->data, "memory");
 	g_autoptr(GError) own = NULL;
 
-	if (memory && !vm_memory_remove(flow, memory, &own))
-		log_warn("VM %s: volume of its saved memory: %s, ignoring", flow->object_id, own->message);
+	if (!memory_of(flow) || (keep_loaded(flow, &own) && drop_used_memory(flow, &own)))
+		return true;
+	if (agent_is_away(own)) {
+		g_propagate_error(error, g_steal_pointer(&own));
+		return false;
+	}
+	log_warn("VM %s: volume of its saved memory: %s, ignoring", flow->object_id, own->message);
 	return true;
 }
 
@@ -277,7 +357,7 @@ static const struct flow_step steps[] = {
 	{ "reserve", reserve, release },
 	{ "launch", launch, destroy },
 	{ "running", running, NULL },
-	{ "memory", drop_memory, NULL },
+	{ "memory", drop_memory, NULL, .waits = true },
 	{ "announce", announce, NULL },
 };
 

@@ -6,5 +6,7 @@
 
 /* memory: vm.memory_volume. Fine when it is gone already. */
 bool vm_memory_remove(struct flow *flow, const json_t *memory, GError **error);
+/* How long slow storage may take for so many bytes. */
+int vm_memory_seconds(int64_t size);
 
 #endif

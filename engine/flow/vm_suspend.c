@@ -5,13 +5,18 @@
  *	suspend   mark (saving_state; where the memory will be) > volume > save (VM.hibernate, until the VM is gone)     interrupted: goes on
  *	discard   volume > forget (down)                                                                               interrupted: goes on
  *
- * vm.memory_volume is set before the volume exists and cleared in the same commit that sees the VM run again: what it names is either not used yet or the
- * memory to go on from, never a memory that is older than the disks.
+ * vm.memory_volume is set before the volume exists and is unfinished until the agent's news of the end of the run says that it ended there (exit reason
+ * SAVED): fleet/sync.c, model/vm_run.c. Any other end, seen or unseen, leaves the VM down, and this flow removes the volume.
+ *
+ * A host that falls silent while it saves ends the flow for who asked. Its undo waits for the host, because only the host can tell whether the memory is
+ * whole: then the VM is suspended and the volume stays. An undo that gives the volume up says so in vm.memory_volume before it removes it, so that news that
+ * come later do not make a suspended VM without memory.
  */
 #include <string.h>
 
 #include "common/error.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "engine/fleet/fleet.h"
 #include "engine/flow/agent.h"
 #include "engine/flow/storage_calls.h"
@@ -25,7 +30,8 @@
 #include "proto/vm.h"
 
 #define LOG_MODULE "flow"
-#define SAVE_TIMEOUT_S 600
+#define SAVE_TIMEOUT_S 600                       /* and what the size of the memory needs: vm_memory_seconds() */
+#define SLOW_BYTES_PER_S (INT64_C(16) << 20)
 #define OVERHEAD_BYTES (INT64_C(256) << 20)      /* of the saved state beyond the guest's memory */
 
 /* Event codes, appendix C */
@@ -59,10 +65,15 @@ static char *host_for(struct flow *flow, const json_t *memory, GError **error)
 	return host;
 }
 
+int vm_memory_seconds(int64_t size)
+{
+	return (int)(size / SLOW_BYTES_PER_S);
+}
+
 bool vm_memory_remove(struct flow *flow, const json_t *memory, GError **error)
 {
 	g_autofree char *host = host_for(flow, memory, error);
-	const struct storage_call call = { flow->engine, host, flow->id, 0 };
+	const struct storage_call call = { flow->engine, host, flow->id, AGENT_PATIENCE_S };
 	const struct volume_call volume = volume_of(flow, memory);
 
 	return host && volume_remove(&call, &volume, error);
@@ -98,7 +109,7 @@ static bool edit_saving(void *copy, struct change *change, void *data, GError **
 	}
 	SET(vm, state, VM_SAVING_STATE);
 	CLEAR(vm, status_time);          /* news from before do not count: fleet/sync.c */
-	vm->memory_volume = json_incref(json_object_get(flow->data, "memory"));
+	vm_set_memory(vm, json_object_get(flow->data, "memory"));
 	return true;
 }
 
@@ -128,31 +139,46 @@ static bool mark(struct flow *flow, GError **error)
 	return json_object_get(flow->data, "memory") && store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_saving, flow, NULL, error);
 }
 
-static bool edit_running(void *copy, struct change *change, void *data, GError **error)
+struct giving_up { const json_t *memory; bool kept; };
+
+/* Unless the memory is whole after all: what is written there from now on is nobody's. Whether the VM still saves its next report says. */
+static bool edit_give_up(void *copy, struct change *change, void *data, GError **error)
 {
 	struct vm *vm = copy;
+	struct giving_up *giving_up = data;
+	bool mine = vm_memory_is(vm, giving_up->memory);
 
-	if (vm->state == VM_SUSPENDED || !vm->memory_volume)
+	giving_up->kept = mine && vm->memory_state != MEMORY_UNFINISHED;
+	if (giving_up->kept)
 		return false;
-	CLEAR(vm, memory_volume);
+	if (mine)
+		vm_set_memory(vm, NULL);
 	if (vm->state == VM_SAVING_STATE)
 		SET(vm, state, VM_UP);
 	return true;
 }
 
-static void unmark(struct flow *flow)
+static bool give_up(struct flow *flow, bool *ret_kept, GError **error)
 {
-	g_autoptr(GError) error = NULL;
+	struct giving_up giving_up = { .memory = json_object_get(flow->data, "memory") };
+	bool ok = store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_give_up, &giving_up, NULL, error);
 
-	if (!store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_running, NULL, NULL, &error))
-		log_error("VM %s: not set back from saving: %s", flow->object_id, error->message);
+	*ret_kept = giving_up.kept;
+	return ok;
+}
+
+static bool unmark(struct flow *flow, GError **error)
+{
+	bool kept;
+
+	return give_up(flow, &kept, error);
 }
 
 static bool make_volume(struct flow *flow, GError **error)
 {
 	const json_t *memory = json_object_get(flow->data, "memory");
 	g_autofree char *host = host_for(flow, memory, error);
-	const struct storage_call call = { flow->engine, host, flow->id, 0 };
+	const struct storage_call call = { flow->engine, host, flow->id, AGENT_PATIENCE_S };
 	const struct volume_call volume = volume_of(flow, memory);
 
 	return host && volume_create(&call, &volume, error);
@@ -167,21 +193,89 @@ static int state_of(struct flow *flow)
 	return state;
 }
 
-static void remove_volume(struct flow *flow)
+/* Neither was the end of the saving seen nor was it given up. */
+static bool is_undecided(struct flow *flow)
 {
-	g_autoptr(GError) error = NULL;
+	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
+	bool undecided = vm && vm_memory_is(vm, json_object_get(flow->data, "memory")) && vm->memory_state == MEMORY_UNFINISHED;
 
-	if (state_of(flow) == VM_SUSPENDED)          /* it got there after all: this is its memory */
-		return;
-	if (!vm_memory_remove(flow, json_object_get(flow->data, "memory"), &error))
-		log_warn("VM %s: volume for its memory: %s, ignoring", flow->object_id, error->message);
+	record_unref(vm);
+	return undecided;
+}
+
+/* Does the agent say that the VM runs, and does not save? An agent that does not have it any more has news of its end, or the lack of them is news. */
+static bool ask_runs(struct flow *flow, bool *ret_runs, GError **error)
+{
+	struct vm_id_params *params = record_new(&vm_id_params_type);
+	struct record_input input = { .dialect = RECORD_CHANNEL };
+	struct vm_short *info = NULL;
+	GError *own = NULL;
+	json_t *answer = NULL;
+
+	set_string(&params->vm_id, flow->object_id);
+	if (agent_call(flow->engine, flow_text(flow, "host"), "VM.getInfo", params, flow->id, AGENT_PATIENCE_S, &answer, &own))
+		info = record_from_json(&vm_short_type, answer, &input, &own);
+	/* one whose agent was restarted while libvirt saves it is Paused there */
+	*ret_runs = info && info->status != VM_WIRE_SAVING && info->status != VM_WIRE_PAUSED && info->status != VM_WIRE_DOWN;
+	record_input_clear(&input);
+	record_unref(info);
+	json_decref(answer);
+	record_unref(params);
+	if (error_is(own, ERR_NO_SUCH_VM))
+		g_clear_error(&own);
+	if (own)
+		g_propagate_error(error, own);
+	return !own;
+}
+
+/* Until it is known how the saving ended, or that the VM runs on; what the model says in between may be older than the saving. ERR_NO_CONNECTION: nobody
+ * can tell now; ERR_TIMEOUT. */
+static bool settle(struct flow *flow, int timeout_s, GError **error)
+{
+	const uint32_t news = 1u << VM_SUSPENDED | 1u << VM_DOWN | 1u << VM_UP | 1u << VM_POWERING_UP | 1u << VM_UNKNOWN;
+	int64_t end = now_usec() + timeout_s * (int64_t)G_USEC_PER_SEC;
+	bool runs = false;
+
+	while (is_undecided(flow)) {
+		if (state_of(flow) == VM_UNKNOWN) {
+			error_set(error, ERR_NO_CONNECTION, "the host does not answer any more; whether the VM is suspended is seen when it does");
+			return false;
+		}
+		if (!ask_runs(flow, &runs, error))
+			return false;
+		if (runs)
+			break;
+		if (!fleet_wait_vm(flow->engine->fleet, flow->object_id, news, (int)MAX((end - now_usec()) / G_USEC_PER_SEC, 0), error))
+			return false;
+		if (state_of(flow) == VM_UP || state_of(flow) == VM_POWERING_UP)
+			agent_pause(G_USEC_PER_SEC / 5);
+	}
+	return true;
+}
+
+static int save_timeout_s(const struct flow *flow)
+{
+	return SAVE_TIMEOUT_S + vm_memory_seconds(json_integer_value(json_object_get(flow->data, "size")));
+}
+
+static bool remove_volume(struct flow *flow, GError **error)
+{
+	GError *own = NULL;
+
+	/* Its host is back after a silence and may be saving still. What does not come to an end is given up. */
+	if (!settle(flow, flow->waited ? save_timeout_s(flow) : 0, &own) && agent_is_away(own)) {
+		g_propagate_error(error, own);
+		return false;
+	}
+	g_clear_error(&own);
+	return give_up(flow, &flow->completed, error) && (flow->completed || vm_memory_remove(flow, json_object_get(flow->data, "memory"), error));
 }
 
 static bool save(struct flow *flow, GError **error)
 {
 	const json_t *memory = json_object_get(flow->data, "memory");
 	struct vm_hibernate_params *params;
-	bool ok;
+	GError *own = NULL;
 
 	if (state_of(flow) == VM_SUSPENDED)
 		return true;
@@ -189,17 +283,16 @@ static bool save(struct flow *flow, GError **error)
 	set_string(&params->vm_id, flow->object_id);
 	params->handle = json_pack("{s:O, s:O, s:O, s:O}", "poolID", json_object_get(memory, "pool"), "domainID", json_object_get(memory, "domain"), "imageID",
 				   json_object_get(memory, "image"), "volumeID", json_object_get(memory, "volume"));
-	ok = agent_call(flow->engine, flow_text(flow, "host"), "VM.hibernate", params, flow->id, 0, NULL, error);
+	/* One that is down by now may have been saved by an earlier try. */
+	if (!agent_call(flow->engine, flow_text(flow, "host"), "VM.hibernate", params, flow->id, AGENT_PATIENCE_S, NULL, &own) &&
+	    (error_is(own, ERR_VM_IS_DOWN) || error_is(own, ERR_NO_SUCH_VM)))
+		g_clear_error(&own);
 	record_unref(params);
-	if (!ok && state_of(flow) == VM_SUSPENDED) {
-		g_clear_error(error);
-		return true;
-	}
-	if (!ok || !fleet_wait_vm(flow->engine->fleet, flow->object_id, 1u << VM_SUSPENDED | 1u << VM_DOWN | 1u << VM_UP, SAVE_TIMEOUT_S, error))
-		return false;
-	if (state_of(flow) != VM_SUSPENDED)
-		error_set(error, ERR_OPERATION_FAILED, "the VM's memory could not be saved, it is %s", vm_state_names[state_of(flow)]);
-	return state_of(flow) == VM_SUSPENDED;
+	if (!own && settle(flow, save_timeout_s(flow), &own) && state_of(flow) != VM_SUSPENDED)
+		error_set(&own, ERR_OPERATION_FAILED, "the VM's memory could not be saved, it %s", state_of(flow) == VM_DOWN ? "is down" : "runs on");
+	if (own)
+		g_propagate_error(error, own);
+	return !own;
 }
 
 static void tell(struct flow *flow, int code, const char *what, const char *why)
@@ -247,7 +340,7 @@ static bool edit_discarded(void *copy, struct change *change, void *data, GError
 
 	if (vm->state != VM_SUSPENDED)
 		return false;
-	CLEAR(vm, memory_volume);
+	vm_set_memory(vm, NULL);
 	SET(vm, state, VM_DOWN);
 	return true;
 }

@@ -58,9 +58,9 @@ static const struct { short first, last; signed char severity; } severities[] = 
 	{ 326, 326, SEVERITY_ERROR }, { 327, 327, SEVERITY_WARNING }, { 343, 343, SEVERITY_ERROR }, { 345, 345, SEVERITY_ERROR },
 	{ 347, 347, SEVERITY_ERROR }, { 349, 349, SEVERITY_ERROR }, { 351, 351, SEVERITY_ERROR }, { 353, 353, SEVERITY_ERROR },
 	{ 355, 355, SEVERITY_ERROR }, { 604, 604, SEVERITY_WARNING },
-	/* beyond the guide's table: failures of storage domains and floating disks */
+	/* beyond the guide's table: failures of storage domains, flows and floating disks */
 	{ 957, 957, SEVERITY_ERROR }, { 959, 959, SEVERITY_ERROR }, { 963, 963, SEVERITY_ERROR }, { 965, 965, SEVERITY_ERROR }, { 967, 967, SEVERITY_ERROR },
-	{ 969, 969, SEVERITY_ERROR }, { 2015, 2015, SEVERITY_ERROR }, { 2022, 2023, SEVERITY_ERROR },
+	{ 969, 969, SEVERITY_ERROR }, { 1302, 1302, SEVERITY_WARNING }, { 1303, 1303, SEVERITY_ERROR }, { 2015, 2015, SEVERITY_ERROR }, { 2022, 2023, SEVERITY_ERROR },
 };
 
 enum severity event_severity(int code)

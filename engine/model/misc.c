@@ -84,5 +84,6 @@ static const struct field flow_fields[] = {
 	FIELD_STRING_(struct flow_record, user_id, "user_id", INTERNAL, "who caused it"),
 	FIELD_STRING_(struct flow_record, user_name, "user_name", INTERNAL, "who caused it"),
 	FIELD_STRING_(struct flow_record, correlation_id, "correlation_id", INTERNAL, "the client's name for it"),
+	FIELD_STRING_(struct flow_record, waits_for, "waits_for", INTERNAL, "host that must be up before it goes on"),
 };
 const struct record_type flow_record_type = RECORD_TYPE("flow", "flows", struct flow_record, flow_fields, "A change of many steps under way");

@@ -56,6 +56,7 @@ struct flow_record {
 	json_t *data;
 	int64_t started;
 	char *user_id, *user_name, *correlation_id;
+	char *waits_for;                     /* id of the host that must be up before it goes on */
 };
 extern const struct record_type flow_record_type;
 

@@ -27,8 +27,7 @@ static const char *const nfs_version_names[] = { "auto", "v3", "v4", "v4_1", NUL
 	FIELD_ENUM_(struct storage_domain, external_state, "external_status/state", CU | SEARCH, external_state_names, "health as others report it", \
 		    .search = "external_status"), \
 	FIELD_BOOL_(struct storage_domain, master, "master", READ_ONLY, "it is the data center's master domain"), \
-	FIELD_REF_(struct storage_domain, host, "host", CREATE | required | VOLATILE_, "hosts", \
-		   "host that does the work; shown until the engine starts anew"), \
+	FIELD_REF_(struct storage_domain, host, "host", CREATE | required | WEAK, "hosts", "host that made it"), \
 	FIELD_STRING_(struct storage_domain, storage_id, "storage@id", CREATE, "existing storage connection", .max = 64), \
 	FIELD_ENUM_(struct storage_domain, storage_type, "storage/type", CREATE | required | SEARCH, storage_type_names, "kind of storage", \
 		    .search = "storage_type"), \

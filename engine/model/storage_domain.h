@@ -26,7 +26,7 @@ struct storage_domain {
 	int external_state;
 	bool master;
 	struct ref data_center;              /* attached to; shown below the data center only */
-	struct ref host;                     /* that made it; not kept */
+	struct ref host;                     /* that made it; may be gone by now */
 	char *storage_id;                    /* of a storage connection */
 	int storage_type;                    /* enum storage_type */
 	char *address, *path, *vfs_type, *mount_options, *nfs_version;

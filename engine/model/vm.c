@@ -2,6 +2,7 @@
 /* Virtual machines: the tables, and what a VM takes from its template. See vm.h. */
 #include "engine/model/cdrom.h"
 #include "engine/model/disk.h"
+#include "engine/model/kinds.h"
 #include "engine/model/template.h"
 #include "engine/model/vm-fields.h"
 #include <string.h>
@@ -18,6 +19,7 @@ const char *const vm_origin_names[] = { "rhev", "ovirt", "vmware", "xen", "kvm",
 const char *const vm_affinity_names[] = { "migratable", "user_migratable", "pinned", NULL };
 const char *const usb_policy_names[] = { "native", "legacy", NULL };
 const char *const numa_tune_mode_names[] = { "interleave", "strict", "preferred", NULL };
+const char *const vm_memory_names[] = { "unfinished", "saved", "loaded", NULL };
 static const char *const payload_names[] = { "cdrom", "floppy", NULL };
 
 static const struct field boot_item_fields[] = {
@@ -123,9 +125,11 @@ static const struct field vm_fields[] = {
 	FIELD_LIST_(struct vm, snapshots, "snapshots/snapshot", CREATE | INPUT_ONLY, &object_ref_type, "snapshot to clone"),
 	FIELD_STRING_(struct vm, current_cdrom, "current_cdrom", INTERNAL, "disc of the running session"),
 	FIELD_JSON_(struct vm, memory_volume, "memory_volume", INTERNAL, "where the memory of a suspended VM is"),
+	FIELD_ENUM_(struct vm, memory_state, "memory_state", INTERNAL, vm_memory_names, "what that volume is good for"),
 	FIELD_JSON_(struct vm, run_once, "run_once", INTERNAL, "members that hold for this run only"),
 	FIELD_LONG_(struct vm, status_time, "status_time", INTERNAL, "time of the agent's last report of the state"),
 	FIELD_BOOL_(struct vm, user_stop, "user_stop", INTERNAL, "somebody asked for it to go down"),
+	FIELD_REF_(struct vm, entry_host, "entry_host", INTERNAL | WEAK, "hosts", "whose agent may have the entry of a run that ended"),
 };
 const struct record_type vm_type = RECORD_TYPE("vm", "vms", struct vm, vm_fields, "A virtual machine");
 

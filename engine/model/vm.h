@@ -27,6 +27,15 @@ enum usb_policy { USB_NATIVE, USB_LEGACY, USB_POLICY_MAX };
 extern const char *const usb_policy_names[];
 enum numa_tune_mode { NUMA_INTERLEAVE, NUMA_STRICT, NUMA_PREFERRED, NUMA_TUNE_MODE_MAX };
 extern const char *const numa_tune_mode_names[];
+/*
+ * What vm.memory_volume is good for:
+ *	unfinished   it is being written, or nobody has seen how that ended: good for nothing
+ *	saved        the VM's memory is whole in it (exit reason SAVED): the VM goes on from there
+ *	loaded       the memory is in a guest that has not run since: from its first step on the disks are newer than the volume
+ * Without a volume (the VM runs, or is down) it means nothing.
+ */
+enum vm_memory { MEMORY_UNFINISHED, MEMORY_SAVED, MEMORY_LOADED, VM_MEMORY_MAX };
+extern const char *const vm_memory_names[];
 
 struct boot_item { struct record record; int dev; };                                   /* os/boot@dev */
 extern const struct record_type boot_item_type;
@@ -109,10 +118,12 @@ struct vm {
 	GPtrArray *snapshots;                /* struct object_ref */
 	/* INTERNAL */
 	char *current_cdrom;                 /* disc of the running session when another than the configured one; "" = empty */
-	json_t *memory_volume;               /* suspended: {"pool","domain","image","volume"} that hold its memory */
+	json_t *memory_volume;               /* {"pool","domain","image","volume"} for its memory while it is saved, suspended, restored */
+	int memory_state;                    /* enum vm_memory */
 	json_t *run_once;                    /* members that hold for this run only, as stored JSON of a vm */
 	int64_t status_time;                 /* the agent's statusTime of `state`: older reports are ignored */
 	bool user_stop;                      /* somebody asked for it to go down: no restart */
+	struct ref entry_host;               /* whose agent may still have the entry of a run that ended (fleet/entries.h) */
 };
 extern const struct record_type vm_type;
 
@@ -125,8 +136,17 @@ void vm_inherit(struct vm *vm, const struct template *template);
 	(1u << VM_UP | 1u << VM_POWERING_UP | 1u << VM_PAUSED | 1u << VM_MIGRATING_FROM | 1u << VM_MIGRATING_TO | 1u << VM_UNKNOWN | \
 	 1u << VM_NOT_RESPONDING | 1u << VM_WAIT_FOR_LAUNCH | 1u << VM_REBOOT_IN_PROGRESS | 1u << VM_SAVING_STATE | 1u << VM_RESTORING_STATE | \
 	 1u << VM_POWERING_DOWN)
-/* What a run left behind is forgotten: the VM is down (suspended when its memory is kept), without host, start time, run-once values (vm_run.c). */
-void vm_end_run(struct vm *vm, const char *reason, int64_t now_msec);
 static inline bool vm_is_running(const struct vm *vm) { return VM_STATES_RUNNING >> vm->state & 1; }
+
+/* ---- runs and the memory between them (vm_run.c) ---- */
+/* What a run left behind is forgotten: the VM is down, or suspended when its memory is saved; without host, start time, run-once values. saved: the run
+ * ended with its memory in the volume. */
+void vm_end_run(struct vm *vm, bool saved, const char *reason, int64_t now_msec);
+/* Its memory goes to this volume (new reference taken of a copy), or is not there any more (NULL). */
+void vm_set_memory(struct vm *vm, const json_t *volume);
+/* The host shows it in this state: a saved memory is in the guest then, or used up. */
+void vm_see_memory(struct vm *vm, int state);
+bool vm_memory_is(const struct vm *vm, const json_t *volume);        /* both name the same volume */
+bool vm_has_saved_memory(const struct vm *vm);
 
 #endif

@@ -7,6 +7,7 @@
     ok(condition, "name"), is_(got, expected, "name"), fails(code, "name", c, "VM.destroy", vmID=...), done()
 """
 import atexit
+import base64
 import json
 import os
 import select
@@ -264,6 +265,7 @@ class Lab:
         self.dir = tempfile.mkdtemp(prefix="ba-", dir="/tmp")
         os.chmod(self.dir, 0o755)
         self.agent = None
+        self.within = []                # command that runs the agent: in another network
         self.libvirtd = os.path.join(self.dir, "v")
         self.uri = None
         self.config = {"rpc": {"address": "127.0.0.1", "port": "0", "plain": "true"}, "vm": {"stats_period": "1", "display_address": "127.0.0.1"},
@@ -285,6 +287,7 @@ class Lab:
     def start_libvirtd(self):
         self.uri = run(os.path.join(LABDIR, "libvirtd.sh"), "start", self.libvirtd).splitlines()[-1]
         self.config["libvirt"]["uri"] = self.uri
+        self.config["libvirt"]["swtpm_dir"] = os.path.join(self.libvirtd, "lib/swtpm")
         self.pidns = os.readlink("/proc/%s/ns/pid" % self.libvirtd_do("pid"))
 
     def qemus(self):
@@ -306,6 +309,26 @@ class Lab:
     def virsh(self, *arguments):
         return run("virsh", "-q", "-c", self.uri, *arguments)
 
+    def inside(self, command, name="guest", timeout=20):
+        """What a shell command prints inside a guest. One that has to wait for something waits there."""
+        def agent(**query):
+            return json.loads(self.virsh("qemu-agent-command", name, json.dumps(query)))["return"]
+        pid = agent(execute="guest-exec", arguments={"path": "/bin/sh", "arg": ["-c", command], "capture-output": True})["pid"]
+        end = time.monotonic() + timeout
+        while True:
+            status = agent(execute="guest-exec-status", arguments={"pid": pid})
+            if status["exited"]:
+                return base64.b64decode(status.get("out-data", "")).decode(errors="replace").strip()
+            if time.monotonic() > end:
+                raise Failed(-4, "inside the guest, '%s' does not end within %g s" % (command, timeout))
+            time.sleep(0.02)
+
+    def inside_until(self, condition, name="guest", timeout=20):
+        """true when the condition comes true inside the guest."""
+        turns = int(timeout * 20)
+        return self.inside("n=0; until %s; do n=$((n+1)); [ $n -gt %d ] && exit; usleep 50000; done; echo yes" % (condition, turns), name,
+                           2 * timeout + 5) == "yes"
+
     def write_config(self):
         with open(self.path("agent.conf"), "w") as f:
             for section, keys in self.config.items():
@@ -319,7 +342,7 @@ class Lab:
             os.unlink(path)
         ready.bind(path)
         self.log = open(self.path("agent.log"), "ab")
-        self.agent = subprocess.Popen([AGENT, "--config", self.path("agent.conf")], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+        self.agent = subprocess.Popen(self.within + [AGENT, "--config", self.path("agent.conf")], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
                                       env=dict(os.environ, NOTIFY_SOCKET=path, TSAN_OPTIONS="suppressions=" + os.path.join(HERE, "tsan.supp")))
         pidfd = os.pidfd_open(self.agent.pid)
         end = time.monotonic() + 30

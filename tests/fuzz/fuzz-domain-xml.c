@@ -4,7 +4,7 @@
  *
  * The input is fitted to a host. What comes of it must be XML that is read again (by the reader of running domains), still with the VM's id, of the
  * type this host can run, without passwords that were only masked, and must not be changed by a second pass.
- * The first byte chooses the host: bit 0 KVM, bit 1 prepare() knows the disks, bit 2 bridge() knows the networks, bit 3 no guest agent's
+ * The first byte chooses the host: bit 0 KVM, bit 1 prepare() knows the disks, bit 2 the networks and filters are known, bit 3 no guest agent's
  * channel, bit 4 a ticket. Bit 7: the rest is the XML of a running domain instead, for domain_info_read() alone.
  */
 #include <stdlib.h>
@@ -43,6 +43,19 @@ static char *bridge(void *data, const char *network, GError **error)
 		return g_strdup_printf("br-%.8s", network);
 	error_set(error, ERR_BAD_BRIDGE, "%s", network);
 	return NULL;
+}
+
+static bool filter(void *data, const char *name, GError **error)
+{
+	if (*(const uint8_t *)data & 4)
+		return true;
+	error_set(error, ERR_INVALID_PARAMETER, "%s", name);
+	return false;
+}
+
+static char *address(void *data, const char *network)
+{
+	return network && *(const uint8_t *)data & 4 ? g_strdup("192.0.2.1") : NULL;
 }
 
 static void check_result(const char *text, bool kvm)
@@ -87,9 +100,12 @@ static void check_same(const char *once, const char *twice)
 
 static void fit(const uint8_t *choice, const char *xml)
 {
+	g_autoptr(GPtrArray) orders = g_ptr_array_new_with_free_func(domain_order_free);
 	struct domain_xml_env env = {
-		.kvm = *choice & 1, .host_uuid = "99999999-8888-4777-8666-555555555555", .display_address = "127.0.0.1", .password = "random12",
-		.start_time = 1700000000.5, .prepare = prepare, .bridge = bridge, .data = (void *)choice,
+		.vm_id = VM_ID, .kvm = *choice & 1, .no_kvm = "there is no /dev/kvm", .host_uuid = "99999999-8888-4777-8666-555555555555", .os_name = "Debian",
+		.os_version = "12", .host_cpus = "0-3", .host_nodes = "0", .display_address = "127.0.0.1", .password = "random12", .files_dir = "/run/berth/vms",
+		.nvram_dir = "/var/lib/berth/nvram", .start_time = 1700000000.5, .prepare = prepare, .bridge = bridge, .address = address, .filter = filter,
+		.data = (void *)choice, .orders = orders,
 	};
 	struct vm_params *params = record_new(&vm_params_type);
 	g_autoptr(GError) error = NULL;
@@ -99,14 +115,14 @@ static void fit(const uint8_t *choice, const char *xml)
 	SET(params, agent_channel, !(*choice & 8));
 	if (*choice & 16)
 		set_string(&params->ticket, "ticket");
-	once = domain_xml_build(VM_ID, params, &env, &error);
+	once = domain_xml_build(params, &env, &error);
 	must(!!once == !error, xml);
 	if (once) {
 		check_result(once, env.kvm);
 		/* What was looked up is not looked up again by its new name: only disks and bridges that were found stay as they are. */
 		if (!(*choice & 6)) {
 			set_string(&params->xml, once);
-			twice = domain_xml_build(VM_ID, params, &env, &error);
+			twice = domain_xml_build(params, &env, &error);
 			must(twice, error ? error->message : once);
 			check_same(once, twice);
 		}

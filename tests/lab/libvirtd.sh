@@ -15,7 +15,8 @@
 # rest with it. Its libvirtd may be ended and started again within (crash, revive).
 #
 # Network: NET=host (default): the namespace we are in, so that the machines' VNC and the taps are where an agent
-# outside finds them. NETNS=name: the named one (labhost.sh). LISTEN=address: also listen there in clear TCP.
+# outside finds them. NETNS=name: the named one (labhost.sh). LISTEN=address: also listen there in clear TCP. TLS=dir, with
+# LISTEN: and with TLS, dir/server.pem and dir/server.key being its certificate and dir/ca.pem that of its clients' CA.
 # Environment: QEMUCONF (more lines for qemu.conf), HOST_UUID, NAME (host name inside; default: as outside)
 #
 # DIR must be short: unix socket paths end at 107 characters.
@@ -78,14 +79,16 @@ write_config() {
 	chmod 755 "$dir" "$dir"/{run,etc,cache,log}
 	chmod 711 "$dir/lib"
 	cat > "$dir/etc/libvirtd.conf" <<E
-listen_tls = 0
+listen_tls = $([ -n "${TLS:-}" ] && echo 1 || echo 0)
 auth_unix_ro = "none"
 auth_unix_rw = "none"
 unix_sock_rw_perms = "0777"
+min_workers = 20
 log_level = 3
 log_outputs = "3:file:/var/log/libvirt/libvirtd.log"
 host_uuid = "${HOST_UUID:-$(cat /proc/sys/kernel/random/uuid)}"
 E
+	[ -z "${TLS:-}" ] || printf 'key_file = "%s/server.key"\ncert_file = "%s/server.pem"\nca_file = "%s/ca.pem"\n' "$TLS" "$TLS" "$TLS" >> "$dir/etc/libvirtd.conf"
 	[ -z "${LISTEN:-}" ] || printf 'listen_tcp = 1\nlisten_addr = "%s"\nauth_tcp = "none"\n' "$LISTEN" >> "$dir/etc/libvirtd.conf"
 	# Apart from other instances in the same network namespace: each searches free VNC ports from another start.
 	port=$((5900 + $(printf '%s' "$dir" | cksum | cut -d' ' -f1) % 400 * 100))

@@ -11,6 +11,7 @@
 #   lab.ip=10.0.0.5/24   address of the first NIC
 #   lab.mkfs             make a file system on /dev/vda if it has none
 #   lab.tick             write to the disk and the serial line every 100 ms
+#   lab.data2            mount /dev/vdb, too, on /data2
 #   swiotlb=noforce      not ours, but needed wherever the domain has <maxMemory>: else a 128 MiB guest panics
 #
 # Environment: KVER (newest cloud kernel in /lib/modules), MODDIR (root that holds lib/modules and boot), COMP (gzip, cat, zstd)
@@ -20,19 +21,20 @@ out=${1:-${LAB:-$here/../../build/lab}/guest}
 moddir=${MODDIR:-}
 kver=${KVER:-$(ls "$moddir/lib/modules" | grep cloud | sort -V | tail -1)}
 comp=${COMP:-gzip}
-modules=${MODS:-virtio_pci virtio_blk virtio_net virtio_console virtio_balloon virtio-rng button evdev virtio_mem virtio_scsi sd_mod cdrom isofs sr_mod pvpanic softdog}
+modules=${MODS:-virtio_pci virtio_input virtio_blk virtio_net virtio_console virtio_balloon virtio-rng button evdev virtio_mem virtio_scsi sd_mod cdrom isofs sr_mod pvpanic pvpanic-mmio qemu_fw_cfg efivarfs softdog}
 umask 022
 
 die() { echo "mkguest.sh: $*" >&2; exit 1; }
 [ -n "$kver" ] || die "no cloud kernel in $moddir/lib/modules: install linux-image-cloud-amd64"
 kernel=$moddir/boot/vmlinuz-$kver
-for f in "$kernel" /bin/busybox /usr/sbin/qemu-ga; do [ -r "$f" ] || die "cannot read $f"; done
+hook=$here/../../hooks/guest/fsfreeze-hook
+for f in "$kernel" /bin/busybox /usr/sbin/qemu-ga "$hook"; do [ -r "$f" ] || die "cannot read $f"; done
 
 mkdir -p "$out"
 out=$(readlink -f "$out")
 exec 9>"$out/.lock"
 flock 9
-inputs=$({ echo "$kver $comp $modules"; cat "$0"; stat -L -c '%n %s %Y' "$kernel" /bin/busybox /usr/sbin/qemu-ga; } | sha256sum)
+inputs=$({ echo "$kver $comp $modules"; cat "$0"; cat "$hook"; stat -L -c '%n %s %Y' "$kernel" /bin/busybox /usr/sbin/qemu-ga; } | sha256sum)
 if [ "$(cat "$out/.inputs" 2>/dev/null)" = "$inputs" ] && [ -s "$out/vmlinuz" ] && [ -s "$out/initrd.img" ] && [ -s "$out/data.qcow2" ]; then
 	echo "$out"
 	exit 0
@@ -46,6 +48,8 @@ mkdir -p "$r"/{bin,sbin,usr/bin,usr/sbin,proc,sys,dev,tmp,run,var/run,var/log,da
 cp /bin/busybox "$r/bin/busybox"
 for a in $(busybox --list); do [ -e "$r/bin/$a" ] || ln -s busybox "$r/bin/$a"; done
 cp /usr/sbin/qemu-ga "$r/usr/sbin/"
+install -D -m755 "$hook" "$r/etc/qemu/fsfreeze-hook"
+mkdir -p "$r/etc/qemu/fsfreeze-hook.d"
 ldd /usr/sbin/qemu-ga | grep -oE '/[^ ]+' | while read -r l; do mkdir -p "$r$(dirname "$l")"; cp -L "$l" "$r$l"; done
 # modules in load order (dependencies first), flat
 : > "$r/mod/order"
@@ -74,8 +78,12 @@ m=poweroff; for a in "$@"; do case $a in -r) m=reboot;; -H) m=halt;; esac; done
 echo "LAB-SHUTDOWN $m $*" > /dev/ttyS0
 ( sync; umount -a -r 2>/dev/null; $m -f ) &
 E
+# guest-set-time runs /sbin/hwclock -w
+ln -s /bin/busybox "$r/sbin/hwclock"
 # guest-set-user-password runs chpasswd -e, which busybox-static lacks
 printf '#!/bin/sh\ncat > /run/chpasswd.got\n' > "$r/usr/sbin/chpasswd"
+# messages to users come as guest-exec of wall, which busybox-static lacks, too
+printf '#!/bin/sh\necho "LAB-WALL $(cat)" > /dev/ttyS0\n' > "$r/usr/bin/wall"
 cat > "$r/init" <<'E'
 #!/bin/sh
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin
@@ -96,6 +104,7 @@ for d in vda sda; do
 	# only a blank disk is ours to format (no blkid here: blank is a first MiB of zeros)
 	[ -n "$MKFS" ] && [ "$(dd if=/dev/$d bs=64k count=16 2>/dev/null | tr -d '\0' | wc -c)" = 0 ] && mke2fs -L labdata /dev/$d >/dev/null 2>&1 && mount -t ext4 /dev/$d /data && break
 done
+grep -q lab.data2 /proc/cmdline && mkdir /data2 && mount -t ext4 /dev/vdb /data2
 [ -d /sys/class/net/eth0 ] && ip link set eth0 up && [ -n "$A" ] && ip addr add $A dev eth0
 # no udev here: the names of the agent's ports come from sysfs
 for p in /sys/class/virtio-ports/*; do [ -e $p/name ] && ln -sf ../$(basename $p) /dev/virtio-ports/$(cat $p/name); done
@@ -106,11 +115,11 @@ mkdir -p /var/run; acpid -f -c /etc/acpi >/dev/null 2>&1 &
 echo "LAB-READY $(cut -d' ' -f1 /proc/uptime) mem=$(awk '/MemTotal/{t=$2}/MemAvailable/{a=$2}END{print t"/"a}' /proc/meminfo)"
 grep -q lab.tick /proc/cmdline && ( while :; do date +%s.%N 2>/dev/null >> /data/tick || true; echo "tick $(cut -d' ' -f1 /proc/uptime)"; usleep 100000; done ) &
 while :; do
-  [ -e /dev/virtio-ports/org.qemu.guest_agent.0 ] && qemu-ga -m virtio-serial -p /dev/virtio-ports/org.qemu.guest_agent.0 -t /var/run 2>/dev/null
+  [ -e /dev/virtio-ports/org.qemu.guest_agent.0 ] && qemu-ga -m virtio-serial -p /dev/virtio-ports/org.qemu.guest_agent.0 -t /var/run -F/etc/qemu/fsfreeze-hook 2>/dev/null
   sleep 1
 done
 E
-chmod 755 "$r/init" "$r/sbin/shutdown" "$r/usr/sbin/chpasswd" "$r/etc/acpi/PWRF/00000080"
+chmod 755 "$r/init" "$r/sbin/shutdown" "$r/usr/sbin/chpasswd" "$r/usr/bin/wall" "$r/etc/acpi/PWRF/00000080"
 case $comp in cat) pack=(cat) ;; gzip) pack=(gzip -6n) ;; zstd) pack=(zstd -q) ;; *) die "COMP=$comp: not one of cat, gzip, zstd" ;; esac
 (cd "$r" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) | "${pack[@]}" > "$t/initrd.img"
 cp "$kernel" "$t/vmlinuz"

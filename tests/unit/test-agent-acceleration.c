@@ -12,7 +12,7 @@ static void test_missing(void **state)
 {
 	g_autofree char *reason = NULL;
 
-	assert_false(acceleration_probe("/nonexistent/kvm", &reason));
+	assert_false(acceleration_probe("/nonexistent/kvm", NULL, &reason));
 	assert_string_equal(reason, "there is no /nonexistent/kvm");
 }
 
@@ -20,7 +20,10 @@ static void test_no_kvm(void **state)
 {
 	g_autofree char *reason = NULL;
 
-	assert_false(acceleration_probe("/dev/null", &reason));
+	enum acceleration_level level = ACCELERATION_LONG_MODE;
+
+	assert_false(acceleration_probe("/dev/null", &level, &reason));
+	assert_int_equal(level, ACCELERATION_NONE);
 	assert_non_null(strstr(reason, "KVM_"));
 }
 
@@ -28,10 +31,12 @@ static void test_this_machine(void **state)
 {
 	g_autofree char *reason = NULL;
 	int64_t begun = g_get_monotonic_time();
-	bool works = acceleration_probe("/dev/kvm", &reason);
+	enum acceleration_level level;
+	bool works = acceleration_probe("/dev/kvm", &level, &reason);
 
 	assert_true(g_get_monotonic_time() - begun < 3 * G_USEC_PER_SEC);
 	assert_true(works == !reason);
+	assert_true(works == (level == ACCELERATION_LONG_MODE));
 }
 
 static void test_meminfo(void **state)

@@ -17,7 +17,7 @@ static char *directory;
 static int set_up(void **state)
 {
 	directory = g_dir_make_tmp("hooks-XXXXXX", NULL);
-	*state = hooks_new(directory, 500 * 1000);
+	*state = hooks_new(&(struct hooks_settings){ .directory = directory, .run_dir = directory, .limit_usec = 500 * 1000 }, NULL);
 	return 0;
 }
 
@@ -162,12 +162,51 @@ static void test_bad_point(void **state)
 	assert_true(hooks_run(*state, &run, NULL, NULL));
 }
 
+static void test_launch_flags(void **state)
+{
+	g_autofree char *folder = g_build_filename(directory, "the-vm", NULL), *data = NULL, *again = NULL;
+
+	assert_int_equal(hooks_take_launch_flags(*state, "the-vm"), 0);
+	script("before_vm_start", "10", "echo 1 > \"$_hook_launchflags\"", 0755);
+	data = run_with(*state, NULL, NULL);
+	assert_string_equal(data, "start");
+	assert_int_equal(hooks_take_launch_flags(*state, "the-vm"), 1);
+	assert_int_equal(hooks_take_launch_flags(*state, "the-vm"), 0);         /* taken once */
+	assert_int_not_equal(access(folder, F_OK), 0);
+	script("before_vm_start", "10", "echo many > \"$_hook_launchflags\"", 0755);
+	again = run_with(*state, NULL, NULL);
+	assert_int_equal(hooks_take_launch_flags(*state, "the-vm"), 0);
+}
+
+static void test_limits(void **state)
+{
+	struct hooks_settings settings = { .directory = directory, .limit_usec = 60 * G_USEC_PER_SEC, .limits = "before_vm_start=1, after_vm_start=2" };
+	struct hooks *hooks = hooks_new(&settings, NULL);
+	g_autoptr(GError) error = NULL;
+	g_autofree char *said = NULL;
+	int64_t begun = now_usec();
+
+	assert_non_null(hooks);
+	script("before_vm_start", "10", "exec sleep 30", 0755);
+	said = run_with(hooks, NULL, NULL);
+	assert_non_null(strstr(said, "did not end within 1 s"));
+	assert_in_range(now_usec() - begun, 900 * 1000, 10 * G_USEC_PER_SEC);
+	hooks_free(hooks);
+	settings.limits = "before_vm_begin=1";
+	assert_null(hooks_new(&settings, &error));
+	assert_non_null(strstr(error->message, "no hook point 'before_vm_begin'"));
+	g_clear_error(&error);
+	settings.limits = "before_vm_start=soon";
+	assert_null(hooks_new(&settings, &error));
+	assert_non_null(strstr(error->message, "before_vm_start: 'soon' is not a number"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_none), TEST(test_order_and_data), TEST(test_environment), TEST(test_exit_codes), TEST(test_may_not_fail), TEST(test_time_limit),
-		TEST(test_much_output), TEST(test_inventory), TEST(test_bad_point),
+		TEST(test_much_output), TEST(test_inventory), TEST(test_bad_point), TEST(test_launch_flags), TEST(test_limits),
 	};
 
 	return cmocka_run_group_tests_name("agent hooks", tests, NULL, NULL);

@@ -100,6 +100,27 @@ static void test_good(void **state)
 	assert_true(error_is(error, ERR_UNKNOWN_TASK));
 }
 
+static void test_wait(void **state)
+{
+	g_autofree char *good = start(NULL, NULL), *bad = NULL;
+	g_autoptr(GError) error = NULL;
+
+	assert_false(jobs_wait(t.jobs, good, now_usec() + 1000, &error));
+	assert_true(error_is(error, ERR_TIMEOUT));
+	g_clear_error(&error);
+	pthread_barrier_wait(&barrier);
+	assert_true(jobs_wait(t.jobs, good, now_usec() + 20 * G_USEC_PER_SEC, &error));
+	assert_true(jobs_has(t.jobs, good));
+	bad = start((void *)1, NULL);
+	pthread_barrier_wait(&barrier);
+	assert_false(jobs_wait(t.jobs, bad, now_usec() + 20 * G_USEC_PER_SEC, &error));
+	assert_true(error_is(error, ERR_VOLUME_ALREADY_EXISTS));
+	g_clear_error(&error);
+	assert_false(jobs_has(t.jobs, "none"));
+	assert_false(jobs_wait(t.jobs, "none", now_usec() + G_USEC_PER_SEC, &error));
+	assert_true(error_is(error, ERR_NO_SUCH_JOB));
+}
+
 static void test_bad(void **state)
 {
 	g_autofree char *id = start((void *)1, "11111111-0000-4000-8000-000000000001");
@@ -323,7 +344,7 @@ int main(void)
 {
 #define KIND_TEST(name) cmocka_unit_test_setup_teardown(name, kind_set_up, kind_tear_down)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-	const struct CMUnitTest tests[] = { TEST(test_good), TEST(test_bad), TEST(test_same_id),
+	const struct CMUnitTest tests[] = { TEST(test_good), TEST(test_wait), TEST(test_bad), TEST(test_same_id),
 		KIND_TEST(test_kind), KIND_TEST(test_kind_restart), KIND_TEST(test_kind_cancel), KIND_TEST(test_kind_bad) };
 
 	return cmocka_run_group_tests_name("agent jobs", tests, NULL, NULL);

@@ -51,7 +51,7 @@ static struct room *room_open_at(const char *directory, const char *hooks, bool 
 	room->agent.state_dir = room->directory;
 	room->agent.loop = loop_new();
 	room->agent.events = events_new(room->agent.loop, on_event, room);
-	room->agent.hooks = hooks ? hooks_new(hooks, 10 * G_USEC_PER_SEC) : NULL;
+	room->agent.hooks = hooks ? hooks_new(&(struct hooks_settings){ .directory = hooks, .limit_usec = 10 * G_USEC_PER_SEC }, NULL) : NULL;
 	room->agent.net = net_new(&room->agent, &error);
 	if (!room->agent.net || !net_restore(room->agent.net, &error)) {
 		fprintf(stderr, "%s\n", error->message);

@@ -172,6 +172,49 @@ static void edit_meta(struct room *room, const char *image, const char *volume, 
 	assert_true(volume_save(fd, volume, values, NULL));
 }
 
+/* What the metadata say of a merge in a running VM: base <- top <- leaf, then top, then the leaf, go down. */
+static void test_merge(void **state)
+{
+	struct room *room = room_open();
+	struct storage *storage = room->agent.storage;
+	static const char leaf[] = "33333333-0000-4000-8000-00000000000f";
+	struct storage_merge inner = { .domain = DOMAIN, .image = IMAGE, .base = VOLUME, .top = VOLUME2, .child = leaf };
+	struct storage_merge active = { .domain = DOMAIN, .image = IMAGE, .base = VOLUME, .top = leaf };
+	g_autoptr(GError) error = NULL;
+	bool based = true;
+
+	make_active(room);
+	assert_int_equal(task(room, "Volume.create", create_params(IMAGE, VOLUME, 64 * MIB, VOLUME_COW, VOLUME_SPARSE)), 0);
+	assert_int_equal(task(room, "Volume.create", child_params(IMAGE, VOLUME2, 96 * MIB, IMAGE, VOLUME)), 0);
+	assert_int_equal(task(room, "Volume.create", child_params(IMAGE, leaf, 96 * MIB, IMAGE, VOLUME2)), 0);
+	assert_true(storage_is_based(storage, DOMAIN, IMAGE, leaf, VOLUME2, &based, NULL) && based);
+	assert_true(storage_is_based(storage, DOMAIN, IMAGE, leaf, VOLUME, &based, NULL) && !based);
+
+	assert_true(storage_merge_check(storage, &inner, NULL));
+	for (int i = 0; i < 2; i++)
+		assert_true(storage_merge_record(storage, &inner, NULL));
+	assert_member(room, IMAGE, leaf, "parent", VOLUME);
+	assert_member(room, IMAGE, VOLUME, "capacity", "100663296");
+	assert_member(room, IMAGE, VOLUME2, "legality", "LEGAL");
+	assert_int_equal(task(room, "Volume.delete", delete_params(IMAGE, VOLUME2, false, false)), 0);
+	assert_member(room, IMAGE, VOLUME, "voltype", "INTERNAL");
+
+	assert_true(storage_merge_record(storage, &active, NULL));
+	assert_member(room, IMAGE, leaf, "legality", "ILLEGAL");
+	assert_true(storage_merge_undo(storage, &active, NULL));
+	assert_member(room, IMAGE, leaf, "legality", "LEGAL");
+
+	edit_meta(room, IMAGE, VOLUME, "VOLTYPE", "SHARED");
+	assert_false(storage_merge_check(storage, &active, &error));
+	assert_true(error_is(error, ERR_MERGE_FAILED));
+	g_clear_error(&error);
+	active.base = VOLUME2;
+	assert_false(storage_merge_record(storage, &active, &error));
+	assert_true(error_is(error, ERR_VOLUME_DOES_NOT_EXIST));
+	assert_member(room, IMAGE, leaf, "legality", "LEGAL");
+	room_close(room);
+}
+
 /* A volume on the shared volume of another image */
 static void test_template(void **state)
 {
@@ -440,7 +483,7 @@ static void test_kill(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_raw), cmocka_unit_test(test_chain), cmocka_unit_test(test_template), cmocka_unit_test(test_bad_input),
+		cmocka_unit_test(test_raw), cmocka_unit_test(test_chain), cmocka_unit_test(test_merge), cmocka_unit_test(test_template), cmocka_unit_test(test_bad_input),
 		cmocka_unit_test(test_hostile), cmocka_unit_test(test_in_use), cmocka_unit_test(test_full), cmocka_unit_test(test_full_at_each_step),
 		cmocka_unit_test(test_kill),
 	};

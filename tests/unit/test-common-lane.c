@@ -327,7 +327,7 @@ static void test_free_drops_what_is_queued(void **state)
 	wait_sem(&test->entered);
 	assert_true(lane_submit(test->pool, "vm/1", &job, NULL));
 	sem_post(&test->gate);
-	test->pool = lane_pool_free(test->pool, WAIT_USEC);
+	assert_true(lane_pool_close(test->pool, WAIT_USEC));
 	/* the held one, and the queued one whether it came to its turn or not */
 	assert_int_equal(atomic_load(&test->freed), 2);
 }
@@ -340,7 +340,9 @@ static void test_free_does_not_wait_for_the_hung(void **state)
 	submit_hold(test, "vm/1", 0);
 	wait_sem(&test->entered);
 	assert_true(lane_submit(test->pool, "vm/1", &job, NULL));
-	test->pool = lane_pool_free(test->pool, 1000);
+	assert_false(lane_pool_close(test->pool, 1000));
+	assert_false(lane_submit(test->pool, "vm/2", &job, NULL));
+	test->pool = lane_pool_free(test->pool, 0);
 	assert_int_equal(atomic_load(&test->freed), 1);
 	assert_int_equal(atomic_load(&test->ran), 0);
 	sem_post(&test->gate);

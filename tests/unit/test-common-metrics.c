@@ -57,6 +57,17 @@ static void test_histogram_without_labels(void **state)
 	check_text("t_plain_seconds_sum 0.000001\nt_plain_seconds_count 1\n");
 }
 
+static void test_numbers_kept_elsewhere(void **state)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	metrics_write_family(text, "t_other", "gauge", "Help.");
+	g_string_append(text, "t_other{");
+	metrics_write_label(text, "name", "a \"b\" \\ c\nd \xc3\xbc");
+	g_string_append(text, "} 1\n");
+	assert_string_equal(text->str, "# HELP t_other Help.\n# TYPE t_other gauge\nt_other{name=\"a \\\"b\\\" \\\\ c\\nd \xc3\xbc\"} 1\n");
+}
+
 static void *count(void *data)
 {
 	for (int i = 0; i < 10000; i++)
@@ -97,6 +108,7 @@ int main(void)
 		cmocka_unit_test(test_gauge),
 		cmocka_unit_test(test_histogram),
 		cmocka_unit_test(test_histogram_without_labels),
+		cmocka_unit_test(test_numbers_kept_elsewhere),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_series_are_bounded),
 	};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Flows: success, failure with undo, and taking up what a killed engine left. */
+/* Flows: success, failure with undo, taking up what a killed engine left, and waiting for a host. */
 #include "tests/unit/cmocka-all.h"
 #include <stdio.h>
 #include <string.h>
@@ -8,14 +8,20 @@
 #include <glib/gstdio.h>
 #include "common/error.h"
 #include "engine/flow/flow.h"
+#include "engine/model/cluster.h"
 #include "engine/model/event.h"
+#include "engine/model/host.h"
 #include "engine/model/kinds.h"
 #include "engine/model/template.h"
 #include "engine/store/store.h"
 
 /* Steps write what they do into a file, which outlives the process. */
 static char *dir;
-static int die_in = -1, fail_in = -1;          /* 0, 1, 2: the step; 10 + n: the undo of step n */
+static int die_in = -1, fail_in = -1, away_in = -1;          /* 0, 1, 2: the step; 10 + n: the undo of step n */
+#define EVENT_ROLLED_BACK 1301
+#define EVENT_WAITS 1302
+#define EVENT_LEFT_BEHIND 1303
+#define HOST "33333333-3333-3333-3333-333333333333"
 
 static void say(const char *text)
 {
@@ -47,15 +53,15 @@ static bool step(struct flow *flow, int number, GError **error)
 	say(text);
 	if (die_in == number)
 		_exit(9);
-	if (fail_in == number) {
-		error_set(error, ERR_WRONG_STATE, "not like this");
+	if (fail_in == number || away_in == number) {
+		error_set(error, away_in == number ? ERR_NO_CONNECTION : ERR_WRONG_STATE, "not like this");
 		return false;
 	}
 	json_object_set_new(flow->data, key, json_true());
 	return true;
 }
 
-static void unstep(struct flow *flow, int number)
+static bool unstep(struct flow *flow, int number, GError **error)
 {
 	char text[16];
 
@@ -63,19 +69,24 @@ static void unstep(struct flow *flow, int number)
 	say(text);
 	if (die_in == 10 + number)
 		_exit(9);
+	if (away_in == 10 + number || fail_in == 10 + number)
+		error_set(error, away_in == 10 + number ? ERR_NO_CONNECTION : ERR_GENERAL, "not today");
+	return away_in != 10 + number && fail_in != 10 + number;
 }
 
 static bool do0(struct flow *flow, GError **error) { return step(flow, 0, error); }
 static bool do1(struct flow *flow, GError **error) { return step(flow, 1, error); }
 static bool do2(struct flow *flow, GError **error) { return step(flow, 2, error); }
-static void undo0(struct flow *flow) { unstep(flow, 0); }
-static void undo2(struct flow *flow) { unstep(flow, 2); }
+static bool undo0(struct flow *flow, GError **error) { return unstep(flow, 0, error); }
+static bool undo2(struct flow *flow, GError **error) { return unstep(flow, 2, error); }
 static void failed(struct flow *flow, const GError *error) { say("failed"); }
 
 static const struct flow_step steps[] = { { "zero", do0, undo0 }, { "one", do1, NULL }, { "two", do2, undo2 } };
+static const struct flow_step patient_steps[] = { { "zero", do0, undo0 }, { "one", do1, NULL, .waits = true }, { "two", do2, undo2 } };
+static const struct flow_type patient_flow = { "patient", &template_kind, patient_steps, G_N_ELEMENTS(patient_steps), true, failed };
 static const struct flow_type forward_flow = { "forward", &template_kind, steps, G_N_ELEMENTS(steps), true, failed };
 static const struct flow_type back_flow = { "back", &template_kind, steps, G_N_ELEMENTS(steps), false, failed };
-const struct flow_type *const flow_types[] = { &forward_flow, &back_flow, NULL };
+const struct flow_type *const flow_types[] = { &forward_flow, &back_flow, &patient_flow, NULL };
 
 static struct engine engine;
 
@@ -95,7 +106,7 @@ static void stop(void)
 	engine.lanes = lane_pool_free(engine.lanes, 5 * G_USEC_PER_SEC);
 	engine.store = store_close(engine.store);
 	engine.model = model_free(engine.model);
-	die_in = fail_in = -1;
+	die_in = fail_in = away_in = -1;
 }
 
 static int setup(void **state)
@@ -215,12 +226,174 @@ static void an_event_tells_of_it(void **state)
 	stop();
 }
 
+/* ---- waiting for a host ---- */
+
+static void add_host(int state)
+{
+	struct cluster *cluster = model_find(engine.model, &cluster_kind, NULL, "Default");
+	struct change *change = change_new(engine.store);
+	struct host *host = record_new(&host_type);
+
+	set_string(&host->id, HOST);
+	set_string(&host->name, "h1");
+	set_string(&host->address, "h1");
+	set_ref(&host->cluster, cluster->id);
+	SET(host, state, state);
+	change_add(change, host);
+	assert_true(change_commit(change, NULL));
+	record_unref(host);
+	record_unref(cluster);
+}
+
+static json_t *on_host(void)
+{
+	return json_pack("{s:s}", "host", HOST);
+}
+
+static unsigned events_of(int code)
+{
+	g_autoptr(GPtrArray) events = model_list(engine.model, &event_kind);
+	unsigned n = 0;
+
+	for (guint i = 0; i < events->len; i++)
+		n += ((const struct event *)events->pdata[i])->code == code;
+	return n;
+}
+
+/* Until the flow has ended: its event comes last of all. */
+static void wait_rolled_back(void)
+{
+	for (int i = 0; i < 3000 && !events_of(EVENT_ROLLED_BACK); i++)
+		g_usleep(10000);
+	assert_int_equal(events_of(EVENT_ROLLED_BACK), 1);
+	assert_int_equal(model_count(engine.model, &flow_kind), 0);
+}
+
+static void job_done(void *data)
+{
+	g_atomic_int_set((int *)data, 1);
+}
+
+/* What was taken up has come to its end, or waits again. */
+static void drain(void)
+{
+	int done = 0;
+	struct lane_job job = { .name = "mark", .run = job_done, .data = &done };
+
+	assert_true(lane_submit(engine.lanes, "templates/" BLANK_ID, &job, NULL));
+	for (int i = 0; i < 3000 && !g_atomic_int_get(&done); i++)
+		g_usleep(10000);
+	assert_true(g_atomic_int_get(&done));
+}
+
+static void an_undo_waits_for_its_host(void **state)
+{
+	g_autoptr(GError) error = NULL;
+
+	start();
+	add_host(HOST_NON_RESPONSIVE);
+	fail_in = 2;
+	away_in = 10;
+	assert_false(flow_run(&engine, &forward_flow, BLANK_ID, NULL, on_host(), NULL, &error));
+	assert_int_equal(error->code, ERR_WRONG_STATE);
+	assert_said("do0 do1 do2 undo2 undo0 failed");
+	assert_int_equal(model_count(engine.model, &flow_kind), 1);
+	assert_int_equal(events_of(EVENT_WAITS), 1);
+
+	/* once more in vain: nobody is told again */
+	flow_take_up(&engine, HOST);
+	flow_take_up(&engine, BLANK_ID);
+	drain();
+	assert_said("undo0");
+	assert_int_equal(events_of(EVENT_WAITS), 1);
+
+	away_in = -1;
+	flow_take_up(&engine, HOST);
+	wait_rolled_back();
+	assert_said("undo0");
+	stop();
+}
+
+static void also_over_a_restart(void **state)
+{
+	start();
+	add_host(HOST_CONNECTING);
+	fail_in = 2;
+	away_in = 12;
+	assert_false(flow_run(&engine, &forward_flow, BLANK_ID, NULL, on_host(), NULL, NULL));
+	assert_said("do0 do1 do2 undo2 failed");
+	stop();
+
+	start();
+	flow_resume_all(&engine);
+	drain();
+	assert_said("");
+	flow_take_up(&engine, HOST);
+	wait_rolled_back();
+	assert_said("undo2 undo0");
+	stop();
+}
+
+/* Nobody would tell of a host that is up already. */
+static void a_host_that_is_up_is_not_waited_for(void **state)
+{
+	start();
+	add_host(HOST_UP);
+	fail_in = 2;
+	away_in = 12;
+	assert_false(flow_run(&engine, &forward_flow, BLANK_ID, NULL, on_host(), NULL, NULL));
+	away_in = -1;
+	wait_rolled_back();
+	stop();
+}
+
+static void what_cannot_be_waited_for_is_told(void **state)
+{
+	start();
+	fail_in = 2;
+	away_in = 12;                   /* its host does not exist */
+	assert_false(flow_run(&engine, &forward_flow, BLANK_ID, NULL, on_host(), NULL, NULL));
+	assert_said("do0 do1 do2 undo2 failed undo0");
+	assert_int_equal(events_of(EVENT_LEFT_BEHIND), 1);
+	add_host(HOST_NON_RESPONSIVE);
+	away_in = 2;                    /* a step that does not wait */
+	fail_in = 12;                   /* not for its host */
+	assert_false(flow_run(&engine, &forward_flow, BLANK_ID, NULL, on_host(), NULL, NULL));
+	assert_said("do0 do1 do2 undo2 undo0 failed");
+	assert_int_equal(events_of(EVENT_LEFT_BEHIND), 2);
+	assert_int_equal(events_of(EVENT_WAITS), 0);
+	assert_int_equal(model_count(engine.model, &flow_kind), 0);
+	stop();
+}
+
+static void a_step_may_wait(void **state)
+{
+	json_t *data = NULL;
+
+	start();
+	add_host(HOST_NON_RESPONSIVE);
+	away_in = 1;
+	assert_true(flow_run(&engine, &patient_flow, BLANK_ID, NULL, on_host(), &data, NULL));
+	json_decref(data);
+	assert_said("do0 do1");
+	assert_int_equal(model_count(engine.model, &flow_kind), 1);
+	assert_int_equal(events_of(EVENT_WAITS), 1);
+	away_in = -1;
+	flow_take_up(&engine, HOST);
+	for (int i = 0; i < 3000 && !events_of(1300); i++)
+		g_usleep(10000);
+	assert_said("do1 do2");
+	assert_int_equal(model_count(engine.model, &flow_kind), 0);
+	stop();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	static const struct CMUnitTest tests[] = {
 		TEST(all_steps_are_done), TEST(what_was_done_is_undone), TEST(a_flow_goes_on_after_a_kill), TEST(or_it_is_rolled_back),
-		TEST(an_interrupted_undo_is_ended), TEST(an_event_tells_of_it),
+		TEST(an_interrupted_undo_is_ended), TEST(an_event_tells_of_it), TEST(an_undo_waits_for_its_host), TEST(also_over_a_restart),
+		TEST(a_host_that_is_up_is_not_waited_for), TEST(what_cannot_be_waited_for_is_told), TEST(a_step_may_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

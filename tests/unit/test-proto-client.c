@@ -24,6 +24,7 @@ static struct {
 	struct stream *said_to;
 	GString *heard;
 	const char *to_say, *until;     /* stop when this was heard */
+	bool stop_at_end, was_reset;    /* stop when the client hangs up; how it did */
 	size_t to_say_size;
 	/* what the client has seen */
 	struct channel *channel;
@@ -87,6 +88,9 @@ static void on_heard(struct stream *stream, const uint8_t *bytes, size_t n, void
 static void on_said_to_closed(struct stream *stream, const GError *error, void *data)
 {
 	world.said_to = NULL;
+	world.was_reset = error && strstr(error->message, "reset by peer");
+	if (world.stop_at_end)
+		loop_stop(world.loop);
 }
 
 static void on_accepted(struct stream *stream, void *data)
@@ -390,6 +394,28 @@ static void test_greeting(void **state)
 	}
 }
 
+/* What has failed must not be done later: it is taken out of the network, too. */
+static void test_calls_in_flight_are_cut_off(void **state)
+{
+	for (int calls = 0; calls <= 1; calls++) {
+		SAYING("CONNECTED\nversion:1.2\n\n");
+		open_channel(listener_port(world.listener), NULL, 0, false);
+		world.until = calls ? "Host.ping" : "SUBSCRIBE";
+		if (calls)
+			call("Host.ping", "{}", GUARD_USEC);
+		loop_run(world.loop);
+		world.until = NULL;
+		world.stop_at_end = true;
+		world.channel = channel_free(world.channel);
+		loop_run(world.loop);
+		assert_int_equal(world.was_reset, calls);
+		assert_int_equal(world.errors, calls);
+		listener_free(g_steal_pointer(&world.listener));
+		g_string_truncate(world.heard, 0);
+		world.stop_at_end = false;
+	}
+}
+
 static void test_beats_and_silence(void **state)
 {
 	int64_t began = now_usec();
@@ -538,6 +564,7 @@ int main(void)
 		TEST(test_big_answer),
 		TEST(test_refused_and_untrusted),
 		TEST(test_greeting),
+		TEST(test_calls_in_flight_are_cut_off),
 		TEST(test_beats_and_silence),
 		TEST(test_no_greeting),
 		TEST(test_refusal),

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every hook point: HOOK_POINT(name, data, fails, used, when). Names and meaning are vdsm's (vdsm-hooks(1)); the last group is our own.
+ *
+ *	data    XML      the VM's domain XML, in the file $_hook_domxml
+ *	        DEVICE   the XML of the one device, in the same way
+ *	        JSON     in the file $_hook_json
+ *	        NONE
+ *	fails   true: a script that fails makes the action fail
+ *	used    true: what the scripts leave in the file is what is gone on with
+ */
+/* ---- the agent ---- */
+HOOK_POINT(before_vdsm_start, NONE, false, false, "The agent starts, before it listens.")
+HOOK_POINT(after_vdsm_stop, NONE, false, false, "The agent ends, after its last answer.")
+/* ---- a VM's life ---- */
+HOOK_POINT(before_vm_start, XML, true, true, "Before the domain is made, or restored from saved memory (what is left is then ignored).")
+HOOK_POINT(after_vm_start, XML, false, false, "The domain runs.")
+HOOK_POINT(before_vm_cont, XML, true, false, "Before a paused VM goes on.")
+HOOK_POINT(after_vm_cont, XML, false, false, "It goes on.")
+HOOK_POINT(before_vm_pause, XML, true, false, "Before a VM is paused.")
+HOOK_POINT(after_vm_pause, XML, false, false, "It is paused.")
+HOOK_POINT(before_vm_hibernate, XML, true, false, "Before the memory is saved to a volume.")
+HOOK_POINT(after_vm_hibernate, XML, false, false, "It is saved, the VM is gone.")
+HOOK_POINT(before_vm_dehibernate, XML, true, false, "Before saved memory is restored. FROM_SNAPSHOT is True or False.")
+HOOK_POINT(after_vm_dehibernate, XML, false, false, "It is restored, the VM runs. FROM_SNAPSHOT as before.")
+HOOK_POINT(before_vm_migrate_source, XML, true, false, "On the host that a VM is about to leave.")
+HOOK_POINT(after_vm_migrate_source, XML, false, false, "It has left.")
+HOOK_POINT(before_vm_migrate_destination, XML, true, false, "On the host that a VM is about to come to.")
+HOOK_POINT(after_vm_migrate_destination, XML, false, false, "It has come and runs here.")
+HOOK_POINT(before_vm_destroy, XML, false, false, "Before a VM is powered off.")
+HOOK_POINT(after_vm_destroy, XML, false, false, "It is gone; the XML is the last known.")
+HOOK_POINT(before_vm_set_ticket, XML, false, false, "Before a console's password is changed; the verb's params are in the environment.")
+HOOK_POINT(after_vm_set_ticket, XML, false, false, "It is changed.")
+HOOK_POINT(before_set_num_of_cpus, NONE, true, false, "Before the number of virtual CPUs changes while the VM runs.")
+HOOK_POINT(after_set_num_of_cpus, NONE, false, false, "It has changed.")
+/* ---- devices ---- */
+HOOK_POINT(before_device_create, DEVICE, true, true, "A VM starts: for each device with custom properties. What is left of a disk is ignored.")
+HOOK_POINT(after_device_create, DEVICE, false, false, "The VM runs: for each device with custom properties.")
+HOOK_POINT(before_device_destroy, DEVICE, true, false, "A VM is about to be powered off: for each device with custom properties.")
+HOOK_POINT(after_device_destroy, DEVICE, false, false, "The VM is gone: for each device with custom properties.")
+HOOK_POINT(before_device_migrate_source, DEVICE, true, false, "For each device with custom properties.")
+HOOK_POINT(after_device_migrate_source, DEVICE, false, false, "For each device with custom properties.")
+HOOK_POINT(before_device_migrate_destination, DEVICE, true, false, "For each device with custom properties.")
+HOOK_POINT(after_device_migrate_destination, DEVICE, false, false, "For each device with custom properties.")
+HOOK_POINT(before_nic_hotplug, DEVICE, true, true, "Before a NIC is plugged.")
+HOOK_POINT(after_nic_hotplug, DEVICE, false, false, "It is plugged.")
+HOOK_POINT(after_nic_hotplug_fail, DEVICE, false, false, "It could not be plugged.")
+HOOK_POINT(before_nic_hotunplug, DEVICE, true, false, "Before a NIC is unplugged.")
+HOOK_POINT(after_nic_hotunplug, DEVICE, false, false, "It is unplugged.")
+HOOK_POINT(after_nic_hotunplug_fail, DEVICE, false, false, "It is still there.")
+HOOK_POINT(before_disk_hotplug, DEVICE, true, true, "Before a disk is plugged.")
+HOOK_POINT(after_disk_hotplug, DEVICE, false, false, "It is plugged.")
+HOOK_POINT(before_disk_hotunplug, DEVICE, true, false, "Before a disk is unplugged.")
+HOOK_POINT(after_disk_hotunplug, DEVICE, false, false, "It is unplugged.")
+HOOK_POINT(before_memory_hotplug, DEVICE, true, true, "Before memory is plugged.")
+HOOK_POINT(after_memory_hotplug, DEVICE, false, false, "It is plugged.")
+HOOK_POINT(before_update_device, DEVICE, true, true, "Before a NIC's link or network changes.")
+HOOK_POINT(after_update_device, DEVICE, false, false, "It has changed.")
+HOOK_POINT(after_update_device_fail, DEVICE, false, false, "It could not be changed.")
+HOOK_POINT(after_disk_prepare, JSON, true, true, "A disk's volume is ready, before the XML is made: the drive.")
+/* ---- the host ---- */
+HOOK_POINT(before_network_setup, JSON, true, true, "Before Host.setupNetworks: {\"request\": {\"networks\", \"bondings\", \"options\"}}.")
+HOOK_POINT(after_network_setup, JSON, false, false, "The networks are set up; the same data.")
+HOOK_POINT(after_network_setup_fail, JSON, false, false, "They are as they were before; the same data.")
+HOOK_POINT(before_get_caps, JSON, true, false, "Before Host.getCapabilities: {}.")
+HOOK_POINT(after_get_caps, JSON, false, true, "The answer.")
+HOOK_POINT(before_get_stats, JSON, true, false, "Before Host.getStats: {}.")
+HOOK_POINT(after_get_stats, JSON, false, true, "The answer.")
+HOOK_POINT(before_get_vm_stats, JSON, true, false, "Before VM.getStats: {}.")
+HOOK_POINT(after_get_vm_stats, JSON, false, true, "The answer, a list of one.")
+HOOK_POINT(before_get_all_vm_stats, JSON, true, false, "Before Host.getAllVmStats: {}.")
+HOOK_POINT(after_get_all_vm_stats, JSON, false, true, "The answer, a list.")
+HOOK_POINT(after_hostdev_list_by_caps, JSON, false, true, "The answer of Host.hostdevListByCaps.")
+/* ---- our own ---- */
+HOOK_POINT(before_vm_freeze, XML, true, false, "Before the guest's file systems are frozen (VM.freeze, VM.snapshot).")
+HOOK_POINT(after_vm_freeze, XML, false, false, "They are frozen, or could not be. The guest's writes wait: be quick.")
+HOOK_POINT(before_vm_thaw, XML, false, false, "Before they are thawed. The guest's writes wait: be quick.")
+HOOK_POINT(after_vm_thaw, XML, false, false, "They are thawed.")
+HOOK_POINT(before_vm_snapshot, XML, true, false, "Before a snapshot of a running VM, and before its file systems are frozen for it.")
+HOOK_POINT(after_vm_snapshot, XML, false, false, "It is made, or failed; the guest is thawed again. SNAPSHOT_RESULT is done or failed.")
+HOOK_POINT(on_vm_io_error, JSON, false, false,
+	   "A VM was paused by an error of a disk: {\"alias\", \"name\", \"path\", \"reason\", \"pauseCode\"}. Nobody waits for the scripts.")

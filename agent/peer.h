@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_AGENT_PEER_H
+#define BERTH_AGENT_PEER_H
+/* Calls to the agent of another host, over its channel, with this agent's own certificate. Theory of operation in peer.c. */
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <glib.h>
+#include "agent/agent.h"
+
+#define PEER_PORT 54321
+
+/* "host", "host:port", "[::1]", "[::1]:port"; ret_host without brackets, g_free. ERR_INVALID_PARAMETER */
+bool peer_parse(const char *text, char **ret_host, int *ret_port, GError **error);
+/* The host as it stands in a URI: IPv6 addresses in brackets; g_free */
+char *peer_uri_host(const char *host);
+
+struct peer_call {
+	const char *host;             /* its certificate must have this name or address */
+	int port;
+	const char *method;
+	const json_t *params;         /* borrowed */
+	const char *flow_id;          /* may be NULL */
+	int64_t timeout_usec;         /* for the answer, once it is connected */
+};
+/* The result (a new reference), or NULL + the peer's error with its code, or ERR_NO_CONNECTION_TO_PEER: it did not answer. Worker: waits. */
+json_t *peer_ask(struct agent *agent, const struct peer_call *call, GError **error);
+
+#endif

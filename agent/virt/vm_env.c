@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What domain XML asks of this host: volumes, networks, filters, devices, names.
+ *
+ * The network filter vdsm-no-mac-spoofing, which engines give every NIC, is defined when a VM wants it and libvirt has none of that name: a NIC sends
+ * from its own hardware address only.
+ */
+#define LOG_MODULE "virt"
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <libvirt/virterror.h>
+#include <string.h>
+#include <sys/random.h>
+#include "agent/hooks.h"
+#include "agent/host/host.h"
+#include "agent/net/net.h"
+#include "agent/storage/storage.h"
+#include "agent/virt/external_data.h"
+#include "agent/virt/vm.h"
+#include "common/log.h"
+
+#define COMMON_FILTER "vdsm-no-mac-spoofing"
+static const char common_filter[] =
+	"<filter name='" COMMON_FILTER "' chain='root'>"
+	"<rule action='drop' direction='out' priority='-900'><mac match='no' srcmacaddr='$MAC'/></rule>"
+	"<rule action='drop' direction='out' priority='-800'><arp match='no' arpsrcmacaddr='$MAC'/></rule>"
+	"</filter>";
+
+static bool prepare(void *data, const char *domain, const char *image, const char *volume, char **ret_path, const char **ret_format, GError **error)
+{
+	const struct vm_xml_env *env = data;
+
+	return storage_prepare(env->agent->storage, domain, image, volume, ret_path, ret_format, error);
+}
+
+static bool prepared(void *data, const json_t *drive, json_t **ret_drive, GError **error)
+{
+	const struct vm_xml_env *env = data;
+	char *text = json_dumps(drive, JSON_COMPACT);
+	g_autofree char *changed = NULL;
+	struct hook_run run = { .point = "after_disk_prepare", .vm_id = env->vm_id, .json = text, .custom = env->custom, .may_fail = true };
+	bool good = hooks_run(env->agent->hooks, &run, &changed, error);
+
+	free(text);
+	if (good && changed && !(*ret_drive = json_parse(changed, strlen(changed), error))) {
+		error_wrap(error, "after_disk_prepare");
+		good = false;
+	}
+	return good;
+}
+
+static char *bridge(void *data, const char *network, GError **error)
+{
+	const struct vm_xml_env *env = data;
+
+	return net_bridge_of(env->agent->net, network, error);
+}
+
+static char *address(void *data, const char *network)
+{
+	g_autofree char *name = bridge(data, network, NULL);
+	struct ifaddrs *all = NULL, *a;
+	char text[INET6_ADDRSTRLEN], *found = NULL;
+
+	if (!name || getifaddrs(&all) < 0)
+		return NULL;
+	for (a = all; a && !found; a = a->ifa_next)
+		if (a->ifa_addr && a->ifa_addr->sa_family == AF_INET && !strcmp(a->ifa_name, name) &&
+		    inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)a->ifa_addr)->sin_addr, text, sizeof(text)))
+			found = g_strdup(text);
+	freeifaddrs(all);
+	return found;
+}
+
+static bool filter(void *data, const char *name, GError **error)
+{
+	const struct vm_xml_env *env = data;
+	g_autoptr(virConnect) conn = libvirt_connection_get(env->agent->vms->connection, error);
+	virNWFilterPtr found;
+
+	if (!conn)
+		return false;
+	found = virNWFilterLookupByName(conn, name);
+	if (!found && !strcmp(name, COMMON_FILTER))
+		found = virNWFilterDefineXML(conn, common_filter);
+	if (!found) {
+		error_set(error, ERR_INVALID_PARAMETER, "filter: '%s' is no network filter of this host: %s", name, virGetLastErrorMessage());
+		return false;
+	}
+	virNWFilterFree(found);
+	return true;
+}
+
+static char *node_device(void *data, const char *name, GError **error)
+{
+	const struct vm_xml_env *env = data;
+	g_autoptr(virConnect) conn = libvirt_connection_get(env->agent->vms->connection, error);
+	virNodeDevicePtr device = conn ? virNodeDeviceLookupByName(conn, name) : NULL;
+	char *xml = device ? virNodeDeviceGetXMLDesc(device, 0) : NULL, *copy = g_strdup(xml);
+
+	if (conn && !copy)
+		error_set(error, ERR_HOSTDEV_DETACH_FAILED, "host device '%s': %s", name, virGetLastErrorMessage());
+	free(xml);
+	if (device)
+		virNodeDeviceFree(device);
+	return copy;
+}
+
+static void random_password(char out[VNC_PASSWORD_MAX + 1])
+{
+	static const char letters[] = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+	unsigned char bytes[VNC_PASSWORD_MAX];
+
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+		for (size_t i = 0; i < sizeof(bytes); i++)
+			bytes[i] = (unsigned char)g_random_int();
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		out[i] = letters[bytes[i] % (sizeof(letters) - 1)];
+	out[VNC_PASSWORD_MAX] = '\0';
+}
+
+/* "0-3"; NULL when the kernel does not say */
+static const char *online(const char *what)
+{
+	g_autofree char *path = g_strdup_printf("/sys/devices/system/%s/online", what), *text = NULL;
+
+	return g_file_get_contents(path, &text, NULL, NULL) ? g_intern_string(g_strstrip(text)) : NULL;
+}
+
+static const char *os_info(const char *key)
+{
+	g_autofree char *text = g_get_os_info(key);
+
+	return text ? g_intern_string(text) : NULL;
+}
+
+void vm_xml_env(struct agent *agent, const char *vm_id, struct vm_xml_env *ret_env)
+{
+	*ret_env = (struct vm_xml_env){
+		.agent = agent,
+		.env = {
+			.vm_id = ret_env->vm_id, .kvm = host_has_kvm(agent->host), .no_kvm = host_acceleration_reason(agent->host),
+			.host_uuid = host_uuid(agent->host), .os_name = os_info(G_OS_INFO_KEY_NAME), .os_version = os_info(G_OS_INFO_KEY_VERSION_ID),
+			.host_cpus = online("cpu"), .host_nodes = online("node"), .start_time = (double)wall_msec() / 1e3,
+			.display_address = config_string(agent->config, "vm", "display_address"), .password = ret_env->password,
+			.files_dir = agent->vms->files_dir, .nvram_dir = agent->vms->nvram_dir, .prepare = prepare, .prepared = prepared, .bridge = bridge,
+			.address = address, .filter = filter, .node_device = node_device, .data = ret_env,
+		},
+	};
+	g_strlcpy(ret_env->vm_id, vm_id, sizeof(ret_env->vm_id));
+	random_password(ret_env->password);
+}
