@@ -204,6 +204,7 @@ bool plug_in(struct live *live, const struct plug_kind *kind, struct plug_wish *
 	good = hook_before(live, kind->plug.before, wish->device, custom, &changed, error) &&
 	       (!changed || replace_device(wish, changed, kind->plug.before, error));
 	if (good) {
+		give_address(wish->device);             /* it may be another one now */
 		xml = xml_to_text(wish->device);
 		log_info("VM %s: plugging in %s", live->vm->id, xml);
 		good = attach(live, kind, wish, xml, &device, error);

@@ -464,12 +464,21 @@ static enum job_run held(struct leave *l, virDomainPtr domain, GError **error)
 	return fail(l, error, ERR_MIGRATION_ERROR, "the connection broke at the end");
 }
 
+/* libvirt's last word on it */
+static bool is_told_migrated(const struct leave *l)
+{
+	if (!l->vm)
+		return false;
+	AUTO_LOCK(&l->vms->lock);
+	return l->vm->status == VM_WIRE_DOWN && l->vm->exit_reason == VM_EXIT_MIGRATED;
+}
+
 static enum job_run gone(struct leave *l, const struct call_outcome *outcome, GError **error)
 {
 	g_autoptr(GError) cause = NULL;
 	enum arrival arrival = ARRIVAL_NONE;
 
-	if (outcome->call == CALL_BACK && outcome->good)
+	if ((outcome->call == CALL_BACK && outcome->good) || is_told_migrated(l))
 		return migrated(l, error);
 	if (l->destroyed) {
 		undo(l, ARRIVAL_END_WAITING);

@@ -244,27 +244,32 @@ static void keep_place(xmlNode *kept, const struct place *place)
 	keep_mirrored(kept, place->mirrored);
 }
 
-/* Puts the tap there; xml: what libvirt believes now. */
-static bool go_to(const struct live *live, const char *tap, const char *xml, const struct place *place, GError **error)
+/* Puts the tap there; xml: what libvirt believes now; moves: it is, or was, somewhere else than that. */
+static bool go_to(const struct live *live, const char *tap, const char *xml, const struct place *place, bool moves, GError **error)
 {
 	g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), NULL);
 	g_autofree char *bridge = doc ? xml_get(xml_child(xmlDocGetRootElement(doc), "source"), "bridge") : NULL;
 	const char *port = place->port ? place->port : bridge ? bridge : "";
 
-	if (!net_tap_bridge(net_of(live), tap, port, error))
+	if (moves && !net_tap_bridge(net_of(live), tap, port, error))
 		return false;
 	fault_point("VM.updateDevice: moved");
 	return mirror(live, tap, place->mirrored, error);
 }
 
+static bool is_out(const xmlNode *nic, const struct place *place)
+{
+	return place->network ? !*place->network : xml_is(nic, "type", "ethernet");
+}
+
 /* Network and link of the XML, and the place that goes with it. */
 static bool set_network(const struct live *live, xmlNode *nic, const char *network, struct place *place, GError **error)
 {
-	bool was_out = place->network && !*place->network, is_bridge = xml_is(nic, "type", "bridge"), is_free = xml_is(nic, "type", "ethernet");
+	bool was_out = is_out(nic, place), is_bridge = xml_is(nic, "type", "bridge");
 	xmlNode *link = xml_child(nic, "link");
 	g_autofree char *bridge = NULL;
 
-	if (!is_bridge && !is_free) {
+	if (!is_bridge && !xml_is(nic, "type", "ethernet")) {
 		g_autofree char *type = xml_get(nic, "type");
 
 		error_set(error, ERR_UPDATE_DEVICE_FAILED, "a NIC of type '%s' cannot change its network", type);
@@ -276,7 +281,7 @@ static bool set_network(const struct live *live, xmlNode *nic, const char *netwo
 		link = xml_add(nic, "link");
 	if (!*network)
 		xml_set(link, "state", "down");
-	else if (was_out || (is_free && !place->network))
+	else if (was_out)
 		xml_set(link, "state", "up");
 	if (*network && is_bridge)
 		xml_set(xml_child(nic, "source"), "bridge", bridge);
@@ -296,7 +301,7 @@ static bool apply_wishes(const struct live *live, xmlNode *nic, const struct dev
 		return false;
 	if (HAS(u, link_active)) {
 		node = xml_child(nic, "link") ? xml_child(nic, "link") : xml_add(nic, "link");
-		xml_set(node, "state", u->link_active && !(place->network && !*place->network) ? "up" : "down");
+		xml_set(node, "state", u->link_active && !is_out(nic, place) ? "up" : "down");
 	}
 	if (HAS(u, mtu)) {
 		node = xml_child(nic, "mtu") ? xml_child(nic, "mtu") : xml_add(nic, "mtu");
@@ -314,7 +319,7 @@ static bool apply_wishes(const struct live *live, xmlNode *nic, const struct dev
 static bool carry_out(struct live *live, const char *tap, const char *old_xml, const struct place *old, const char *xml, const struct place *place,
 		      GError **error)
 {
-	bool needs_us = place->port || old->port || place->mirrored || old->mirrored;
+	bool moves = place->port || old->port, needs_us = moves || place->mirrored || old->mirrored;
 
 	if (virDomainUpdateDeviceFlags(live->domain, xml, VIR_DOMAIN_AFFECT_LIVE) < 0) {
 		live_failed(live, error, ERR_UPDATE_DEVICE_FAILED, "NIC '%s'", tap);
@@ -322,13 +327,13 @@ static bool carry_out(struct live *live, const char *tap, const char *old_xml, c
 		g_autoptr(GError) cause = NULL;
 
 		fault_point("VM.updateDevice: changed");
-		if (!needs_us || go_to(live, tap, xml, place, &cause))
+		if (!needs_us || go_to(live, tap, xml, place, moves, &cause))
 			return true;
 		error_set(error, ERR_UPDATE_DEVICE_FAILED, "VM %s: NIC '%s': %s", live->vm->id, tap, cause->message);
 	}
 	if (!strstr(old_xml, "<bandwidth>") && strstr(xml, "<bandwidth>"))         /* libvirt leaves the half of it that it came to */
 		net_tap_unlimit(net_of(live), tap);
-	if (virDomainUpdateDeviceFlags(live->domain, old_xml, VIR_DOMAIN_AFFECT_LIVE) < 0 || (needs_us && !go_to(live, tap, old_xml, old, NULL)))
+	if (virDomainUpdateDeviceFlags(live->domain, old_xml, VIR_DOMAIN_AFFECT_LIVE) < 0 || (needs_us && !go_to(live, tap, old_xml, old, moves, NULL)))
 		log_warn("VM %s: NIC '%s' is not quite as it was before: %s", live->vm->id, tap, virGetLastErrorMessage());
 	return false;
 }
@@ -372,7 +377,7 @@ bool nic_update(struct live *live, const struct device_update_params *params, GE
 	if (good) {
 		good = change(live, nic, u, error);
 		live_recode(error, ERR_BAD_BRIDGE, ERR_UPDATE_DEVICE_FAILED);
-		/* A failed end is not fatal: the change is done once more, or undone once more, after the next start. */
+		/* Without its end the change stays begun: it is made again after the next start. */
 		good = live_end(live, good ? error : NULL) && good;
 	}
 	if (good)

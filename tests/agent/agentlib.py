@@ -260,6 +260,16 @@ def run(*command, **kw):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kw).stdout.strip()
 
 
+def wait_until(condition, seconds):
+    """For what no event tells: true when the condition came true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
 class Lab:
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="ba-", dir="/tmp")

@@ -276,6 +276,11 @@ class Mover:
     def status(self, host=None):
         return (host or self.host).c.call("VM.getMigrationStatus", vmID=self.id)
 
+    def console(self):
+        """The last lines of its serial line that are no ticks."""
+        with open(self.serial, errors="replace") as f:
+            return "".join([line for line in f if not line.startswith("tick ")][-60:])
+
     def ticks(self):
         with open(self.serial, errors="replace") as f:
             return [float(line.split()[1]) for line in f if line.startswith("tick ") and len(line.split()) == 2]

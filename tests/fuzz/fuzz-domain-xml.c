@@ -58,6 +58,15 @@ static char *address(void *data, const char *network)
 	return network && *(const uint8_t *)data & 4 ? g_strdup("192.0.2.1") : NULL;
 }
 
+static char *node_device(void *data, const char *name, GError **error)
+{
+	if (*(const uint8_t *)data & 4 && g_str_has_prefix(name, "pci"))
+		return g_strdup("<device><name>pci_0000_00_1f_0</name><capability type='pci'><domain>0</domain><bus>0</bus><slot>31</slot><function>0</function>"
+				"<iommuGroup number='3'/></capability></device>");
+	error_set(error, ERR_HOSTDEV_DETACH_FAILED, "%s", name);
+	return NULL;
+}
+
 static void check_result(const char *text, bool kvm)
 {
 	g_autoptr(GError) error = NULL;
@@ -105,7 +114,7 @@ static void fit(const uint8_t *choice, const char *xml)
 		.vm_id = VM_ID, .kvm = *choice & 1, .no_kvm = "there is no /dev/kvm", .host_uuid = "99999999-8888-4777-8666-555555555555", .os_name = "Debian",
 		.os_version = "12", .host_cpus = "0-3", .host_nodes = "0", .display_address = "127.0.0.1", .password = "random12", .files_dir = "/run/berth/vms",
 		.nvram_dir = "/var/lib/berth/nvram", .start_time = 1700000000.5, .prepare = prepare, .bridge = bridge, .address = address, .filter = filter,
-		.data = (void *)choice, .orders = orders,
+		.node_device = node_device, .data = (void *)choice, .orders = orders,
 	};
 	struct vm_params *params = record_new(&vm_params_type);
 	g_autoptr(GError) error = NULL;
