@@ -130,6 +130,8 @@ char *xml_to_text(xmlNode *node)
 	xmlSaveCtxt *save = xmlSaveToBuffer(buffer, "UTF-8", XML_SAVE_FORMAT | XML_SAVE_NO_DECL | XML_SAVE_AS_XML);
 	char *text;
 
+	if (node->doc && !node->doc->encoding)
+		node->doc->encoding = xmlStrdup((const xmlChar *)"UTF-8");      /* else attributes beyond ASCII are written as character references */
 	xmlSaveTree(save, node);
 	xmlSaveClose(save);
 	text = g_strdup((const char *)xmlBufferContent(buffer));

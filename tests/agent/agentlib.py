@@ -207,19 +207,19 @@ class Client:
     def wait_event(self, vm, fits, timeout=30, since=0):
         """(index, status object) of the first event of that VM from index `since` on that fits."""
         name = "|virt|VM_status|" + vm
-        at = since
+        at, found = since, False
 
-        def find():
-            nonlocal at
-            while at < len(self.events):
+        def over():
+            nonlocal at, found
+            while not found and at < len(self.events):
                 _, method, params = self.events[at]
                 at += 1
-                if method == name and fits(params[vm]):
-                    return True
-            return False
+                found = method == name and fits(params[vm])
+            return found or self.closed
 
         with self.changed:
-            if not self.changed.wait_for(find, timeout):
+            self.changed.wait_for(over, timeout)
+            if not found:
                 seen = [p[vm].get("status") for _, m, p in self.events[since:] if m == name]
                 raise Failed(-3, "no such event within %g s; seen: %s" % (timeout, seen))
             return at, self.events[at - 1][2][vm]
