@@ -52,12 +52,12 @@ static void fit_tcg(xmlNode *domain)
 		xml_set(cpu, "match", NULL);
 		xml_set(cpu, "check", NULL);
 		xml_set(cpu, "migratable", NULL);
-		xml_remove(xml_child(cpu, "model"));
-		xml_remove(xml_child(cpu, "cache"));
+		remove_children(cpu, "model");
+		remove_children(cpu, "cache");
 		remove_children(cpu, "feature");
 	}
-	xml_remove(xml_child(features, "hyperv"));
-	xml_remove(xml_child(features, "kvm"));
+	remove_children(features, "hyperv");
+	remove_children(features, "kvm");
 	for (timer = xml_find(domain, "clock/timer"); timer; timer = next) {
 		next = xml_next(timer, "timer");
 		if (xml_is(timer, "name", "kvmclock") || xml_is(timer, "name", "hypervclock"))
@@ -93,7 +93,7 @@ static void fit_memory(xmlNode *domain, xmlNode *metadata)
 	mib = g_strdup_printf("%" G_GINT64_FORMAT, kib ? g_ascii_strtoll(kib, NULL, 10) / 1024 : 0);
 	if (!known)
 		vm_metadata_set(metadata, "minGuaranteedMemoryMb", "int", mib);
-	xml_remove(guarantee);
+	remove_children(xml_child(domain, "memtune"), "min_guarantee");
 }
 
 /* What only the host knows of itself. */
@@ -251,7 +251,7 @@ static bool fit_nic(xmlNode *nic, const struct fit *fit, GError **error)
 	if ((network ? !*network : false) || !strcmp(bridge, DUMMY_BRIDGE)) {
 		xml_remove(source);
 		xml_set(nic, "type", "ethernet");
-		xml_remove(xml_child(nic, "link"));
+		remove_children(nic, "link");
 		xml_add_with(nic, "link", "state", "down", NULL);
 		return true;
 	}
@@ -346,7 +346,7 @@ static bool fit_graphics(xmlNode *graphics, const struct fit *fit, GError **erro
 static bool fit_channel(xmlNode *channel, const struct fit *fit, GError **error)
 {
 	if (xml_is(channel, "type", "unix"))
-		xml_remove(xml_child(channel, "source"));
+		remove_children(channel, "source");
 	return true;
 }
 
