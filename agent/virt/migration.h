@@ -88,7 +88,7 @@ static inline void migration_unref_at(struct migration **m)
 {
 	migration_unref(*m);
 }
-#define AUTO_MIGRATION __attribute__((cleanup(migration_unref_at))) struct migration *
+#define AUTO_MIGRATION __attribute__((cleanup(migration_unref_at), unused)) struct migration *
 
 /* The VM, when this is its migration; NULL: it was destroyed, or made anew. A reference. */
 struct vm *migration_vm(struct vms *vms, const struct migration *m);

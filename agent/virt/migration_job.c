@@ -557,7 +557,7 @@ static enum job_run run(struct leave *l, GError **error)
 	g_autoptr(virDomain) domain = NULL;
 	enum where is = where(l, &domain);
 	struct call_outcome outcome = outcome_of(l);
-	g_autofree char *words = outcome.error;
+	g_autofree G_GNUC_UNUSED char *words = outcome.error;
 	enum job_run next = wait(l, LOOK_USEC);
 
 	migration_set_phase(l->vms, l->m, PHASE_RUNNING);
