@@ -24,6 +24,8 @@
 #include "common/lock.h"
 #include "common/log.h"
 
+#define GONE_USEC 5000000
+
 struct start {
 	char *xml;                      /* of VM.create, with passwords */
 	struct memory_files files;      /* memory NULL: boot */
@@ -126,6 +128,23 @@ static virDomainPtr restore(struct vm *vm, virConnectPtr conn, const struct star
 	return virDomainLookupByUUIDString(conn, vm->id);
 }
 
+/* One that ended just now keeps its name and its UUID until libvirt has cleared it away: a VM that is started again at once would be refused. */
+static void wait_until_gone(struct vm *vm, virConnectPtr conn)
+{
+	g_autofree char *name = NULL;
+
+	{
+		AUTO_LOCK(&vm->vms->lock);
+		name = g_strdup(vm->name);
+	}
+	for (int64_t end = now_usec() + GONE_USEC; name && now_usec() < end; g_usleep(20000)) {
+		g_autoptr(virDomain) domain = virDomainLookupByName(conn, name);
+
+		if (!domain || virDomainIsActive(domain) != 0 || virDomainIsPersistent(domain) != 0)
+			return;
+	}
+}
+
 /* flags: virDomainCreateFlags */
 static virDomainPtr make(struct vm *vm, virConnectPtr conn, const struct start *start, unsigned flags, GError **error)
 {
@@ -209,6 +228,7 @@ static void start_run(struct vm *vm, struct start *start)
 		vm_set_down(vm, 0, VM_EXIT_DESTROYED_ON_STARTUP, NULL);
 		return;
 	}
+	wait_until_gone(vm, conn);
 	flags |= hooks_take_launch_flags(vm->vms->agent->hooks, vm->id);
 	domain = make(vm, conn, start, flags, &error);
 	if (!domain) {
