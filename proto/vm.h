@@ -28,7 +28,7 @@ enum vm_firmware { VM_FIRMWARE_BIOS, VM_FIRMWARE_UEFI, VM_FIRMWARE_UEFI_SECURE }
 enum vm_on_crash { VM_CRASH_DESTROY, VM_CRASH_RESTART, VM_CRASH_PRESERVE, VM_CRASH_DUMP_DESTROY, VM_CRASH_DUMP_RESTART };
 extern const char *const vm_on_crash_names[];
 
-/* One device of the parameter form of VM.create. The types and what of the members each reads: agent/virt/device.c. */
+/* One device of the parameter form of VM.create. The types and what of the members each reads: agent/virt/device/device.c. */
 struct vm_device {
 	struct record record;
 	char *type, *device, *alias, *device_id;

@@ -3,7 +3,7 @@
 #define BERTH_AGENT_POLICY_H
 /* How this host's memory is divided among its VMs. Theory of operation in policy.c. */
 #include "agent/agent.h"
-#include "agent/virt/balloons.h"
+#include "agent/virt/stats/balloons.h"
 
 struct policy;
 /* Parameters are those kept in state_dir. period_usec: between two looks. Loop thread. */

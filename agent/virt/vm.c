@@ -16,19 +16,19 @@
  * are answered at once whatever a VM is doing. Events are published under the lock: their order is that of the changes.
  */
 #define LOG_MODULE "virt"
-#include "agent/virt/migration.h"
+#include "agent/virt/migration/migration.h"
 #include "agent/virt/vm.h"
 
 #include <libvirt/virterror.h>
 #include <string.h>
 #include "agent/events.h"
 #include "agent/hooks.h"
-#include "agent/virt/block_jobs.h"
-#include "agent/virt/crash.h"
-#include "agent/virt/live.h"
-#include "agent/virt/nic.h"
-#include "agent/virt/vm_files.h"
 #include "agent/jobs.h"
+#include "agent/virt/change/live.h"
+#include "agent/virt/change/nic.h"
+#include "agent/virt/disk/block_jobs.h"
+#include "agent/virt/domain/vm_files.h"
+#include "agent/virt/life/crash.h"
 #include "agent/xml.h"
 #include "common/lock.h"
 #include "common/log.h"

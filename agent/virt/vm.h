@@ -7,10 +7,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <glib.h>
-#include "agent/virt/domain_info.h"
-#include "agent/virt/ending.h"
-#include "agent/virt/domain_xml.h"
+#include "agent/virt/domain/domain_info.h"
+#include "agent/virt/domain/domain_xml.h"
 #include "agent/virt/libvirt_connection.h"
+#include "agent/virt/life/ending.h"
 #include "agent/virt/vms.h"
 
 /* What the guest's agent told; absent members: not known. */

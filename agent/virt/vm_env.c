@@ -15,7 +15,7 @@
 #include "agent/host/host.h"
 #include "agent/net/net.h"
 #include "agent/storage/storage.h"
-#include "agent/virt/external_data.h"
+#include "agent/virt/domain/external_data.h"
 #include "agent/virt/vm.h"
 #include "common/log.h"
 

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include "agent/jobs.h"
-#include "agent/virt/block_jobs.h"
-#include "agent/virt/crash.h"
-#include "agent/virt/migration.h"
-#include "agent/virt/live.h"
+#include "agent/virt/change/live.h"
+#include "agent/virt/disk/block_jobs.h"
+#include "agent/virt/life/crash.h"
+#include "agent/virt/migration/migration.h"
 #include "agent/virt/news.h"
 #include "agent/virt/vm.h"
 #include "common/lock.h"

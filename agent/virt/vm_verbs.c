@@ -3,8 +3,8 @@
 #include <string.h>
 #include "agent/events.h"
 #include "agent/hooks.h"
-#include "agent/virt/crash.h"
-#include "agent/virt/external_data.h"
+#include "agent/virt/domain/external_data.h"
+#include "agent/virt/life/crash.h"
 #include "agent/virt/vm.h"
 #include "common/lock.h"
 #include "common/log.h"

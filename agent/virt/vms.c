@@ -15,13 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include "agent/host/host.h"
-#include "agent/virt/crash.h"
-#include "agent/virt/external_data.h"
 #include "agent/jobs.h"
-#include "agent/virt/block_jobs.h"
-#include "agent/virt/migration.h"
+#include "agent/virt/disk/block_jobs.h"
+#include "agent/virt/domain/external_data.h"
+#include "agent/virt/domain/vm_files.h"
+#include "agent/virt/life/crash.h"
+#include "agent/virt/migration/migration.h"
 #include "agent/virt/vm.h"
-#include "agent/virt/vm_files.h"
 #include "common/lock.h"
 #include "common/log.h"
 

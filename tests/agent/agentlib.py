@@ -82,6 +82,19 @@ def done():
     sys.exit(1 if _failed else 0)
 
 
+def _crashed(kind, error, trace):
+    """A test that dies leaves what its agents said last: the reason is more often there than in the traceback."""
+    sys.__excepthook__(kind, error, trace)
+    for lab in _labs:
+        for name in ("agent.log", "libvirtd.log"):
+            if os.path.exists(lab.path(name)):
+                with open(lab.path(name), errors="replace") as f:
+                    diag("last of %s:\n%s" % (lab.path(name), f.read()[-6000:]))
+
+
+sys.excepthook = _crashed
+
+
 def requires(*commands):
     if os.geteuid() != 0:
         skip_all("needs root")
@@ -220,7 +233,7 @@ class Client:
         with self.changed:
             self.changed.wait_for(over, timeout)
             if not found:
-                seen = [p[vm].get("status") for _, m, p in self.events[since:] if m == name]
+                seen = [{k: p[vm][k] for k in ("status", "exitMessage") if p[vm].get(k)} for _, m, p in self.events[since:] if m == name]
                 raise Failed(-3, "no such event within %g s; seen: %s" % (timeout, seen))
             return at, self.events[at - 1][2][vm]
 

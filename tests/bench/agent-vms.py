@@ -146,7 +146,7 @@ def create(lab):
 
 class BareCaller:
     """virConnectGetAllDomainStats as a C program would call it: no conversion of what comes, only freed. In a process of its own (bare())."""
-    # what agent/virt/vm_stats.c asks for
+    # what agent/virt/stats/vm_stats.c asks for
     WANTED = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_CPU_TOTAL | libvirt.VIR_DOMAIN_STATS_BALLOON | \
         libvirt.VIR_DOMAIN_STATS_VCPU | libvirt.VIR_DOMAIN_STATS_INTERFACE | libvirt.VIR_DOMAIN_STATS_BLOCK
     FLAGS = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT

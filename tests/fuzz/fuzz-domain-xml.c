@@ -9,8 +9,8 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include "agent/virt/domain_info.h"
-#include "agent/virt/domain_xml.h"
+#include "agent/virt/domain/domain_info.h"
+#include "agent/virt/domain/domain_xml.h"
 #include "agent/xml.h"
 #include "common/error.h"
 

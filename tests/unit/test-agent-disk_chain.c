@@ -3,7 +3,7 @@
 #include "cmocka-all.h"
 
 #include <string.h>
-#include "agent/virt/disk_chain.h"
+#include "agent/virt/disk/disk_chain.h"
 #include "agent/xml.h"
 #include "common/record.h"
 

@@ -7,8 +7,8 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
-#include "agent/virt/domain_info.h"
-#include "agent/virt/domain_xml.h"
+#include "agent/virt/domain/domain_info.h"
+#include "agent/virt/domain/domain_xml.h"
 #include "agent/virt/vm_metadata.h"
 #include "agent/xml.h"
 #include "common/error.h"

@@ -3,8 +3,8 @@
 #include "tests/unit/cmocka-all.h"
 
 #include <string.h>
-#include "agent/virt/drive.h"
-#include "agent/virt/hotplug.h"
+#include "agent/virt/change/hotplug.h"
+#include "agent/virt/disk/drive.h"
 #include "agent/virt/vm_metadata.h"
 #include "agent/xml.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmocka-all.h"
 #include <libvirt/libvirt.h>
-#include "agent/virt/ending.h"
+#include "agent/virt/life/ending.h"
 
 #define SHUTDOWN VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/virt/guest/guest.h"
 #include "cmocka-all.h"
-#include "agent/virt/guest.h"
 
 /* guest-get-devices as qemu-ga of a Windows answers it: since 5.2 "id", before "address"; driver-date in ns. */
 static void pci_devices(void **state)

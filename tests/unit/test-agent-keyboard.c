@@ -4,7 +4,7 @@
 
 #include <linux/input-event-codes.h>
 #include <string.h>
-#include "agent/virt/keyboard.h"
+#include "agent/virt/console/keyboard.h"
 #include "common/error.h"
 
 /* "42+30 28": chords, their keys joined. g_free */

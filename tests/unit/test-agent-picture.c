@@ -5,7 +5,7 @@
 #include <png.h>
 #include <stdint.h>
 #include <string.h>
-#include "agent/virt/picture.h"
+#include "agent/virt/console/picture.h"
 #include "common/error.h"
 
 static GBytes *ppm(unsigned width, unsigned height, const uint8_t *pixels)

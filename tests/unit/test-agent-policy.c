@@ -10,7 +10,7 @@
 #include "agent/host/host-priv.h"
 #include "agent/host/ksm.h"
 #include "agent/host/policy.h"
-#include "agent/virt/node_devices.h"
+#include "agent/virt/device/node_devices.h"
 #include "common/error.h"
 
 #define MIB INT64_C(1024)

@@ -2,8 +2,8 @@
 #include "cmocka-all.h"
 #include <stdio.h>
 #include <unistd.h>
-#include "agent/virt/memory_volume.h"
-#include "agent/virt/restore.h"
+#include "agent/virt/life/memory_volume.h"
+#include "agent/virt/life/restore.h"
 #include "common/error.h"
 
 #define VM "11111111-2222-4333-8444-555555555555"

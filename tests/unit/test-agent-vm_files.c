@@ -12,11 +12,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "agent/virt/domain_xml.h"
-#include "agent/virt/external_data.h"
-#include "agent/virt/mdev.h"
-#include "agent/virt/payload.h"
-#include "agent/virt/vm_files.h"
+#include "agent/virt/device/mdev.h"
+#include "agent/virt/domain/domain_xml.h"
+#include "agent/virt/domain/external_data.h"
+#include "agent/virt/domain/payload.h"
+#include "agent/virt/domain/vm_files.h"
 #include "common/error.h"
 
 #define VM "aaaaaaaa-0000-4000-8000-000000000001"

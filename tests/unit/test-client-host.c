@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* berth host against a small server of the channel: arguments, output, exit codes. */
-#include "cmocka-all.h"
 #include "client/client.h"
+#include "cmocka-all.h"
 #include "common/error.h"
 #include "common/record.h"
 #include "proto/channel.h"

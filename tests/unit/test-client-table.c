@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cmocka-all.h"
 #include "client/client.h"
 #include "client/table.h"
+#include "cmocka-all.h"
 #include <locale.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What people write and read: sizes, times, quantities, mistyped words; and which exit status an error becomes. */
-#include "cmocka-all.h"
 #include "client/client.h"
+#include "cmocka-all.h"
 #include "common/error.h"
 #include <stdlib.h>
 

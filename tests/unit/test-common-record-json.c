@@ -2,8 +2,8 @@
 /* Records from JSON in the three dialects, and JSON text. */
 #include <string.h>
 #include "common/error.h"
-#include "tests/unit/record-sample.h"
 #include "tests/unit/cmocka-all.h"
+#include "tests/unit/record-sample.h"
 
 static struct sample *read_with(const char *text, struct record_input *input, GError **error)
 {

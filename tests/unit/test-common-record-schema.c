@@ -2,8 +2,8 @@
 /* The XML schema accepts what is written and refuses what is not; the RSDL names what can be set. */
 #include <libxml/xmlschemas.h>
 #include <string.h>
-#include "tests/unit/record-sample.h"
 #include "tests/unit/cmocka-all.h"
+#include "tests/unit/record-sample.h"
 
 /* Another type with the element name of an item type: its complex type must get another name. */
 static const struct record_type other_type = RECORD_TYPE("option", "options", struct nic, nic_fields, "Namesake of the item type");

@@ -2,8 +2,8 @@
 /* Records from XML: what is taken, noted and refused; and what the parser lets in. */
 #include <string.h>
 #include "common/error.h"
-#include "tests/unit/record-sample.h"
 #include "tests/unit/cmocka-all.h"
+#include "tests/unit/record-sample.h"
 
 static struct sample *read_with(const char *text, struct record_input *input, GError **error)
 {

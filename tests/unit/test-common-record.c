@@ -2,8 +2,8 @@
 /* Records themselves: life, members, text, comparing, merging, completeness. */
 #include <string.h>
 #include "common/error.h"
-#include "tests/unit/record-sample.h"
 #include "tests/unit/cmocka-all.h"
+#include "tests/unit/record-sample.h"
 
 static const struct field *field_of(const char *path)
 {

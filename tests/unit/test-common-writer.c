@@ -2,8 +2,8 @@
 /* The writer: the two forms of the same calls, escapes, and records with the views of the REST side. */
 #include <libxml/parser.h>
 #include <string.h>
-#include "tests/unit/record-sample.h"
 #include "tests/unit/cmocka-all.h"
+#include "tests/unit/record-sample.h"
 
 #define DECLARATION "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n"
 

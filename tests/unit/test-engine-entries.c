@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Entries of runs that ended: dropped after the end is stored, also by an engine or for an agent that was away; nothing else is ended by that. */
 /* rows: verb:VM.destroy */
-#include "tests/unit/fake-agent.h"
 #include "engine/flow/vm_flow.h"
+#include "tests/unit/fake-agent.h"
 
 #define EVENT_FLOW_WAITS 1302
 

@@ -4,8 +4,8 @@
  * is not whole or older than the disks, and no volume is left.
  */
 /* rows: r15-261 r15-262 r15-292 verb:VM.hibernate verb:VM.create verb:VM.cont */
-#include "tests/unit/fake-agent.h"
 #include "engine/flow/vm_flow.h"
+#include "tests/unit/fake-agent.h"
 
 #define EVENT_COMPLETED 1300
 #define SHORT_USEC (10 * G_USEC_PER_SEC)         /* a flow that waits for its own timeouts takes longer */

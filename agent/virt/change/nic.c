@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * VM.updateDevice for NICs: link, network, MTU, QoS and mirroring, all or nothing.
+ *
+ * A NIC that starts in a network is of libvirt's type bridge; libvirt moves it to another bridge while the VM runs. One that starts without a network is
+ * of type ethernet, a tap that leads nowhere, and libvirt cannot make the one of the other while the VM runs. So where the NIC should be somewhere
+ * else than its XML can say, the agent moves the tap itself, and keeps that it did, and where to, as <port> of the NIC's metadata ("": in no bridge):
+ *
+ *	XML               network wanted      XML becomes          <port>
+ *	bridge A          B                   bridge B             none
+ *	bridge A          none                link down            ""
+ *	ethernet          B                   link up              B
+ *	ethernet          none                link down            ""
+ *
+ * <network> of the metadata says which network it is in; empty: in none, which is how it starts on another host.
+ * Mirroring is net/tap.c; <portMirroring> of the metadata says what.
+ */
+#define LOG_MODULE "virt"
+#include "agent/virt/change/nic.h"
+
+#include <libvirt/virterror.h>
+#include <string.h>
+#include <unistd.h>
+#include "agent/fault.h"
+#include "agent/net/net.h"
+#include "agent/virt/change/hotplug.h"
+#include "agent/virt/device/device.h"
+#include "agent/virt/vm_metadata.h"
+#include "agent/xml.h"
+#include "common/error.h"
+#include "common/lock.h"
+#include "common/log.h"
+
+static struct net *net_of(const struct live *live)
+{
+	return live->vm->vms->agent->net;
+}
+
+static char *tap_of(const xmlNode *nic)
+{
+	return xml_get(xml_child(nic, "target"), "dev");
+}
+
+/* A network of ours, or a bridge of that name. g_free */
+static char *bridge_of(const struct live *live, const char *network, GError **error)
+{
+	g_autoptr(GError) cause = NULL;
+	g_autofree char *path = g_strdup_printf("/sys/class/net/%s/bridge", network);
+	char *bridge = net_bridge_of(net_of(live), network, &cause);
+
+	if (!bridge && !strchr(network, '/') && access(path, F_OK) == 0)
+		return g_strdup(network);
+	if (!bridge)
+		g_propagate_error(error, g_steal_pointer(&cause));
+	return bridge;
+}
+
+/* ---- mirroring ---- */
+
+/* Names of networks; NULL: none. g_ptr_array_unref */
+static GPtrArray *mirrored(const xmlNode *kept)
+{
+	xmlNode *list = xml_child(kept, "portMirroring");
+	GPtrArray *names = NULL;
+
+	for XML_EACH(network, list, "network") {
+		if (!names)
+			names = g_ptr_array_new_with_free_func(g_free);
+		g_ptr_array_add(names, xml_text(network));
+	}
+	return names;
+}
+
+static void keep_mirrored(xmlNode *kept, const GPtrArray *names)
+{
+	xmlNode *list;
+
+	xml_remove(xml_child(kept, "portMirroring"));
+	if (!names || !names->len)
+		return;
+	vm_metadata_set(kept, "portMirroring", NULL, NULL);
+	list = xml_child(kept, "portMirroring");
+	for (guint i = 0; i < names->len; i++)
+		xmlSetNs(xml_add_text(list, "network", names->pdata[i]), list->ns);
+}
+
+static bool mirror(const struct live *live, const char *tap, const GPtrArray *networks, GError **error)
+{
+	g_autoptr(GPtrArray) bridges = g_ptr_array_new_with_free_func(g_free);
+
+	for (guint i = 0; networks && i < networks->len; i++) {
+		char *bridge = bridge_of(live, networks->pdata[i], error);
+
+		if (!bridge)
+			return false;
+		g_ptr_array_add(bridges, bridge);
+	}
+	return net_tap_mirror(net_of(live), tap, bridges, error);
+}
+
+bool nic_plugged(struct live *live, xmlNode *device, GError **error)
+{
+	g_autoptr(GPtrArray) networks = mirrored(live_kept(live, device, /* make= */ false));
+	g_autofree char *tap = tap_of(device);
+
+	return !networks || mirror(live, tap, networks, error);
+}
+
+void nic_unplugged(struct live *live)
+{
+	net_mirror_sweep(net_of(live));
+}
+
+static void sweep(struct vm *vm, void *unused)
+{
+	net_mirror_sweep(vm->vms->agent->net);
+}
+
+void nic_ended(struct vm *vm)
+{
+	bool any;
+
+	{
+		AUTO_LOCK(&vm->vms->lock);
+		any = vm->xml && strstr(vm->xml, "portMirroring");
+	}
+	if (any)
+		(void)vm_queue(vm, "end of mirroring", sweep, NULL, NULL, NULL);
+}
+
+void nic_settle(struct live *live)
+{
+	for XML_EACH(nic, live->devices, "interface") {
+		xmlNode *kept = live_kept(live, nic, /* make= */ false);
+		g_autofree char *tap = tap_of(nic), *network = vm_metadata_get(kept, "network"), *port = NULL;
+		g_autoptr(GPtrArray) networks = mirrored(kept);
+		g_autoptr(GError) error = NULL;
+		bool ours = xml_child(kept, "port") != NULL;
+
+		if (!tap || (!ours && !networks))
+			continue;
+		/* the network may have another bridge here than where the metadata come from */
+		port = !ours ? NULL : network && *network ? bridge_of(live, network, &error) : g_strdup("");
+		if (error || (port && !net_tap_bridge(net_of(live), tap, port, &error)) || (networks && !mirror(live, tap, networks, &error)))
+			log_warn("VM %s: NIC '%s' is not where it should be: %s", live->vm->id, tap, error->message);
+	}
+}
+
+/* ---- what is asked for ---- */
+
+/* specParams of a <bandwidth>: a direction that it does not limit is {}. */
+static json_t *bandwidth_params(const xmlNode *device)
+{
+	static const char *const numbers[] = { "average", "peak", "burst", "floor" };
+	json_t *params = json_pack("{s:{}, s:{}}", "inbound", "outbound");
+
+	for XML_EACH(direction, xml_child(device, "bandwidth"), NULL)
+		for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
+			g_autofree char *text = xml_get(direction, numbers[i]);
+			json_t *limits = json_object_get(params, (const char *)direction->name);
+
+			if (text && limits)
+				json_object_set_new(limits, numbers[i], json_string(text));
+		}
+	return params;
+}
+
+/* The XML form, as if it had come member by member. Its NIC is found by alias or address. */
+static struct device_update *from_xml(const struct live *live, const char *xml, GError **error)
+{
+	AUTO_WISH wish = { 0 };
+	g_autofree char *alias = NULL, *bridge = NULL;
+	struct device_update *u;
+	xmlNode *kept, *there;
+
+	if (!plug_wish_parse(xml, "interface", &wish, error))
+		return NULL;
+	alias = xml_get(xml_child(wish.device, "alias"), "name");
+	there = alias && live_alias(live, "interface", alias) ? NULL : live_same(live, wish.device);
+	kept = live_kept_in(wish.metadata, wish.device, /* make= */ false);
+	bridge = xml_get(xml_child(wish.device, "source"), "bridge");
+	u = record_new(&device_update_type);
+	u->alias = there ? xml_get(xml_child(there, "alias"), "name") : g_steal_pointer(&alias);
+	u->network = vm_metadata_get(kept, "network");
+	if (!u->network)
+		u->network = g_steal_pointer(&bridge);
+	if (xml_child(wish.device, "link"))
+		SET(u, link_active, !xml_is(xml_child(wish.device, "link"), "state", "down"));
+	if (xml_child(wish.device, "mtu"))
+		SET(u, mtu, (int)xml_get_number(xml_child(wish.device, "mtu"), "size", 0));
+	u->spec_params = bandwidth_params(wish.device);
+	u->port_mirroring = mirrored(kept);
+	if (!u->port_mirroring)
+		u->port_mirroring = strings_new();
+	u->custom = vm_metadata_custom(kept);
+	return u;
+}
+
+/* A direction that is named replaces what there is; {} ends its limit. */
+static bool set_bandwidth(xmlNode *nic, const json_t *spec_params, GError **error)
+{
+	json_t *texts = domain_json_texts(spec_params);
+	xmlNode *bandwidth = xml_child(nic, "bandwidth");
+	const char *direction;
+	json_t *limits;
+	bool good;
+
+	json_object_foreach((json_t *)spec_params, direction, limits)
+		xml_remove(xml_child(bandwidth, direction));
+	good = device_bandwidth(nic, texts, error);
+	bandwidth = xml_child(nic, "bandwidth");
+	if (bandwidth && !xml_child(bandwidth, NULL))
+		xml_remove(bandwidth);
+	json_decref(texts);
+	return good;
+}
+
+/* ---- the change ---- */
+
+/* Where a NIC is and where it goes. port: bridge that the agent puts the tap in; NULL: where libvirt has it. */
+struct place { char *network, *port; GPtrArray *mirrored; };
+
+static void place_clear(struct place *place)
+{
+	g_free(place->network);
+	g_free(place->port);
+	if (place->mirrored)
+		g_ptr_array_unref(place->mirrored);
+}
+#define AUTO_PLACE __attribute__((cleanup(place_clear))) struct place
+
+static void read_place(const xmlNode *kept, struct place *ret_place)
+{
+	*ret_place = (struct place){ .network = vm_metadata_get(kept, "network"), .port = vm_metadata_get(kept, "port"), .mirrored = mirrored(kept) };
+}
+
+static void keep_place(xmlNode *kept, const struct place *place)
+{
+	xml_remove(xml_child(kept, "port"));
+	if (place->network)
+		vm_metadata_set(kept, "network", NULL, place->network);
+	if (place->port)
+		vm_metadata_set(kept, "port", NULL, place->port);
+	keep_mirrored(kept, place->mirrored);
+}
+
+/* Puts the tap there; xml: what libvirt believes now; moves: it is, or was, somewhere else than that. */
+static bool go_to(const struct live *live, const char *tap, const char *xml, const struct place *place, bool moves, GError **error)
+{
+	g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), NULL);
+	g_autofree char *bridge = doc ? xml_get(xml_child(xmlDocGetRootElement(doc), "source"), "bridge") : NULL;
+	const char *port = place->port ? place->port : bridge ? bridge : "";
+
+	if (moves && !net_tap_bridge(net_of(live), tap, port, error))
+		return false;
+	fault_point("VM.updateDevice: moved");
+	return mirror(live, tap, place->mirrored, error);
+}
+
+static bool is_out(const xmlNode *nic, const struct place *place)
+{
+	return place->network ? !*place->network : xml_is(nic, "type", "ethernet");
+}
+
+/* Network and link of the XML, and the place that goes with it. */
+static bool set_network(const struct live *live, xmlNode *nic, const char *network, struct place *place, GError **error)
+{
+	bool was_out = is_out(nic, place), is_bridge = xml_is(nic, "type", "bridge");
+	xmlNode *link = xml_child(nic, "link");
+	g_autofree char *bridge = NULL;
+
+	if (!is_bridge && !xml_is(nic, "type", "ethernet")) {
+		g_autofree char *type = xml_get(nic, "type");
+
+		error_set(error, ERR_UPDATE_DEVICE_FAILED, "a NIC of type '%s' cannot change its network", type);
+		return false;
+	}
+	if (*network && !(bridge = bridge_of(live, network, error)))
+		return false;
+	if (!link)
+		link = xml_add(nic, "link");
+	if (!*network)
+		xml_set(link, "state", "down");
+	else if (was_out)
+		xml_set(link, "state", "up");
+	if (*network && is_bridge)
+		xml_set(xml_child(nic, "source"), "bridge", bridge);
+	g_free(place->port);
+	place->port = *network && is_bridge ? NULL : g_strdup(bridge ? bridge : "");
+	g_free(place->network);
+	place->network = g_strdup(network);
+	return true;
+}
+
+/* nic: a copy of the live one, which becomes what is wanted. */
+static bool apply_wishes(const struct live *live, xmlNode *nic, const struct device_update *u, struct place *place, GError **error)
+{
+	xmlNode *node;
+
+	if (u->network && !set_network(live, nic, u->network, place, error))
+		return false;
+	if (HAS(u, link_active)) {
+		node = xml_child(nic, "link") ? xml_child(nic, "link") : xml_add(nic, "link");
+		xml_set(node, "state", u->link_active && !is_out(nic, place) ? "up" : "down");
+	}
+	if (HAS(u, mtu)) {
+		node = xml_child(nic, "mtu") ? xml_child(nic, "mtu") : xml_add(nic, "mtu");
+		xml_set_number(node, "size", u->mtu);
+	}
+	if (u->port_mirroring) {
+		if (place->mirrored)
+			g_ptr_array_unref(place->mirrored);
+		place->mirrored = g_ptr_array_ref(u->port_mirroring);
+	}
+	return !u->spec_params || set_bandwidth(nic, u->spec_params, error);
+}
+
+/* From old to new; what fails is taken back. needs_us: libvirt does not do all of it. */
+static bool carry_out(struct live *live, const char *tap, const char *old_xml, const struct place *old, const char *xml, const struct place *place,
+		      GError **error)
+{
+	bool moves = place->port || old->port, needs_us = moves || place->mirrored || old->mirrored;
+
+	if (virDomainUpdateDeviceFlags(live->domain, xml, VIR_DOMAIN_AFFECT_LIVE) < 0) {
+		live_failed(live, error, ERR_UPDATE_DEVICE_FAILED, "NIC '%s'", tap);
+	} else {
+		g_autoptr(GError) cause = NULL;
+
+		fault_point("VM.updateDevice: changed");
+		if (!needs_us || go_to(live, tap, xml, place, moves, &cause))
+			return true;
+		error_set(error, ERR_UPDATE_DEVICE_FAILED, "VM %s: NIC '%s': %s", live->vm->id, tap, cause->message);
+	}
+	if (!strstr(old_xml, "<bandwidth>") && strstr(xml, "<bandwidth>"))         /* libvirt leaves the half of it that it came to */
+		net_tap_unlimit(net_of(live), tap);
+	if (virDomainUpdateDeviceFlags(live->domain, old_xml, VIR_DOMAIN_AFFECT_LIVE) < 0 || (needs_us && !go_to(live, tap, old_xml, old, moves, NULL)))
+		log_warn("VM %s: NIC '%s' is not quite as it was before: %s", live->vm->id, tap, virGetLastErrorMessage());
+	return false;
+}
+
+/* With the hooks, and kept. */
+static bool change(struct live *live, xmlNode *nic, const struct device_update *u, GError **error)
+{
+	g_autofree char *tap = tap_of(nic), *old_xml = xml_to_text(nic), *xml = NULL, *changed = NULL;
+	g_autoptr(xmlDoc) doc = xml_parse(old_xml, strlen(old_xml), NULL);
+	AUTO_PLACE old = { 0 };
+	AUTO_PLACE place = { 0 };
+	xmlNode *kept;
+	bool good;
+
+	read_place(live_kept(live, nic, /* make= */ false), &old);
+	read_place(live_kept(live, nic, /* make= */ false), &place);
+	if (!apply_wishes(live, xmlDocGetRootElement(doc), u, &place, error))
+		return false;
+	xml = xml_to_text(xmlDocGetRootElement(doc));
+	if (!vm_hook(live->vm, "before_update_device", xml, u->custom, /* may_fail= */ true, &changed, error))
+		return false;
+	good = carry_out(live, tap ? tap : "", old_xml, &old, changed ? changed : xml, &place, error);
+	if (good) {
+		kept = live_kept(live, nic, /* make= */ true);
+		keep_place(kept, &place);
+		if (u->custom)
+			vm_metadata_set_custom(kept, u->custom);
+	}
+	(void)vm_hook(live->vm, good ? "after_update_device" : "after_update_device_fail", changed ? changed : xml, u->custom, /* may_fail= */ false, NULL, NULL);
+	return good;
+}
+
+bool nic_update(struct live *live, const struct device_update_params *params, GError **error)
+{
+	struct device_update *u = params->params->xml ? from_xml(live, params->params->xml, error) : record_ref(params->params);
+	xmlNode *nic = u && u->alias ? live_alias(live, "interface", u->alias) : NULL;
+	bool good = nic && live_begin(live, "VM.updateDevice", params, error);
+
+	if (u && !nic)
+		error_set(error, ERR_UPDATE_DEVICE_FAILED, "VM %s has no NIC '%s'", live->vm->id, u->alias ? u->alias : "");
+	if (good) {
+		good = change(live, nic, u, error);
+		live_recode(error, ERR_BAD_BRIDGE, ERR_UPDATE_DEVICE_FAILED);
+		/* Without its end the change stays begun: it is made again after the next start. */
+		good = live_end(live, good ? error : NULL) && good;
+	}
+	if (good)
+		good = live_read(live, error);
+	record_unref(u);
+	return good;
+}
+
+bool nic_redo(struct live *live, const void *params, GError **error)
+{
+	return nic_update(live, params, error);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* NICs: a tap in the bridge of a network, or a virtual function of a real card. */
+#include <string.h>
+#include <unistd.h>
+#include "agent/virt/device/device.h"
+#include "agent/virt/vm_metadata.h"
+#include "agent/xml.h"
+#include "common/error.h"
+
+static void keep(const struct device_build *b, bool plugged)
+{
+	const struct vm_device *d = b->device;
+	xmlNode *kept, *mirroring;
+	json_t *network;
+	size_t i;
+
+	if (!b->metadata || !d->mac_addr || !(plugged || d->device_id || json_array_size(d->port_mirroring) || json_object_size(d->custom)))
+		return;
+	kept = vm_metadata_add_device(b->metadata, "interface", "mac_address", d->mac_addr);
+	if (plugged)
+		vm_metadata_set(kept, "network", NULL, d->network);
+	if (d->device_id)
+		vm_metadata_set(kept, "deviceId", NULL, d->device_id);
+	if (json_object_size(d->custom))
+		vm_metadata_set_custom(kept, d->custom);
+	mirroring = json_array_size(d->port_mirroring) ? vm_metadata_add(kept, "portMirroring", NULL) : NULL;
+	json_array_foreach(d->port_mirroring, i, network)
+		vm_metadata_add(mirroring, "network", json_string_value(network));
+}
+
+/* Custom properties: queues of the device; vhost of the VM, "network:true,network:false"; sndbuf of the VM. */
+static void add_tuning(xmlNode *nic, const struct device_build *b)
+{
+	const struct vm_device *d = b->device;
+	const json_t *custom = b->scope->params->custom;
+	const char *queues = json_string_value(json_object_get(d->custom, "queues")), *sndbuf = json_string_value(json_object_get(custom, "sndbuf"));
+	const char *vhost = json_string_value(json_object_get(custom, "vhost")), *driver = queues ? "vhost" : NULL;
+	g_auto(GStrv) pairs = g_strsplit(vhost ? vhost : "", ",", -1);
+
+	for (char **pair = pairs; *pair; pair++) {
+		char *colon = strrchr(*pair, ':');
+
+		if (colon && d->network && strlen(d->network) == (size_t)(colon - *pair) && g_str_has_prefix(*pair, d->network))
+			driver = g_ascii_strcasecmp(colon + 1, "true") ? "qemu" : "vhost";
+	}
+	if (driver && access("/dev/vhost-net", R_OK | W_OK) < 0)
+		driver = "qemu";
+	if (driver)
+		xml_add_with(nic, "driver", "name", driver, "queues", queues, NULL);
+	if (sndbuf)
+		xml_add_text(xml_add(nic, "tune"), "sndbuf", sndbuf);
+}
+
+static bool add_filter(xmlNode *nic, const struct device_build *b, GError **error)
+{
+	const struct domain_xml_env *env = b->scope->env;
+	const struct vm_device *d = b->device;
+	json_t *parameter;
+	xmlNode *filter;
+	size_t i;
+
+	if (!d->filter || !*d->filter)
+		return true;
+	if (!env->filter(env->data, d->filter, error))
+		return false;
+	filter = xml_add_with(nic, "filterref", "filter", d->filter, NULL);
+	json_array_foreach(d->filter_parameters, i, parameter)
+		xml_add_with(filter, "parameter", "name", json_string_value(json_object_get(parameter, "name")), "value",
+			     json_string_value(json_object_get(parameter, "value")), NULL);
+	return true;
+}
+
+bool device_bandwidth(xmlNode *nic, const json_t *spec_params, GError **error)
+{
+	static const char *const ways[] = { "inbound", "outbound" }, *const limits[] = { "average", "peak", "burst" };
+	xmlNode *bandwidth = xml_child(nic, "bandwidth");
+
+	for (size_t w = 0; w < G_N_ELEMENTS(ways); w++) {
+		const json_t *way = json_object_get(spec_params, ways[w]);
+		xmlNode *node;
+
+		if (!json_object_size(way))
+			continue;
+		bandwidth = bandwidth ? bandwidth : xml_add(nic, "bandwidth");
+		node = xml_add(bandwidth, ways[w]);
+		for (size_t i = 0; i < G_N_ELEMENTS(limits); i++) {
+			const char *limit = json_string_value(json_object_get(way, limits[i]));
+
+			if ((limit || !i) && (!limit || !g_ascii_string_to_unsigned(limit, 10, 1, G_MAXUINT32, NULL, NULL))) {
+				error_set(error, ERR_INVALID_PARAMETER, "specParams/%s/%s: '%s' is not a number", ways[w], limits[i], limit ? limit : "");
+				return false;
+			}
+			xml_set(node, limits[i], limit);
+		}
+	}
+	return true;
+}
+
+static bool add_function(const struct device_build *b, GError **error)
+{
+	const struct vm_device *d = b->device;
+	const char *vlan = device_text(d, "vlanid", NULL);
+	xmlNode *nic;
+
+	if (!d->hostdev) {
+		error_set(error, ERR_MISSING_PARAMETER, "hostdev of an interface of device 'hostdev'");
+		return false;
+	}
+	nic = xml_add_with(b->parent, "interface", "type", "hostdev", "managed", "yes", NULL);
+	if (!device_pci_source(nic, d->hostdev, b->scope->env, error))
+		return false;
+	xml_add_with(nic, "driver", "name", "vfio", NULL);
+	if (d->mac_addr)
+		xml_add_with(nic, "mac", "address", d->mac_addr, NULL);
+	if (vlan)
+		xml_add_with(xml_add(nic, "vlan"), "tag", "id", vlan, NULL);
+	device_common(nic, d);
+	keep(b, d->network && *d->network);
+	return true;
+}
+
+bool device_nic(const struct device_build *b, GError **error)
+{
+	static const char *const models[] = { "virtio", "pv", "e1000", "e1000e", "rtl8139", "ne2k_pci", "vmxnet3", NULL };
+	const struct domain_xml_env *env = b->scope->env;
+	const struct vm_device *d = b->device;
+	g_autofree char *bridge = NULL;
+	bool plugged = d->network && *d->network;
+	xmlNode *nic, *mtu;
+
+	if (!g_strcmp0(d->device, "hostdev"))
+		return add_function(b, error);
+	if (!device_check("nicModel", d->nic_model, models, error))
+		return false;
+	if (plugged && !(bridge = env->bridge(env->data, d->network, error)))
+		return false;
+	/* Not connected: a tap that leads nowhere; it can be plugged into a network while the VM runs. */
+	nic = xml_add_with(b->parent, "interface", "type", plugged ? "bridge" : "ethernet", NULL);
+	if (d->mac_addr)
+		xml_add_with(nic, "mac", "address", d->mac_addr, NULL);
+	if (plugged)
+		xml_add_with(nic, "source", "bridge", bridge, NULL);
+	xml_add_with(nic, "model", "type", !strcmp(d->nic_model, "pv") ? "virtio" : d->nic_model, NULL);
+	xml_add_with(nic, "link", "state", plugged && d->link_active ? "up" : "down", NULL);
+	if (HAS(d, mtu)) {
+		mtu = xml_add(nic, "mtu");
+		xml_set_number(mtu, "size", d->mtu);
+	}
+	add_tuning(nic, b);
+	if (!add_filter(nic, b, error) || !device_bandwidth(nic, d->spec_params, error))
+		return false;
+	device_common(nic, d);
+	keep(b, plugged);
+	return true;
+}
