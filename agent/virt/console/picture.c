@@ -22,6 +22,7 @@ static bool check_size(uint64_t width, uint64_t height, GError **error)
 
 static bool read_png(GBytes *picture, struct pixels *ret_pixels, GError **error)
 {
+	static const png_color black;
 	png_image image = { .version = PNG_IMAGE_VERSION };
 	gsize size;
 	const void *bytes = g_bytes_get_data(picture, &size);
@@ -37,7 +38,7 @@ static bool read_png(GBytes *picture, struct pixels *ret_pixels, GError **error)
 	}
 	image.format = PNG_FORMAT_RGB;
 	pixels = (struct pixels){ image.width, image.height, g_malloc(PNG_IMAGE_SIZE(image)) };
-	if (!png_image_finish_read(&image, &(png_color){ 0 }, pixels.data, 0, NULL)) {
+	if (!png_image_finish_read(&image, &black, pixels.data, 0, NULL)) {
 		error_set(error, ERR_UNEXPECTED_ERROR, "the picture: %s", image.message);
 		g_free(pixels.data);
 		return false;
