@@ -32,6 +32,7 @@
 #define LOG_MODULE "flow"
 #define CREATE_TIMEOUT_S 60
 #define RUNNING_TIMEOUT_S 120
+#define LOOK_S 5                          /* no news so long: is it still there? */
 /* Members of a flow's data: what the undo of launch came to */
 #define DESTROYED "destroyed"             /* the VM is not there */
 #define UNDESTROYED "undestroyed"         /* it may be there */
@@ -272,13 +273,49 @@ static bool destroy(struct flow *flow, GError **error)
 #define STATES_RUN (1u << VM_UP | 1u << VM_POWERING_UP | 1u << VM_REBOOT_IN_PROGRESS | 1u << VM_POWERING_DOWN)
 #define STATES_END (1u << VM_DOWN | 1u << VM_SUSPENDED | 1u << VM_UNKNOWN)
 
+/* An agent that died between its answer to VM.create and libvirt's start has forgotten the VM, and no news comes of what nobody knows. */
+static bool is_there(struct flow *flow, GError **error)
+{
+	struct vm_id_params *params = record_new(&vm_id_params_type);
+	g_autoptr(GError) own = NULL;
+
+	set_string(&params->vm_id, flow->object_id);
+	(void)agent_call(flow->engine, host_of(flow), "VM.getStats", params, flow->id, AGENT_PATIENCE_NONE, NULL, &own);
+	record_unref(params);
+	if (!error_is(own, ERR_NO_SUCH_VM))
+		return true;
+	error_set_literal(error, ERR_CANNOT_CREATE_VM, "its host has forgotten it: the agent there was restarted");
+	return false;
+}
+
+/* As fleet_wait_vm() */
+static bool wait_state(struct flow *flow, uint32_t states, int timeout_s, GError **error)
+{
+	for (int left = timeout_s; ; left -= LOOK_S) {
+		g_autoptr(GError) own = NULL;
+
+		if (fleet_wait_vm(flow->engine->fleet, flow->object_id, states, MIN(left, LOOK_S), &own))
+			return true;
+		if (!error_is(own, ERR_TIMEOUT)) {
+			g_propagate_error(error, g_steal_pointer(&own));
+			return false;
+		}
+		if (left <= LOOK_S) {
+			error_set(error, ERR_TIMEOUT, "it does not run after %d s", timeout_s);
+			return false;
+		}
+		if (!is_there(flow, error))
+			return false;
+	}
+}
+
 /* Waits for a state of these or an end; an end is an error. ret_loaded: it is paused with its memory restored. */
 static bool wait_for(struct flow *flow, uint32_t states, int timeout_s, bool *ret_loaded, GError **error)
 {
 	struct vm *vm;
 	bool ok;
 
-	if (!fleet_wait_vm(flow->engine->fleet, flow->object_id, states | STATES_END, timeout_s, error))
+	if (!wait_state(flow, states | STATES_END, timeout_s, error))
 		return false;
 	vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
 	ok = vm && !(STATES_END >> vm->state & 1);
