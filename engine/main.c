@@ -23,17 +23,30 @@
 #include "engine/engine.h"
 #include "engine/fleet/fleet.h"
 #include "engine/flow/flow.h"
+#include "engine/flow/host_policy.h"
+#include "engine/flow/storage_flow.h"
 #include "engine/http/http.h"
 #include "engine/model/model.h"
 #include "engine/store/store.h"
+#include "engine/tool.h"
 
 #ifndef BERTH_VERSION
 #define BERTH_VERSION "0.1.0"
 #endif
 
 #define LOG_MODULE "main"
+#define EVENT_ENGINE_START 1               /* texts as the guide's appendix C has them: clients compare */
+#define EVENT_ENGINE_STOP 2
 #define STOP_USEC (5 * (int64_t)G_USEC_PER_SEC)
 #define CONFIG_FILE "/etc/berth/engine.conf"
+
+/* What is left to be done for a host waits until it is up. */
+static void host_is_up(struct engine *engine, const char *host_id)
+{
+	flow_take_up(engine, host_id);
+	storage_host_up(engine, host_id);
+	host_policy_push(engine, host_id);
+}
 
 static const struct option options[] = {
 	{ "engine", "data_dir", OPTION_PATH, "/var/lib/berth-engine", 0, 0, "Directory of the database and of the password hashes." },
@@ -62,6 +75,7 @@ static const struct option options[] = {
 	{ "agent", "ask", OPTION_INT, "5", 1, 3600, "Seconds of silence after which an agent is asked for a sign of life." },
 	{ "agent", "connecting_after", OPTION_INT, "10", 1, 3600, "Seconds of silence after which a host is shown as connecting." },
 	{ "agent", "non_responsive_after", OPTION_INT, "60", 1, 86400, "Seconds of silence after which a host is shown as non_responsive." },
+	{ "agent", "fence_quiet", OPTION_INT, "180", 0, 86400, "Seconds between two changes of a host's power." },
 };
 
 struct program {
@@ -170,11 +184,20 @@ static bool open_ports(struct program *program, GError **error)
 	return true;
 }
 
+/* Who may come in is said by the store. */
+static bool open_doors(struct engine *engine, struct auth_settings *settings, GError **error)
+{
+	settings->model = engine->model;
+	settings->store = engine->store;
+	engine->auth = auth_new(settings, error);
+	return engine->auth;
+}
+
 static bool start(struct program *program, GError **error)
 {
 	struct engine *engine = &program->engine;
 	const struct config *config = program->config;
-	const struct auth_settings auth = {
+	struct auth_settings auth = {
 		.data_dir = program->data_dir,
 		.admin_password_file = config_string(config, "auth", "admin_password_file"),
 		.session_idle_usec = config_int(config, "auth", "session_timeout") * 60 * G_USEC_PER_SEC,
@@ -189,10 +212,11 @@ static bool start(struct program *program, GError **error)
 	engine->lanes = lane_pool_new((unsigned)config_int(config, "engine", "workers"));
 	engine->model = model_new();
 	if (!make_data_dir(program->data_dir, error) || !(engine->store = store_open(program->data_dir, engine->model, error)) ||
-	    !(engine->auth = auth_new(&auth, error)) || !(engine->fleet = fleet_new(engine, error)) || !(engine->api = api_new(engine, &api, error)) ||
+	    !open_doors(engine, &auth, error) || !(engine->fleet = fleet_new(engine, error)) || !(engine->api = api_new(engine, &api, error)) ||
 	    !open_ports(program, error))
 		return false;
-	fleet_on_host_up(engine->fleet, flow_take_up);
+	fleet_on_host_up(engine->fleet, host_is_up);
+	store_event(engine->store, EVENT_ENGINE_START, NULL, NULL, "Starting oVirt Engine.");
 	fleet_start(engine->fleet);
 	flow_resume_all(engine);
 	return true;
@@ -201,6 +225,7 @@ static bool start(struct program *program, GError **error)
 static void end(struct program *program)
 {
 	struct engine *engine = &program->engine;
+	bool served = program->http != NULL;
 	program->stop_timer = timer_free(program->stop_timer);
 	program->http = http_server_free(program->http);
 	program->plain = http_server_free(program->plain);
@@ -209,11 +234,13 @@ static void end(struct program *program)
 	engine->loop = loop_free(engine->loop);
 	engine->api = api_free(engine->api);
 	engine->auth = auth_free(engine->auth);
+	if (served)
+		store_event(engine->store, EVENT_ENGINE_STOP, NULL, NULL, "Stopping oVirt Engine.");
 	engine->store = store_close(engine->store);
 	engine->model = model_free(engine->model);
 	program->tls = tls_context_free(program->tls);
 	program->config = config_free(program->config);
-	g_free(program->data_dir);
+	g_clear_pointer(&program->data_dir, g_free);
 }
 
 static int serve(struct program *program)
@@ -247,7 +274,7 @@ static int serve(struct program *program)
 
 static void usage(FILE *out)
 {
-	fputs("Usage: berth-engine [OPTION]...\n"
+	fputs("Usage: berth-engine [OPTION]... [COMMAND]\n"
 	      "Manages hosts and virtual machines; serves the REST API.\n\n"
 	      "  --config FILE    configuration (default: " CONFIG_FILE " when it exists)\n"
 	      "  --data-dir DIR   instead of [engine] data_dir\n"
@@ -255,6 +282,7 @@ static void usage(FILE *out)
 	      "  --version        write the version\n"
 	      "  --help           write this\n",
 	      out);
+	tool_usage(out);
 }
 
 int main(int argc, char **argv)
@@ -264,8 +292,9 @@ int main(int argc, char **argv)
 	GError *error = NULL;
 
 	/* by hand: getopt.h and common/config.h both have a struct option */
-	for (int i = 1; i < argc; i++) {
-		const char *option = argv[i];
+	int at = 1;
+	for (; at < argc && argv[at][0] == '-'; at++) {
+		const char *option = argv[at];
 		if (strcmp(option, "--help") == 0 || strcmp(option, "-h") == 0) {
 			usage(stdout);
 			return EXIT_SUCCESS;
@@ -282,8 +311,8 @@ int main(int argc, char **argv)
 		size_t n = strcspn(option, "=");
 		if (target && option[n] == '=' && (n == strlen("--config") || n == strlen("--data-dir"))) {
 			*target = option + n + 1;
-		} else if (target && (strcmp(option, "--config") == 0 || strcmp(option, "--data-dir") == 0) && i + 1 < argc) {
-			*target = argv[++i];
+		} else if (target && (strcmp(option, "--config") == 0 || strcmp(option, "--data-dir") == 0) && at + 1 < argc) {
+			*target = argv[++at];
 		} else {
 			fprintf(stderr, "berth-engine: '%s' is not an option or lacks its value; see --help\n", option);
 			return EXIT_FAILURE;
@@ -298,7 +327,8 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	program.data_dir = g_strdup(data_dir ? data_dir : config_string(program.config, "engine", "data_dir"));
-	int status = serve(&program);
+	int status = at < argc ? tool_run(argc - at, argv + at, program.data_dir) : serve(&program);
+	g_clear_pointer(&program.data_dir, g_free);
 	if (program.config)
 		program.config = config_free(program.config);
 	return status;

@@ -19,7 +19,7 @@ struct api {
 	uint16_t secure_port;
 	struct invocations *invocations;         /* actions and creations; invocation.c */
 	GHashTable *faces;                       /* resource -> struct face */
-	GHashTable *metrics;                     /* resource and method -> struct metric; loop only */
+	GHashTable *metrics;                     /* operation, method and status -> struct metric; see metrics.c */
 };
 
 /* A resource's names of links and actions, made once. */
@@ -59,8 +59,16 @@ void call_submit_later(struct call *call, const char *lane, void (*stage)(struct
 void call_done(struct call *call);
 /* Sends the answer and keeps the call for what is left to do. */
 void call_answer_early(struct call *call);
-/* Is the call's user allowed? permit NULL: any user. */
-bool api_permitted(const struct call *call, const char *permit, GError **error);
+
+/* permit.c */
+/* Has the user the permit on the object, or on what the URL is below? object NULL: that only. On false there is an event too. Worker. */
+bool api_permitted(const struct call *call, const char *permit, const void *object, GError **error);
+/* A change that puts the object elsewhere: has he it there too? */
+bool api_permitted_there(const struct call *call, const char *permit, const void *current, const void *changed, GError **error);
+/* Has he it on anything at all? What need not be read need not be understood. */
+bool api_permitted_somewhere(const struct call *call, const char *permit, GError **error);
+/* Gives the maker of an object the role that lets him use it, when nothing else does. */
+bool api_give_to_maker(struct call *call, const void *object, GError **error);
 
 /* fault.c */
 int fault_status(const GError *error);
@@ -91,10 +99,13 @@ void *member_view(struct request *request, void *record);                       
 const struct field *member_parent_field(const struct resource *resource);         /* reference to the parent's object; NULL: none */
 const struct record_type *resource_type(const struct resource *resource);
 void *object_of_call(struct call *call, GError **error);                           /* parents and object; new reference */
+/* metrics.c */
+void metrics_observe(struct call *call);                 /* the answer is there */
+void answer_metrics(struct call *call);                  /* worker */
 /* input.c */
 bool input_read(struct call *call, const struct record_type *type, uint32_t take, bool take_id, void **ret_record, char **ret_id, GError **error);
 /* References by name -> id; unknown ones are errors. within: the object that is worked on or its parent (may be NULL): its data center's networks come first */
-bool input_resolve(struct model *model, void *record, const void *within, GError **error);
+bool input_resolve(const struct request *request, void *record, const void *within, GError **error);
 /* actions.c */
 void action_start(struct call *call);                    /* stage */
 void action_status(struct call *call);                   /* GET of an invocation */
@@ -106,7 +117,8 @@ void answer_entry(struct call *call);
 void answer_capabilities(struct call *call);
 void answer_rsdl(struct call *call);
 void answer_schema(struct call *call);
-extern const struct record_type entry_type, capabilities_type;
+void answer_openapi(struct call *call);
+extern const struct record_type entry_type, capabilities_type, capability_version_type;
 char *feature_version_id(int major, int minor);
 
 /* invocation.c: actions and creations that can be asked for later */

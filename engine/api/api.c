@@ -21,14 +21,17 @@
 #include <string.h>
 #include "common/error.h"
 #include "common/log.h"
-#include "common/metrics.h"
 #include "engine/api/api-priv.h"
+#include "engine/model/kinds.h"
+#include "engine/model/user.h"
 #include "engine/store/store.h"
 
 #define LOG_MODULE "api"
 #define AUTH_LANES 4
 #define EVENT_LOGIN 30
 #define EVENT_LOGOUT 31
+#define EVENT_LOGIN_FAILED 114
+#define EVENT_ACCOUNT_LOCKED 160
 
 /* ---- life ---- */
 
@@ -47,7 +50,7 @@ struct api *api_new(struct engine *engine, const struct api_settings *settings, 
 	api->secure_port = settings->secure_port;
 	api->invocations = invocations_new(settings->retention_usec);
 	api->faces = g_hash_table_new_full(NULL, NULL, NULL, face_free);
-	api->metrics = g_hash_table_new_full(NULL, NULL, NULL, NULL);
+	api->metrics = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	for (size_t i = 0; resources[i]; i++)
 		(void)api_face(api, resources[i]);
 	if (settings->ca_file) {
@@ -100,6 +103,7 @@ void call_free(struct call *call)
 	g_free(call->correlation_id);
 	g_free(call->invocation);
 	record_unref(call->request.parent);
+	access_unref(call->request.access);
 	record_unref(call->object);
 	record_unref(call->input);
 	if (call->ignored)
@@ -108,26 +112,6 @@ void call_free(struct call *call)
 }
 
 /* ---- ends ---- */
-
-static void observe(struct call *call)
-{
-	static const char *const methods[] = { "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS" };
-	const struct resource *resource = route_resource(&call->route);
-	uintptr_t method = 0;
-	while (method < G_N_ELEMENTS(methods) - 1 && strcmp(methods[method], call->exchange->method) != 0)
-		method++;
-	gpointer key = (gpointer)((uintptr_t)resource + method);         /* rows are larger than the number of methods */
-	struct metric *metric = g_hash_table_lookup(call->api->metrics, key);
-	if (!metric) {
-		char *labels = g_strdup_printf("method=\"%s\",resource=\"%s%s%s\"", methods[method],
-					       resource && resource->parent ? resource->parent->path : "", resource && resource->parent ? "/" : "",
-					       resource ? resource->path : "-");
-		metric = metric_histogram("berth_rest_request_seconds", labels, "Time from the end of a request to its answer");
-		g_free(labels);
-		g_hash_table_insert(call->api->metrics, key, metric);
-	}
-	metric_observe(metric, now_usec() - call->started_usec);
-}
 
 static void add_common_headers(struct call *call)
 {
@@ -153,7 +137,7 @@ static void add_common_headers(struct call *call)
 static void done_on_loop(void *data)
 {
 	struct call *call = data;
-	observe(call);
+	metrics_observe(call);
 	exchange_finish(g_steal_pointer(&call->exchange));
 	call_free(call);
 }
@@ -185,6 +169,7 @@ static void finish_exchange(void *data)
 void call_answer_early(struct call *call)
 {
 	add_common_headers(call);
+	metrics_observe(call);
 	struct exchange *exchange = g_steal_pointer(&call->exchange);
 	loop_post(call->api->engine->loop, finish_exchange, exchange, NULL);
 }
@@ -266,16 +251,6 @@ void call_submit_later(struct call *call, const char *lane, void (*stage)(struct
 	loop_post(call->api->engine->loop, later_begin, later, NULL);
 }
 
-/* ---- permits ---- */
-
-bool api_permitted(const struct call *call, const char *permit, GError **error)
-{
-	if (call->user && strcmp(call->user->id, AUTH_ADMIN_ID) == 0)
-		return true;
-	error_set(error, ERR_FORBIDDEN, "'%s' has no permit '%s'", call->user ? call->user->name : "-", permit ? permit : "login");
-	return false;
-}
-
 /* ---- dispatch ---- */
 
 static void change_stage(struct call *call)
@@ -299,15 +274,21 @@ static void read_stage(struct call *call)
 	call_done(call);
 }
 
-static void rsdl_stage(struct call *call)
+/* The descriptions are the same until the program is another: whoever has one need not fetch it again. */
+static void description_stage(struct call *call)
 {
-	answer_rsdl(call);
-	call_done(call);
-}
-
-static void schema_stage(struct call *call)
-{
-	answer_schema(call);
+	if (request_parameter(&call->request, "rsdl"))
+		answer_rsdl(call);
+	else if (request_parameter(&call->request, "schema"))
+		answer_schema(call);
+	else
+		answer_openapi(call);
+	struct exchange *exchange = call->exchange;
+	g_autofree char *sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)exchange->answer->str, exchange->answer->len);
+	g_autofree char *tag = g_strdup_printf("\"%.32s\"", sum);
+	if (exchange_has_token(exchange, "If-None-Match", tag, NULL) || exchange_has_token(exchange, "If-None-Match", "*", NULL))
+		exchange_answer(exchange, 304, NULL, NULL);
+	exchange_add_header(exchange, "ETag", "%s", tag);
 	call_done(call);
 }
 
@@ -359,12 +340,15 @@ static void answer_not_found(struct call *call)
 	call_done(call);
 }
 
-static void answer_metrics(struct call *call)
+static void metrics_stage(struct call *call)
 {
-	GString *out = g_string_sized_new(8192);
-	metrics_write(out);
-	exchange_answer(call->exchange, 200, "text/plain; version=0.0.4", out);
+	answer_metrics(call);
 	call_done(call);
+}
+
+static bool resource_is_slow(const struct resource *resource)
+{
+	return resource->slow || (resource->parent && resource_is_slow(resource->parent));
 }
 
 static void dispatch(struct call *call)
@@ -379,7 +363,7 @@ static void dispatch(struct call *call)
 
 	switch (route->kind) {
 	case ROUTE_METRICS:
-		answer_metrics(call);
+		call_submit(call, NULL, metrics_stage);
 		return;
 	case ROUTE_NONE:
 	case ROUTE_CA:
@@ -393,11 +377,9 @@ static void dispatch(struct call *call)
 	case ROUTE_ENTRY:
 		if (!get)
 			break;
-		if (request_parameter(&call->request, "rsdl"))
-			call_submit(call, NULL, rsdl_stage);
-		else if (request_parameter(&call->request, "schema"))
-			call_submit(call, NULL, schema_stage);
-		else {
+		if (request_parameter(&call->request, "rsdl") || request_parameter(&call->request, "schema") || request_parameter(&call->request, "openapi")) {
+			call_submit(call, NULL, description_stage);
+		} else {
 			answer_entry(call);
 			call_done(call);
 		}
@@ -421,6 +403,10 @@ static void dispatch(struct call *call)
 		}
 		break;
 	case ROUTE_OBJECT:
+		if (get && methods & RESOURCE_GET && resource_is_slow(resource)) {
+			call_submit(call, NULL, read_stage);
+			return;
+		}
 		if (get && methods & RESOURCE_GET) {
 			operation_read(call);
 			call_done(call);
@@ -499,9 +485,24 @@ static void answer_version(struct call *call, const char *version)
 	call_done(call);
 }
 
+static void refused(struct call *call)
+{
+	call->user = NULL;
+	answer_fault_text(call, 401, "Unauthorized", "Credentials of a user are needed: user@domain and password");
+	call->exchange->reason = "Authorization Required";
+	exchange_add_header(call->exchange, "WWW-Authenticate", "Basic realm=\"Berth\"");
+	call_done(call);
+}
+
 static void authenticated(struct call *call)
 {
 	call->request.actor = (struct actor){ .user_id = call->user->id, .user_name = call->user->name, .correlation_id = call->correlation_id };
+	call->request.access = auth_access(call->api->engine->auth, call->api->engine->model, call->user->id);
+	/* what let him in may have been taken away since */
+	if (!access_logs_in(call->request.access)) {
+		refused(call);
+		return;
+	}
 	if (call->new_session)
 		session_event(call, true);
 	const char *version = exchange_header(call->exchange, "Version");
@@ -523,15 +524,6 @@ static void authenticated(struct call *call)
 		dispatch(call);
 }
 
-static void refused(struct call *call)
-{
-	call->user = NULL;
-	answer_fault_text(call, 401, "Unauthorized", "Credentials of a user are needed: user@domain and password");
-	call->exchange->reason = "Authorization Required";
-	exchange_add_header(call->exchange, "WWW-Authenticate", "Basic realm=\"Berth\"");
-	call_done(call);
-}
-
 static void verified_on_loop(void *data)
 {
 	struct call *call = data;
@@ -541,9 +533,40 @@ static void verified_on_loop(void *data)
 		refused(call);
 }
 
+/* A name in an event only when it is a user's: who tries others by the thousand must not push everything else out of the events. */
+static const char *name_to_tell(struct model *model, const char *name)
+{
+	g_autoptr(GPtrArray) users = model_list(model, &user_kind);
+
+	for (guint i = 0; name && i < users->len; i++)
+		if (g_ascii_strcasecmp(((const struct user *)users->pdata[i])->user_name, name) == 0)
+			return name;
+	return "(unknown)";
+}
+
+/* A refused login, as the administrator reads of it. */
+static void login_event(struct call *call, const struct login *login)
+{
+	struct store *store = call->api->engine->store;
+
+	if (!store || !login->tell)
+		return;
+	const char *name = name_to_tell(call->api->engine->model, login->name);
+	if (login->outcome == LOGIN_LOCKED)
+		store_event_once(store, EVENT_ACCOUNT_LOCKED, NULL, NULL,
+				 "User %s cannot login, as it got disabled or locked. Please contact the system administrator.", name);
+	else
+		store_event_once(store, EVENT_LOGIN_FAILED, NULL, NULL, "User %s failed to log in.", name);
+}
+
 static void verify_stage(struct call *call)
 {
-	call->user = auth_verify(call->api->engine->auth, exchange_header(call->exchange, "Authorization"), NULL);
+	struct login login;
+
+	call->user = auth_verify(call->api->engine->auth, exchange_header(call->exchange, "Authorization"), &login);
+	if (login.outcome != LOGIN_OK)
+		login_event(call, &login);
+	g_free(login.name);
 	loop_post(call->api->engine->loop, verified_on_loop, call, drop);
 }
 
@@ -620,6 +643,8 @@ static void read_preferences(struct call *call)
 	const char *correlation = exchange_header(exchange, "Correlation-Id");
 	if (correlation && *correlation && g_utf8_validate(correlation, -1, NULL))
 		call->correlation_id = g_strndup(correlation, 128);
+	const char *filter = exchange_header(exchange, "Filter");
+	call->request.filter = filter && g_ascii_strcasecmp(filter, "true") == 0;
 	const char *all = exchange_header(exchange, "All-Content");
 	call->request.all_content = all && g_ascii_strcasecmp(all, "true") == 0;
 }
@@ -669,7 +694,7 @@ void api_serve(struct exchange *exchange, void *data)
 	if (call->route.kind == ROUTE_CA && get)
 		answer_ca(call);
 	else if (call->route.kind == ROUTE_METRICS && get && exchange->loopback)
-		answer_metrics(call);
+		call_submit(call, NULL, metrics_stage);
 	else
 		authenticate(call);
 }

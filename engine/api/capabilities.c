@@ -10,6 +10,7 @@
 #include "engine/model/cluster.h"
 #include "engine/model/datacenter.h"
 #include "engine/model/disk.h"
+#include "engine/model/fence_agent.h"
 #include "engine/model/host.h"
 #include "engine/model/misc.h"
 #include "engine/model/network.h"
@@ -19,19 +20,14 @@
 #include "engine/model/template.h"
 #include "engine/model/vm.h"
 
-static const char *const power_manager_names[] = { "apc", "apc_snmp", "bladecenter", "cisco_ucs", "drac5", "drac7", "eps", "hpblade", "ilo", "ilo2", "ilo3",
-						   "ilo4", "ilo_ssh", "ipmilan", "rsa", "rsb", "wti", NULL };
-static const char *const fence_names[] = { "manual", "restart", "start", "stop", "status", NULL };
-static const char *const scheduling_names[] = { "evenly_distributed", "power_saving", "none", NULL };
 static const char *const gluster_names[] = { "distribute", "replicate", "distributed_replicate", "stripe", "distributed_stripe", "striped_replicate",
 					     "distributed_striped_replicate", NULL };
 static const char *const transport_names[] = { "tcp", "rdma", NULL };
-static const char *const power_state_names[] = { "on", "off", "unknown", NULL };
 
 /* plural element, element, names, what */
 #define ENUMERATIONS(X) \
 	X(power_managers, power_manager, power_manager_names, "fence devices") \
-	X(fence_types, fence_type, fence_names, "fence operations") \
+	X(fence_types, fence_type, fence_type_names, "fence operations") \
 	X(storage_types, storage_type, storage_type_names, "kinds of storage") \
 	X(storage_domain_types, storage_domain_type, storage_domain_flavor_names, "uses of a storage domain") \
 	X(storage_formats, storage_format, storage_format_names, "formats of a storage domain's metadata") \
@@ -94,8 +90,8 @@ static const struct field version_fields[] = {
 	ENUMERATIONS(X)
 #undef X
 };
-static const struct record_type version_type_ =
-	RECORD_TYPE("version", "capabilities", struct capability_version, version_fields, "What one compatibility level knows");
+const struct record_type capability_version_type =
+	RECORD_TYPE("version", NULL, struct capability_version, version_fields, "What one compatibility level knows");
 
 struct permit_row_shown { struct record record; char *id, *name; bool administrative; };
 static const struct field permit_fields[] = {
@@ -107,7 +103,7 @@ static const struct record_type permit_shown_type = RECORD_TYPE("permit", NULL, 
 
 struct capabilities { struct record record; GPtrArray *versions, *permits, *policies; };
 static const struct field capabilities_fields[] = {
-	FIELD_LIST_(struct capabilities, versions, "version", READ_ONLY, &version_type_, "one for each compatibility level"),
+	FIELD_LIST_(struct capabilities, versions, "version", READ_ONLY, &capability_version_type, "one for each compatibility level"),
 	FIELD_LIST_(struct capabilities, permits, "permits/permit", READ_ONLY, &permit_shown_type, "what roles are made of"),
 	FIELD_STRINGS_(struct capabilities, policies, "scheduling_policies/policy", READ_ONLY, "how hosts are chosen"),
 };
@@ -128,13 +124,6 @@ static const struct { int minor; const char *name; } features[] = {
 	{ 3, "Add Virtual Machine from OVF Configuration" },
 	{ 3, "VNIC Profiles" }, { 3, "Image Storage Domains" }, { 3, "Virtual Machine FQDN" }, { 3, "Attach Disk Snapshot to Virtual Machine" },
 	{ 3, "Cloud-Init" }, { 3, "Gluster Brick Management" }, { 3, "Copy and Move Disks" }, { 3, "Network Labels" }, { 3, "Reboot Virtual Machine" },
-};
-
-static const struct { const char *id; int level; } cpus[] = {
-	{ "Intel Conroe Family", 3 }, { "Intel Penryn Family", 4 }, { "Intel Nehalem Family", 5 }, { "Intel Westmere Family", 6 },
-	{ "Intel SandyBridge Family", 7 }, { "Intel Haswell-noTSX Family", 8 }, { "Intel Haswell Family", 9 }, { "Intel Broadwell-noTSX Family", 10 },
-	{ "Intel Broadwell Family", 11 }, { "AMD Opteron G1", 2 }, { "AMD Opteron G2", 3 }, { "AMD Opteron G3", 4 }, { "AMD Opteron G4", 5 },
-	{ "AMD Opteron G5", 6 },
 };
 
 char *feature_version_id(int major, int minor)
@@ -163,11 +152,11 @@ static void fill(struct capability_version *version, const struct level *level)
 		struct feature *feature = list_add(&version->features, &feature_type);
 		feature->name = g_strdup(features[i].name);
 	}
-	for (size_t i = 0; i < G_N_ELEMENTS(cpus); i++) {
+	for (size_t i = 0; cpu_families[i].id; i++) {
 		struct cpu *cpu = list_add(&version->cpus, &cpu_type);
-		cpu->id = g_strdup(cpus[i].id);
+		cpu->id = g_strdup(cpu_families[i].id);
 		cpu->architecture = g_strdup("X86_64");
-		SET(cpu, level, cpus[i].level);
+		SET(cpu, level, cpu_families[i].level);
 	}
 #define X(plural, singular, names, text) add_names(&version->plural, names);
 	ENUMERATIONS(X)
@@ -176,7 +165,7 @@ static void fill(struct capability_version *version, const struct level *level)
 
 static const struct record_view *version_view(const struct record_view *view, const struct field *field, const void *item)
 {
-	if (field->item != &version_type_)
+	if (field->item != &capability_version_type)
 		return NULL;
 	/* one at a time is written; the text lives in data until the next */
 	GString *href = view->data;
@@ -192,7 +181,7 @@ void answer_capabilities(struct call *call)
 	struct capabilities *all = record_new(&capabilities_type);
 	const struct capability_version *found = NULL;
 	for (const struct level *level = levels; level->major; level++) {
-		struct capability_version *version = list_add(&all->versions, &version_type_);
+		struct capability_version *version = list_add(&all->versions, &capability_version_type);
 		fill(version, level);
 		if (wanted && g_ascii_strcasecmp(version->id, wanted) == 0)
 			found = version;
@@ -208,7 +197,7 @@ void answer_capabilities(struct call *call)
 		permit->name = g_strdup(permits[i].name);
 		SET(permit, administrative, permits[i].administrative);
 	}
-	add_names(&all->policies, scheduling_names);
+	add_names(&all->policies, scheduling_policy_names);
 	GString *out = g_string_sized_new(65536), *href = g_string_new(NULL);
 	struct writer *w = render_writer(call->format, out);
 	struct record_view view = { .base = call->route.base, .item_view = version_view, .data = href };

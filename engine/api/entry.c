@@ -128,7 +128,7 @@ static void count(struct call *call, struct entry *entry)
 	/* the built-in administrator counts, whether the model knows it or not */
 	void *admin = model_get(model, &user_kind, AUTH_ADMIN_ID);
 	SET(entry, users_total, (int)model_count(model, &user_kind) + (admin ? 0 : 1));
-	SET(entry, users_active, session_count(call->api->engine->auth) > 0 ? 1 : 0);
+	SET(entry, users_active, (int)session_users(call->api->engine->auth));
 	record_unref(admin);
 }
 

@@ -4,23 +4,29 @@
 
 #include "common/error.h"
 #include "engine/api/action.h"
+#include "engine/api/fence.h"
+#include "engine/api/host_install.h"
+#include "engine/api/host_iscsi.h"
 #include "engine/api/host_network.h"
 #include "engine/api/res_host.h"
 #include "engine/fleet/fleet.h"
 #include "engine/fleet/refresh.h"
 #include "engine/model/cluster.h"
+#include "engine/model/datacenter.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
 #include "engine/model/vm.h"
 #include "engine/store/store.h"
 
 #define TIMEOUT_S 60
+#define SPM_TRIES 10
 #define STATE(state) (1u << (state))
 
 /* Event codes, appendix C */
 #define EVENT_MAINTENANCE 15
 #define EVENT_ACTIVATED 16
 #define EVENT_UPDATED 43
+#define EVENT_SPM 159
 
 static bool wrong_state(const struct host *host, const char *what, GError **error)
 {
@@ -155,7 +161,8 @@ static bool deactivate(struct request *request, const void *object, const void *
 
 struct setup_action {
 	ACTION_MEMBERS
-	GPtrArray *modified_bonds, *removed_bonds, *modified_labels, *removed_labels;        /* struct object_ref */
+	GPtrArray *modified_bonds, *removed_bonds;                                           /* struct host_nic */
+	GPtrArray *modified_labels, *removed_labels;                                         /* struct nic_label */
 	GPtrArray *modified, *synchronized, *removed;                                        /* struct network_attachment */
 	bool check_connectivity;
 	int connectivity_timeout;
@@ -163,14 +170,14 @@ struct setup_action {
 #define S struct setup_action
 static const struct field setup_fields[] = {
 	ACTION_FIELDS(S),
-	FIELD_LIST_(S, modified_bonds, "modified_bonds/host_nic", CREATE, &object_ref_type, "bonds to make or change; not supported yet"),
-	FIELD_LIST_(S, removed_bonds, "removed_bonds/host_nic", CREATE, &object_ref_type, "bonds to remove; not supported yet"),
+	FIELD_LIST_(S, modified_bonds, "modified_bonds/host_nic", CREATE, &bond_type, "bonds to make or change"),
+	FIELD_LIST_(S, removed_bonds, "removed_bonds/host_nic", CREATE, &bond_type, "bonds to remove"),
 	FIELD_LIST_(S, modified, "modified_network_attachments/network_attachment", CREATE, &network_attachment_type, "to add (no id) or change (id)"),
 	FIELD_LIST_(S, synchronized, "synchronized_network_attachments/network_attachment", CREATE, &network_attachment_type,
 		    "to make as their networks are defined"),
 	FIELD_LIST_(S, removed, "removed_network_attachments/network_attachment", CREATE, &network_attachment_type, "to remove"),
-	FIELD_LIST_(S, modified_labels, "modified_labels/label", CREATE, &object_ref_type, "labels to add or move; not supported yet"),
-	FIELD_LIST_(S, removed_labels, "removed_labels/label", CREATE, &object_ref_type, "labels to remove; not supported yet"),
+	FIELD_LIST_(S, modified_labels, "modified_labels/label", CREATE, &nic_label_type, "labels to add or move"),
+	FIELD_LIST_(S, removed_labels, "removed_labels/label", CREATE, &nic_label_type, "labels to remove"),
 	FIELD_BOOL_(S, check_connectivity, "check_connectivity", CREATE, "take everything back when the host cannot be reached any more", .def = "true"),
 	FIELD_BOOL_(S, check_connectivity, "checkConnectivity", CREATE | ALIAS, "other spelling of check_connectivity"),
 	FIELD_INT_(S, connectivity_timeout, "connectivity_timeout", CREATE, "how long the host may be out of reach", .unit = "s", .min = 1, .max = 120, .def = "120"),
@@ -179,21 +186,14 @@ static const struct field setup_fields[] = {
 #undef S
 static const struct record_type setup_action_type = RECORD_TYPE("action", NULL, struct setup_action, setup_fields, "How to set up a host's networks");
 
-static bool refuse(const GPtrArray *list, const char *name, const char *what, GError **error)
-{
-	if (list && list->len)
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "action: %s: %s are not supported yet", name, what);
-	return list && list->len;
-}
-
 static bool setup_networks(struct request *request, const void *object, const void *params, void **ret_result, GError **error)
 {
 	const struct setup_action *how = params;
-	const struct network_setup setup = { how->modified, how->synchronized, how->removed, how->check_connectivity, how->connectivity_timeout };
+	const struct network_setup setup = {
+		how->modified, how->synchronized, how->removed, how->modified_bonds, how->removed_bonds, NULL, how->modified_labels, how->removed_labels,
+		how->check_connectivity, how->connectivity_timeout,
+	};
 
-	if (refuse(how->modified_bonds, "modified_bonds", "bonds", error) || refuse(how->removed_bonds, "removed_bonds", "bonds", error) ||
-	    refuse(how->modified_labels, "modified_labels", "labels", error) || refuse(how->removed_labels, "removed_labels", "labels", error))
-		return false;
 	return host_setup_networks(request, object, &setup, NULL, error);
 }
 
@@ -220,12 +220,113 @@ static bool refresh(struct request *request, const void *object, const void *par
 	return fleet_refresh(request->engine->fleet, host->id, TIMEOUT_S, error);
 }
 
+/* ---- storage manager ---- */
+
+/*
+ * The storage manager of a data center is the host through which the engine works on its shared storage. A host with priority -1 never is. One change takes
+ * the role from the one that has it and gives it to the other.
+ */
+static bool check_spm(const struct host *host, const struct datacenter *data_center, GError **error)
+{
+	if (!check(host, STATE(HOST_UP), "make the storage manager of", error))
+		return false;
+	if (!data_center)
+		error_set(error, ERR_OPERATION_FAILED, "host '%s' is in no data center", host->name);
+	else if (host->storage_manager)
+		error_set(error, ERR_OPERATION_FAILED, "host '%s' is the storage manager already", host->name);
+	else if (host->spm_priority < 0)
+		error_set(error, ERR_OPERATION_FAILED, "host '%s' has the priority %d: it is never storage manager", host->name, host->spm_priority);
+	else
+		return true;
+	return false;
+}
+
+static void set_manager(struct change *change, const struct host *host, bool manager)
+{
+	struct host *copy = record_copy(host);
+
+	SET(copy, storage_manager, manager);
+	SET(copy, spm_state, manager ? SPM_SPM : SPM_NONE);
+	change_replace(change, host, copy);
+	record_unref(copy);
+}
+
+static bool force_spm_once(struct request *request, const struct host *host, const struct datacenter *data_center, GError **error)
+{
+	struct model *model = request->engine->model;
+	g_autoptr(GPtrArray) hosts = model_list(model, &host_kind);
+	struct change *change = change_new(request->engine->store);
+
+	for (guint i = 0; i < hosts->len; i++) {
+		const struct host *other = hosts->pdata[i];
+		struct cluster *cluster = other->storage_manager ? model_get(model, &cluster_kind, other->cluster.id) : NULL;
+
+		if (cluster && !g_strcmp0(cluster->data_center.id, data_center->id) && strcmp(other->id, host->id))
+			set_manager(change, other, false);
+		record_unref(cluster);
+	}
+	set_manager(change, host, true);
+	change_event(change, EVENT_SPM, &request->actor, (void *[]){ (void *)host, (void *)data_center, NULL }, "Host %s was force selected by %s", host->name,
+		     request->actor.user_name);
+	return change_commit(change, error);
+}
+
+static bool force_spm(struct request *request, const void *object, const void *params, void **ret_result, GError **error)
+{
+	struct model *model = request->engine->model;
+	struct host *host = record_ref(object);
+	struct cluster *cluster = model_get(model, &cluster_kind, host->cluster.id);
+	struct datacenter *data_center = cluster && cluster->data_center.id ? model_get(model, &datacenter_kind, cluster->data_center.id) : NULL;
+	bool ok = false;
+
+	/* a report of a host may come between the reading and the writing */
+	for (int try = 0; try < SPM_TRIES; try++) {
+		GError *own = NULL;
+
+		ok = check_spm(host, data_center, &own) && force_spm_once(request, host, data_center, &own);
+		if (ok || try + 1 == SPM_TRIES || !error_is(own, ERR_CONFLICT)) {
+			if (own)
+				g_propagate_error(error, own);
+			break;
+		}
+		g_error_free(own);
+		record_unref(host);
+		host = model_get(model, &host_kind, object_id(object));
+		if (!host) {
+			error_set(error, ERR_NOT_FOUND, "host '%s'", object_id(object));
+			break;
+		}
+	}
+	record_unref(host);
+	record_unref(cluster);
+	record_unref(data_center);
+	return ok;
+}
+
+/* ---- block storage that holds domains ---- */
+
+static bool discover_domains(struct request *request, const void *object, const void *params, void **ret_result, GError **error)
+{
+	if (host_check_up(object, error))
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "host '%s': block storage domains are not supported yet", object_name(object));
+	return false;
+}
+
+/* In the guide's order (14.2). */
 const struct action host_actions[] = {
+	{ "upgrade", &install_action_type, host_upgrade, "edit_host_configuration", "Refused: packages are upgraded on the host itself" },
+	{ "install", &install_action_type, host_install, "edit_host_configuration", "Takes the host's agent into use anew" },
+	{ "forceselectspm", &plain_action_type, force_spm, "manipulate_host", "Makes the host the storage manager of its data center" },
+	{ "enrollcertificate", &plain_action_type, host_enroll, "edit_host_configuration", "Refused: certificates are made with berth pki" },
+	{ "iscsilogin", &iscsi_login_type, host_iscsi_login, "manipulate_host", "Logs the host in to an iSCSI target" },
+	{ "iscsidiscover", &iscsi_discover_type, host_iscsi_discover, "manipulate_host", "Asks an iSCSI portal for its targets" },
+	{ "unregisteredstoragedomainsdiscover", &plain_action_type, discover_domains, "manipulate_host", "Refused: there is no block storage yet" },
 	{ "approve", &approve_action_type, approve, "manipulate_host", "Approves a host that waits for it" },
 	{ "activate", &plain_action_type, activate, "manipulate_host", "Ends the maintenance of a host" },
 	{ "deactivate", &deactivate_action_type, deactivate, "manipulate_host", "Puts a host that runs no VM in maintenance" },
 	{ "setupnetworks", &setup_action_type, setup_networks, "configure_host_network", "Changes several networks of a host at once, whole or not at all" },
 	{ "commitnetconfig", &plain_action_type, commit_networks, "configure_host_network", "Keeps the present networks over the next boot" },
+	{ "fence", &fence_action_type, host_fence, "manipulate_host", "Switches the host's power through its power devices" },
 	{ "refresh", &plain_action_type, refresh, "manipulate_host", "Reads the host's capabilities anew" },
 	{ 0 },
 };

@@ -54,6 +54,14 @@ static const struct field attachment_fields[] = {
 const struct record_type network_attachment_type =
 	RECORD_TYPE("network_attachment", "network_attachments", struct network_attachment, attachment_fields, "A network that a host has");
 
+static const struct field nic_label_fields[] = {
+	FIELD_STRING_(struct nic_label, id, "@id", CREATE, "the label itself", .min = 1, .max = 50, .pattern = LABEL_PATTERN),
+	FIELD_STRING_(struct nic_label, inner_id, "label@id", CREATE | INPUT_ONLY, "another place of the label", .min = 1, .max = 50, .pattern = LABEL_PATTERN),
+	FIELD_STRING_(struct nic_label, host_nic_id, "host_nic@id", CREATE, "interface that has it", .max = 64),
+	FIELD_STRING_(struct nic_label, host_nic_name, "host_nic/name", CREATE | INPUT_ONLY, "or its name", .max = 64),
+};
+const struct record_type nic_label_type = RECORD_TYPE("label", "labels", struct nic_label, nic_label_fields, "Ties networks to interfaces of hosts");
+
 /* Name-based (version 3). */
 char *host_part_id(const char *what, const char *host_id, const char *name)
 {
@@ -96,6 +104,13 @@ bool host_json_true(const json_t *object, const char *key)
 	return json_is_true(value) || !g_strcmp0(json_string_value(value), "true");
 }
 
+double host_json_number(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	return json_is_number(value) ? json_number_value(value) : json_is_string(value) ? g_ascii_strtod(json_string_value(value), NULL) : 0;
+}
+
 static void report(struct network_attachment *attachment, const char *name, const char *expected, const char *actual)
 {
 	struct reported_configuration *row = list_add(&attachment->reported, &reported_configuration_type);
@@ -132,6 +147,40 @@ static void compare(struct network_attachment *attachment, const struct network 
 	report(attachment, "vlan", vlan, actual);
 }
 
+static void compare_text(struct network_attachment *attachment, const char *name, const json_t *sent, const char *key, const json_t *found, const char *actual_key)
+{
+	report(attachment, name, host_json_text(sent, key), host_json_text(found, actual_key));
+}
+
+/* What was sent last is what is expected; of a network that the host had before, what it has. */
+static void compare_addresses(struct network_attachment *attachment, const json_t *sent, const json_t *found)
+{
+	static const char *const words[] = { [BOOT_DHCP] = "DHCP", [BOOT_STATIC] = "STATIC_IP", [BOOT_NONE] = "NONE" };
+	int actual = host_json_true(found, "dhcpv4") ? BOOT_DHCP : host_json_text(found, "addr") ? BOOT_STATIC : BOOT_NONE;
+	int wished = !g_strcmp0(host_json_text(sent, "bootproto"), "dhcp") ? BOOT_DHCP : host_json_text(sent, "ipaddr") ? BOOT_STATIC : BOOT_NONE;
+	int expected = sent ? wished : actual;
+
+	report(attachment, "boot_protocol", words[expected], words[actual]);
+	if (!sent || expected != BOOT_STATIC)
+		return;
+	compare_text(attachment, "ip_address", sent, "ipaddr", found, "addr");
+	compare_text(attachment, "netmask", sent, "netmask", found, "netmask");
+	compare_text(attachment, "gateway", sent, "gateway", found, "gateway");
+}
+
+static void fill_properties(struct network_attachment *attachment, const json_t *sent)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(json_object_get(sent, "custom"), name, value) {
+		struct network_property *property = list_add(&attachment->properties, &network_property_type);
+
+		set_string(&property->name, name);
+		set_string(&property->value, json_string_value(value));
+	}
+}
+
 static void fill_addresses(struct network_attachment *attachment, const json_t *found)
 {
 	struct address_assignment *assignment = list_add(&attachment->assignments, &address_assignment_type);
@@ -142,19 +191,24 @@ static void fill_addresses(struct network_attachment *attachment, const json_t *
 	SET(assignment, method, host_json_true(found, "dhcpv4") ? BOOT_DHCP : assignment->address ? BOOT_STATIC : BOOT_NONE);
 }
 
-/* The interface of the host that is below the network; NULL: none. */
+static bool host_is_device(const struct host_caps *caps, const char *name)
+{
+	return host_nic_object(caps, name) || host_bond_object(caps, name);
+}
+
+/* The interface or bond of the host that is below the network; NULL: none. */
 static const char *nic_below(const struct host_caps *caps, const json_t *found)
 {
-	const char *southbound = host_json_text(found, "southbound"), *port;
+	const char *southbound = host_json_text(found, "southbound"), *device;
 	size_t i;
 	json_t *item;
 
-	if (southbound && json_object_get(caps->nics, southbound))
-		return southbound;
+	if (southbound && host_is_device(caps, host_device_below(caps, southbound)))
+		return host_device_below(caps, southbound);
 	json_array_foreach(json_object_get(found, "ports"), i, item) {
-		port = json_string_value(item);
-		if (port && json_object_get(caps->nics, port))
-			return port;
+		device = json_string_value(item) ? host_device_below(caps, json_string_value(item)) : NULL;
+		if (device && host_is_device(caps, device))
+			return device;
 	}
 	return NULL;
 }
@@ -164,6 +218,7 @@ static struct network_attachment *make(struct request *request, const struct hos
 {
 	struct network_attachment *attachment = record_new(&network_attachment_type);
 	const char *nic = nic_below(caps, found);
+	const json_t *sent = json_object_get(host->networks, network->name);
 
 	attachment->id = host_part_id("attachment", host->id, network->name);
 	set_string(&attachment->name, network->name);
@@ -174,7 +229,9 @@ static struct network_attachment *make(struct request *request, const struct hos
 		set_string(&attachment->host_nic_name, nic);
 	}
 	fill_addresses(attachment, found);
+	fill_properties(attachment, sent);
 	compare(attachment, network, found);
+	compare_addresses(attachment, sent, found);
 	set_ref(&attachment->host, host->id);
 	return attachment;
 }

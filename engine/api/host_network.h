@@ -11,6 +11,7 @@
 #include "engine/model/host.h"
 #include "engine/model/network.h"
 #include "proto/host.h"
+#include "proto/net.h"
 
 struct address_assignment { struct record record; char *address, *netmask, *gateway; int method; };          /* enum boot_protocol */
 extern const struct record_type address_assignment_type;
@@ -42,19 +43,49 @@ bool network_carries_vms(const struct network *network);
 /* The attachments that the capabilities show; struct network_attachment. caps may be NULL: none. */
 GPtrArray *host_attachments(struct request *request, const struct host *host, const struct host_caps *caps);
 
-/* One set-up of networks, whole or not at all. */
+/* A label of an interface, which gets every network of the host's cluster that has the label, too. */
+struct nic_label { struct record record; char *id, *inner_id, *host_nic_id, *host_nic_name; };
+extern const struct record_type nic_label_type;
+#define LABEL_PATTERN "[-\\w]+"
+
+/* One set-up of networks, whole or not at all. Any list may be NULL. */
 struct network_setup {
-	GPtrArray *modified;                 /* struct network_attachment: without id: new; members that are absent stay as they are. May be NULL */
-	GPtrArray *synchronized, *removed;   /* struct network_attachment: their ids count. May be NULL */
+	GPtrArray *modified;                 /* struct network_attachment: without id: new; members that are absent stay as they are */
+	GPtrArray *synchronized, *removed;   /* struct network_attachment: their ids count */
+	GPtrArray *modified_bonds, *removed_bonds;           /* struct host_nic: by id or name */
+	GPtrArray *removed_unmanaged;                        /* names of networks that the data center does not have */
+	GPtrArray *modified_labels, *removed_labels;         /* struct nic_label */
 	bool check_connectivity;
 	int timeout_s;
 };
 #define SETUP_TIMEOUT_S 120
 /* Worker. name: of the first modified network, for the answer; g_free, may be NULL. */
 bool host_setup_networks(struct request *request, const struct host *host, const struct network_setup *setup, char **ret_name, GError **error);
+/* The hosts that have the network's cluster follow its label, each on its own lane: they get the network on interfaces with the label, or, when it has lost
+ * the label `lost` (NULL: none), let it go. Does not wait; events tell how it went. */
+void hosts_follow_label(struct request *request, const struct network *network, const char *lost);
 
-/* Members of what the host told: a text (NULL: absent or empty); a truth, or one as text. */
+/* What a set-up means for the agent: made by host_plan.c. */
+struct network_plan {
+	json_t *networks, *bonds;            /* name -> what is sent */
+	json_t *labels;                      /* the host's nic_labels afterwards */
+	char *first;                         /* name of the first modified network */
+};
+bool network_plan_make(struct request *request, const struct host *host, const struct host_caps *caps, const struct network_setup *setup,
+		       struct network_plan *ret_plan, GError **error);
+void network_plan_clear(struct network_plan *plan);
+
+/* Device of the host that carries `device`: of a VLAN its interface, else itself. */
+const char *host_device_below(const struct host_caps *caps, const char *device);
+/* Is it a plain interface, or a bond? The object that tells of it, or NULL. */
+const json_t *host_nic_object(const struct host_caps *caps, const char *name);
+const json_t *host_bond_object(const struct host_caps *caps, const char *name);
+/* Has the interface the label? */
+bool host_nic_has_label(const json_t *labels, const char *nic, const char *label);
+
+/* Members of what the host told: a text (NULL: absent or empty); a truth, or one as text; a number, or one as text. */
 const char *host_json_text(const json_t *object, const char *key);
 bool host_json_true(const json_t *object, const char *key);
+double host_json_number(const json_t *object, const char *key);
 
 #endif

@@ -124,23 +124,26 @@ static void *find_named(struct model *model, const struct kind *kind, const char
 	return model_find(model, kind, NULL, name);
 }
 
-static bool resolve_one(struct model *model, const struct field *field, const char *data_center, char **id, char **name, GError **error)
+static bool resolve_one(const struct request *request, const struct field *field, const char *data_center, char **id, char **name, GError **error)
 {
+	struct model *model = request->engine->model;
 	const struct kind *kind = field->target ? kind_by_collection(field->target) : NULL;
 	if (!kind || (!*id && !*name))
 		return true;
 	if (*id) {
 		void *target = model_get(model, kind, *id);
-		if (!target) {
+		bool there = target && request_sees(request, target);
+		record_unref(target);
+		if (!there) {
 			error_set(error, ERR_NOT_FOUND, "%s: %s '%.128s'", field->path, kind->type->name, *id);
 			return false;
 		}
-		record_unref(target);
 		g_clear_pointer(name, g_free);
 		return true;
 	}
 	void *target = find_named(model, kind, data_center, *name);
-	if (!target) {
+	if (!target || !request_sees(request, target)) {
+		record_unref(target);
 		error_set(error, ERR_NOT_FOUND, "%s: %s named '%.128s'", field->path, kind->type->name, *name);
 		return false;
 	}
@@ -150,7 +153,7 @@ static bool resolve_one(struct model *model, const struct field *field, const ch
 	return true;
 }
 
-static bool resolve(struct model *model, void *record, const char *data_center, GError **error)
+static bool resolve(const struct request *request, void *record, const char *data_center, GError **error)
 {
 	const struct record_type *type = ((const struct record *)record)->type;
 	for (size_t i = 0; i < type->n_fields; i++) {
@@ -160,17 +163,17 @@ static bool resolve(struct model *model, void *record, const char *data_center, 
 			continue;
 		if (field->kind == FIELD_REF) {
 			struct ref *ref = at;
-			if (!(field->flags & WEAK) && !resolve_one(model, field, data_center, &ref->id, &ref->name, error))
+			if (!(field->flags & WEAK) && !resolve_one(request, field, data_center, &ref->id, &ref->name, error))
 				return false;
 		} else if (field->kind == FIELD_RECORD && *(void **)at) {
-			if (!resolve(model, *(void **)at, data_center, error))
+			if (!resolve(request, *(void **)at, data_center, error))
 				return false;
 		} else if (field->kind == FIELD_LIST && *(GPtrArray **)at) {
 			const GPtrArray *list = *(GPtrArray **)at;
 			for (guint j = 0; j < list->len; j++) {
 				struct object_ref *item = g_ptr_array_index(list, j);
-				bool ok = item->record.type == &object_ref_type ? resolve_one(model, field, data_center, &item->id, &item->name, error)
-										: resolve(model, item, data_center, error);
+				bool ok = item->record.type == &object_ref_type ? resolve_one(request, field, data_center, &item->id, &item->name, error)
+										: resolve(request, item, data_center, error);
 				if (!ok)
 					return false;
 			}
@@ -197,8 +200,8 @@ static char *data_center_of(struct model *model, const void *object)
 	return id;
 }
 
-bool input_resolve(struct model *model, void *record, const void *within, GError **error)
+bool input_resolve(const struct request *request, void *record, const void *within, GError **error)
 {
-	g_autofree char *data_center = data_center_of(model, within);
-	return resolve(model, record, data_center, error);
+	g_autofree char *data_center = data_center_of(request->engine->model, within);
+	return resolve(request, record, data_center, error);
 }

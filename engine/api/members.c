@@ -55,7 +55,7 @@ static void newest_first(const struct request *request, GPtrArray *objects)
 		g_ptr_array_set_size(objects, (gint)objects->len - 1);
 }
 
-GPtrArray *member_list(struct request *request, GError **error)
+static GPtrArray *all_members(struct request *request, GError **error)
 {
 	const struct resource *resource = request->resource;
 	if (resource->list)
@@ -75,19 +75,40 @@ GPtrArray *member_list(struct request *request, GError **error)
 	return objects;
 }
 
+GPtrArray *member_list(struct request *request, GError **error)
+{
+	GPtrArray *objects = all_members(request, error);
+	guint kept = 0;
+
+	if (!request->access || access_sees_all(request->access, request->filter))
+		return objects;
+	for (guint i = 0; objects && i < objects->len; i++) {
+		void *object = objects->pdata[i];
+
+		objects->pdata[i] = NULL;
+		if (request_sees(request, object))
+			objects->pdata[kept++] = object;
+		else
+			record_unref(object);
+	}
+	if (objects)
+		g_ptr_array_set_size(objects, (gint)kept);
+	return objects;
+}
+
 static void not_found(const struct resource *resource, const char *id, GError **error)
 {
 	error_set(error, ERR_NOT_FOUND, "%s '%.128s'", resource_type(resource)->name, id);
 }
 
-void *member_get(struct request *request, const char *id, GError **error)
+static void *any_member(struct request *request, const char *id, GError **error)
 {
 	const struct resource *resource = request->resource;
 	if (resource->get)
 		return resource->get(request, id, error);
 	if (!resource->kind || resource->list) {
 		/* few members: look through them */
-		GPtrArray *objects = member_list(request, error);
+		GPtrArray *objects = all_members(request, error);
 		void *found = NULL;
 		for (guint i = 0; objects && !found && i < objects->len; i++)
 			if (g_strcmp0(object_id(g_ptr_array_index(objects, i)), id) == 0)
@@ -107,6 +128,17 @@ void *member_get(struct request *request, const char *id, GError **error)
 	if (!object)
 		not_found(resource, id, error);
 	return object;
+}
+
+void *member_get(struct request *request, const char *id, GError **error)
+{
+	void *object = any_member(request, id, error);
+
+	if (!object || request_sees(request, object))
+		return object;
+	record_unref(object);
+	not_found(request->resource, id, error);
+	return NULL;
 }
 
 void *member_view(struct request *request, void *record)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include "common/error.h"
 #include "engine/api/api-priv.h"
+#include "engine/model/kinds.h"
 #include "engine/model/model.h"
 #include "engine/search/search.h"
 #include "engine/store/store.h"
@@ -53,12 +54,19 @@ static GPtrArray *viewed(struct request *request, const GPtrArray *objects)
 	return seen;
 }
 
+static bool is_seen(const void *object, void *data)
+{
+	return request_sees(data, object);
+}
+
 static GPtrArray *select_members(struct call *call, GPtrArray *objects, GError **error)
 {
 	struct request *request = &call->request;
 	const struct resource *resource = request->resource;
 	const char *text = request_parameter(request, "search"), *sensitive = request_parameter(request, "case-sensitive");
-	struct search_options options = { .case_insensitive = sensitive && g_ascii_strcasecmp(sensitive, "false") == 0 };
+	struct search_options options = {
+		.case_insensitive = sensitive && g_ascii_strcasecmp(sensitive, "false") == 0, .sees = is_seen, .data = request,
+	};
 
 	if (!read_max(request, &options.max, error))
 		return NULL;
@@ -103,6 +111,47 @@ void operation_read(struct call *call)
 		g_ptr_array_unref(objects);
 }
 
+/* ---- events ---- */
+
+void request_event(struct request *request, struct change *change, int code, void *record, const char *how)
+{
+	char *noun, *parent = NULL;
+
+	if (!code)
+		return;
+	noun = g_strdelimit(g_strdup(((const struct record *)record)->type->name), "_", ' ');
+	noun[0] = g_ascii_toupper(noun[0]);
+	if (request->parent)
+		parent = g_strdup_printf(" (%s %s)", ((const struct record *)request->parent)->type->name,
+					 object_name(request->parent) ? object_name(request->parent) : object_id(request->parent));
+	change_event(change, code, &request->actor, (void *[]){ record, request->parent, NULL }, "%s %s%s was %s by %s.", noun,
+		     object_name(record) ? object_name(record) : object_id(record), parent ? parent : "", how, request->actor.user_name);
+	g_free(parent);
+	g_free(noun);
+}
+
+/* Changes that came to nothing, for kinds that have events for it (appendix C). What was malformed or not permitted is not among them. */
+static const struct { const struct kind *kind; const char *method; int code; const char *text; } failures[] = {
+	{ &vm_kind, "POST", 57, "Failed to create VM" }, { &vm_kind, "PUT", 58, "Failed to update VM" }, { &host_kind, "POST", 104, "Failed to add Host" },
+	{ &host_kind, "PUT", 105, "Failed to update Host" }, { &host_kind, "DELETE", 106, "Failed to remove Host" },
+	{ &template_kind, "POST", 108, "Failed to initiate creation of Template" }, { &template_kind, "PUT", 109, "Failed to update Template" },
+	{ &template_kind, "DELETE", 110, "Failed to initiate removal of Template" },
+};
+
+static void failure_event(const struct call *call, const char *method, void *object, const GError *error)
+{
+	const struct request *request = &call->request;
+	const char *name = object ? object_name(object) : NULL;
+	int status = fault_status(error);
+
+	if (!request->engine->store || !request->resource || !name || (status != 409 && status < 500))
+		return;
+	for (size_t i = 0; i < G_N_ELEMENTS(failures); i++)
+		if (failures[i].kind == request->resource->kind && strcmp(failures[i].method, method) == 0)
+			store_event(request->engine->store, failures[i].code, &request->actor, strcmp(method, "POST") != 0 ? (void *[]){ object, NULL } : NULL,
+				    "%s %s (User: %s).", failures[i].text, name, request->actor.user_name);
+}
+
 /* ---- adding ---- */
 
 static void location(struct call *call, const void *object)
@@ -129,7 +178,10 @@ static bool add_record(struct request *request, void *input, void **ret_record, 
 	if (record->type->size == type->size && record->type->n_fields == type->n_fields)
 		record->type = type;
 	struct change *change = change_new(request->engine->store);
+	if (resource->check)
+		change_check(change, resource->check, input);
 	change_add(change, input);
+	request_event(request, change, resource->event_added, input, "added");
 	if (!change_commit(change, error))
 		return false;
 	*ret_record = record_ref(input);
@@ -153,7 +205,7 @@ static bool add_input(struct call *call, GError **error)
 		return false;
 	set_parent(request, call->input);
 	if (!record_check_required(call->input, "add", error) ||
-	    !input_resolve(request->engine->model, call->input, request->parent ? request->parent : call->input, error))
+	    !input_resolve(request, call->input, request->parent ? request->parent : call->input, error))
 		return false;
 	/* an id that may be given names an object that exists: there is nothing to be filled in */
 	const struct field *id = record_field(type, "@id");
@@ -197,13 +249,32 @@ static void finish_creation(struct call *call)
 	call_done(call);
 }
 
+static void answer_added(struct call *call, void *object)
+{
+	g_autoptr(GPtrArray) one = g_ptr_array_new();
+
+	g_ptr_array_add(one, object);
+	if (call->request.resource->wrapped)
+		exchange_answer(call->exchange, 201, format_type(call->format), render_collection(call, one));
+	else
+		answer_object(call, 201, object, NULL);
+}
+
 static void add(struct call *call)
 {
 	const struct resource *resource = call->request.resource;
 	GError *error = NULL;
 	void *object = NULL;
 
-	if (!api_permitted(call, resource->permit_add, &error) || !add_input(call, &error) || !add_record(&call->request, call->input, &object, &error)) {
+	bool ok = api_permitted_somewhere(call, resource->permit_add, &error) && add_input(call, &error) &&
+		  api_permitted(call, resource->permit_add, call->request.parent ? NULL : call->input, &error) &&
+		  add_record(&call->request, call->input, &object, &error);
+	if (ok && !api_give_to_maker(call, object, &error)) {
+		record_unref(object);
+		ok = false;
+	}
+	if (!ok) {
+		failure_event(call, "POST", call->input, error);
 		answer_fault(call, error);
 		call_done(call);
 		return;
@@ -215,7 +286,7 @@ static void add(struct call *call)
 	if (wait && resource->finish) {
 		call_submit(call, lane, finish_creation);
 	} else if (wait) {
-		answer_object(call, 201, object, NULL);
+		answer_added(call, object);
 		call_done(call);
 	} else {
 		GString *href = g_string_new(NULL);
@@ -243,7 +314,10 @@ static bool update_record(struct request *request, const void *current, void *ch
 	if (resource->update)
 		return resource->update(request, current, changed, input, ret_record, error);
 	struct change *change = change_new(request->engine->store);
+	if (resource->check)
+		change_check(change, resource->check, changed);
 	change_replace(change, current, changed);
+	request_event(request, change, resource->event_updated, changed, "updated");
 	if (!change_commit(change, error))
 		return false;
 	*ret_record = record_ref(changed);
@@ -256,7 +330,8 @@ static bool update_once(struct call *call, void **ret_record, GError **error)
 	if (!current)
 		return false;
 	void *changed = record_copy(current);
-	bool ok = record_merge(changed, call->input, error) && update_record(&call->request, current, changed, call->input, ret_record, error);
+	bool ok = record_merge(changed, call->input, error) && api_permitted_there(call, call->request.resource->permit_update, current, changed, error) &&
+		  update_record(&call->request, current, changed, call->input, ret_record, error);
 	record_unref(changed);
 	record_unref(current);
 	return ok;
@@ -269,14 +344,14 @@ static void update(struct call *call)
 	void *record = NULL;
 	char *id = NULL;
 	void *current = object_of_call(call, &error);
-	bool ok = current && api_permitted(call, resource->permit_update, &error) &&
+	bool ok = current && api_permitted(call, resource->permit_update, current, &error) &&
 		  input_read(call, ((const struct record *)current)->type, CREATE | UPDATE, true, &call->input, &id, &error);
 
 	if (ok && id && g_ascii_strcasecmp(id, object_id(current)) != 0) {
 		error_set(&error, ERR_IMMUTABLE, "Attempt to set immutable field: id");
 		ok = false;
 	}
-	ok = ok && input_resolve(call->api->engine->model, call->input, call->request.parent ? call->request.parent : current, &error);
+	ok = ok && input_resolve(&call->request, call->input, call->request.parent ? call->request.parent : current, &error);
 	/* somebody else (a host's report) may change the object between the reading and the writing */
 	for (unsigned try = 0; ok; try++) {
 		ok = update_once(call, &record, &error);
@@ -289,6 +364,7 @@ static void update(struct call *call)
 		answer_object(call, 200, record, NULL);
 		record_unref(record);
 	} else {
+		failure_event(call, "PUT", current, error);
 		answer_fault(call, error);
 	}
 	g_free(id);
@@ -305,6 +381,7 @@ static bool remove_record(struct request *request, const void *current, const vo
 		return resource->remove(request, current, options, error);
 	struct change *change = change_new(request->engine->store);
 	change_remove(change, current);
+	request_event(request, change, resource->event_removed, (void *)current, "removed");
 	return change_commit(change, error);
 }
 
@@ -322,6 +399,8 @@ static void remove_stage(struct call *call)
 		current = object_of_call(call, &error);
 		ok = current != NULL;
 	}
+	if (!ok)
+		failure_event(call, "DELETE", current, error);
 	record_unref(current);
 	if (call->invocation)
 		invocation_end(call->api->invocations, call->invocation, NULL, error);
@@ -350,10 +429,10 @@ void operation_remove(struct call *call)
 	const struct resource *resource = call->request.resource;
 	GError *error = NULL;
 	void *current = object_of_call(call, &error);
-	bool ok = current && api_permitted(call, resource->permit_remove, &error);
+	bool ok = current && api_permitted(call, resource->permit_remove, current, &error);
 	if (ok && call->exchange->body && call->exchange->body->len > 0) {
 		const struct record_type *type = resource->remove_params ? resource->remove_params : &plain_action_type;
-		ok = input_read(call, type, CREATE, false, &call->input, NULL, &error) && input_resolve(call->api->engine->model, call->input, current, &error);
+		ok = input_read(call, type, CREATE, false, &call->input, NULL, &error) && input_resolve(&call->request, call->input, current, &error);
 	}
 	record_unref(current);
 	if (!ok) {

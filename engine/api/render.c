@@ -153,19 +153,43 @@ static void owner_href(const struct record_view *view, GString *out, const struc
 	}
 }
 
+/* The links that this very record has; names stay the face's. */
+static void choose_links(struct call *call, const struct resource *resource, const void *seen, const char *const *names, GPtrArray *links, GPtrArray *hrefs)
+{
+	for (; *names; names++) {
+		char *href = resource->link(&call->request, seen, *names);
+		if (!href)
+			continue;
+		g_ptr_array_add(links, (gpointer)*names);
+		if (!*href)
+			g_clear_pointer(&href, g_free);
+		g_ptr_array_add(hrefs, href);
+	}
+	g_ptr_array_add(links, NULL);
+}
+
 static void write_one(struct writer *w, struct call *call, const struct resource *resource, void *object, const char *href, const char *creation)
 {
 	const struct face *face = api_face(call->api, resource);
 	void *seen = member_view(&call->request, object);
+	g_autofree char *own = resource->by_itself ? g_strdup_printf("%s/%s/%s", call->route.base, resource->kind->collection, object_id(object)) : NULL;
+	g_autoptr(GPtrArray) links = NULL, hrefs = NULL;
 	struct shown shown = { .call = call, .resource = resource, .creation = creation, .object = object };
 	struct record_view view = {
 		.base = call->route.base,
-		.href = href,
-		.actions = face->actions,
+		.href = own ? own : href,
+		.actions = resource->actions ? face->actions : NULL,
 		.links = face->links,
 		.all_content = call->request.all_content,
 		.data = &shown,
 	};
+	if (resource->link) {
+		links = g_ptr_array_new();
+		hrefs = g_ptr_array_new_with_free_func(g_free);
+		choose_links(call, resource, seen, face->links, links, hrefs);
+		view.links = (const char *const *)links->pdata;
+		view.link_hrefs = (const char *const *)hrefs->pdata;
+	}
 	if (!resource->kind && call->request.parent)
 		view.ref_href = owner_href;
 	if (creation || (call->details && call->details->len > 0))

@@ -61,9 +61,10 @@ static bool check_fit(struct model *model, const struct storage_domain *domain, 
 
 static bool move(struct request *request, enum storage_move how, const struct storage_domain *domain, const char *data_center_id, GError **error)
 {
-	g_autofree char *host = storage_move_check(how, domain, error) ? storage_host(request->engine, domain, error) : NULL;
+	g_autofree char *host = storage_move_check(how, domain, error) ? storage_host_in(request->engine, domain, data_center_id, error) : NULL;
 
-	return host && flow_run(request->engine, &move_domain_flow, domain->id, &request->actor, storage_move_data(how, domain, data_center_id), NULL, error);
+	return host && flow_run(request->engine, &move_domain_flow, domain->id, &request->actor,
+				storage_move_data(request->engine, how, domain, host, data_center_id), NULL, error);
 }
 
 static bool add(struct request *request, void *input, void **ret_record, GError **error)

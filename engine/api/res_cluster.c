@@ -7,6 +7,8 @@
 #include "common/error.h"
 #include "engine/api/res_cluster.h"
 #include "engine/api/res_data.h"
+#include "engine/api/res_scheduling_policy.h"
+#include "engine/flow/host_policy.h"
 #include "engine/model/cluster.h"
 #include "engine/model/datacenter.h"
 #include "engine/model/kinds.h"
@@ -18,12 +20,22 @@
 #define EVENT_ADDED 809
 #define EVENT_UPDATED 811
 #define EVENT_REMOVED 813
+#define EVENT_NETWORK_ATTACHED 946
+#define EVENT_NETWORK_DETACHED 948
+#define EVENT_NETWORK_UPDATED 1100
 
 static void *view(struct request *request, void *record)
 {
 	struct cluster *shown = record_copy(record);
 
 	level_list(&shown->supported_versions, (struct level) { shown->major, shown->minor }, NULL);
+	if (!shown->required_rng_sources)
+		shown->required_rng_sources = strings_new();
+	if (shown->scheduling_policy) {
+		shown->policy_id = scheduling_policy_id(shown->scheduling_policy);
+		shown->policy_href = g_strdup_printf("%s/schedulingpolicies/%s", request->base, shown->policy_id);
+		set_string(&shown->policy_name, shown->scheduling_policy);
+	}
 	return shown;
 }
 
@@ -50,6 +62,21 @@ static void add_management(struct model *model, struct change *change, const str
 		change_add(change, member);
 		record_unref(member);
 	}
+}
+
+static bool check_values(const struct cluster *cluster, GError **error)
+{
+	bool known = false;
+
+	for (size_t i = 0; cpu_families[i].id && !known; i++)
+		known = !strcmp(cpu_families[i].id, cluster->cpu_id);
+	if (!known)
+		error_set(error, ERR_OPERATION_FAILED, "cluster: cpu@id: '%s' is not a CPU family that the capabilities name", cluster->cpu_id);
+	else if (HAS(cluster, threshold_low) && HAS(cluster, threshold_high) && cluster->threshold_low > cluster->threshold_high) {
+		error_set(error, ERR_BAD_VALUE, "cluster: scheduling_policy/thresholds: low '%d' is above high '%d'", cluster->threshold_low, cluster->threshold_high);
+		known = false;
+	}
+	return known;
 }
 
 /* A data center of local storage has one cluster with one host. */
@@ -96,7 +123,7 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 	struct cpu_profile *profile;
 	struct change *change;
 
-	if (!check_level(model, cluster, error))
+	if (!check_values(cluster, error) || !check_level(model, cluster, error))
 		return false;
 	change = change_new(request->engine->store);
 	change_check(change, check_local, cluster);
@@ -123,7 +150,8 @@ static bool update(struct request *request, const void *current, void *changed, 
 	g_autofree char *what = g_strdup_printf("cluster '%s'", before->name);
 	struct change *change;
 
-	if (!level_check_change(what, (struct level) { before->major, before->minor }, (struct level) { cluster->major, cluster->minor },
+	if (!check_values(cluster, error) ||
+	    !level_check_change(what, (struct level) { before->major, before->minor }, (struct level) { cluster->major, cluster->minor },
 				(struct level) { LEVEL_MAJOR, LEVEL_MINOR }, error))
 		return false;
 	change = change_new(request->engine->store);
@@ -132,6 +160,8 @@ static bool update(struct request *request, const void *current, void *changed, 
 		     request->actor.user_name);
 	if (!change_commit(change, error))
 		return false;
+	if (before->ksm != cluster->ksm || before->ballooning_enabled != cluster->ballooning_enabled)
+		cluster_policy_push(request->engine, cluster->id);
 	*ret_record = record_ref(cluster);
 	return true;
 }
@@ -292,6 +322,8 @@ static bool add_member(struct request *request, void *input, void **ret_record, 
 	change = change_new(request->engine->store);
 	change_check(change, check_new_member, &membership);
 	change_add(change, member);
+	change_event(change, EVENT_NETWORK_ATTACHED, &request->actor, (void *[]) { network, (void *)cluster, NULL }, "Network %s attached to Cluster %s",
+		     network->name, cluster->name);
 	good = change_commit(change, error);
 	if (good)
 		*ret_record = show(model, member);
@@ -339,6 +371,8 @@ static bool update_member(struct request *request, const void *current, void *ch
 	take_settings(copy, input);
 	change = change_new(request->engine->store);
 	change_replace(change, member, copy);
+	change_event(change, EVENT_NETWORK_UPDATED, &request->actor, (void *[]) { (void *)before, request->parent, NULL }, "Network %s on Cluster %s updated.",
+		     before->name, object_name(request->parent));
 	good = change_commit(change, error);
 	if (good)
 		*ret_record = show(request->engine->model, copy);
@@ -364,6 +398,8 @@ static bool remove_member(struct request *request, const void *current, const vo
 	}
 	change = change_new(request->engine->store);
 	change_remove(change, member);
+	change_event(change, EVENT_NETWORK_DETACHED, &request->actor, (void *[]) { (void *)network, request->parent, NULL }, "Network %s detached from Cluster %s",
+		     network->name, object_name(request->parent));
 	record_unref(member);
 	return change_commit(change, error);
 }

@@ -8,7 +8,9 @@ extern const struct resource resource_datacenter, resource_datacenter_cluster, r
 	resource_datacenter_quota, resource_datacenter_iscsi_bond, resource_datacenter_qos;
 extern const struct resource resource_cluster, resource_cluster_network, resource_cluster_permission, resource_cluster_cpu_profile,
 	resource_cluster_gluster_volume, resource_cluster_gluster_hook, resource_cluster_affinity_group;
-extern const struct resource resource_network, resource_network_permission, resource_network_vnic_profile, resource_network_label;
+extern const struct resource resource_network, resource_network_permission, resource_network_vnic_profile, resource_network_label, resource_vnic_profile,
+	resource_vnic_profile_permission;
+extern const struct resource resource_affinity_group_vm, resource_disk_profile;
 extern const struct resource resource_template, resource_template_permission, resource_template_disk, resource_template_nic, resource_template_cdrom,
 	resource_template_watchdog;
 extern const struct resource resource_cpu_profile, resource_cpu_profile_permission;
@@ -17,19 +19,20 @@ extern const struct resource resource_user, resource_user_permission, resource_u
 extern const struct resource resource_group, resource_group_permission, resource_group_role, resource_group_tag;
 extern const struct resource resource_domain, resource_domain_user, resource_domain_group;
 extern const struct resource resource_role, resource_role_permit;
+extern const struct resource resource_vm_tag, resource_host_tag, resource_template_tag;
 /* Sub-collections of others' resources */
 extern const struct resource resource_vm_permission, resource_disk_permission;
 
 /* For rows like these elsewhere: permissions of any resource; sub-collections that are linked but have no members yet. */
 GPtrArray *permission_list(struct request *request, GError **error);
-void *permission_view(struct request *request, void *record);
 bool permission_add(struct request *request, void *input, void **ret_record, GError **error);
+bool permission_remove(struct request *request, const void *current, const void *options, GError **error);
 GPtrArray *empty_list(struct request *request, GError **error);
 extern const char *const no_links[];
 #define PERMISSION_RESOURCE(of) { \
 	.kind = &permission_kind, .path = "permissions", .parent = (of), .methods = RESOURCE_LIST | RESOURCE_GET | RESOURCE_ADD | RESOURCE_REMOVE, \
 	.links = no_links, .permit_add = "manipulate_permissions", .permit_remove = "manipulate_permissions", \
-	.doc = "Who may do what with it", .list = permission_list, .view = permission_view, .add = permission_add }
+	.doc = "Who may do what with it", .list = permission_list, .add = permission_add, .remove = permission_remove }
 #define EMPTY_RESOURCE(of, segment, of_type, text) { \
 	.type = (of_type), .path = (segment), .parent = (of), .methods = RESOURCE_READ, .links = no_links, .doc = (text), .list = empty_list }
 

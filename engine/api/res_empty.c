@@ -4,11 +4,11 @@
  * moves to a file of its own.
  */
 #include "engine/api/res_data.h"
+#include "engine/api/res_host.h"
 #include "engine/model/cdrom.h"
 #include "engine/model/disk.h"
 #include "engine/model/nic.h"
 #include "engine/model/role.h"
-#include "engine/model/tag.h"
 
 const char *const no_links[] = { NULL };
 
@@ -23,29 +23,18 @@ static const struct field named_fields[] = {
 	FIELD_STRING_(struct named, name, "name", HEAD, "name"),
 };
 #define NAMED(element, collection, text) RECORD_TYPE(element, collection, struct named, named_fields, text)
-static const struct record_type quota_type = NAMED("quota", "quotas", "Limits on what is used of a data center");
 static const struct record_type iscsi_bond_type = NAMED("iscsi_bond", "iscsi_bonds", "Paths to iSCSI storage");
-static const struct record_type qos_type = NAMED("qos", "qoss", "Limits on the use of a resource");
 static const struct record_type gluster_volume_type = NAMED("gluster_volume", "gluster_volumes", "A Gluster volume");
 static const struct record_type gluster_hook_type = NAMED("gluster_hook", "gluster_hooks", "A Gluster hook");
-static const struct record_type affinity_group_type = NAMED("affinity_group", "affinity_groups", "VMs to keep together or apart");
-static const struct record_type vnic_profile_type = NAMED("vnic_profile", "vnic_profiles", "What a VM's interface may do on a network");
-static const struct record_type label_type = NAMED("label", "labels", "Ties networks to interfaces of hosts");
+static const struct record_type erratum_type = NAMED("katello_erratum", "katello_errata", "An update of a host that is known to be missing");
 static const struct record_type watchdog_type = NAMED("watchdog", "watchdogs", "A watchdog device");
 
-const struct resource resource_datacenter_quota = EMPTY_RESOURCE(&resource_datacenter, "quotas", &quota_type, "Quotas of the data center");
 const struct resource resource_datacenter_iscsi_bond = EMPTY_RESOURCE(&resource_datacenter, "iscsibonds", &iscsi_bond_type, "iSCSI bonds of the data center");
-const struct resource resource_datacenter_qos = EMPTY_RESOURCE(&resource_datacenter, "qoss", &qos_type, "Limits that the data center offers");
 const struct resource resource_cluster_gluster_volume =
 	EMPTY_RESOURCE(&resource_cluster, "glustervolumes", &gluster_volume_type, "Gluster volumes of the cluster");
 const struct resource resource_cluster_gluster_hook = EMPTY_RESOURCE(&resource_cluster, "glusterhooks", &gluster_hook_type, "Gluster hooks of the cluster");
-const struct resource resource_cluster_affinity_group =
-	EMPTY_RESOURCE(&resource_cluster, "affinitygroups", &affinity_group_type, "Affinity groups of the cluster");
-const struct resource resource_network_vnic_profile = EMPTY_RESOURCE(&resource_network, "vnicprofiles", &vnic_profile_type, "vNIC profiles of the network");
-const struct resource resource_network_label = EMPTY_RESOURCE(&resource_network, "labels", &label_type, "Labels of the network");
+const struct resource resource_host_erratum = EMPTY_RESOURCE(&resource_host, "katelloerrata", &erratum_type, "Updates that the host lacks: no provider tells");
 const struct resource resource_template_disk = EMPTY_RESOURCE(&resource_template, "disks", &disk_type, "Disks of the template");
 const struct resource resource_template_nic = EMPTY_RESOURCE(&resource_template, "nics", &nic_type, "Network interfaces of the template");
 const struct resource resource_template_cdrom = EMPTY_RESOURCE(&resource_template, "cdroms", &cdrom_type, "CD drive of the template");
 const struct resource resource_template_watchdog = EMPTY_RESOURCE(&resource_template, "watchdogs", &watchdog_type, "Watchdogs of the template");
-const struct resource resource_user_tag = EMPTY_RESOURCE(&resource_user, "tags", &tag_type, "Tags of the user");
-const struct resource resource_group_tag = EMPTY_RESOURCE(&resource_group, "tags", &tag_type, "Tags of the group");

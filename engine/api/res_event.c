@@ -14,25 +14,6 @@
 
 /* Codes of events that others report, by severity. */
 static const int external_codes[SEVERITY_MAX] = { 9801, 9802, 9803, 9804 };
-#define FLOOD_SEEN 1000                /* so many of the newest events are looked through */
-
-static struct event *same_event(struct model *model, const struct event *event)
-{
-	g_autoptr(GPtrArray) events = model_list(model, &event_kind);
-	int64_t since = event->time - event->flood_rate * INT64_C(1000);
-
-	for (unsigned i = events->len; i > 0 && events->len - i < FLOOD_SEEN; i--) {
-		struct event *other = events->pdata[i - 1];
-
-		if (other->time < since)
-			break;
-		if (other->custom_id == event->custom_id && !g_strcmp0(other->origin, event->origin) && !g_strcmp0(other->description, event->description) &&
-		    other->severity == event->severity)
-			return record_ref(other);
-	}
-	return NULL;
-}
-
 /* A new version of the object with the external status that the event tells. */
 static void set_status(struct model *model, struct change *change, const struct kind *kind, const char *id, size_t member, int state)
 {
@@ -115,7 +96,7 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 		set_ref(&event->user, request->actor.user_id);
 	if (request->actor.correlation_id)
 		set_string(&event->correlation_id, request->actor.correlation_id);
-	same = same_event(model, event);
+	same = event_recent(model, event);
 	if (same) {
 		*ret_record = same;
 		return true;

@@ -17,6 +17,7 @@
 #include "engine/fleet/fleet.h"
 #include "engine/flow/agent.h"
 #include "engine/flow/flow.h"
+#include "engine/flow/host_policy.h"
 #include "engine/model/cluster.h"
 #include "engine/model/datacenter.h"
 #include "engine/model/kinds.h"
@@ -68,6 +69,7 @@ static void *view(struct request *request, void *record)
 	SET(host, vms_active, active);
 	SET(host, vms_migrating, migrating);
 	SET(host, vms_total, (int)vms->len);
+	host_show_agents(request->engine->model, host);
 	if (HAS(host, memory))
 		SET(host, max_scheduling_memory, schedulable(request->engine->model, host, vms));
 	return host;
@@ -100,9 +102,10 @@ bool host_fits_cluster(struct model *model, void *data, GError **error)
 	return ok;
 }
 
-static bool check_power_management(const struct host *host, GError **error)
+/* agents: the host has power devices as objects of their own. */
+static bool check_power_management(const struct host *host, bool agents, GError **error)
 {
-	bool complete = !host->pm_enabled || (host->pm_type && host->pm_address);
+	bool complete = !host->pm_enabled || (host->pm_type && host->pm_address) || (host->pm_agents && host->pm_agents->len) || agents;
 
 	if (!complete)
 		error_set(error, ERR_OPERATION_FAILED, "host: power_management: enabled needs %s", host->pm_type ? "address" : host->pm_address ? "@type" :
@@ -111,6 +114,13 @@ static bool check_power_management(const struct host *host, GError **error)
 }
 
 /* ---- calls ---- */
+
+bool host_check_up(const struct host *host, GError **error)
+{
+	if (host->state != HOST_UP)
+		error_set(error, ERR_WRONG_STATE, "host '%s' is %s: it can be asked only while it is up", host->name, host_state_names[host->state]);
+	return host->state == HOST_UP;
+}
 
 bool host_call(struct request *request, const struct host *host, const char *verb, const void *params, int timeout_s, json_t **ret_result, GError **error)
 {
@@ -285,6 +295,21 @@ static bool identify(struct request *request, struct host *host, GError **error)
 	return ok;
 }
 
+bool host_take_over(struct request *request, const struct host *host, GError **error)
+{
+	struct host_caps *caps = NULL;
+	json_t *json = NULL;
+	bool ok = probe(request, host, "Host.getCapabilities", NULL, &json, NULL, error) && (caps = caps_from(json, error));
+
+	json_decref(json);
+	if (ok && host->agent_uuid && g_strcmp0(host->agent_uuid, caps->uuid)) {
+		error_set(error, ERR_OPERATION_FAILED, "another agent answers at %s:%d: its id is %s", host->address, host->port, caps->uuid ? caps->uuid : "none");
+		ok = false;
+	}
+	record_unref(caps);
+	return ok && claim(request, host, "Host.claim", /* force= */ false, error);
+}
+
 static void fill(struct host *host)
 {
 	host->id = g_uuid_string_random();
@@ -313,8 +338,13 @@ static bool set_default_cluster(struct model *model, struct host *host, GError *
 static bool store_new(struct request *request, struct host *host, GError **error)
 {
 	struct change *change = change_new(request->engine->store);
+	g_autoptr(GPtrArray) agents = g_steal_pointer(&host->pm_agents);
 
 	change_add(change, host);
+	if (agents && !host_take_agents(request->engine->model, change, host, agents, error)) {
+		change_free(change);
+		return false;
+	}
 	change_check(change, endpoint_is_free, host);
 	change_check(change, host_fits_cluster, host);
 	change_event(change, EVENT_ADDED, &request->actor, (void *[]){ host, NULL }, "Host %s was added by %s.", host->name, request->actor.user_name);
@@ -343,8 +373,8 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 		return false;
 	}
 	fill(host);
-	if (!check_power_management(host, error) || !set_default_cluster(model, host, error) || !check_new(model, host, error) || !host_fits_cluster(model, host, error) ||
-	    !identify(request, host, error))
+	if (!check_power_management(host, /* agents= */ false, error) || !set_default_cluster(model, host, error) || !check_new(model, host, error) ||
+	    !host_fits_cluster(model, host, error) || !identify(request, host, error))
 		return false;
 	if (!claim(request, host, "Host.claim", request_flag(request, "force"), &own))
 		return refuse(host, own, error);
@@ -358,6 +388,13 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 }
 
 /* ---- update ---- */
+
+static bool has_agents(struct model *model, const struct host *host)
+{
+	g_autoptr(GPtrArray) agents = model_children(model, &fence_agent_kind, host->id);
+
+	return agents->len > 0;
+}
 
 #define STATES_MOVABLE \
 	(STATE(HOST_MAINTENANCE) | STATE(HOST_DOWN) | STATE(HOST_NON_RESPONSIVE) | STATE(HOST_UNASSIGNED) | STATE(HOST_INSTALL_FAILED) | \
@@ -374,9 +411,14 @@ static bool update(struct request *request, const void *current, void *changed, 
 		error_set(error, ERR_WRONG_STATE, "host '%s' is %s: its cluster can be changed only in maintenance", before->name, host_state_names[before->state]);
 		return false;
 	}
-	if (!check_power_management(host, error))
+	if (!check_power_management(host, has_agents(request->engine->model, host), error))
 		return false;
 	change = change_new(request->engine->store);
+	CLEAR(host, pm_agents);
+	if (((const struct host *)input)->pm_agents && !host_take_agents(request->engine->model, change, host, ((const struct host *)input)->pm_agents, error)) {
+		change_free(change);
+		return false;
+	}
 	change_replace(change, before, host);
 	if (moved)
 		change_check(change, host_fits_cluster, host);
@@ -384,6 +426,8 @@ static bool update(struct request *request, const void *current, void *changed, 
 		     request->actor.user_name);
 	if (!change_commit(change, error))
 		return false;
+	if (before->ksm != host->ksm)
+		host_policy_push(request->engine, host->id);
 	*ret_record = model_get(request->engine->model, &host_kind, host->id);
 	return *ret_record != NULL;
 }
@@ -439,8 +483,13 @@ static bool remove_host(struct request *request, const void *current, const void
 	return true;
 }
 
+/* In the guide's order (14.2). */
+static const char *const links[] = {
+	"storage", "nics", "numanodes", "tags", "permissions", "statistics", "hooks", "fenceagents", "katelloerrata", "devices", "networkattachments",
+	"unmanagednetworks", "storageconnectionextensions", NULL
+};
 const struct resource resource_host = {
-	.kind = &host_kind, .path = "hosts", .methods = RESOURCE_ALL, .actions = host_actions, .permit_add = "create_host",
+	.kind = &host_kind, .path = "hosts", .methods = RESOURCE_ALL, .links = links, .actions = host_actions, .permit_add = "create_host",
 	.permit_update = "edit_host_configuration", .permit_remove = "delete_host", .doc = "Hypervisors", .view = view, .add = add, .update = update,
 	.remove = remove_host,
 };

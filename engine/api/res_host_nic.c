@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Network interfaces of a host (REST 14.7.2), from its capabilities: interfaces, bonds and VLANs. A host that has no session (maintenance) shows none.
+ * Only bonds can be made and removed; what else is changed of an interface is a change of the network on it. Every change is one set-up of networks.
  *
  * Rates need two samples. The agent's counters carry the time they were taken; the last two different samples of an interface that was asked for are kept
  * here, so the first look at an interface has no rate yet.
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "engine/api/action.h"
 #include "common/lock.h"
 #include "engine/api/host_network.h"
 #include "engine/api/res_data.h"
@@ -15,14 +17,6 @@
 #include "engine/api/statistics.h"
 #include "engine/fleet/fleet.h"
 #include "engine/model/misc.h"
-
-/* A number, or one as text. */
-static double number(const json_t *object, const char *key)
-{
-	const json_t *value = json_object_get(object, key);
-
-	return json_is_number(value) ? json_number_value(value) : json_is_string(value) ? g_ascii_strtod(json_string_value(value), NULL) : 0;
-}
 
 /* The network that is on the device: its name and what the host says of it. NULL: none. */
 static const json_t *network_on(const struct host_caps *caps, const char *device, const char **ret_name)
@@ -46,6 +40,18 @@ static const json_t *network_on(const struct host_caps *caps, const char *device
 	return NULL;
 }
 
+/* NULL: the mode has none. */
+static const char *bond_mode_text(const char *mode)
+{
+	static const char *const texts[] = {
+		[1] = "Active-Backup", [2] = "Load balance (balance-xor)", [4] = "Dynamic link aggregation (802.3ad)",
+		[5] = "Adaptive transmit load balancing (balance-tlb)",
+	};
+	guint64 number = 0;
+
+	return mode && g_ascii_string_to_unsigned(mode, 10, 0, G_N_ELEMENTS(texts) - 1, &number, NULL) ? texts[number] : NULL;
+}
+
 static void fill_bond(const struct host *host, const json_t *found, struct host_nic *nic)
 {
 	const char *name;
@@ -57,6 +63,8 @@ static void fill_bond(const struct host *host, const json_t *found, struct host_
 
 		set_string(&option->name, name);
 		set_string(&option->value, json_string_value(value));
+		if (!strcmp(name, "mode"))
+			set_string(&option->type, bond_mode_text(json_string_value(value)));
 	}
 	json_array_foreach(json_object_get(found, "slaves"), i, value) {
 		struct object_ref *slave = list_add(&nic->bond_slaves, &object_ref_type);
@@ -83,20 +91,20 @@ static struct host_nic *make(struct request *request, const struct host *host, c
 	set_string(&nic->ip_gateway, host_json_text(addresses, "gateway"));
 	SET(nic, boot_protocol, host_json_true(addresses, "dhcpv4") ? BOOT_DHCP : nic->ip_address ? BOOT_STATIC : BOOT_NONE);
 	if (json_object_get(found, "vlanid")) {
-		SET(nic, vlan, (int)number(found, "vlanid"));
+		SET(nic, vlan, (int)host_json_number(found, "vlanid"));
 		set_string(&nic->base_interface, host_json_text(found, "iface"));
 	}
-	if (number(found, "speed") > 0)
-		SET(nic, speed, (int64_t)number(found, "speed") * 1000000);
+	if (host_json_number(found, "speed") > 0)
+		SET(nic, speed, (int64_t)host_json_number(found, "speed") * 1000000);
 	state = stats ? host_json_text(json_object_get(stats->network, name), "state") : NULL;
 	if (state)
 		SET(nic, state, strcmp(state, "up") ? NIC_DOWN : NIC_UP);
 	if (json_object_get(found, "slaves"))
 		fill_bond(host, found, nic);
-	SET(nic, mtu, (int)number(found, "mtu"));
+	SET(nic, mtu, (int)host_json_number(found, "mtu"));
 	SET(nic, bridged, network && host_json_true(network, "bridged"));
 	if (network)
-		SET(nic, custom_configuration, known && number(network, "mtu") != (known->mtu ? known->mtu : 1500));
+		SET(nic, custom_configuration, known && host_json_number(network, "mtu") != (known->mtu ? known->mtu : 1500));
 	record_unref(known);
 	return nic;
 }
@@ -123,11 +131,245 @@ static GPtrArray *list(struct request *request, GError **error)
 	return nics;
 }
 
-static const char *const links[] = { "statistics", NULL };
+/* The bond that an interface is part of; NULL: none. */
+static const char *bond_of(const struct host_caps *caps, const char *name)
+{
+	const char *bond;
+	json_t *found, *slave;
+	size_t i;
+
+	if (caps && caps->bondings)
+		json_object_foreach(caps->bondings, bond, found)
+			json_array_foreach(json_object_get(found, "slaves"), i, slave)
+				if (!g_strcmp0(json_string_value(slave), name))
+					return bond;
+	return NULL;
+}
+
+static char *nic_link(struct request *request, const void *record, const char *rel)
+{
+	const struct host_nic *nic = record;
+	struct host_caps *caps;
+	const char *bond;
+	char *href = NULL;
+
+	if (strcmp(rel, "master"))
+		return g_strdup("");
+	caps = fleet_host_caps(request->engine->fleet, nic->host.id);
+	bond = bond_of(caps, nic->name);
+	if (bond) {
+		g_autofree char *id = host_part_id("nic", nic->host.id, bond);
+
+		href = g_strdup_printf("%s/hosts/%s/nics/%s", request->base, nic->host.id, id);
+	}
+	record_unref(caps);
+	return href;
+}
+
+/* ---- changes ---- */
+
+static bool set_up(struct request *request, const struct host *host, struct network_setup *setup, GError **error)
+{
+	setup->check_connectivity = true;
+	setup->timeout_s = SETUP_TIMEOUT_S;
+	return host_setup_networks(request, host, setup, NULL, error);
+}
+
+static struct host_nic *nic_named(struct request *request, const struct host *host, const char *name, GError **error)
+{
+	struct host_caps *caps = host_capabilities(request, host, error);
+	struct host_stats *stats = fleet_host_stats(request->engine->fleet, host->id);
+	const json_t *found = host_bond_object(caps, name) ? host_bond_object(caps, name) : host_nic_object(caps, name);
+	struct host_nic *nic = found ? make(request, host, caps, stats, name, found) : NULL;
+
+	if (caps && !nic)
+		error_set(error, ERR_NOT_FOUND, "the host was set up, and shows no interface '%s'", name);
+	record_unref(stats);
+	record_unref(caps);
+	return nic;
+}
+
+/* Attachment of the network (NULL: of any that has no VLAN tag, else of the only one) on the interface; new reference. NULL: none. */
+static struct network_attachment *attachment_on(struct request *request, const struct host *host, const struct host_nic *nic, const char *network_id)
+{
+	struct host_caps *caps = host_capabilities(request, host, NULL);
+	g_autoptr(GPtrArray) attachments = host_attachments(request, host, caps);
+	struct network_attachment *found = NULL;
+	unsigned n = 0;
+
+	for (guint i = 0; i < attachments->len; i++) {
+		struct network_attachment *attachment = attachments->pdata[i];
+
+		if (g_strcmp0(attachment->host_nic_id, nic->id))
+			continue;
+		n++;
+		if (network_id ? !g_strcmp0(attachment->network.id, network_id) : !g_strcmp0(nic->network.id, attachment->network.id) || !found) {
+			record_unref(found);
+			found = record_ref(attachment);
+		}
+	}
+	if (!network_id && n > 1 && found && g_strcmp0(nic->network.id, found->network.id)) {
+		record_unref(found);
+		found = NULL;
+	}
+	record_unref(caps);
+	return found;
+}
+
+/* What the client says of the network on the interface, as a wish; NULL: nothing. */
+static struct network_attachment *wish_of(const struct host_nic *input, const char *nic_name, const char *network_id)
+{
+	struct network_attachment *wish = record_new(&network_attachment_type);
+	struct address_assignment *assignment;
+
+	set_ref(&wish->network, network_id);
+	set_string(&wish->host_nic_name, nic_name);
+	if (input && (input->ip_address || HAS(input, boot_protocol))) {
+		assignment = list_add(&wish->assignments, &address_assignment_type);
+		set_string(&assignment->address, input->ip_address);
+		set_string(&assignment->netmask, input->ip_netmask);
+		set_string(&assignment->gateway, input->ip_gateway);
+		SET(assignment, method, HAS(input, boot_protocol) ? input->boot_protocol : BOOT_STATIC);
+	}
+	return wish;
+}
+
+static bool add(struct request *request, void *input, void **ret_record, GError **error)
+{
+	struct host_nic *bond = input;
+	g_autoptr(GPtrArray) bonds = list_new(), attachments = list_new();
+	struct network_setup setup = { .modified_bonds = bonds, .modified = attachments };
+	struct host_caps *caps = host_capabilities(request, request->parent, error);
+	bool there = host_bond_object(caps, bond->name) || host_nic_object(caps, bond->name);
+
+	if (there)
+		error_set(error, ERR_OPERATION_FAILED, "host_nic: name: '%s' is in use", bond->name);
+	if (!caps || there) {
+		record_unref(caps);
+		return false;
+	}
+	record_unref(caps);
+	g_ptr_array_add(bonds, record_ref(bond));
+	g_ptr_array_add(attachments, wish_of(bond, bond->name, bond->network.id));
+	if (!set_up(request, request->parent, &setup, error))
+		return false;
+	*ret_record = nic_named(request, request->parent, bond->name, error);
+	return *ret_record != NULL;
+}
+
+/* Another network takes the place of the one that is there; the same one changes. */
+static bool plan_network(struct request *request, const struct host_nic *before, const struct host_nic *input, GPtrArray *modified, GPtrArray *removed,
+			 GError **error)
+{
+	bool moved = input->network.id && g_strcmp0(input->network.id, before->network.id);
+	struct network_attachment *now = attachment_on(request, request->parent, before, NULL), *wish;
+
+	if (!input->network.id && !input->ip_address && !HAS(input, boot_protocol)) {
+		record_unref(now);
+		return true;
+	}
+	if (!moved && !now) {
+		error_set(error, ERR_OPERATION_FAILED, "host_nic '%s': it has no network whose address could be changed", before->name);
+		return false;
+	}
+	wish = wish_of(input, before->name, moved ? input->network.id : now->network.id);
+	if (!moved)
+		set_string(&wish->id, now->id);
+	g_ptr_array_add(modified, wish);
+	if (moved && now)
+		g_ptr_array_add(removed, record_ref(now));
+	record_unref(now);
+	return true;
+}
+
+static bool update(struct request *request, const void *current, void *changed, const void *input, void **ret_record, GError **error)
+{
+	const struct host_nic *before = current, *wish = input;
+	g_autoptr(GPtrArray) bonds = list_new(), modified = list_new(), removed = list_new();
+	struct network_setup setup = { .modified_bonds = bonds, .modified = modified, .removed = removed };
+
+	if (wish->bond_slaves || wish->bond_options) {
+		struct host_nic *bond = record_copy(wish);
+
+		set_string(&bond->id, NULL);
+		set_string(&bond->name, before->name);
+		g_ptr_array_add(bonds, bond);
+	}
+	if (HAS(wish, mtu) && wish->mtu != before->mtu) {
+		error_set(error, ERR_OPERATION_FAILED, "host_nic '%s': mtu: it is that of its network: change the network", before->name);
+		return false;
+	}
+	if (!plan_network(request, before, wish, modified, removed, error) || !set_up(request, request->parent, &setup, error))
+		return false;
+	*ret_record = nic_named(request, request->parent, before->name, error);
+	return *ret_record != NULL;
+}
+
+/* With the network that is on it. */
+static bool remove_bond(struct request *request, const void *current, const void *options, GError **error)
+{
+	const struct host_nic *nic = current;
+	g_autoptr(GPtrArray) bonds = list_new(), removed = list_new();
+	struct network_setup setup = { .removed_bonds = bonds, .removed = removed };
+	struct network_attachment *now = attachment_on(request, request->parent, nic, NULL);
+
+	g_ptr_array_add(bonds, record_ref(nic));
+	if (now)
+		g_ptr_array_add(removed, now);
+	return set_up(request, request->parent, &setup, error);
+}
+
+struct nic_network_action { ACTION_MEMBERS struct ref network; };
+static const struct field attach_fields[] = {
+	ACTION_FIELDS(struct nic_network_action),
+	FIELD_REF_(struct nic_network_action, network, "network", CREATE | REQUIRED, "networks", "network to attach"),
+};
+static const struct record_type attach_type = RECORD_TYPE("action", NULL, struct nic_network_action, attach_fields, "Which network to attach");
+static const struct field detach_fields[] = {
+	ACTION_FIELDS(struct nic_network_action),
+	FIELD_REF_(struct nic_network_action, network, "network", CREATE, "networks", "network to detach; absent: the one that is there"),
+};
+static const struct record_type detach_type = RECORD_TYPE("action", NULL, struct nic_network_action, detach_fields, "Which network to detach");
+
+static bool attach(struct request *request, const void *object, const void *params, void **ret_result, GError **error)
+{
+	const struct nic_network_action *how = params;
+	const struct host_nic *nic = object;
+	g_autoptr(GPtrArray) modified = list_new();
+	struct network_setup setup = { .modified = modified };
+
+	g_ptr_array_add(modified, wish_of(NULL, nic->name, how->network.id));
+	return set_up(request, request->parent, &setup, error);
+}
+
+static bool detach(struct request *request, const void *object, const void *params, void **ret_result, GError **error)
+{
+	const struct nic_network_action *how = params;
+	const struct host_nic *nic = object;
+	g_autoptr(GPtrArray) removed = list_new();
+	struct network_setup setup = { .removed = removed };
+	struct network_attachment *now = attachment_on(request, request->parent, nic, how->network.id);
+
+	if (!now) {
+		error_set(error, ERR_OPERATION_FAILED, "host_nic '%s' has no%s network to detach", nic->name, how->network.id ? " such" : " single");
+		return false;
+	}
+	g_ptr_array_add(removed, now);
+	return set_up(request, request->parent, &setup, error);
+}
+
+static const struct action nic_actions[] = {
+	{ "attach", &attach_type, attach, "configure_host_network", "Puts a network on the interface" },
+	{ "detach", &detach_type, detach, "configure_host_network", "Takes a network off the interface" },
+	{ 0 },
+};
+
+static const char *const links[] = { "statistics", "labels", "networkattachments", "master", NULL };
 
 const struct resource resource_host_nic = {
-	.type = &host_nic_type, .path = "nics", .parent = &resource_host, .methods = RESOURCE_READ, .links = links, .doc = "Network interfaces of a host",
-	.list = list,
+	.type = &host_nic_type, .path = "nics", .parent = &resource_host, .methods = RESOURCE_ALL, .links = links, .doc = "Network interfaces of a host",
+	.actions = nic_actions, .permit_add = "configure_host_network", .permit_update = "configure_host_network", .permit_remove = "configure_host_network",
+	.list = list, .link = nic_link, .add = add, .update = update, .remove = remove_bond,
 };
 
 /* ---- statistics ---- */
@@ -181,10 +423,10 @@ static GPtrArray *statistic_list(struct request *request, GError **error)
 	const struct host_nic *nic = request->parent;
 	struct host_stats *stats = fleet_host_stats(request->engine->fleet, nic->host.id);
 	const json_t *now = stats ? json_object_get(stats->network, nic->name) : NULL;
-	const struct sample sample = { number(now, "sampleTime"), number(now, "rx"), number(now, "tx") };
+	const struct sample sample = { host_json_number(now, "sampleTime"), host_json_number(now, "rx"), host_json_number(now, "tx") };
 	GPtrArray *figures = statistics_new();
 	double values[G_N_ELEMENTS(rows)] = {
-		[TOTAL_RX] = sample.rx, [TOTAL_TX] = sample.tx, [ERRORS_RX] = number(now, "rxErrors"), [ERRORS_TX] = number(now, "txErrors"),
+		[TOTAL_RX] = sample.rx, [TOTAL_TX] = sample.tx, [ERRORS_RX] = host_json_number(now, "rxErrors"), [ERRORS_TX] = host_json_number(now, "txErrors"),
 	};
 	bool known = now && rates(nic->id, sample, &values[RATE_RX], &values[RATE_TX]);
 

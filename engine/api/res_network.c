@@ -5,6 +5,7 @@
  * Within a data center names and VLAN tags are unique. The management network can be neither removed nor renamed.
  */
 #include "common/error.h"
+#include "engine/api/host_network.h"
 #include "engine/api/res_data.h"
 #include "engine/api/res_network.h"
 #include "engine/model/datacenter.h"
@@ -28,6 +29,7 @@ void network_add_management(struct change *change, const char *datacenter_id)
 	g_ptr_array_add(network->usages, g_strdup("vm"));
 	record_defaults(network, CREATE);
 	change_add(change, network);
+	network_add_profile(change, network);
 	record_unref(network);
 }
 
@@ -103,6 +105,8 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 	change = change_new(request->engine->store);
 	change_check(change, check_rivals, network);
 	change_add(change, network);
+	if (network_carries_vms(network) && !(HAS(network, profile_required) && !network->profile_required))
+		network_add_profile(change, network);
 	change_event(change, EVENT_ADDED, &request->actor, (void *[]) { network, NULL }, "Network %s was added by %s", network->name,
 		     request->actor.user_name);
 	if (!change_commit(change, error))
@@ -190,5 +194,5 @@ static bool associate(struct request *request, void *input, void **ret_record, G
 }
 
 const struct resource resource_datacenter_network = {
-	NETWORK_RESOURCE, .add = associate, .type = &datacenter_network_type, .parent = &resource_datacenter, .doc = "Networks of the data center"
+	NETWORK_RESOURCE, .by_itself = true, .add = associate, .type = &datacenter_network_type, .parent = &resource_datacenter, .doc = "Networks of the data center"
 };

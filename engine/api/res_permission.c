@@ -6,10 +6,16 @@
 #include "common/error.h"
 #include "engine/api/res_data.h"
 #include "engine/api/res_vm.h"
+#include "engine/auth/access.h"
 #include "engine/model/kinds.h"
 #include "engine/model/permission.h"
+#include "engine/model/role.h"
+#include "engine/model/user.h"
 #include "engine/store/store.h"
 #include <string.h>
+
+#define EVENT_GIVEN 850
+#define EVENT_TAKEN 852
 
 static bool is_about(const struct permission *permission, const void *object)
 {
@@ -32,45 +38,119 @@ GPtrArray *permission_list(struct request *request, GError **error)
 	return all;
 }
 
-void *permission_view(struct request *request, void *record)
+/* What the body names, below a user or group. *ret_object: new reference, NULL when it names nothing. */
+static bool named_object(struct request *request, struct permission *permission, void **ret_object, GError **error)
 {
-	struct permission *shown = record_copy(record);
-	const struct { const struct kind *kind; struct ref *ref; } places[] = {
-		{ &datacenter_kind, &shown->data_center }, { &cluster_kind, &shown->cluster }, { &host_kind, &shown->host }, { &vm_kind, &shown->vm },
-		{ &template_kind, &shown->template }, { &storage_domain_kind, &shown->storage_domain }, { &network_kind, &shown->network },
-		{ &disk_kind, &shown->disk },
-	};
+	struct model *model = request->engine->model;
 
-	for (size_t i = 0; i < G_N_ELEMENTS(places); i++)
-		if (!g_strcmp0(shown->object_kind, places[i].kind->collection))
-			set_ref(places[i].ref, shown->object_id);
-	return shown;
+	*ret_object = NULL;
+	for (size_t i = 0; i < permission_type.n_fields; i++) {
+		const struct field *field = &permission_type.fields[i];
+		const struct ref *ref = (const void *)((const char *)permission + field->offset);
+		const struct kind *kind;
+
+		if (field->kind != FIELD_REF || !(field->flags & WEAK) || (!ref->id && !ref->name))
+			continue;
+		kind = kind_by_collection(field->target);
+		*ret_object = ref->id ? model_get(model, kind, ref->id) : model_find(model, kind, NULL, ref->name);
+		if (*ret_object && request_sees(request, *ret_object))
+			return true;
+		g_clear_pointer(ret_object, record_unref);
+		error_set(error, ERR_NOT_FOUND, "%s '%.128s'", kind->type->name, ref->id ? ref->id : ref->name);
+		return false;
+	}
+	return true;
+}
+
+static const char *holder_name(struct model *model, const struct permission *permission, void **ret_holder)
+{
+	*ret_holder = permission->user.id ? model_get(model, &user_kind, permission->user.id) : model_get(model, &group_kind, permission->group.id);
+	if (!*ret_holder)
+		return "-";
+	return permission->user.id ? ((const struct user *)*ret_holder)->user_name : object_name(*ret_holder);
+}
+
+/* The event tells who has what on what. */
+static void tell(struct request *request, struct change *change, int code, const char *what, const struct permission *permission, void *object)
+{
+	struct model *model = request->engine->model;
+	void *holder, *role = model_get(model, &role_kind, permission->role.id);
+	const char *name = holder_name(model, permission, &holder);
+
+	change_event(change, code, &request->actor, (void *[]){ object, NULL }, "User/Group %s %s Role %s on %s %s, by %s.", name, what,
+		     role ? object_name(role) : "-", object ? ((const struct record *)object)->type->name : "everything",
+		     object ? (object_name(object) ? object_name(object) : object_id(object)) : "", request->actor.user_name);
+	record_unref(role);
+	record_unref(holder);
+}
+
+/* Nobody gives what he has not. */
+static bool check_covered(struct request *request, const struct permission *permission, const void *object, GError **error)
+{
+	const char *missing;
+
+	if (!request->access || access_covers_role(request->access, request->engine->model, permission->role.id, object, &missing))
+		return true;
+	error_set(error, ERR_FORBIDDEN, "'%s' has no permit '%s' and cannot give a role that has it", request->actor.user_name, missing);
+	return false;
+}
+
+static bool add_on(struct request *request, struct permission *permission, void *object, GError **error)
+{
+	struct change *change;
+
+	if (!check_covered(request, permission, object, error))
+		return false;
+	permission_set_object(permission, object);
+	change = change_new(request->engine->store);
+	change_add(change, permission);
+	tell(request, change, EVENT_GIVEN, "was granted permission for", permission, object);
+	return change_commit(change, error);
 }
 
 bool permission_add(struct request *request, void *input, void **ret_record, GError **error)
 {
 	const struct kind *kind = kind_of(request->parent);
 	struct permission *permission = input;
-	struct change *change;
+	bool of_holder = kind == &user_kind || kind == &group_kind, ok;
+	void *object = NULL;
 
 	if (kind == &user_kind && !permission->user.id)
 		set_ref(&permission->user, object_id(request->parent));
 	else if (kind == &group_kind && !permission->group.id)
 		set_ref(&permission->group, object_id(request->parent));
-	if (!permission->user.id && !permission->group.id) {
-		error_set(error, ERR_INCOMPLETE, "Permission [user.id|group.id] required for add");
+	if (!permission->user.id == !permission->group.id) {
+		if (permission->user.id)
+			error_set(error, ERR_BAD_VALUE, "permission: either user or group can be given, not both");
+		else
+			error_set(error, ERR_INCOMPLETE, "Permission [user.id|group.id] required for add");
 		return false;
 	}
-	if (kind != &user_kind && kind != &group_kind) {
-		set_string(&permission->object_kind, kind->collection);
-		set_string(&permission->object_id, object_id(request->parent));
-	}
-	change = change_new(request->engine->store);
-	change_add(change, permission);
-	if (!change_commit(change, error))
+	if (of_holder && !named_object(request, permission, &object, error))
 		return false;
-	*ret_record = record_ref(permission);
-	return true;
+	for (size_t i = 0; i < permission_type.n_fields; i++)
+		if (permission_type.fields[i].flags & WEAK)
+			record_clear(permission, permission_type.fields[i].offset);
+	ok = add_on(request, permission, of_holder ? object : request->parent, error);
+	record_unref(object);
+	if (ok)
+		*ret_record = record_ref(permission);
+	return ok;
+}
+
+bool permission_remove(struct request *request, const void *current, const void *options, GError **error)
+{
+	const struct permission *permission = current;
+	const struct kind *kind = permission->object_kind ? kind_by_collection(permission->object_kind) : NULL;
+	void *object = kind ? model_get(request->engine->model, kind, permission->object_id) : NULL;
+	struct change *change = change_new(request->engine->store);
+	bool ok;
+
+	change_remove(change, current);
+	tell(request, change, EVENT_TAKEN, "was removed from", permission, object);
+	ok = change_commit(change, error);
+	record_unref(object);
+	return ok;
 }
 
 const struct resource resource_vm_permission = PERMISSION_RESOURCE(&resource_vm);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Storage domains (REST chapter 12). So far data domains in a directory of one host; every other kind is refused by name.
+ * Storage domains (REST chapter 12) on storage in files: NFS, POSIX and Gluster file systems, a directory of one host. Block storage is refused by name.
+ * A request without a name imports what is on the storage.
  *
  * The state is shown at the top level only as long as the domain is in no data center; what it is there its data center shows (res_attached_domain.c).
  */
@@ -12,16 +13,24 @@
 #include "engine/api/action.h"
 #include "engine/api/res_data.h"
 #include "engine/api/res_disk.h"
+#include "engine/api/res_storage_connection.h"
+#include "common/log.h"
+#include "engine/flow/agent.h"
 #include "engine/flow/domain_sizes.h"
+#include "engine/flow/storage_calls.h"
 #include "engine/flow/storage_flow.h"
+#include "engine/flow/storage_target.h"
 #include "engine/model/cluster.h"
 #include "engine/model/datacenter.h"
 #include "engine/model/disk.h"
 #include "engine/model/host.h"
 #include "engine/model/kinds.h"
+#include "engine/model/misc.h"
 #include "engine/model/permission.h"
 #include "engine/model/vm.h"
 #include "engine/store/store.h"
+
+#define LOG_MODULE "api"
 
 /* Event codes */
 #define EVENT_UPDATED 960
@@ -71,41 +80,54 @@ static bool missing(const char *what, GError **error)
 	return false;
 }
 
-/* What each kind of storage needs comes first, so that a client learns it whether or not we can make that kind. */
+/* What the storage is: named by a connection that there is, or described. */
+static bool take_connection(struct model *model, struct storage_domain *domain, struct storage_connection **ret_connection, GError **error)
+{
+	struct storage_connection *connection = model_get(model, &storage_connection_kind, domain->storage_id);
+
+	if (!connection) {
+		error_set(error, ERR_NOT_FOUND, "storage/@id: storage_connection '%s'", domain->storage_id);
+		return false;
+	}
+	if (connection->type == STORAGE_ISCSI || connection->type == STORAGE_FCP) {
+		error_set(error, ERR_OPERATION_FAILED, "storage/@id: storage connection '%s' is of type %s: only one to files can be named here", connection->id,
+			  storage_type_names[connection->type]);
+		record_unref(connection);
+		return false;
+	}
+	SET(domain, storage_type, connection->type);
+	storage_domain_copy(domain, connection);
+	*ret_connection = connection;
+	return true;
+}
+
 static bool check_kind(const struct storage_domain *domain, GError **error)
 {
-	bool file = domain->storage_type == STORAGE_NFS || domain->storage_type == STORAGE_POSIXFS || domain->storage_type == STORAGE_LOCALFS ||
-		    domain->storage_type == STORAGE_GLUSTERFS;
-
+	if (!HAS(domain, storage_type))
+		return missing("storage.type", error);
 	if (domain->storage_type == STORAGE_NFS && !domain->address)
 		return missing(domain->path ? "storage.address" : "storage.address, storage.path", error);
 	if (domain->storage_type == STORAGE_POSIXFS && !domain->vfs_type)
 		return missing(domain->path ? "storage.vfsType" : "storage.path, storage.vfsType", error);
-	if (file && !domain->path && !domain->storage_id)
+	if (domain->storage_type == STORAGE_ISCSI || domain->storage_type == STORAGE_FCP) {
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "storage/type: '%s' is not supported yet, only storage in files", storage_type_names[domain->storage_type]);
+		return false;
+	}
+	if (!domain->path)
 		return missing("storage.path", error);
-	if (domain->storage_type != STORAGE_LOCALFS) {
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "storage/type: '%s' is not supported yet, only '%s'", storage_type_names[domain->storage_type],
-			  storage_type_names[STORAGE_LOCALFS]);
+	if (domain->type == DOMAIN_IMAGE) {
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "type: 'image' needs an image service, of which this engine knows none");
 		return false;
 	}
-	if (domain->type != DOMAIN_DATA) {
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "type: '%s' is not supported yet, only '%s'", storage_domain_flavor_names[domain->type],
-			  storage_domain_flavor_names[DOMAIN_DATA]);
+	if (domain->storage_type == STORAGE_LOCALFS && domain->type != DOMAIN_DATA && domain->type != DOMAIN_ISO) {
+		error_set(error, ERR_OPERATION_FAILED, "type: 'export' is for storage that other hosts reach, too");
 		return false;
 	}
-	if (domain->storage_id) {
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "storage/@id: storage connections are not supported yet, name the path");
-		return false;
-	}
-	if (domain->import) {
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "import: taking over an existing data domain is not supported yet");
-		return false;
-	}
-	return domain->name || missing("name", error);
+	return true;
 }
 
 /* Local storage needs a data center of its kind. */
-static bool check_host(struct model *model, const struct host *host, GError **error)
+static bool check_host(struct model *model, const struct storage_domain *domain, const struct host *host, GError **error)
 {
 	struct cluster *cluster = model_get(model, &cluster_kind, host->cluster.id);
 	struct datacenter *data_center = cluster && cluster->data_center.id ? model_get(model, &datacenter_kind, cluster->data_center.id) : NULL;
@@ -115,7 +137,7 @@ static bool check_host(struct model *model, const struct host *host, GError **er
 		error_set(error, ERR_WRONG_STATE, "host '%s' is %s: a storage domain can be made only by a host that is up", host->name, host_state_names[host->state]);
 	else if (!data_center)
 		error_set(error, ERR_OPERATION_FAILED, "cluster '%s' of host '%s' is in no data center", cluster ? cluster->name : "?", host->name);
-	else if (!data_center->local)
+	else if (domain->storage_type == STORAGE_LOCALFS && !data_center->local)
 		error_set(error, ERR_OPERATION_FAILED, "host '%s' is in data center '%s', whose storage is shared: local storage needs a data center that is local",
 			  host->name, data_center->name);
 	else
@@ -125,31 +147,114 @@ static bool check_host(struct model *model, const struct host *host, GError **er
 	return ok;
 }
 
+/* A connection with the same details that there is, else a new one, not yet stored. */
+static struct storage_connection *connection_for(struct model *model, const struct storage_domain *domain, bool *ret_new)
+{
+	struct storage_connection *connection = record_new(&storage_connection_type), *same;
+
+	SET(connection, type, domain->storage_type);
+	set_string(&connection->address, domain->address);
+	set_string(&connection->path, domain->path);
+	set_string(&connection->vfs_type, domain->vfs_type);
+	set_string(&connection->mount_options, domain->mount_options);
+	set_string(&connection->nfs_version, domain->nfs_version);
+	if (HAS(domain, nfs_timeo))
+		SET(connection, nfs_timeo, domain->nfs_timeo);
+	if (HAS(domain, nfs_retrans))
+		SET(connection, nfs_retrans, domain->nfs_retrans);
+	/* a directory of one host is not that of another by the same name */
+	same = domain->storage_type == STORAGE_LOCALFS ? NULL : storage_connection_twin(model, connection);
+	*ret_new = !same;
+	if (same)
+		record_unref(connection);
+	else
+		connection->id = g_uuid_string_random();
+	return same ? same : connection;
+}
+
+/* A request without a name takes what is on the storage: its id, name and kind come from there. */
+static bool take_existing(struct request *request, struct storage_domain *domain, const json_t *target, GError **error)
+{
+	const struct storage_call call = { request->engine, domain->host.id, request->actor.correlation_id, AGENT_PATIENCE_NONE };
+	g_autofree char *id = NULL, *name = NULL, *flavor = NULL;
+	struct storage_domain *known;
+	bool ok;
+
+	if (!storage_connect(&call, target, error))
+		return false;
+	ok = storage_look(&call, target, &id, &name, &flavor, error);
+	known = id ? model_get(request->engine->model, &storage_domain_kind, id) : NULL;
+	if (ok && !id)
+		ok = missing("name", error);
+	else if (known) {
+		error_set(error, ERR_OPERATION_FAILED, "storage domain '%s' is known already", known->name);
+		ok = false;
+	} else if (ok && g_strcmp0(flavor, storage_domain_flavor_names[domain->type])) {
+		error_set(error, ERR_OPERATION_FAILED, "type: what is there is of type %s", flavor ? flavor : "unknown");
+		ok = false;
+	}
+	if (!ok && !known && !storage_disconnect(&call, target, NULL))
+		log_debug("'%s' stays connected, ignoring", domain->path);
+	if (ok) {
+		set_string(&domain->id, id);
+		if (!domain->name)
+			set_string(&domain->name, name && *name ? name : id);
+	}
+	record_unref(known);
+	return ok;
+}
+
+static bool add_on(struct request *request, struct storage_domain *domain, const struct storage_connection *connection, bool new, GError **error)
+{
+	struct model *model = request->engine->model;
+	json_t *target = storage_target(connection);
+	bool import = !domain->name || domain->import, ok;
+	struct object_ref *ref;
+
+	CLEAR(domain, import);
+	CLEAR(domain, storage_id);
+	ref = list_add(&domain->connections, &object_ref_type);
+	set_string(&ref->id, connection->id);
+	ok = storage_path_is_free(model, domain, error) && (!import || take_existing(request, domain, target, error));
+	if (!ok) {
+		json_decref(target);
+		return false;
+	}
+	if (!domain->id)
+		domain->id = g_uuid_string_random();
+	return flow_run(request->engine, &create_domain_flow, domain->id, &request->actor, storage_create_data(domain, connection, target, new, import), NULL, error);
+}
+
 static bool add(struct request *request, void *input, void **ret_record, GError **error)
 {
 	struct storage_domain *domain = input;
 	struct model *model = request->engine->model;
+	struct storage_connection *connection = NULL;
 	g_autofree char *path = NULL;
 	struct host *host = NULL;
-	bool ok;
+	bool new = false, ok;
 
-	if (!check_kind(domain, error) || !(host = storage_named_host(request, &domain->host, error)))
+	if ((domain->storage_id && !take_connection(model, domain, &connection, error)) || !check_kind(domain, error) ||
+	    !(host = storage_named_host(request, &domain->host, error))) {
+		record_unref(connection);
 		return false;
+	}
 	/* As the agent will see it; an odd one goes to the agent as it is, and is refused there. */
-	if (domain->path[0] == '/') {
+	if (!connection && domain->storage_type == STORAGE_LOCALFS && domain->path[0] == '/') {
 		path = g_canonicalize_filename(domain->path, "/");
 		set_string(&domain->path, path);
 	}
-	domain->id = g_uuid_string_random();
-	set_string(&domain->connection_id, domain->id);
 	set_ref(&domain->host, host->id);
-	set_ref(&domain->local_host, host->id);
+	if (domain->storage_type == STORAGE_LOCALFS)
+		set_ref(&domain->local_host, host->id);
 	SET(domain, master, false);
 	SET(domain, state, DOMAIN_LOCKED);
-	CLEAR(domain, import);
-	ok = check_host(model, host, error) && storage_path_is_free(model, domain, error) &&
-	     flow_run(request->engine, &create_domain_flow, domain->id, &request->actor, storage_create_data(domain), NULL, error);
+	ok = check_host(model, domain, host, error);
 	record_unref(host);
+	if (ok && !connection)
+		connection = connection_for(model, domain, &new);
+	ok = ok && add_on(request, domain, connection, new, error);
+	record_unref(connection);
 	if (!ok)
 		return false;
 	*ret_record = model_get(model, &storage_domain_kind, domain->id);
@@ -240,7 +345,7 @@ static bool check_remove(struct request *request, const struct storage_domain *d
 	}
 	if (!(host = storage_named_host(request, &how->host, error)))
 		return false;
-	if (g_strcmp0(host->id, domain->local_host.id))
+	if (domain->local_host.id && g_strcmp0(host->id, domain->local_host.id))
 		error_set(error, ERR_OPERATION_FAILED, "storage domain '%s' is a directory of another host than '%s'", domain->name, host->name);
 	else if (host->state != HOST_UP)
 		error_set(error, ERR_WRONG_STATE, "host '%s' is %s: it cannot remove a storage domain", host->name, host_state_names[host->state]);
@@ -256,17 +361,38 @@ static bool remove_domain(struct request *request, const void *current, const vo
 {
 	const struct storage_domain *domain = current;
 	const struct remove_domain *how = options;
+	struct host *host;
+	bool ok;
 
 	if (!how) {
 		error_set_literal(error, ERR_INCOMPLETE, "storage-domain parameter is missing");
 		return false;
 	}
-	return check_remove(request, domain, how, error) &&
-	       flow_run(request->engine, &remove_domain_flow, domain->id, &request->actor, storage_remove_data(domain, how->format, how->destroy), NULL, error);
+	if (!check_remove(request, domain, how, error))
+		return false;
+	host = how->host.id || how->host.name ? storage_named_host(request, &how->host, NULL) : NULL;
+	ok = flow_run(request->engine, &remove_domain_flow, domain->id, &request->actor,
+		      storage_remove_data(request->engine, domain, host ? host->id : domain->local_host.id, how->format, how->destroy), NULL, error);
+	record_unref(host);
+	return ok;
+}
+
+/* Which sub-collections a domain has depends on what it holds. */
+static char *domain_link(struct request *request, const void *record, const char *rel)
+{
+	static const struct { const char *rel; unsigned types; } rows[] = {
+		{ "disks", 1u << DOMAIN_DATA | 1u << DOMAIN_EXPORT }, { "disksnapshots", 1u << DOMAIN_DATA }, { "diskprofiles", 1u << DOMAIN_DATA },
+		{ "files", 1u << DOMAIN_ISO }, { "vms", 1u << DOMAIN_EXPORT }, { "templates", 1u << DOMAIN_EXPORT }, { "images", 1u << DOMAIN_IMAGE },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+		if (!strcmp(rows[i].rel, rel) && !(rows[i].types >> ((const struct storage_domain *)record)->type & 1))
+			return NULL;
+	return g_strdup("");
 }
 
 const struct resource resource_storage_domain = {
-	.kind = &storage_domain_kind, .path = "storagedomains", .methods = RESOURCE_ALL,
+	.kind = &storage_domain_kind, .path = "storagedomains", .methods = RESOURCE_ALL, .link = domain_link,
 	.permit_add = "create_storage_domain", .permit_update = "edit_storage_domain_configuration", .permit_remove = "delete_storage_domain",
 	.doc = "Storage domains", .view = view, .add = add, .update = update, .remove_params = &remove_domain_type, .remove = remove_domain,
 };
@@ -291,17 +417,3 @@ const struct resource resource_storage_domain_disk = {
 	.asynchronous = true, .permit_add = "create_disk", .permit_remove = "delete_disk", .doc = "Disks on a storage domain", .list = disk_list,
 	.view = disk_view, .add = disk_add_on_domain, .finish = disk_finish, .remove = disk_remove,
 };
-
-/* ---- files of ISO domains: a data domain has none ---- */
-
-struct file { struct record record; char *id, *name, *type; struct ref storage_domain; };
-static const struct field file_fields[] = {
-	FIELD_STRING_(struct file, id, "@id", READ_ONLY, "name of the file"),
-	FIELD_STRING_(struct file, name, "name", HEAD, "name of the file"),
-	FIELD_STRING_(struct file, type, "type", READ_ONLY, "iso or vfd"),
-	FIELD_REF_(struct file, storage_domain, "storage_domain", READ_ONLY, "storagedomains", "domain that holds it"),
-};
-static const struct record_type file_type = RECORD_TYPE("file", "files", struct file, file_fields, "A disc image on an ISO domain");
-
-const struct resource resource_storage_domain_file =
-	EMPTY_RESOURCE(&resource_storage_domain, "files", &file_type, "Disc images on an ISO domain; a data domain has none");

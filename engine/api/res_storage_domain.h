@@ -5,7 +5,8 @@
 #include "engine/api/resource.h"
 #include "engine/model/storage_domain.h"
 
-extern const struct resource resource_storage_domain, resource_storage_domain_permission, resource_storage_domain_disk, resource_storage_domain_file;
+extern const struct resource resource_storage_domain, resource_storage_domain_permission, resource_storage_domain_disk, resource_storage_domain_file,
+	resource_storage_domain_disk_profile;
 extern const struct resource resource_attached_domain;          /* after resource_datacenter */
 
 /* The host that a request names by id or name. NULL + error; new reference. */

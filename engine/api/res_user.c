@@ -1,25 +1,119 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Users (REST chapter 22), groups (20), directory domains (19), roles and their permits (21): what the engine itself knows of them, to be read. */
+/*
+ * Users (REST chapter 22), groups (20), and the roles that they have on everything.
+ *
+ * Both are imported: they exist in a directory, are found there by name or id, and keep its id. A user is added with at least one role; roles on single
+ * objects are permissions of these. What the directory says of a user is taken over again at each login.
+ */
+#include <string.h>
 #include "common/error.h"
 #include "engine/api/res_data.h"
+#include "engine/auth/auth.h"
 #include "engine/model/kinds.h"
+#include "engine/model/misc.h"
 #include "engine/model/permission.h"
 #include "engine/model/role.h"
 #include "engine/model/user.h"
+#include "engine/store/store.h"
 
-/* ---- users and groups ---- */
+#define EVENT_USER_ADDED 149
+#define EVENT_USER_REMOVED 325
+#define EVENT_USER_REMOVE_FAILED 326
+#define EVENT_USER_ADD_FAILED 327
 
-/* The roles that a user or group has anywhere, each once. */
+/* ---- finding ---- */
+
+/* The directories that a domain (name or id), or else a user name's part after '@', means; all when neither is given. */
+static bool is_meant(const struct directory *directory, const char *domain, const char *user_name)
+{
+	const char *at = user_name ? strrchr(user_name, '@') : NULL;
+
+	if (domain)
+		return !g_ascii_strcasecmp(domain, directory->name) || !strcmp(domain, directory->id);
+	return !at || !g_ascii_strcasecmp(at + 1, directory->name);
+}
+
+static struct user *find_user(struct request *request, const struct user *wanted, GError **error)
+{
+	for (struct directory *const *directory = auth_directories(request->engine->auth); *directory; directory++) {
+		struct directory_user *person;
+		struct user *user;
+
+		if (!is_meant(*directory, wanted->domain, wanted->id ? NULL : wanted->user_name))
+			continue;
+		g_clear_error(error);
+		person = (*directory)->ops->user(*directory, wanted->id, wanted->id ? NULL : wanted->user_name, error);
+		if (!person)
+			continue;
+		user = auth_import(person, *directory);
+		record_unref(person);
+		return user;
+	}
+	if (!*error)
+		error_set(error, ERR_NOT_FOUND, "user '%s': there is no such domain", wanted->user_name ? wanted->user_name : wanted->id);
+	return NULL;
+}
+
+static struct directory_group *find_group(struct request *request, const struct group *wanted, GError **error)
+{
+	for (struct directory *const *directory = auth_directories(request->engine->auth); *directory; directory++) {
+		struct directory_group *group;
+
+		if (!is_meant(*directory, wanted->domain_name, NULL))
+			continue;
+		g_clear_error(error);
+		group = (*directory)->ops->group(*directory, wanted->id, wanted->id ? NULL : wanted->name, error);
+		if (group)
+			return group;
+	}
+	if (!*error)
+		error_set(error, ERR_NOT_FOUND, "group '%s': there is no domain '%s'", wanted->name ? wanted->name : wanted->id, wanted->domain_name);
+	return NULL;
+}
+
+/* ---- roles on everything ---- */
+
+static bool check_giving(struct request *request, const char *role_id, GError **error)
+{
+	const char *missing;
+
+	if (!request->access || access_covers_role(request->access, request->engine->model, role_id, NULL, &missing))
+		return true;
+	error_set(error, ERR_FORBIDDEN, "'%s' has no permit '%s' and cannot give a role that has it", request->actor.user_name, missing);
+	return false;
+}
+
+static void give_role(struct change *change, const char *role_id, const void *holder)
+{
+	struct permission *permission = record_new(&permission_type);
+
+	set_ref(&permission->role, role_id);
+	set_ref(kind_of(holder) == &group_kind ? &permission->group : &permission->user, object_id(holder));
+	change_add(change, permission);
+	record_unref(permission);
+}
+
+static bool is_on_everything(const struct permission *permission, const char *role_id)
+{
+	return !permission->object_id && (!role_id || !strcmp(permission->role.id, role_id));
+}
+
+static GPtrArray *permissions_of(struct model *model, const void *holder)
+{
+	size_t member = kind_of(holder) == &group_kind ? offsetof(struct permission, group) : offsetof(struct permission, user);
+
+	return model_referring(model, &permission_kind, member, object_id(holder));
+}
+
 static GPtrArray *holder_roles(struct request *request, GError **error)
 {
 	struct model *model = request->engine->model;
-	size_t member = kind_of(request->parent) == &group_kind ? offsetof(struct permission, group) : offsetof(struct permission, user);
-	g_autoptr(GPtrArray) permissions = model_referring(model, &permission_kind, member, object_id(request->parent));
-	GPtrArray *roles = g_ptr_array_new_with_free_func(record_unref);
+	g_autoptr(GPtrArray) permissions = permissions_of(model, request->parent);
+	GPtrArray *roles = list_new();
 
 	for (unsigned i = 0; i < permissions->len; i++) {
 		const struct permission *permission = permissions->pdata[i];
-		struct role *role = model_get(model, &role_kind, permission->role.id);
+		struct role *role = is_on_everything(permission, NULL) ? model_get(model, &role_kind, permission->role.id) : NULL;
 
 		if (role && !g_ptr_array_find(roles, role, NULL))
 			g_ptr_array_add(roles, role);
@@ -29,94 +123,197 @@ static GPtrArray *holder_roles(struct request *request, GError **error)
 	return roles;
 }
 
-static const char *const user_links[] = { "roles", "tags", NULL };
+static struct role *wanted_role(struct request *request, const struct role *input, GError **error)
+{
+	struct model *model = request->engine->model;
+	struct role *role = input->id ? model_get(model, &role_kind, input->id) : model_find(model, &role_kind, NULL, input->name);
+
+	if (!input->id && !input->name)
+		error_set(error, ERR_INCOMPLETE, "Role [id|name] required for add");
+	else if (!role)
+		error_set(error, ERR_NOT_FOUND, "role '%s'", input->id ? input->id : input->name);
+	return role;
+}
+
+static bool role_add(struct request *request, void *input, void **ret_record, GError **error)
+{
+	struct role *role = wanted_role(request, input, error);
+	g_autoptr(GPtrArray) there = NULL;
+	struct change *change;
+
+	if (!role)
+		return false;
+	there = holder_roles(request, NULL);
+	change = change_new(request->engine->store);
+	if (!g_ptr_array_find(there, role, NULL))
+		give_role(change, role->id, request->parent);
+	if (!check_giving(request, role->id, error)) {
+		change_free(change);
+		record_unref(role);
+		return false;
+	}
+	if (!change_commit(change, error)) {
+		record_unref(role);
+		return false;
+	}
+	*ret_record = role;
+	return true;
+}
+
+static bool role_remove(struct request *request, const void *current, const void *options, GError **error)
+{
+	g_autoptr(GPtrArray) permissions = permissions_of(request->engine->model, request->parent);
+	struct change *change = change_new(request->engine->store);
+
+	for (unsigned i = 0; i < permissions->len; i++)
+		if (is_on_everything(permissions->pdata[i], object_id(current)))
+			change_remove(change, permissions->pdata[i]);
+	return change_commit(change, error);
+}
+
+/* ---- users ---- */
+
+static void *user_view(struct request *request, void *record)
+{
+	struct user *shown = record_copy(record);
+
+	SET(shown, logged_in, session_of(request->engine->auth, shown->id));
+	return shown;
+}
+
+static bool import_user(struct request *request, const struct user *wanted, void **ret_record, GError **error)
+{
+	struct user *user = find_user(request, wanted, error);
+	struct change *change;
+
+	if (!user)
+		return false;
+	change = change_new(request->engine->store);
+	change_add(change, user);
+	for (unsigned i = 0; i < wanted->roles->len; i++)
+		give_role(change, ((const struct object_ref *)wanted->roles->pdata[i])->id, user);
+	change_event(change, EVENT_USER_ADDED, &request->actor, (void *[]){ user, NULL }, "User '%s' was added successfully to the system.", user->user_name);
+	if (!change_commit(change, error)) {
+		record_unref(user);
+		return false;
+	}
+	*ret_record = user;
+	return true;
+}
+
+static bool user_add(struct request *request, void *input, void **ret_record, GError **error)
+{
+	const struct user *wanted = input;
+	GError *problem = NULL;
+
+	if (!wanted->id && !wanted->user_name) {
+		error_set(error, ERR_INCOMPLETE, "User [id|user_name] required for add");
+		return false;
+	}
+	if (!wanted->roles || wanted->roles->len == 0) {
+		error_set(error, ERR_INCOMPLETE, "User [roles.role] required for add");
+		return false;
+	}
+	for (unsigned i = 0; i < wanted->roles->len; i++) {
+		const struct object_ref *role = wanted->roles->pdata[i];
+
+		if (!role->id) {
+			error_set(error, ERR_INCOMPLETE, "User [roles.role.id|name] required for add");
+			return false;
+		}
+		if (!check_giving(request, role->id, error))
+			return false;
+	}
+	if (import_user(request, wanted, ret_record, &problem))
+		return true;
+	store_event(request->engine->store, EVENT_USER_ADD_FAILED, &request->actor, NULL, "Failed to add User '%s' to the system.",
+		    wanted->user_name ? wanted->user_name : wanted->id);
+	g_propagate_error(error, problem);
+	return false;
+}
+
+/* Their permissions go along; whoever is logged in is out with the next request. */
+static bool holder_remove(struct request *request, const void *current, const void *options, GError **error)
+{
+	const char *id = object_id(current);
+	const char *name = kind_of(current) == &user_kind ? ((const struct user *)current)->user_name : object_name(current);
+	struct change *change;
+
+	if (!strcmp(id, ADMIN_USER_ID) || !strcmp(id, EVERYONE_GROUP_ID)) {
+		error_set(error, ERR_OPERATION_FAILED, "'%s' is built in and cannot be removed", name);
+		store_event(request->engine->store, EVENT_USER_REMOVE_FAILED, &request->actor, NULL, "Failed to remove User %s (User: %s).", name,
+			    request->actor.user_name);
+		return false;
+	}
+	change = change_new(request->engine->store);
+	change_remove(change, current);
+	change_event(change, EVENT_USER_REMOVED, &request->actor, NULL, "User %s was removed by %s.", name, request->actor.user_name);
+	return change_commit(change, error);
+}
+
+/* ---- groups ---- */
+
+static char *hex_of(const char *id)
+{
+	GString *hex = g_string_new(NULL);
+
+	for (; *id; id++)
+		g_string_append_printf(hex, "%02X", (guchar)*id);
+	return g_string_free(hex, FALSE);
+}
+
+static bool group_add(struct request *request, void *input, void **ret_record, GError **error)
+{
+	const struct group *wanted = input;
+	struct directory_group *found;
+	struct group *group;
+	struct change *change;
+
+	if (!wanted->id && !wanted->name) {
+		error_set(error, ERR_INCOMPLETE, "Group [id|name] required for add");
+		return false;
+	}
+	found = find_group(request, wanted, error);
+	if (!found)
+		return false;
+	group = record_new(&group_type);
+	set_string(&group->id, found->id);
+	set_string(&group->name, found->name);
+	group->domain_entry_id = hex_of(found->id);
+	set_string(&group->namespace_, "*");
+	record_unref(found);
+	change = change_new(request->engine->store);
+	change_add(change, group);
+	change_event(change, EVENT_USER_ADDED, &request->actor, NULL, "User '%s' was added successfully to the system.", group->name);
+	if (!change_commit(change, error)) {
+		record_unref(group);
+		return false;
+	}
+	*ret_record = group;
+	return true;
+}
+
+/* ---- rows ---- */
+
+static const char *const user_links[] = { "roles", "tags", "permissions", NULL };
 static const char *const group_links[] = { "tags", "permissions", "roles", NULL };
 static const char *const role_links[] = { "permits", NULL };
+static const struct action no_actions[] = { { 0 } };
 
 const struct resource resource_user = {
-	.kind = &user_kind, .path = "users", .methods = RESOURCE_READ, .links = user_links, .doc = "Users that may log in",
+	.kind = &user_kind, .path = "users", .methods = RESOURCE_READ | RESOURCE_ADD | RESOURCE_REMOVE, .links = user_links, .actions = no_actions,
+	.permit_add = "manipulate_users", .permit_remove = "manipulate_users", .doc = "Users that may log in", .view = user_view, .add = user_add,
+	.remove = holder_remove,
 };
 const struct resource resource_user_permission = PERMISSION_RESOURCE(&resource_user);
-const struct resource resource_user_role = {
-	.type = &role_type, .path = "roles", .parent = &resource_user, .methods = RESOURCE_READ, .links = role_links, .doc = "Roles of the user",
-	.list = holder_roles,
-};
 const struct resource resource_group = {
-	.kind = &group_kind, .path = "groups", .methods = RESOURCE_READ, .links = group_links, .doc = "Groups of the directory",
+	.kind = &group_kind, .path = "groups", .methods = RESOURCE_READ | RESOURCE_ADD | RESOURCE_REMOVE, .links = group_links,
+	.permit_add = "manipulate_users", .permit_remove = "manipulate_users", .doc = "Groups of the directory", .add = group_add, .remove = holder_remove,
 };
 const struct resource resource_group_permission = PERMISSION_RESOURCE(&resource_group);
-const struct resource resource_group_role = {
-	.type = &role_type, .path = "roles", .parent = &resource_group, .methods = RESOURCE_READ, .links = role_links, .doc = "Roles of the group",
-	.list = holder_roles,
-};
 
-/* ---- directory domains ---- */
-
-static GPtrArray *domains(struct request *request, GError **error)
-{
-	GPtrArray *list = NULL;
-	struct directory_domain *domain = list_add(&list, &directory_domain_type);
-
-	set_string(&domain->id, INTERNAL_DOMAIN_ID);
-	set_string(&domain->name, "internal");
-	return list;
-}
-
-static GPtrArray *domain_users(struct request *request, GError **error)
-{
-	const struct directory_domain *domain = request->parent;
-	GPtrArray *users = model_list(request->engine->model, &user_kind);
-
-	for (unsigned i = users->len; i > 0; i--)
-		if (g_strcmp0(((struct user *)users->pdata[i - 1])->domain, domain->name))
-			g_ptr_array_remove_index(users, i - 1);
-	return users;
-}
-
-static const char *const domain_links[] = { "users", "groups", NULL };
-const struct resource resource_domain = {
-	.type = &directory_domain_type, .path = "domains", .methods = RESOURCE_READ, .links = domain_links, .doc = "Directories of users", .list = domains,
-};
-const struct resource resource_domain_user = {
-	.type = &user_type, .path = "users", .parent = &resource_domain, .methods = RESOURCE_READ, .links = no_links, .doc = "Users of the directory",
-	.list = domain_users,
-};
-const struct resource resource_domain_group = EMPTY_RESOURCE(&resource_domain, "groups", &group_type, "Groups of the directory");
-
-/* ---- roles ---- */
-
-const struct resource resource_role = {
-	.kind = &role_kind, .path = "roles", .methods = RESOURCE_READ, .links = role_links, .doc = "Named sets of permits",
-};
-
-static struct permit *permit_new(const struct role *role, int number)
-{
-	struct permit *permit = record_new(&permit_type);
-
-	permit->id = g_strdup_printf("%d", number);
-	set_string(&permit->name, permits[number - 1].name);
-	SET(permit, administrative, permits[number - 1].administrative);
-	set_ref(&permit->role, role->id);
-	return permit;
-}
-
-static GPtrArray *role_permits(struct request *request, GError **error)
-{
-	const struct role *role = request->parent;
-	GPtrArray *list = g_ptr_array_new_with_free_func(record_unref);
-
-	for (int number = 1; !role->permits && permits[number - 1].name; number++)
-		g_ptr_array_add(list, permit_new(role, number));
-	for (unsigned i = 0; role->permits && i < role->permits->len; i++) {
-		int number = permit_number(((struct permit *)role->permits->pdata[i])->name);
-
-		if (number)
-			g_ptr_array_add(list, permit_new(role, number));
-	}
-	return list;
-}
-
-const struct resource resource_role_permit = {
-	.type = &permit_type, .path = "permits", .parent = &resource_role, .methods = RESOURCE_READ, .links = no_links, .doc = "What the role allows",
-	.list = role_permits,
-};
+#define ROLES_RESOURCE(of, text) { \
+	.type = &assigned_role_type, .path = "roles", .parent = (of), .methods = RESOURCE_READ | RESOURCE_ADD | RESOURCE_REMOVE, .links = role_links, \
+	.permit_add = "manipulate_users", .permit_remove = "manipulate_users", .doc = (text), .list = holder_roles, .add = role_add, .remove = role_remove }
+const struct resource resource_user_role = ROLES_RESOURCE(&resource_user, "Roles that the user has on everything");
+const struct resource resource_group_role = ROLES_RESOURCE(&resource_group, "Roles that the group has on everything");

@@ -200,7 +200,7 @@ static bool remove_vm(struct request *request, const void *current, const void *
 	return flow_run(request->engine, &remove_vm_flow, vm->id, &request->actor, data, NULL, error);
 }
 
-static const char *const links[] = { "disks", "nics", "cdroms", "permissions", "statistics", NULL };
+static const char *const links[] = { "disks", "nics", "cdroms", "permissions", "tags", "statistics", NULL };
 
 const struct resource resource_vm = {
 	.kind = &vm_kind, .path = "vms", .methods = RESOURCE_ALL, .links = links, .actions = vm_actions, .asynchronous = true,

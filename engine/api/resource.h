@@ -14,8 +14,10 @@
 #include "engine/engine.h"
 #include "engine/model/model.h"
 
+struct access;
 struct resource;
 struct request;
+struct change;
 
 /* What a handler may know of the request it serves. */
 struct request {
@@ -25,6 +27,8 @@ struct request {
 	const char *base;                        /* "/ovirt-engine/api" or "/api": as the request came in */
 	void *parent;                            /* object of the parent resource, or NULL */
 	bool all_content;
+	struct access *access;                   /* what the user may do and see; NULL: everything (work of the engine itself) */
+	bool filter;                             /* Filter: true: an administrator, too, sees only what his permissions are about */
 	GHashTable *parameters;                  /* matrix and query parameters, lower case names with '-' for '_': "current" -> "true" */
 	json_t *ignored;                         /* unused by handlers */
 };
@@ -58,6 +62,13 @@ struct resource {
 	bool asynchronous;                       /* POST answers 202 with creation_status unless Expect: 201-created */
 	const char *permit_add, *permit_update, *permit_remove;
 	const char *doc;
+	bool slow;                               /* reading may take long, too: never on the loop */
+	bool wrapped;                            /* POST answers with a collection of the one new member (permits of roles) */
+	/* Members are shown where their kind is top-level, "/vnicprofiles/{id}", also below another object. */
+	bool by_itself;
+	/* For a resource without add, update, remove of its own: events (0: none), and a rule that the writer checks before an addition or change. */
+	int event_added, event_updated, event_removed;
+	bool (*check)(struct model *model, void *record, GError **error);
 
 	/* All may be NULL: then the model's records are used as they are. */
 	/* Members of the collection (new array of references), under request->parent. */
@@ -75,14 +86,21 @@ struct resource {
 	/* options: the body's record of type remove_params (or NULL). Default: change_remove() + commit. */
 	const struct record_type *remove_params;
 	bool (*remove)(struct request *request, const void *current, const void *options, GError **error);
+	/* Where the link `rel` of this record leads: NULL: it has none; "": below the record, as usual; else the whole href. g_free */
+	char *(*link)(struct request *request, const void *record, const char *rel);
 };
 
 /* Every resource, parents before children; NULL-terminated. Rows live beside their handlers: engine/api/res_<noun>.c; joined in engine/api/resources.c. */
 extern const struct resource *const resources[];
 
+/* Does the user see the object? Has he the permit on it (permit.c)? For handlers that find objects by themselves. */
+bool request_sees(const struct request *request, const void *object);
+bool request_permits(const struct request *request, const char *permit, const void *object);
 /* Query/matrix parameter or NULL. */
 const char *request_parameter(const struct request *request, const char *name);
 /* true for a parameter that is present without value, or "true" */
 bool request_flag(const struct request *request, const char *name);
+/* Adds the event of a change to a record of the request's resource: "Vnic profile gold was added to network red by admin@internal." how: "added"... */
+void request_event(struct request *request, struct change *change, int code, void *record, const char *how);
 
 #endif

@@ -14,6 +14,7 @@ void answer_schema(struct call *call)
 	GPtrArray *types = g_ptr_array_new();
 	add_type(types, &entry_type);
 	add_type(types, &capabilities_type);
+	add_type(types, &capability_version_type);
 	add_type(types, &fault_type);
 	add_type(types, &creation_type);
 	add_type(types, &plain_action_type);

@@ -27,6 +27,7 @@ static const struct field statistic_fields[] = {
 	FIELD_REF_(struct statistic, disk, "disk", READ_ONLY, "disks", "disk it is about"),
 	FIELD_REF_(struct statistic, nic, "nic", READ_ONLY, "nics", "network interface it is about"),
 	FIELD_REF_(struct statistic, host_nic, "host_nic", READ_ONLY, "nics", "network interface of a host it is about"),
+	FIELD_REF_(struct statistic, host_numa_node, "host_numa_node", READ_ONLY, "numanodes", "NUMA node of a host it is about"),
 	FIELD_REF_(struct statistic, storage_domain, "storage_domain", READ_ONLY, "storagedomains", "storage domain it is about"),
 };
 const struct record_type statistic_type = RECORD_TYPE("statistic", "statistics", struct statistic, statistic_fields, "A figure about an object");

@@ -32,7 +32,7 @@ struct statistic {
 	int value_type;
 	GPtrArray *values;
 	int type, unit;
-	struct ref vm, host, disk, nic, host_nic, storage_domain;        /* one of them: whose it is */
+	struct ref vm, host, disk, nic, host_nic, host_numa_node, storage_domain;        /* one of them: whose it is */
 };
 extern const struct record_type statistic_type;
 

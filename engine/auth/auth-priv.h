@@ -5,17 +5,27 @@
 #include "engine/auth/auth.h"
 
 #define AUTH_KEY_BYTES 32
+#define AUTH_DIRECTORIES_MAX 16
 
 struct auth {
 	pthread_mutex_t lock;                /* everything below it */
-	GHashTable *hashes;                  /* lower-case name -> crypt(3) hash; fixed after auth_new() */
-	struct auth_user admin;
+	GHashTable *users;                   /* id -> struct auth_user; only grows */
 	uint8_t key[AUTH_KEY_BYTES];         /* of this process: what the cache holds is worth nothing outside it */
 	GHashTable *cache;                   /* HMAC of the header (GBytes) -> struct cached */
+	GHashTable *tries;                   /* lower-case name -> struct tries */
+	GHashTable *accesses;                /* user id -> struct access */
 	GHashTable *sessions;                /* id -> struct session */
 	int64_t session_idle_usec;
-	int64_t last_login_usec;             /* of the administrator by Basic */
 	int64_t (*clock)(void);
+	struct model *model;
+	struct store *store;
+	int64_t looked_usec;                 /* when the file of accounts was looked at */
+	struct directory *directories[AUTH_DIRECTORIES_MAX + 1];
 };
+
+/* Reads the file of accounts again if it changed; now: even if that was looked at a moment ago. */
+void auth_look_at_accounts(struct auth *auth, bool now);
+/* Ends the sessions of the domain's users whose ids are not in the set. */
+void session_keep(struct auth *auth, const char *domain, GHashTable *ids);
 
 #endif

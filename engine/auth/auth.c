@@ -1,39 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Users and passwords.
+ * Logging in.
  *
- * Today there is one user, admin@internal, who may do everything; directories come later and add users, not mechanisms. The file data_dir/auth holds
- * "user@domain:hash" lines with crypt(3) hashes (yescrypt), so that reading it does not tell a password.
+ * Names are user@domain. A domain is a directory (directory.h): it says whether the password is right and who the user is. Whether he may come in is
+ * said by the engine's permissions: one of his own or of one of his groups must carry the permit "login". Somebody who comes with a group is added to
+ * the users then; what the directory says of a user's groups is taken over at each login with a password. The built-in administrator may always.
  *
  * Checking a password costs tens of milliseconds on purpose. A client with Basic on every request would pay that each time, so a credential that was
  * verified is remembered for AUTH_CACHE_USEC: not itself, but its HMAC-SHA256 under a key that lives and dies with this process. At most
  * AUTH_CACHE_MAX are kept; refused ones are never remembered, so that guessing stays slow. The time is not renewed by use: a credential is checked
- * again at least every five minutes.
+ * again at least every five minutes. When the file of accounts changes (looked at once a second at most, while somebody asks), all are forgotten, and the
+ * sessions of users that are gone or disabled end.
  *
- * An unknown user costs as much time as a known one with a wrong password (the password is hashed against a fixed setting), so that names cannot be
- * found out by the clock.
+ * Wrong passwords, by name, whether there is such a user or not:
+ *
+ *	1 to 5            refused
+ *	from the 5th on   nothing is looked at for 1, 2, 4, ... at most TRIES_PAUSE_MAX seconds after each; then there is one more try
+ *	a right one, or TRIES_FORGET_USEC without a wrong one: forgotten
+ *
+ * Sessions and remembered credentials are not touched by it: who tries somebody else's password does not throw him out. At most TRIES_MAX names are
+ * kept, those that were tried last.
  */
 #include "engine/auth/auth.h"
 
-#include <crypt.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "common/error.h"
 #include "common/lock.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "engine/auth/accounts.h"
 #include "engine/auth/auth-priv.h"
+#include "engine/model/kinds.h"
+#include "engine/model/permission.h"
+#include "engine/store/store.h"
 
 #define LOG_MODULE "auth"
+#define ACCESSES_MAX 4096
+#define TRIES_MAX 10000
+#define TRIES_PAUSE_MAX 300
+#define TRIES_FORGET_USEC (900 * (int64_t)G_USEC_PER_SEC)
+#define LOOK_USEC ((int64_t)G_USEC_PER_SEC)
+#define TELL_USEC (30 * (int64_t)G_USEC_PER_SEC)
 
-struct cached { int64_t until_usec; };
+struct cached { const struct auth_user *user; int64_t until_usec; };
+struct tries { unsigned wrong; int64_t last_usec, until_usec, told_usec; };
 
 static uint8_t *random_bytes(uint8_t *bytes, size_t n)
 {
@@ -42,74 +57,7 @@ static uint8_t *random_bytes(uint8_t *bytes, size_t n)
 	return bytes;
 }
 
-/* ---- password hashes ---- */
-
-static char *hash_password(const char *password, const char *setting)
-{
-	struct crypt_data *data = g_new0(struct crypt_data, 1);
-	char *hash = NULL;
-	char *made = setting ? NULL : crypt_gensalt_ra("$y$", 0, NULL, 0);
-	const char *result = crypt_r(password, setting ? setting : made ? made : "*0", data);
-	if (result && result[0] != '*')
-		hash = g_strdup(result);
-	free(made);
-	OPENSSL_cleanse(data, sizeof(*data));
-	g_free(data);
-	return hash;
-}
-
-static bool password_matches(const char *password, const char *hash)
-{
-	char *made = hash_password(password, hash);
-	bool same = made && strlen(made) == strlen(hash) && CRYPTO_memcmp(made, hash, strlen(hash)) == 0;
-	g_free(made);
-	return same;
-}
-
-static bool write_secret(const char *file, const char *text, GError **error)
-{
-	char *temporary = g_strdup_printf("%s.new", file);
-	int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	size_t n = strlen(text);
-	bool ok = fd >= 0 && fchmod(fd, 0600) == 0 && write(fd, text, n) == (ssize_t)n && fsync(fd) == 0;
-	if (fd >= 0 && close(fd) != 0)
-		ok = false;
-	if (ok && rename(temporary, file) != 0)
-		ok = false;
-	if (!ok) {
-		error_set_errno(error, ERR_IO_FAILED, errno, "write '%s'", file);
-		(void)unlink(temporary);
-	}
-	g_free(temporary);
-	return ok;
-}
-
-static void read_hashes(struct auth *auth, const char *text)
-{
-	char **lines = g_strsplit(text, "\n", -1);
-	for (char **line = lines; *line; line++) {
-		g_strstrip(*line);
-		char *colon = strchr(*line, ':');
-		if (!colon || (*line)[0] == '#')
-			continue;
-		*colon = '\0';
-		g_hash_table_replace(auth->hashes, g_ascii_strdown(*line, -1), g_strdup(colon + 1));
-	}
-	g_strfreev(lines);
-}
-
-static bool write_hashes(struct auth *auth, const char *file, GError **error)
-{
-	GString *text = g_string_new(NULL);
-	GHashTableIter iter;
-	gpointer name, hash;
-	g_hash_table_iter_init(&iter, auth->hashes);
-	while (g_hash_table_iter_next(&iter, &name, &hash))
-		g_string_append_printf(text, "%s:%s\n", (const char *)name, (const char *)hash);
-	bool ok = write_secret(file, text->str, error);
-	g_string_free(text, TRUE);
-	return ok;
-}
+/* ---- the administrator's password ---- */
 
 static char *draw_password(void)
 {
@@ -162,58 +110,134 @@ static bool wanted_password(const struct auth_settings *settings, bool stored, c
 	return true;
 }
 
-static void session_free(gpointer session)
+static bool prepare_administrator(const struct auth_settings *settings, GError **error)
 {
-	g_free(session);
+	int lock = accounts_lock(settings->data_dir, error);
+	struct accounts *accounts = lock >= 0 ? accounts_load(settings->data_dir, error) : NULL;
+	char *password = NULL;
+	bool ok = false;
+
+	if (accounts) {
+		struct account *admin = accounts_user(accounts, "admin");
+		ok = wanted_password(settings, admin != NULL, &password, error);
+		if (ok && password && !(admin && password_matches(password, admin->hash))) {
+			if (!admin)
+				admin = accounts_add_user(accounts, "admin", error);
+			set_string(&admin->hash, NULL);
+			admin->hash = password_hash(password, NULL);
+			set_string(&admin->id, AUTH_ADMIN_ID);
+			if (!admin->hash)
+				error_set(error, ERR_GENERAL, "cannot hash the password of %s", AUTH_ADMIN_NAME);
+			ok = admin->hash && accounts_save(accounts, settings->data_dir, error);
+		}
+		accounts_free(accounts);
+	}
+	if (lock >= 0)
+		(void)close(lock);
+	if (password)
+		OPENSSL_cleanse(password, strlen(password));
+	g_free(password);
+	return ok;
+}
+
+/* ---- life ---- */
+
+static void user_free(gpointer data)
+{
+	struct auth_user *user = data;
+	g_free((char *)user->id);
+	g_free((char *)user->name);
+	g_free(user);
 }
 
 struct auth *auth_new(const struct auth_settings *settings, GError **error)
 {
 	struct auth *auth = g_new0(struct auth, 1);
 	pthread_mutex_init(&auth->lock, NULL);
-	auth->hashes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	auth->users = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, user_free);
 	auth->cache = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, g_free);
-	auth->sessions = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, session_free);
-	auth->admin = (struct auth_user){ .id = AUTH_ADMIN_ID, .name = AUTH_ADMIN_NAME };
+	auth->tries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	auth->accesses = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)access_unref);
+	auth->sessions = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	auth->session_idle_usec = settings->session_idle_usec ? settings->session_idle_usec : AUTH_SESSION_IDLE_MIN * 60 * (int64_t)G_USEC_PER_SEC;
 	auth->clock = settings->clock ? settings->clock : now_usec;
-	auth->last_login_usec = INT64_MIN / 2;
+	auth->model = settings->model;
+	auth->store = settings->store;
 	random_bytes(auth->key, sizeof(auth->key));
-
-	char *file = g_build_filename(settings->data_dir, "auth", NULL), *text = NULL, *password = NULL;
-	if (g_file_get_contents(file, &text, NULL, NULL))
-		read_hashes(auth, text);
-	const char *stored = g_hash_table_lookup(auth->hashes, AUTH_ADMIN_NAME);
-	bool ok = wanted_password(settings, stored != NULL, &password, error);
-	if (ok && password && !(stored && password_matches(password, stored))) {
-		char *hash = hash_password(password, NULL);
-		if (hash) {
-			g_hash_table_replace(auth->hashes, g_strdup(AUTH_ADMIN_NAME), hash);
-			ok = write_hashes(auth, file, error);
-		} else {
-			error_set(error, ERR_GENERAL, "cannot hash the password of %s", AUTH_ADMIN_NAME);
-			ok = false;
-		}
-	}
-	if (password)
-		OPENSSL_cleanse(password, strlen(password));
-	g_free(password);
-	g_free(text);
-	g_free(file);
-	return ok ? auth : auth_free(auth);
+	if (!prepare_administrator(settings, error) || !(auth->directories[0] = internal_directory_new(settings->data_dir, error)))
+		return auth_free(auth);
+	return auth;
 }
 
 struct auth *auth_free(struct auth *auth)
 {
 	if (!auth)
 		return NULL;
-	g_hash_table_unref(auth->hashes);
+	for (struct directory **directory = auth->directories; *directory; directory++)
+		*directory = directory_free(*directory);
 	g_hash_table_unref(auth->cache);
+	g_hash_table_unref(auth->tries);
+	g_hash_table_unref(auth->accesses);
 	g_hash_table_unref(auth->sessions);
+	g_hash_table_unref(auth->users);
 	pthread_mutex_destroy(&auth->lock);
 	OPENSSL_cleanse(auth->key, sizeof(auth->key));
 	g_free(auth);
 	return NULL;
+}
+
+/* ---- directories ---- */
+
+struct directory *const *auth_directories(struct auth *auth)
+{
+	return auth->directories;
+}
+
+struct directory *auth_directory(struct auth *auth, const char *id_or_name)
+{
+	for (struct directory **directory = auth->directories; *directory; directory++)
+		if (g_ascii_strcasecmp((*directory)->name, id_or_name) == 0 || strcmp((*directory)->id, id_or_name) == 0)
+			return *directory;
+	return NULL;
+}
+
+struct directory *auth_directory_of(struct auth *auth, const char *user_name)
+{
+	const char *at = strrchr(user_name, '@');
+
+	return at ? auth_directory(auth, at + 1) : NULL;
+}
+
+/* "internal/Groups/dev" -> "dev@internal/Groups", the form that users show */
+static char *group_text(const char *name, const struct directory *directory)
+{
+	const char *last = strrchr(name, '/');
+
+	if (!last)
+		return g_strdup_printf("%s@%s", name, directory->name);
+	return g_strdup_printf("%s@%.*s", last + 1, (int)(last - name), name);
+}
+
+struct user *auth_import(const struct directory_user *person, const struct directory *directory)
+{
+	struct user *user = record_new(&user_type);
+
+	set_string(&user->id, person->id);
+	set_string(&user->name, person->name);
+	set_string(&user->last_name, person->last_name);
+	set_string(&user->user_name, person->user_name);
+	set_string(&user->email, person->email);
+	set_string(&user->domain, directory->name);
+	for (guint i = 0; person->groups && i < person->groups->len; i++) {
+		const struct directory_group *group = person->groups->pdata[i];
+		if (!user->groups) {
+			user->groups = strings_new();
+			user->group_ids = strings_new();
+		}
+		g_ptr_array_add(user->groups, group_text(group->name, directory));
+		g_ptr_array_add(user->group_ids, g_strdup(group->id));
+	}
+	return user;
 }
 
 /* ---- Basic ---- */
@@ -261,16 +285,60 @@ static GBytes *header_key(struct auth *auth, const char *header)
 	return g_bytes_new(digest, length);
 }
 
+static const struct auth_user *known_user(struct auth *auth, const char *id, const char *name)
+{
+	AUTO_LOCK(&auth->lock);
+	struct auth_user *user = g_hash_table_lookup(auth->users, id);
+	if (user)
+		return user;
+	user = g_new0(struct auth_user, 1);
+	user->id = g_strdup(id);
+	user->name = g_strdup(name);
+	g_hash_table_insert(auth->users, (char *)user->id, user);
+	return user;
+}
+
+/* The accounts are others: nothing that was known of passwords holds; who is gone or disabled is thrown out. */
+static void take_accounts(struct auth *auth)
+{
+	struct directory *internal = auth->directories[0];
+	g_autoptr(GPtrArray) users = internal->ops->users(internal, NULL);
+	g_autoptr(GHashTable) enabled = g_hash_table_new(g_str_hash, g_str_equal);
+
+	for (guint i = 0; i < users->len; i++) {
+		const struct directory_user *user = users->pdata[i];
+		if (!user->disabled)
+			g_hash_table_add(enabled, user->id);
+	}
+	session_keep(auth, internal->name, enabled);
+	AUTO_LOCK(&auth->lock);
+	g_hash_table_remove_all(auth->cache);
+}
+
+void auth_look_at_accounts(struct auth *auth, bool now)
+{
+	{
+		AUTO_LOCK(&auth->lock);
+		int64_t clock = auth->clock();
+		if (!now && clock - auth->looked_usec < LOOK_USEC)
+			return;
+		auth->looked_usec = clock;
+	}
+	if (internal_directory_refresh(auth->directories[0]))
+		take_accounts(auth);
+}
+
 const struct auth_user *auth_cached(struct auth *auth, const char *header)
 {
 	if (!header)
 		return NULL;
 	const struct auth_user *user = NULL;
 	GBytes *key = header_key(auth, header);
+	auth_look_at_accounts(auth, /* now= */ false);
 	AUTO_LOCK(&auth->lock);
 	struct cached *cached = g_hash_table_lookup(auth->cache, key);
 	if (cached && cached->until_usec > auth->clock())
-		user = &auth->admin;
+		user = cached->user;
 	else if (cached)
 		g_hash_table_remove(auth->cache, key);
 	g_bytes_unref(key);
@@ -282,7 +350,7 @@ static gboolean is_old(gpointer key, gpointer value, gpointer now)
 	return ((struct cached *)value)->until_usec <= *(const int64_t *)now;
 }
 
-static void remember(struct auth *auth, const char *header, bool *ret_first)
+static void remember(struct auth *auth, const char *header, const struct auth_user *user)
 {
 	GBytes *key = header_key(auth, header);
 	AUTO_LOCK(&auth->lock);
@@ -292,29 +360,209 @@ static void remember(struct auth *auth, const char *header, bool *ret_first)
 	if (g_hash_table_size(auth->cache) >= AUTH_CACHE_MAX)
 		g_hash_table_remove_all(auth->cache);
 	struct cached *cached = g_new0(struct cached, 1);
+	cached->user = user;
 	cached->until_usec = now + AUTH_CACHE_USEC;
 	g_hash_table_replace(auth->cache, key, cached);
-	if (ret_first)
-		*ret_first = now - auth->last_login_usec > AUTH_CACHE_USEC;
-	auth->last_login_usec = now;
 }
 
-const struct auth_user *auth_verify(struct auth *auth, const char *header, bool *ret_first)
+/* ---- wrong passwords ---- */
+
+static gboolean is_forgotten(gpointer key, gpointer value, gpointer now)
 {
-	static const char nobody[] = "$y$j9T$000000000000000000000.$0000000000000000000000000000000000000000000";
+	return *(const int64_t *)now - ((struct tries *)value)->last_usec > TRIES_FORGET_USEC;
+}
+
+static void forget_oldest(GHashTable *all)
+{
+	GHashTableIter iter;
+	gpointer key, value, oldest = NULL;
+	int64_t last_usec = INT64_MAX;
+
+	g_hash_table_iter_init(&iter, all);
+	while (g_hash_table_iter_next(&iter, &key, &value))
+		if (((struct tries *)value)->last_usec < last_usec) {
+			last_usec = ((struct tries *)value)->last_usec;
+			oldest = key;
+		}
+	if (oldest)
+		g_hash_table_remove(all, oldest);
+}
+
+/* Is a pause on? */
+static bool must_wait(struct auth *auth, const char *name, bool *ret_tell)
+{
+	AUTO_LOCK(&auth->lock);
+	struct tries *tries = g_hash_table_lookup(auth->tries, name);
+	int64_t now = auth->clock();
+
+	if (!tries || tries->until_usec <= now)
+		return false;
+	*ret_tell = now - tries->told_usec > TELL_USEC;
+	if (*ret_tell)
+		tries->told_usec = now;
+	return true;
+}
+
+/* true: this one began a pause */
+static bool note_wrong(struct auth *auth, const char *name)
+{
+	AUTO_LOCK(&auth->lock);
+	int64_t now = auth->clock();
+	struct tries *tries = g_hash_table_lookup(auth->tries, name);
+
+	if (tries && now - tries->last_usec > TRIES_FORGET_USEC)
+		tries->wrong = 0;
+	if (!tries) {
+		if (g_hash_table_size(auth->tries) >= TRIES_MAX)
+			g_hash_table_foreach_remove(auth->tries, is_forgotten, &now);
+		if (g_hash_table_size(auth->tries) >= TRIES_MAX)
+			forget_oldest(auth->tries);
+		tries = g_new0(struct tries, 1);
+		tries->told_usec = now - TELL_USEC - 1;
+		g_hash_table_insert(auth->tries, g_strdup(name), tries);
+	}
+	tries->wrong++;
+	tries->last_usec = now;
+	if (tries->wrong < AUTH_TRIES)
+		return false;
+	unsigned doublings = MIN(tries->wrong - AUTH_TRIES, 9);
+	tries->until_usec = now + MIN(1 << doublings, TRIES_PAUSE_MAX) * (int64_t)G_USEC_PER_SEC;
+	return true;
+}
+
+static void note_right(struct auth *auth, const char *name)
+{
+	AUTO_LOCK(&auth->lock);
+	g_hash_table_remove(auth->tries, name);
+}
+
+/* ---- who may come in ---- */
+
+struct access *auth_access(struct auth *auth, struct model *model, const char *user_id)
+{
+	{
+		AUTO_LOCK(&auth->lock);
+		struct access *access = g_hash_table_lookup(auth->accesses, user_id);
+		if (access && access_is_current(access, model))
+			return access_ref(access);
+	}
+	struct access *access = access_new(model, user_id);
+	AUTO_LOCK(&auth->lock);
+	if (g_hash_table_size(auth->accesses) >= ACCESSES_MAX)
+		g_hash_table_remove_all(auth->accesses);
+	g_hash_table_replace(auth->accesses, g_strdup(user_id), access_ref(access));
+	return access;
+}
+
+static bool same_strings(const GPtrArray *a, const GPtrArray *b)
+{
+	guint n = a ? a->len : 0;
+	if (n != (b ? b->len : 0))
+		return false;
+	for (guint i = 0; i < n; i++)
+		if (strcmp(a->pdata[i], b->pdata[i]) != 0)
+			return false;
+	return true;
+}
+
+static bool take_groups(void *copy, struct change *change, void *data, GError **error)
+{
+	struct user *user = copy, *fresh = data;
+
+	if (same_strings(user->group_ids, fresh->group_ids))
+		return false;
+	CLEAR(user, groups);
+	CLEAR(user, group_ids);
+	record_overlay(user, fresh);
+	return true;
+}
+
+/* Does a group of the user, one that the engine knows, let its members in? */
+static bool group_lets_in(struct auth *auth, const struct user *user)
+{
+	g_autoptr(GPtrArray) permissions = model_list(auth->model, &permission_kind);
+
+	for (guint i = 0; user->group_ids && i < permissions->len; i++) {
+		const struct permission *permission = permissions->pdata[i];
+		if (permission->group.id && g_ptr_array_find_with_equal_func(user->group_ids, permission->group.id, g_str_equal, NULL))
+			return true;
+	}
+	return false;
+}
+
+/* Right password: is he let in? Adds him, or what his groups are now. */
+static bool admit(struct auth *auth, const struct directory_user *person, const struct directory *directory)
+{
+	g_autoptr(GError) problem = NULL;
+
+	if (strcmp(person->id, AUTH_ADMIN_ID) == 0)
+		return true;
+	if (!auth->model || !auth->store)
+		return false;
+	struct user *fresh = auth_import(person, directory), *known = model_get(auth->model, &user_kind, person->id);
+	bool ok = true;
+	if (known) {
+		ok = store_modify(auth->store, &user_kind, person->id, take_groups, fresh, NULL, &problem);
+	} else if (group_lets_in(auth, fresh)) {
+		struct change *change = change_new(auth->store);
+		change_add(change, fresh);
+		ok = change_commit(change, &problem);
+	}
+	if (!ok)
+		log_warn("user '%s': %s", person->user_name, problem->message);
+	record_unref(fresh);
+	record_unref(known);
+	struct access *access = auth_access(auth, auth->model, person->id);
+	ok = access_logs_in(access);
+	access_unref(access);
+	return ok;
+}
+
+const struct auth_user *auth_verify(struct auth *auth, const char *header, struct login *ret_login)
+{
+	g_autoptr(GError) problem = NULL;
+	g_autofree char *lower = NULL;
 	char *name = NULL, *password = NULL;
+	const struct auth_user *user = NULL;
+	struct directory_user *person = NULL;
+	bool disabled = false;
+
+	*ret_login = (struct login){ .outcome = LOGIN_WRONG, .tell = true };
 	if (!auth_parse_basic(header, &name, &password))
 		return NULL;
-	char *lower = g_ascii_strdown(name, -1);
-	const char *hash = g_hash_table_lookup(auth->hashes, lower);
-	bool ok = password_matches(password, hash ? hash : nobody) && hash && strcmp(lower, AUTH_ADMIN_NAME) == 0;
-	if (ok)
-		remember(auth, header, ret_first);
+	ret_login->name = name;
+	lower = g_utf8_strdown(name, -1);
+	auth_look_at_accounts(auth, /* now= */ true);
+	if (must_wait(auth, lower, &ret_login->tell)) {
+		ret_login->outcome = LOGIN_LOCKED;
+		goto end;
+	}
+	/* a domain that there is not costs what a wrong password does */
+	struct directory *directory = auth_directory_of(auth, lower);
+	if (directory)
+		person = directory->ops->login(directory, lower, password, &disabled, &problem);
 	else
-		log_info("login of '%.64s' refused", name);
+		(void)auth->directories[0]->ops->login(auth->directories[0], lower, password, &disabled, NULL);
+	if (!person) {
+		bool wrong = !directory || error_is(problem, ERR_FORBIDDEN);
+		ret_login->outcome = disabled ? LOGIN_LOCKED : wrong ? LOGIN_WRONG : LOGIN_UNAVAILABLE;
+		if (wrong && !disabled && note_wrong(auth, lower))
+			log_warn("'%.64s': too many wrong passwords, slowed down", name);
+		log_info("login refused: %s", problem ? problem->message : "unknown domain");
+		goto end;
+	}
+	note_right(auth, lower);
+	if (admit(auth, person, directory)) {
+		user = known_user(auth, person->id, person->user_name);
+		remember(auth, header, user);
+		ret_login->outcome = LOGIN_OK;
+	} else {
+		ret_login->outcome = LOGIN_NOT_ALLOWED;
+		log_info("login of '%.64s' refused: no permission lets him log in", name);
+	}
+end:
+	record_unref(person);
 	OPENSSL_cleanse(password, strlen(password));
-	g_free(lower);
-	g_free(name);
 	g_free(password);
-	return ok ? &auth->admin : NULL;
+	return user;
 }

@@ -8,6 +8,7 @@
  * Sessions live in memory: after a restart clients are asked for credentials again.
  */
 #include <limits.h>
+#include <string.h>
 #include <openssl/rand.h>
 #include "common/lock.h"
 #include "engine/auth/auth-priv.h"
@@ -68,6 +69,7 @@ const struct auth_user *session_use(struct auth *auth, const char *id)
 {
 	if (!id)
 		return NULL;
+	auth_look_at_accounts(auth, /* now= */ false);
 	AUTO_LOCK(&auth->lock);
 	struct session *session = g_hash_table_lookup(auth->sessions, id);
 	int64_t now = auth->clock();
@@ -91,4 +93,55 @@ unsigned session_count(struct auth *auth)
 {
 	AUTO_LOCK(&auth->lock);
 	return g_hash_table_size(auth->sessions);
+}
+
+bool session_of(struct auth *auth, const char *user_id)
+{
+	GHashTableIter iter;
+	gpointer value;
+	AUTO_LOCK(&auth->lock);
+	int64_t now = auth->clock();
+	g_hash_table_iter_init(&iter, auth->sessions);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		const struct session *session = value;
+		if (!is_over(session, now) && g_strcmp0(session->user->id, user_id) == 0)
+			return true;
+	}
+	return false;
+}
+
+unsigned session_users(struct auth *auth)
+{
+	GHashTableIter iter;
+	gpointer value;
+	AUTO_LOCK(&auth->lock);
+	int64_t now = auth->clock();
+	GHashTable *users = g_hash_table_new(g_str_hash, g_str_equal);
+	g_hash_table_iter_init(&iter, auth->sessions);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		const struct session *session = value;
+		if (!is_over(session, now))
+			g_hash_table_add(users, (char *)session->user->id);
+	}
+	unsigned n = g_hash_table_size(users);
+	g_hash_table_unref(users);
+	return n;
+}
+
+struct keep { const char *domain; GHashTable *ids; };
+
+static gboolean is_gone(gpointer key, gpointer value, gpointer data)
+{
+	const struct auth_user *user = ((const struct session *)value)->user;
+	const struct keep *keep = data;
+	const char *at = strrchr(user->name, '@');
+
+	return at && g_ascii_strcasecmp(at + 1, keep->domain) == 0 && !g_hash_table_contains(keep->ids, user->id);
+}
+
+void session_keep(struct auth *auth, const char *domain, GHashTable *ids)
+{
+	struct keep keep = { domain, ids };
+	AUTO_LOCK(&auth->lock);
+	g_hash_table_foreach_remove(auth->sessions, is_gone, &keep);
 }

@@ -204,6 +204,7 @@ static void fill_capabilities(struct host *host, const struct host_caps *caps)
 	set_string(&host->kdump_status, caps->kdump_status == 1 ? "enabled" : caps->kdump_status == 0 ? "disabled" : "unknown");
 	set_string(&host->auto_numa_status, caps->auto_numa_balancing == 1 ? "enable" : caps->auto_numa_balancing == 0 ? "disable" : "unknown");
 	SET(host, numa_supported, json_object_size(caps->numa_nodes) > 1);
+	SET(host, update_available, false);          /* nobody looks for newer packages */
 	SET(host, live_snapshot_support, !g_strcmp0(caps->live_snapshot, "true"));
 	SET(host, device_passthrough, !g_strcmp0(caps->hostdev_passthrough, "true"));
 	set_string(&host->acceleration, caps->acceleration);

@@ -21,6 +21,7 @@
 #include "engine/flow/domain_sizes.h"
 #include "engine/flow/rivals.h"
 #include "engine/flow/storage_calls.h"
+#include "engine/flow/storage_flow.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
 #include "engine/model/vm.h"
@@ -47,14 +48,15 @@ json_t *disk_flow_data(struct engine *engine, const struct disk *disk, GError **
 {
 	const char *id = disk_domain(disk);
 	struct storage_domain *domain = id ? model_get(engine->model, &storage_domain_kind, id) : NULL;
+	g_autofree char *host = NULL;
 	json_t *data = NULL;
 
 	if (!domain)
 		error_set(error, ERR_NOT_FOUND, "disk '%s': its storage domain", disk_label(disk));
-	else if (!domain->data_center.id || !domain->local_host.id)
+	else if (!domain->data_center.id)
 		error_set(error, ERR_WRONG_STATE, "disk '%s': storage domain '%s' is %s", disk_label(disk), domain->name, storage_domain_state_names[domain->state]);
-	else
-		data = json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s?, s:I, s:b, s:b, s:b}", "host", domain->local_host.id, "pool", domain->data_center.id, "domain",
+	else if ((host = storage_worker(engine, domain, error)))
+		data = json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s?, s:I, s:b, s:b, s:b}", "host", host, "pool", domain->data_center.id, "domain",
 				 domain->id, "volume", disk->image_id, "name", disk_label(disk), "vm", disk->vm.id, "size", (json_int_t)disk->size, "cow",
 				 disk->format == DISK_COW, "sparse", disk->sparse, "wipe", disk->wipe_after_delete);
 	record_unref(domain);

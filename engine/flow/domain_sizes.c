@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "engine/flow/agent.h"
 #include "engine/flow/storage_calls.h"
+#include "engine/flow/storage_flow.h"
 #include "engine/model/disk.h"
 #include "engine/model/kinds.h"
 #include "engine/model/model.h"
@@ -120,10 +121,11 @@ static void warn(struct engine *engine, const struct storage_domain *domain)
 void domain_sizes_refresh(struct engine *engine, const char *domain_id)
 {
 	struct storage_domain *domain = model_get(engine->model, &storage_domain_kind, domain_id);
+	g_autofree char *host = domain ? storage_worker(engine, domain, NULL) : NULL;
 	g_autoptr(GError) error = NULL;
 
-	if (domain && domain->local_host.id) {
-		const struct storage_call call = { engine, domain->local_host.id, NULL, AGENT_PATIENCE_NONE };
+	if (host) {
+		const struct storage_call call = { engine, host, NULL, AGENT_PATIENCE_NONE };
 		struct sizes sizes = { .committed = domain_committed(engine->model, domain_id) };
 		void *now = NULL;
 

@@ -6,7 +6,7 @@
 
 #include "common/error.h"
 #include "engine/flow/agent.h"
-#include "proto/storage.h"
+#include "proto/block.h"
 
 #define VOLUME_SPARSE_MAX_S 600                  /* a task that writes no data */
 #define VOLUME_MAX_S (24 * 3600)                 /* one that allocates or overwrites */
@@ -52,49 +52,165 @@ static bool connection_status(const json_t *answer, const char *verb, GError **e
 	return !code;
 }
 
-static bool connection_verb(const struct storage_call *call, const char *verb, const char *connection_id, const char *path, GError **error)
+static const struct { const char *name; enum storage_wire_type type; } wire_types[] = {
+	{ "nfs", STORAGE_NFS }, { "posixfs", STORAGE_POSIXFS }, { "localfs", STORAGE_LOCALFS }, { "glusterfs", STORAGE_GLUSTERFS }, { "iscsi", STORAGE_ISCSI },
+};
+static const struct { const char *name; enum storage_wire_class class_; const char *wire; } wire_classes[] = {
+	{ "data", STORAGE_CLASS_DATA, "Data" }, { "iso", STORAGE_CLASS_ISO, "Iso" }, { "export", STORAGE_CLASS_BACKUP, "Backup" },
+};
+
+static enum storage_wire_type wire_type(const json_t *target)
+{
+	const char *name = json_string_value(json_object_get(target, "type"));
+
+	for (size_t i = 0; i < G_N_ELEMENTS(wire_types); i++)
+		if (!g_strcmp0(wire_types[i].name, name))
+			return wire_types[i].type;
+	return STORAGE_UNKNOWN;
+}
+
+/* What is mounted: a directory, or "server:directory"; g_free */
+static char *source_of(const json_t *target)
+{
+	const char *address = json_string_value(json_object_get(target, "address")), *path = json_string_value(json_object_get(target, "path"));
+
+	if (wire_type(target) == STORAGE_ISCSI)
+		return g_strdup(address);
+	return address ? g_strdup_printf("%s:%s", address, path ? path : "") : g_strdup(path ? path : "");
+}
+
+/* Texts and numbers alike go as texts. */
+static void pass(json_t *wire, const char *name, const json_t *target, const char *key)
+{
+	const json_t *value = json_object_get(target, key);
+	g_autofree char *text = json_is_integer(value) ? g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value)) : g_strdup(json_string_value(value));
+
+	if (text)
+		json_object_set_new(wire, name, json_string(text));
+}
+
+static json_t *wire_connection(const json_t *target)
+{
+	static const struct { const char *name, *key; } rows[] = {
+		{ "id", "@id" }, { "vfs_type", "vfs_type" }, { "mnt_options", "mount_options" }, { "timeo", "nfs_timeo" }, { "retrans", "nfs_retrans" },
+		{ "port", "port" }, { "iqn", "target" }, { "user", "username" }, { "password", "password" },
+	};
+	const char *version = json_string_value(json_object_get(target, "nfs_version"));
+	g_autofree char *source = source_of(target);
+	json_t *wire = json_pack("{s:s}", "connection", source);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+		pass(wire, rows[i].name, target, rows[i].key);
+	if (version && strcmp(version, "auto"))
+		json_object_set_new(wire, "protocol_version", json_string(!strcmp(version, "v3") ? "3" : !strcmp(version, "v4_1") ? "4.1" : "4"));
+	return wire;
+}
+
+static bool connection_verb(const struct storage_call *call, const char *verb, const json_t *target, GError **error)
 {
 	struct connection_params *params = record_new(&connection_params_type);
 	json_t *answer = NULL;
 	bool ok;
 
 	set_string(&params->pool_id, BLANK_UUID);
-	SET(params, domain_type, STORAGE_LOCALFS);
-	params->connections = json_pack("[{s:s, s:s}]", "id", connection_id, "connection", path);
+	SET(params, domain_type, wire_type(target));
+	params->connections = json_pack("[o]", wire_connection(target));
 	ok = ask(call, verb, params, DOMAIN_TIMEOUT_S, &answer, error) && connection_status(answer, verb, error);
 	json_decref(answer);
 	record_unref(params);
 	return ok;
 }
 
-bool storage_connect(const struct storage_call *call, const char *connection_id, const char *path, GError **error)
+bool storage_connect(const struct storage_call *call, const json_t *target, GError **error)
 {
-	return connection_verb(call, "StoragePool.connectStorageServer", connection_id, path, error);
+	return connection_verb(call, "StoragePool.connectStorageServer", target, error);
 }
 
-bool storage_disconnect(const struct storage_call *call, const char *connection_id, const char *path, GError **error)
+bool storage_disconnect(const struct storage_call *call, const json_t *target, GError **error)
 {
-	return connection_verb(call, "StoragePool.disconnectStorageServer", connection_id, path, error);
+	return connection_verb(call, "StoragePool.disconnectStorageServer", target, error);
 }
 
 /* ---- domains ---- */
 
-bool storage_create(const struct storage_call *call, const char *domain_id, const char *name, const char *path, GError **error)
+bool storage_create(const struct storage_call *call, const char *domain_id, const char *name, const char *flavor, const json_t *target, GError **error)
 {
 	struct domain_create_params *params = record_new(&domain_create_params_type);
 	GError *own = NULL;
 
 	set_string(&params->domain_id, domain_id);
-	set_string(&params->type_args, path);
+	params->type_args = source_of(target);
 	set_string(&params->name, name);
-	SET(params, domain_type, STORAGE_LOCALFS);
-	SET(params, domain_class, STORAGE_CLASS_DATA);
+	SET(params, domain_type, wire_type(target));
+	for (size_t i = 0; i < G_N_ELEMENTS(wire_classes); i++)
+		if (!g_strcmp0(wire_classes[i].name, flavor))
+			SET(params, domain_class, wire_classes[i].class_);
 	SET(params, version, 5);
 	/* the id is ours: one that exists already was made by an earlier try */
 	if (!ask(call, "StorageDomain.create", params, DOMAIN_TIMEOUT_S, NULL, &own))
 		(void)forgive(&own, ERR_STORAGE_DOMAIN_ALREADY_EXISTS);
 	record_unref(params);
 	return outcome(own, error);
+}
+
+bool storage_look(const struct storage_call *call, const json_t *target, char **ret_id, char **ret_name, char **ret_flavor, GError **error)
+{
+	struct domain_list_params *params = record_new(&domain_list_params_type);
+	json_t *found = NULL, *info = NULL;
+	const char *id, *class_;
+	bool ok;
+
+	SET(params, storage_type, wire_type(target));
+	params->remote_path = source_of(target);
+	*ret_id = *ret_name = *ret_flavor = NULL;
+	ok = ask(call, "Host.getStorageDomains", params, DOMAIN_TIMEOUT_S, &found, error);
+	record_unref(params);
+	id = ok ? json_string_value(json_array_get(found, 0)) : NULL;
+	if (id) {
+		struct domain_id_params *which = record_new(&domain_id_params_type);
+
+		set_string(&which->domain_id, id);
+		ok = ask(call, "StorageDomain.getInfo", which, DOMAIN_TIMEOUT_S, &info, error);
+		record_unref(which);
+	}
+	if (ok && id) {
+		*ret_id = g_strdup(id);
+		*ret_name = g_strdup(json_string_value(json_object_get(info, "name")));
+		class_ = json_string_value(json_object_get(info, "class"));
+		for (size_t i = 0; i < G_N_ELEMENTS(wire_classes); i++)
+			if (!g_strcmp0(wire_classes[i].wire, class_))
+				*ret_flavor = g_strdup(wire_classes[i].name);
+	}
+	json_decref(info);
+	json_decref(found);
+	return ok;
+}
+
+json_t *storage_files(const struct storage_call *call, const char *domain_id, GError **error)
+{
+	struct domain_change_params *params = record_new(&domain_file_stats_params_type);
+	json_t *files = NULL;
+
+	set_string(&params->domain_id, domain_id);
+	set_string(&params->pattern, "*");
+	SET(params, case_sensitive, false);
+	(void)ask(call, "StorageDomain.getFileStats", params, AGENT_TIMEOUT_S, &files, error);
+	record_unref(params);
+	return files;
+}
+
+json_t *storage_discover(const struct storage_call *call, const char *address, int port, const char *username, const char *password, GError **error)
+{
+	struct discover_params *params = record_new(&discover_params_type);
+	json_t *targets = NULL;
+
+	set_string(&params->host, address);
+	SET(params, port, port);
+	set_string(&params->user, username ? username : "");
+	set_string(&params->password, password ? password : "");
+	(void)ask(call, "ISCSIConnection.discoverSendTargets", params, DOMAIN_TIMEOUT_S, &targets, error);
+	record_unref(params);
+	return targets;
 }
 
 bool storage_format(const struct storage_call *call, const char *domain_id, GError **error)

@@ -5,6 +5,7 @@
  * The agent's storage verbs as the flows need them: each may be repeated, and answers true when what it is for is the case. (The channel's codes of storage
  * types have the names of the model's: that is why they stay inside storage_calls.c.)
  */
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "engine/engine.h"
@@ -17,12 +18,19 @@ struct storage_call {
 	int patience_s;                      /* agent.h */
 };
 
-/* ---- a local directory ---- */
-bool storage_connect(const struct storage_call *call, const char *connection_id, const char *path, GError **error);
-bool storage_disconnect(const struct storage_call *call, const char *connection_id, const char *path, GError **error);
+/* ---- connections: target as in storage_target.h ---- */
+bool storage_connect(const struct storage_call *call, const json_t *target, GError **error);
+bool storage_disconnect(const struct storage_call *call, const json_t *target, GError **error);
 
 /* ---- domains ---- */
-bool storage_create(const struct storage_call *call, const char *domain_id, const char *name, const char *path, GError **error);
+/* flavor: data, iso, export; target: the connection that it is made on */
+bool storage_create(const struct storage_call *call, const char *domain_id, const char *name, const char *flavor, const json_t *target, GError **error);
+/* The domain that is on the connection: its id (NULL: none), name and flavor. g_free all. */
+bool storage_look(const struct storage_call *call, const json_t *target, char **ret_id, char **ret_name, char **ret_flavor, GError **error);
+/* What an iSCSI portal offers: array of "address:port,group target". New reference. */
+json_t *storage_discover(const struct storage_call *call, const char *address, int port, const char *username, const char *password, GError **error);
+/* Files of an ISO domain: name -> about it. New reference. */
+json_t *storage_files(const struct storage_call *call, const char *domain_id, GError **error);
 /* Erases it; fine when it is not there. */
 bool storage_format(const struct storage_call *call, const char *domain_id, GError **error);
 /* verb: StorageDomain.attach, activate, deactivate, detach */

@@ -8,8 +8,10 @@
  *
  *	unattached -- attach --> inactive -- activate --> active -- deactivate --> maintenance -- detach --> unattached
  *
- * So far all storage is a directory of one host, the domain's local_host: every step is a call to that host's agent. Its own answers decide whether the
- * directory is fit: nothing is looked at from here.
+ * Every step is a call to one host's agent: for a directory of a host to that one, for shared storage to the host of the data center that works on it, and
+ * before the domain is in one, to the host that the client names. The agent's answers decide whether the storage is fit: nothing is looked at from here.
+ * The other hosts are connected to an active domain by storage_hosts.c. A domain's connections are objects, made with it and removed with the last that
+ * uses them.
  */
 #include "engine/flow/storage_flow.h"
 
@@ -18,8 +20,11 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "engine/flow/agent.h"
+#include "engine/flow/disk_flow.h"
 #include "engine/flow/rivals.h"
 #include "engine/flow/storage_calls.h"
+#include "engine/flow/storage_target.h"
+#include "engine/model/cluster.h"
 #include "engine/model/datacenter.h"
 #include "engine/model/disk.h"
 #include "engine/model/host.h"
@@ -50,10 +55,52 @@ static struct storage_domain *domain_of(const struct flow *flow, GError **error)
 	return domain;
 }
 
+/* The host of the data center that is up and works on its shared storage: the storage manager, else the one that would rather be it; g_free. NULL: none. */
+static char *worker_of(struct model *model, const char *data_center_id)
+{
+	g_autoptr(GPtrArray) hosts = model_list(model, &host_kind);
+	const struct host *best = NULL;
+
+	for (guint i = 0; i < hosts->len; i++) {
+		const struct host *host = hosts->pdata[i];
+		struct cluster *cluster = host->state == HOST_UP ? model_get(model, &cluster_kind, host->cluster.id) : NULL;
+		bool here = cluster && !g_strcmp0(cluster->data_center.id, data_center_id);
+
+		record_unref(cluster);
+		if (here && (!best || (host->storage_manager && !best->storage_manager) ||
+			     (host->storage_manager == best->storage_manager && host->spm_priority > best->spm_priority)))
+			best = host;
+	}
+	return best ? g_strdup(best->id) : NULL;
+}
+
+char *storage_host_in(struct engine *engine, const struct storage_domain *domain, const char *data_center_id, GError **error)
+{
+	char *id;
+
+	if (domain->storage_type == STORAGE_LOCALFS || domain->local_host.id)
+		return storage_host(engine, domain, error);
+	id = worker_of(engine->model, data_center_id);
+	if (!id)
+		error_set(error, ERR_WRONG_STATE, "storage domain '%s': no host of the data center is up", domain->name);
+	return id;
+}
+
+char *storage_worker(struct engine *engine, const struct storage_domain *domain, GError **error)
+{
+	return domain->local_host.id ? g_strdup(domain->local_host.id) : storage_host(engine, domain, error);
+}
+
 char *storage_host(struct engine *engine, const struct storage_domain *domain, GError **error)
 {
-	struct host *host = domain->local_host.id ? model_get(engine->model, &host_kind, domain->local_host.id) : NULL;
-	char *id = host && host->state == HOST_UP ? g_strdup(host->id) : NULL;
+	const char *wanted = domain->local_host.id ? domain->local_host.id : domain->host.id;
+	struct host *host;
+	char *id;
+
+	if (!domain->local_host.id && domain->data_center.id)
+		return storage_host_in(engine, domain, domain->data_center.id, error);
+	host = wanted ? model_get(engine->model, &host_kind, wanted) : NULL;
+	id = host && host->state == HOST_UP ? g_strdup(host->id) : NULL;
 
 	if (!host)
 		error_set(error, ERR_OPERATION_FAILED, "storage domain '%s': the host that has it does not exist any more", domain->name);
@@ -71,12 +118,45 @@ bool storage_path_is_free(struct model *model, void *data, GError **error)
 	for (guint i = 0; i < domains->len; i++) {
 		const struct storage_domain *domain = domains->pdata[i];
 
-		if (!strcmp(domain->id, wanted->id) || g_strcmp0(domain->local_host.id, wanted->local_host.id) || g_strcmp0(domain->path, wanted->path))
+		if (!g_strcmp0(domain->id, wanted->id) || g_strcmp0(domain->local_host.id, wanted->local_host.id) || g_strcmp0(domain->path, wanted->path) ||
+		    domain->storage_type != wanted->storage_type || g_strcmp0(domain->address, wanted->address))
 			continue;
-		error_set(error, ERR_OPERATION_FAILED, "storage/path: '%s' on this host is used by storage domain '%s'", wanted->path, domain->name);
+		error_set(error, ERR_OPERATION_FAILED, "storage/path: '%s' on this %s is used by storage domain '%s'", wanted->path,
+			  wanted->address ? "server" : "host", domain->name);
 		return false;
 	}
 	return true;
+}
+
+char *storage_connection_user(struct model *model, const struct storage_connection *connection, const char *except)
+{
+	g_autoptr(GPtrArray) domains = model_list(model, &storage_domain_kind), disks = connection->target ? model_list(model, &disk_kind) : list_new();
+
+	for (guint i = 0; i < domains->len; i++) {
+		const struct storage_domain *domain = domains->pdata[i];
+
+		if (g_strcmp0(domain->id, except) && storage_domain_uses(domain, connection->id))
+			return g_strdup_printf("storage domain '%s'", domain->name);
+	}
+	for (guint i = 0; i < disks->len; i++) {
+		const struct disk *disk = disks->pdata[i];
+
+		for (guint j = 0; disk->logical_units && j < disk->logical_units->len; j++) {
+			const struct logical_unit *unit = disk->logical_units->pdata[j];
+
+			if (!g_strcmp0(unit->target, connection->target) && !g_strcmp0(unit->address, connection->address))
+				return g_strdup_printf("disk '%s'", disk_label(disk));
+		}
+	}
+	return NULL;
+}
+
+bool storage_domain_uses(const struct storage_domain *domain, const char *connection_id)
+{
+	for (guint i = 0; domain->connections && i < domain->connections->len; i++)
+		if (!g_strcmp0(object_id(domain->connections->pdata[i]), connection_id))
+			return true;
+	return false;
 }
 
 /* The data center's state follows its domains. */
@@ -84,19 +164,59 @@ static void follow(struct engine *engine, const char *data_center_id);
 
 /* ---- create ---- */
 
-json_t *storage_create_data(const struct storage_domain *domain)
+json_t *storage_create_data(const struct storage_domain *domain, const struct storage_connection *connection, json_t *target, bool new, bool import)
 {
-	json_t *data = json_pack("{s:s, s:s, s:s, s:s}", "host", domain->local_host.id, "connection", domain->connection_id, "path", domain->path, "name",
-				 domain->name);
+	json_t *data = json_pack("{s:s, s:[o], s:s, s:s, s:s, s:b}", "host", domain->host.id, "targets", target, "path", domain->path, "name", domain->name,
+				 "flavor", storage_domain_flavor_names[domain->type], "import", import);
 
 	json_object_set_new(data, "domain", record_to_json(domain, RECORD_STORE));
+	if (new)
+		json_object_set_new(data, "connection", record_to_json(connection, RECORD_STORE));
 	return data;
+}
+
+/* All of them, or none that was not connected before. */
+static bool connect_all(const struct storage_call *call, const json_t *targets, GError **error)
+{
+	size_t i;
+	json_t *target;
+
+	json_array_foreach((json_t *)targets, i, target)
+		if (!storage_connect(call, target, error))
+			return false;
+	return true;
+}
+
+static bool disconnect_all(const struct storage_call *call, const json_t *targets, GError **error)
+{
+	size_t i;
+	json_t *target;
+
+	json_array_foreach((json_t *)targets, i, target)
+		if (!storage_disconnect(call, target, error))
+			return false;
+	return true;
+}
+
+static const json_t *targets_of(const struct flow *flow)
+{
+	return json_object_get(flow->data, "targets");
+}
+
+/* A record of the flow's data; new, NULL + error. */
+static void *stored(const struct flow *flow, const char *key, const struct record_type *type, GError **error)
+{
+	struct record_input input = { .dialect = RECORD_STORE };
+	void *record = record_from_json(type, json_object_get(flow->data, key), &input, error);
+
+	record_input_clear(&input);
+	return record;
 }
 
 static bool create_record(struct flow *flow, GError **error)
 {
-	struct record_input input = { .dialect = RECORD_STORE };
 	struct storage_domain *domain = domain_of(flow, NULL);
+	struct storage_connection *connection = NULL;
 	struct change *change;
 	bool ok;
 
@@ -104,16 +224,22 @@ static bool create_record(struct flow *flow, GError **error)
 		record_unref(domain);
 		return true;
 	}
-	domain = record_from_json(&storage_domain_type, json_object_get(flow->data, "domain"), &input, error);
-	record_input_clear(&input);
-	if (!domain)
+	domain = stored(flow, "domain", &storage_domain_type, error);
+	if (domain && json_object_get(flow->data, "connection"))
+		connection = stored(flow, "connection", &storage_connection_type, error);
+	if (!domain || (!connection && json_object_get(flow->data, "connection"))) {
+		record_unref(domain);
 		return false;
+	}
 	set_string(&domain->id, flow->object_id);
 	SET(domain, state, DOMAIN_LOCKED);
 	change = change_new(flow->engine->store);
 	change_check(change, storage_path_is_free, domain);
+	if (connection)
+		change_add(change, connection);
 	change_add(change, domain);
 	ok = change_commit(change, error);
+	record_unref(connection);
 	record_unref(domain);
 	return ok;
 }
@@ -126,9 +252,15 @@ static bool create_forget(struct flow *flow, GError **error)
 
 	/* Only what this flow made: a name that was taken is somebody else's domain with another id. */
 	if (domain && domain->state == DOMAIN_LOCKED) {
+		const char *id = json_string_value(json_object_get(json_object_get(flow->data, "connection"), "@id"));
+		struct storage_connection *connection = id ? model_get(flow->engine->model, &storage_connection_kind, id) : NULL;
+
 		change = change_new(flow->engine->store);
 		change_remove(change, domain);
+		if (connection)
+			change_remove(change, connection);
 		ok = change_commit(change, error);
+		record_unref(connection);
 	}
 	record_unref(domain);
 	return ok;
@@ -148,7 +280,7 @@ static bool create_connect(struct flow *flow, GError **error)
 {
 	const struct storage_call call = call_of(flow);
 
-	return storage_connect(&call, flow_text(flow, "connection"), flow_text(flow, "path"), error);
+	return connect_all(&call, targets_of(flow), error);
 }
 
 /* The agent cannot disconnect what it could not connect: that is what most failures are, and a link that stays behind does no harm. */
@@ -157,7 +289,7 @@ static bool create_disconnect(struct flow *flow, GError **error)
 	const struct storage_call call = call_of(flow);
 	g_autoptr(GError) own = NULL;
 
-	if (is_settled(flow) || storage_disconnect(&call, flow_text(flow, "connection"), flow_text(flow, "path"), &own))
+	if (is_settled(flow) || disconnect_all(&call, targets_of(flow), &own))
 		return true;
 	if (agent_is_away(own)) {
 		g_propagate_error(error, g_steal_pointer(&own));
@@ -172,7 +304,7 @@ static bool create_erase(struct flow *flow, GError **error)
 {
 	const struct storage_call call = call_of(flow);
 
-	if (is_settled(flow) || storage_format(&call, flow->object_id, error))
+	if (is_settled(flow) || flow_flag(flow, "import") || storage_format(&call, flow->object_id, error))
 		return true;
 	error_wrap(error, "what is in '%s'", flow_text(flow, "path"));
 	return false;
@@ -182,7 +314,8 @@ static bool create_create(struct flow *flow, GError **error)
 {
 	const struct storage_call call = call_of(flow);
 
-	return storage_create(&call, flow->object_id, flow_text(flow, "name"), flow_text(flow, "path"), error);
+	return flow_flag(flow, "import") ||
+	       storage_create(&call, flow->object_id, flow_text(flow, "name"), flow_text(flow, "flavor"), json_array_get(targets_of(flow), 0), error);
 }
 
 struct sizes { int64_t total, free; };
@@ -257,10 +390,15 @@ static const struct {
 			     964, 965, "detached from", "detach" },
 };
 
-json_t *storage_move_data(enum storage_move move, const struct storage_domain *domain, const char *data_center_id)
+json_t *storage_move_data(struct engine *engine, enum storage_move move, const struct storage_domain *domain, const char *host_id, const char *data_center_id)
 {
-	return json_pack("{s:s, s:s, s:s, s:s}", "move", moves[move].name, "host", domain->local_host.id, "pool", data_center_id, "before",
-			 storage_domain_state_names[domain->state]);
+	json_t *data = json_pack("{s:s, s:s, s:s, s:s}", "move", moves[move].name, "host", host_id, "pool", data_center_id, "before",
+				 storage_domain_state_names[domain->state]);
+
+	/* a directory of the host is always there; shared storage may not have been connected to this host yet */
+	if (!domain->local_host.id)
+		json_object_set_new(data, "targets", storage_targets(engine->model, host_id, domain));
+	return data;
 }
 
 bool storage_move_check(enum storage_move move, const struct storage_domain *domain, GError **error)
@@ -363,7 +501,8 @@ static bool move_tell(struct flow *flow, GError **error)
 {
 	const struct storage_call call = call_of(flow);
 
-	return storage_pool_verb(&call, moves[move_of(flow)].verb, flow->object_id, flow_text(flow, "pool"), error);
+	return connect_all(&call, targets_of(flow), error) &&
+	       storage_pool_verb(&call, moves[move_of(flow)].verb, flow->object_id, flow_text(flow, "pool"), error);
 }
 
 /* Only what was attached needs to be taken back: the other moves can be made again. */
@@ -439,6 +578,8 @@ static bool move_settle(struct flow *flow, GError **error)
 	settling.has_sizes = move_of(flow) == STORAGE_ACTIVATE && storage_sizes(&call, flow->object_id, &settling.sizes.total, &settling.sizes.free, NULL);
 	if (!store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_settle, &settling, NULL, error))
 		return false;
+	if (move_of(flow) == STORAGE_ACTIVATE)
+		storage_spread(flow->engine, flow->object_id);
 	if (settling.master)
 		pass_master(flow->engine, flow_text(flow, "pool"));
 	follow(flow->engine, flow_text(flow, "pool"));
@@ -467,10 +608,10 @@ const struct flow_type move_domain_flow = {
 
 /* ---- remove ---- */
 
-json_t *storage_remove_data(const struct storage_domain *domain, bool format, bool destroy)
+json_t *storage_remove_data(struct engine *engine, const struct storage_domain *domain, const char *host_id, bool format, bool destroy)
 {
-	return json_pack("{s:s?, s:s?, s:s?, s:s, s:s, s:b, s:b}", "host", domain->local_host.id, "connection", domain->connection_id, "path", domain->path, "name",
-			 domain->name, "before", storage_domain_state_names[domain->state], "format", format, "destroy", destroy);
+	return json_pack("{s:s?, s:o, s:s?, s:s, s:s, s:b, s:b}", "host", host_id, "targets", storage_targets(engine->model, host_id ? host_id : "", domain), "path",
+			 domain->path, "name", domain->name, "before", storage_domain_state_names[domain->state], "format", format, "destroy", destroy);
 }
 
 static bool edit_lock(void *copy, struct change *change, void *data, GError **error)
@@ -522,7 +663,8 @@ static bool remove_erase(struct flow *flow, GError **error)
 {
 	const struct storage_call call = call_of(flow);
 
-	return !flow_flag(flow, "format") || flow_flag(flow, "destroy") || storage_format(&call, flow->object_id, error);
+	return !flow_flag(flow, "format") || flow_flag(flow, "destroy") ||
+	       (connect_all(&call, targets_of(flow), error) && storage_format(&call, flow->object_id, error));
 }
 
 /* A link that stays behind does no harm: the directory can be connected again. */
@@ -531,10 +673,22 @@ static bool remove_disconnect(struct flow *flow, GError **error)
 	const struct storage_call call = call_of(flow);
 	g_autoptr(GError) own = NULL;
 
-	if (!flow_flag(flow, "destroy") && call.host_id && flow_text(flow, "connection") &&
-	    !storage_disconnect(&call, flow_text(flow, "connection"), flow_text(flow, "path"), &own))
+	if (!flow_flag(flow, "destroy") && call.host_id && !disconnect_all(&call, targets_of(flow), &own))
 		log_warn("storage domain %s: '%s' stays connected: %s, ignoring", flow->object_id, flow_text(flow, "path"), own->message);
 	return true;
+}
+
+/* Those that nothing else uses. */
+static void remove_connections(struct model *model, struct change *change, const struct storage_domain *domain)
+{
+	for (guint i = 0; domain->connections && i < domain->connections->len; i++) {
+		struct storage_connection *connection = model_get(model, &storage_connection_kind, object_id(domain->connections->pdata[i]));
+		g_autofree char *user = connection ? storage_connection_user(model, connection, domain->id) : NULL;
+
+		if (connection && !user)
+			change_remove(change, connection);
+		record_unref(connection);
+	}
 }
 
 static bool remove_forget(struct flow *flow, GError **error)
@@ -555,6 +709,7 @@ static bool remove_forget(struct flow *flow, GError **error)
 				change_remove(change, disks->pdata[i]);
 	}
 	change_remove(change, domain);
+	remove_connections(flow->engine->model, change, domain);
 	change_event(change, EVENT_REMOVED, &flow->actor, (void *[]){ domain, NULL }, "Storage Domain %s was removed by %s", domain->name, flow_user(flow));
 	ok = change_commit(change, error);
 	record_unref(domain);

@@ -20,6 +20,7 @@
 #include "engine/fleet/fleet.h"
 #include "engine/flow/agent.h"
 #include "engine/flow/storage_calls.h"
+#include "engine/flow/storage_flow.h"
 #include "engine/flow/vm_definition.h"
 #include "engine/flow/vm_flow.h"
 #include "engine/flow/vm_memory.h"
@@ -57,9 +58,9 @@ static struct volume_call volume_of(const struct flow *flow, const json_t *memor
 static char *host_for(struct flow *flow, const json_t *memory, GError **error)
 {
 	struct storage_domain *domain = model_get(flow->engine->model, &storage_domain_kind, text_of(memory, "domain"));
-	char *host = domain ? g_strdup(domain->local_host.id) : NULL;
+	char *host = domain ? storage_worker(flow->engine, domain, error) : NULL;
 
-	if (!host)
+	if (!domain)
 		error_set(error, ERR_NOT_FOUND, "storage domain '%s' of the saved memory", text_of(memory, "domain"));
 	record_unref(domain);
 	return host;

@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Clusters: the tables. See cluster.h. */
 #include "engine/model/cluster.h"
+#include "engine/model/kinds.h"
 #include "engine/model/misc.h"
 
 const char *const on_error_names[] = { "migrate", "do_not_migrate", "migrate_highly_available", NULL };
+const struct cpu_family cpu_families[] = {
+	{ "Intel Conroe Family", 3 }, { "Intel Penryn Family", 4 }, { "Intel Nehalem Family", 5 }, { "Intel Westmere Family", 6 },
+	{ "Intel SandyBridge Family", 7 }, { "Intel Haswell-noTSX Family", 8 }, { "Intel Haswell Family", 9 }, { "Intel Broadwell-noTSX Family", 10 },
+	{ "Intel Broadwell Family", 11 }, { "AMD Opteron G1", 2 }, { "AMD Opteron G2", 3 }, { "AMD Opteron G3", 4 }, { "AMD Opteron G4", 5 },
+	{ "AMD Opteron G5", 6 }, { NULL, 0 }
+};
+
+const char *const scheduling_policy_names[] = { "evenly_distributed", "power_saving", "none", NULL };
 static const char *const rng_source_names[] = { "RANDOM", "HWRNG", "URANDOM", NULL };
 
 #define CU (CREATE | UPDATE)
@@ -16,12 +25,16 @@ static const char *const rng_source_names[] = { "RANDOM", "HWRNG", "URANDOM", NU
 	FIELD_STRING_(struct cluster, comment, "comment", CU | HEAD | SEARCH, "free text", .max = 4000), \
 	FIELD_STRING_(struct cluster, cpu_id, "cpu@id", CU | REQUIRED, "CPU family that every host must have", .max = 255), \
 	FIELD_STRING_(struct cluster, cpu_architecture, "cpu/architecture", CU, "instruction set", .max = 32, .def = "X86_64"), \
-	FIELD_REF_(struct cluster, data_center, "data_center", data_center_flags, "datacenters", "data center it belongs to", .search = "datacenter"), \
+	FIELD_REF_(struct cluster, data_center, "data_center", data_center_flags | WITHIN, "datacenters", "data center it belongs to", .search = "datacenter"), \
 	FIELD_INT_(struct cluster, overcommit_percent, "memory_policy/overcommit@percent", CU, "memory that VMs may be given, of what the host has", \
 		   .unit = "%", .min = 1, .max = 10000, .def = "100"), \
 	FIELD_BOOL_(struct cluster, transparent_hugepages, "memory_policy/transparent_hugepages/enabled", CU, "huge pages for VMs", .def = "true"), \
-	FIELD_STRING_(struct cluster, scheduling_policy, "scheduling_policy/policy", CU, "how hosts are chosen", .max = 128, .def = "none"), \
-	FIELD_STRING_(struct cluster, scheduling_policy, "scheduling_policies/policy", CU | ALIAS, "other spelling of scheduling_policy/policy"), \
+	FIELD_STRING_(struct cluster, policy_href, "scheduling_policy@href", VOLATILE_, "where the policy is shown"), \
+	FIELD_STRING_(struct cluster, policy_id, "scheduling_policy@id", VOLATILE_, "id of the policy"), \
+	FIELD_STRING_(struct cluster, policy_name, "scheduling_policy/name", VOLATILE_, "name of the policy"), \
+	FIELD_STRING_(struct cluster, scheduling_policy, "scheduling_policy/policy", CU, "how hosts are chosen", .names = scheduling_policy_names, .def = "none"), \
+	FIELD_STRING_(struct cluster, scheduling_policy, "scheduling_policies/policy", CU | ALIAS, "other spelling of scheduling_policy/policy", \
+		      .names = scheduling_policy_names), \
 	FIELD_INT_(struct cluster, threshold_low, "scheduling_policy/thresholds@low", CU, "below it a host is under-used", .unit = "%", .min = 0, .max = 100), \
 	FIELD_INT_(struct cluster, threshold_high, "scheduling_policy/thresholds@high", CU, "above it a host is overloaded", .unit = "%", .min = 0, \
 		   .max = 100), \

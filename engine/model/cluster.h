@@ -6,6 +6,9 @@
 
 enum on_error { ON_ERROR_MIGRATE, ON_ERROR_DO_NOT_MIGRATE, ON_ERROR_MIGRATE_HIGHLY_AVAILABLE, ON_ERROR_MAX };
 extern const char *const on_error_names[];
+extern const char *const scheduling_policy_names[];
+/* CPU families that a cluster can name; ends with id NULL. Within a maker a higher level can do what a lower one can. */
+extern const struct cpu_family { const char *id; int level; } cpu_families[];
 
 struct cluster {
 	struct record record;
@@ -14,7 +17,8 @@ struct cluster {
 	struct ref data_center;
 	int overcommit_percent;
 	bool transparent_hugepages;
-	char *scheduling_policy;
+	char *scheduling_policy;             /* one of scheduling_policy_names */
+	char *policy_href, *policy_id, *policy_name;         /* filled in when shown */
 	int threshold_low, threshold_high, threshold_duration;
 	int major, minor;
 	GPtrArray *supported_versions;       /* struct version; filled in when shown */

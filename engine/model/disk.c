@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Disks: the table. See disk.h. */
 #include "engine/model/disk.h"
+#include "engine/model/kinds.h"
 #include "engine/model/misc.h"
 
 const char *const disk_state_names[] = { "illegal", "invalid", "locked", "ok", NULL };
@@ -34,7 +35,7 @@ static const struct field disk_fields[] = {
 	FIELD_STRING_(struct disk, name, "alias", CU | SEARCH, "name of the disk", .max = 255),
 	FIELD_STRING_(struct disk, name, "name", CU | ALIAS, "other spelling of alias"),
 	FIELD_STRING_(struct disk, image_id, "image_id", READ_ONLY, "volume on the storage"),
-	FIELD_LIST_(struct disk, storage_domains, "storage_domains/storage_domain", CU, &object_ref_type, "where it is stored",
+	FIELD_LIST_(struct disk, storage_domains, "storage_domains/storage_domain", CU | WITHIN, &object_ref_type, "where it is stored",
 		    .target = "storagedomains"),
 	FIELD_LONG_(struct disk, size, "size", CU, "virtual size, old name", .unit = "bytes", .min = 0, .max = DISK_MAX),
 	FIELD_LONG_(struct disk, size, "provisioned_size", CU | SEARCH, "virtual size", .unit = "bytes", .min = 0, .max = DISK_MAX),

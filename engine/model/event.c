@@ -6,7 +6,7 @@
 
 const char *const severity_names[] = { "normal", "warning", "error", "alert", NULL };
 
-#define ABOUT(member, collection, text) FIELD_REF_(struct event, member, #member, CREATE | SEARCH | WEAK, collection, text)
+#define ABOUT(member, collection, text) FIELD_REF_(struct event, member, #member, CREATE | SEARCH | WEAK | WITHIN, collection, text)
 
 static const struct field event_fields[] = {
 	FIELD_STRING_(struct event, id, "@id", READ_ONLY, "number; grows"),
@@ -60,7 +60,9 @@ static const struct { short first, last; signed char severity; } severities[] = 
 	{ 355, 355, SEVERITY_ERROR }, { 604, 604, SEVERITY_WARNING },
 	/* beyond the guide's table: failures of storage domains, flows and floating disks */
 	{ 957, 957, SEVERITY_ERROR }, { 959, 959, SEVERITY_ERROR }, { 963, 963, SEVERITY_ERROR }, { 965, 965, SEVERITY_ERROR }, { 967, 967, SEVERITY_ERROR },
-	{ 969, 969, SEVERITY_ERROR }, { 1302, 1302, SEVERITY_WARNING }, { 1303, 1303, SEVERITY_ERROR }, { 2015, 2015, SEVERITY_ERROR }, { 2022, 2023, SEVERITY_ERROR },
+	{ 969, 969, SEVERITY_ERROR }, { 1302, 1302, SEVERITY_WARNING }, { 1303, 1303, SEVERITY_ERROR }, { 1320, 1320, SEVERITY_ERROR },
+	{ 1351, 1352, SEVERITY_ERROR }, { 2015, 2015, SEVERITY_ERROR }, { 2022, 2023, SEVERITY_ERROR },
+	{ EVENT_NOT_PERMITTED, EVENT_NOT_PERMITTED, SEVERITY_WARNING },
 };
 
 enum severity event_severity(int code)
@@ -83,4 +85,23 @@ void event_refer(struct event *event, const void *record)
 	for (size_t i = 0; i < G_N_ELEMENTS(places); i++)
 		if (places[i].kind == kind)
 			set_ref(places[i].ref, object_id(record));
+}
+
+#define FLOOD_SEEN 1000                /* so many of the newest events are looked through */
+
+struct event *event_recent(struct model *model, const struct event *event)
+{
+	g_autoptr(GPtrArray) events = model_list(model, &event_kind);
+	int64_t since = event->time - event->flood_rate * INT64_C(1000);
+
+	for (unsigned i = events->len; i > 0 && events->len - i < FLOOD_SEEN; i--) {
+		struct event *other = events->pdata[i - 1];
+
+		if (other->time < since)
+			break;
+		if (other->custom_id == event->custom_id && other->code == event->code && other->severity == event->severity &&
+		    !g_strcmp0(other->origin, event->origin) && !g_strcmp0(other->description, event->description))
+			return record_ref(other);
+	}
+	return NULL;
 }

@@ -8,6 +8,7 @@
 enum severity { SEVERITY_NORMAL, SEVERITY_WARNING, SEVERITY_ERROR, SEVERITY_ALERT, SEVERITY_MAX };
 extern const char *const severity_names[];
 
+#define EVENT_NOT_PERMITTED 9805             /* beyond the guide's table: somebody lacked a permit */
 #define EVENT_ORIGIN "oVirt"                 /* of the engine's own events: clients look for it */
 #define EVENTS_KEPT 100000                   /* in the database */
 #define EVENTS_IN_MEMORY 20000               /* of these, the newest */
@@ -30,6 +31,10 @@ extern const struct record_type event_type;
 
 /* Severity of an event code (appendix C): normal unless the table says otherwise. */
 enum severity event_severity(int code);
+/* The same event, by the same rules as for floods: one not older than its flood_rate with the same origin, id, severity, text and code. New reference or
+ * NULL. */
+struct model;
+struct event *event_recent(struct model *model, const struct event *event);
 /* Sets the reference of `event` that fits the record; others are ignored. */
 void event_refer(struct event *event, const void *record);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Hosts and their interfaces: the tables. See host.h. */
+#include "engine/model/fence_agent.h"
 #include "engine/model/host.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
@@ -15,6 +16,12 @@ const char *const boot_protocol_names[] = { "dhcp", "static", "none", NULL };
 
 #define CU (CREATE | UPDATE)
 
+static const char *const proxy_names[] = { "cluster", "dc", "other_dc", NULL };
+static const struct field power_proxy_fields[] = {
+	FIELD_ENUM_(struct power_proxy, type, "type", CU | REQUIRED, proxy_names, "where a host that does it is looked for"),
+};
+const struct record_type power_proxy_type = RECORD_TYPE("pm_proxy", NULL, struct power_proxy, power_proxy_fields, "Where a fence proxy is looked for");
+
 static const struct field host_fields[] = {
 	FIELD_UUID_(struct host, id, "@id", READ_ONLY, "identity, given by the engine"),
 	FIELD_STRING_(struct host, name, "name", CU | REQUIRED | SEARCH | UNIQUE | HEAD, "unique name", .min = 1, .max = 255, .pattern = "[-\\w.]+"),
@@ -29,7 +36,7 @@ static const struct field host_fields[] = {
 	FIELD_STRING_(struct host, state_detail, "status/detail", READ_ONLY, "why it is in that state"),
 	FIELD_ENUM_(struct host, external_state, "external_status/state", CU | SEARCH, external_state_names, "health as others report it",
 		    .search = "external_status", .def = "ok"),
-	FIELD_REF_(struct host, cluster, "cluster", CU | SEARCH, "clusters", "cluster it belongs to; absent: Default"),
+	FIELD_REF_(struct host, cluster, "cluster", CU | SEARCH | WITHIN, "clusters", "cluster it belongs to; absent: Default"),
 	FIELD_INT_(struct host, port, "port", CREATE, "port of the agent", .min = 1, .max = 65535, .def = "54321"),
 	FIELD_ENUM_(struct host, type, "type", SEARCH, host_flavor_names, "kind of installation"),
 	FIELD_INT_(struct host, spm_priority, "storage_manager@priority", CU, "preference as storage manager; -1: never", .min = -1, .max = 10, .def = "5"),
@@ -48,12 +55,14 @@ static const struct field host_fields[] = {
 	FIELD_STRING_(struct host, hw_uuid, "hardware_information/uuid", READ_ONLY, "UUID of the machine"),
 	FIELD_STRING_(struct host, hw_family, "hardware_information/family", READ_ONLY, "family of the machine"),
 	FIELD_STRINGS_(struct host, rng_sources, "hardware_information/supported_rng_sources/source", READ_ONLY, "random number sources for VMs"),
-	FIELD_STRING_(struct host, pm_type, "power_management@type", CU, "kind of the power device", .max = 64),
+	FIELD_STRING_(struct host, pm_type, "power_management@type", CU, "kind of the power device", .max = 64, .names = power_manager_names),
 	FIELD_BOOL_(struct host, pm_enabled, "power_management/enabled", CU, "power management is used", .def = "false"),
 	FIELD_STRING_(struct host, pm_address, "power_management/address", CU, "address of the power device", .max = 255),
 	FIELD_STRING_(struct host, pm_username, "power_management/username", CU, "user at the power device", .max = 255),
 	FIELD_STRING_(struct host, pm_password, "power_management/password", CU | SECRET, "password at the power device", .max = 255),
 	FIELD_LIST_(struct host, pm_options, "power_management/options/option", CU, &option_item_type, "options of the power device"),
+	FIELD_LIST_(struct host, pm_agents, "power_management/agents/agent", CU | VOLATILE_, &power_agent_type, "several power devices"),
+	FIELD_LIST_(struct host, pm_proxies, "power_management/pm_proxies/pm_proxy", CU, &power_proxy_type, "where a host that does it is looked for"),
 	FIELD_BOOL_(struct host, automatic_pm_enabled, "power_management/automatic_pm_enabled", CU, "switched off at low load", .def = "true"),
 	FIELD_BOOL_(struct host, kdump_detection, "power_management/kdump_detection", CU, "let a crash dump finish before fencing", .def = "true"),
 	FIELD_BOOL_(struct host, ksm, "ksm/enabled", CU, "merge equal memory pages", .def = "false"),
@@ -96,27 +105,33 @@ static const struct field host_fields[] = {
 	FIELD_STRING_(struct host, acceleration, "acceleration", INTERNAL, "kvm or tcg"),
 	FIELD_BOOL_(struct host, local_storage, "local_storage", INTERNAL, "a local storage domain lives here"),
 	FIELD_JSON_(struct host, networks, "networks", INTERNAL, "what was last sent to it: name -> configuration"),
+	FIELD_JSON_(struct host, nic_labels, "nic_labels", INTERNAL, "interface -> labels"),
+	FIELD_TIME_(struct host, power_time, "power_time", INTERNAL, "when its power was last switched"),
 };
 const struct record_type host_type = RECORD_TYPE("host", "hosts", struct host, host_fields, "A hypervisor");
 
-static const struct field host_nic_fields[] = {
-	FIELD_STRING_(struct host_nic, id, "@id", READ_ONLY, "identity"),
-	FIELD_STRING_(struct host_nic, name, "name", CREATE | HEAD, "name of the interface", .max = 15),
-	FIELD_REF_(struct host_nic, host, "host", READ_ONLY, "hosts", "host that has it"),
-	FIELD_REF_(struct host_nic, network, "network", CU, "networks", "network attached to it"),
-	FIELD_STRING_(struct host_nic, mac, "mac@address", READ_ONLY, "hardware address"),
-	FIELD_STRING_(struct host_nic, ip_address, "ip@address", CU, "address", .max = 64),
-	FIELD_STRING_(struct host_nic, ip_netmask, "ip@netmask", CU, "mask", .max = 64),
-	FIELD_STRING_(struct host_nic, ip_gateway, "ip@gateway", CU, "gateway", .max = 64),
-	FIELD_ENUM_(struct host_nic, boot_protocol, "boot_protocol", CU, boot_protocol_names, "how it gets its address"),
-	FIELD_INT_(struct host_nic, vlan, "vlan@id", READ_ONLY, "VLAN it stands for"),
-	FIELD_LONG_(struct host_nic, speed, "speed", READ_ONLY, "speed of the link", .unit = "bit/s"),
-	FIELD_ENUM_(struct host_nic, state, "status/state", READ_ONLY, nic_state_names, "has it a link"),
-	FIELD_LIST_(struct host_nic, bond_options, "bonding/options/option", CU, &option_item_type, "options of the bond"),
-	FIELD_LIST_(struct host_nic, bond_slaves, "bonding/slaves/host_nic", CU, &object_ref_type, "interfaces of the bond"),
-	FIELD_STRING_(struct host_nic, base_interface, "base_interface", READ_ONLY, "interface below the VLAN"),
-	FIELD_INT_(struct host_nic, mtu, "mtu", CU, "largest packet", .unit = "bytes", .min = 0, .max = 65535),
-	FIELD_BOOL_(struct host_nic, bridged, "bridged", CU, "its network is a bridge"),
-	FIELD_BOOL_(struct host_nic, custom_configuration, "custom_configuration", READ_ONLY, "differs from the logical network"),
-};
+#define HOST_NIC_FIELDS(id_flags, required) \
+	FIELD_STRING_(struct host_nic, id, "@id", id_flags, "identity"), \
+	FIELD_STRING_(struct host_nic, name, "name", CREATE | required | HEAD, "name of the interface", .max = 15), \
+	FIELD_REF_(struct host_nic, host, "host", READ_ONLY, "hosts", "host that has it"), \
+	FIELD_REF_(struct host_nic, network, "network", CU | required, "networks", "network attached to it"), \
+	FIELD_STRING_(struct host_nic, mac, "mac@address", READ_ONLY, "hardware address"), \
+	FIELD_STRING_(struct host_nic, ip_address, "ip@address", CU, "address", .max = 64), \
+	FIELD_STRING_(struct host_nic, ip_netmask, "ip@netmask", CU, "mask", .max = 64), \
+	FIELD_STRING_(struct host_nic, ip_gateway, "ip@gateway", CU, "gateway", .max = 64), \
+	FIELD_ENUM_(struct host_nic, boot_protocol, "boot_protocol", CU, boot_protocol_names, "how it gets its address"), \
+	FIELD_INT_(struct host_nic, vlan, "vlan@id", READ_ONLY, "VLAN it stands for"), \
+	FIELD_LONG_(struct host_nic, speed, "speed", READ_ONLY, "speed of the link", .unit = "bit/s"), \
+	FIELD_ENUM_(struct host_nic, state, "status/state", READ_ONLY, nic_state_names, "has it a link"), \
+	FIELD_LIST_(struct host_nic, bond_options, "bonding/options/option", CU, &option_item_type, "options of the bond"), \
+	FIELD_LIST_(struct host_nic, bond_slaves, "bonding/slaves/host_nic", CU | required, &object_ref_type, "interfaces of the bond"), \
+	FIELD_STRING_(struct host_nic, base_interface, "base_interface", READ_ONLY, "interface below the VLAN"), \
+	FIELD_INT_(struct host_nic, mtu, "mtu", CU, "largest packet", .unit = "bytes", .min = 0, .max = 65535), \
+	FIELD_BOOL_(struct host_nic, bridged, "bridged", CU, "its network is a bridge"), \
+	FIELD_BOOL_(struct host_nic, custom_configuration, "custom_configuration", READ_ONLY, "differs from the logical network")
+
+static const struct field host_nic_fields[] = { HOST_NIC_FIELDS(READ_ONLY, REQUIRED) };
 const struct record_type host_nic_type = RECORD_TYPE("host_nic", "host_nics", struct host_nic, host_nic_fields, "A network interface of a host");
+
+static const struct field bond_fields[] = { HOST_NIC_FIELDS(CREATE, READ_ONLY) };
+const struct record_type bond_type = RECORD_TYPE("host_nic", "host_nics", struct host_nic, bond_fields, "A bond to make, change or remove");

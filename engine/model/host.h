@@ -15,6 +15,10 @@ enum host_flavor { HOST_RHEL, HOST_RHEV_H, HOST_FLAVOR_MAX };
 extern const char *const spm_state_names[];                  /* none, contending, spm */
 enum spm_state { SPM_NONE, SPM_CONTENDING, SPM_SPM, SPM_STATE_MAX };
 
+enum power_proxy_place { PROXY_CLUSTER, PROXY_DATACENTER, PROXY_OTHER_DATACENTER };
+struct power_proxy { struct record record; int type; };        /* enum power_proxy_place */
+extern const struct record_type power_proxy_type;
+
 struct host {
 	struct record record;
 	char *id, *name, *description, *comment;
@@ -37,6 +41,8 @@ struct host {
 	char *pm_type, *pm_address, *pm_username, *pm_password;
 	bool pm_enabled, automatic_pm_enabled, kdump_detection;
 	GPtrArray *pm_options;               /* struct option_item */
+	GPtrArray *pm_agents;                /* struct fence_agent; taken, and filled in when shown: they are objects of their own */
+	GPtrArray *pm_proxies;               /* struct power_proxy; absent: cluster, then dc */
 	bool ksm, transparent_hugepages;
 	char *iscsi_initiator;
 	int ssh_port;
@@ -58,6 +64,8 @@ struct host {
 	char *acceleration;                  /* kvm, tcg */
 	bool local_storage;                  /* a local storage domain lives here */
 	json_t *networks;                    /* what was last sent to the host: name -> configuration */
+	json_t *nic_labels;                  /* interface -> array of labels */
+	int64_t power_time;                  /* when its power was last switched, ms */
 };
 extern const struct record_type host_type;
 
@@ -84,5 +92,7 @@ struct host_nic {
 	bool bridged, custom_configuration;
 };
 extern const struct record_type host_nic_type;
+/* The same rows for the lists of a set-up of networks. */
+extern const struct record_type bond_type;
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Small shared records, CPU profiles, flows: the tables. See misc.h. */
+#include "engine/model/kinds.h"
 #include "engine/model/misc.h"
 
 const char *const external_state_names[] = { "ok", "info", "warning", "error", "failure", NULL };
@@ -68,7 +69,7 @@ static const struct field cpu_profile_fields[] = {
 	FIELD_STRING_(struct cpu_profile, name, "name", CU | REQUIRED | SEARCH | HEAD, "name within the cluster", .min = 1, .max = 50),
 	FIELD_STRING_(struct cpu_profile, description, "description", CU | HEAD | SEARCH, "free text", .max = 4096),
 	FIELD_STRING_(struct cpu_profile, qos, "qos@id", CU, "limits that hold for the VMs of the profile", .max = 64),
-	FIELD_REF_(struct cpu_profile, cluster, "cluster", CREATE | REQUIRED | SEARCH, "clusters", "cluster it belongs to"),
+	FIELD_REF_(struct cpu_profile, cluster, "cluster", CREATE | REQUIRED | SEARCH | WITHIN, "clusters", "cluster it belongs to"),
 };
 const struct record_type cpu_profile_type =
 	RECORD_TYPE("cpu_profile", "cpu_profiles", struct cpu_profile, cpu_profile_fields, "CPU limits for the virtual machines of a cluster");

@@ -29,6 +29,7 @@ struct table {
 	uint32_t count;
 	uint32_t holes;
 	bool named;
+	uint64_t version;
 };
 
 struct model {
@@ -409,6 +410,17 @@ size_t model_count(struct model *model, const struct kind *kind)
 	return count;
 }
 
+uint64_t model_version(struct model *model, const struct kind *kind)
+{
+	const struct table *table = table_of(model, kind);
+	uint64_t version;
+
+	pthread_rwlock_rdlock(&model->lock);
+	version = table->version;
+	pthread_rwlock_unlock(&model->lock);
+	return version;
+}
+
 GPtrArray *model_referring(struct model *model, const struct kind *kind, size_t member, const char *id)
 {
 	const struct table *table = table_of(model, kind);
@@ -489,6 +501,7 @@ void model_publish(struct model *model, const struct model_change *changes, size
 		struct table *table = table_of(model, changes[i].kind);
 		struct entry *entry = table_entry(table, changes[i].id);
 
+		table->version++;
 		if (changes[i].record)
 			old[i] = entry ? put(table, entry, changes[i].record) : put_new(model, table, changes[i].record);
 		else if (entry)

@@ -10,6 +10,7 @@
  */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <glib.h>
 #include "common/record.h"
 
@@ -21,6 +22,8 @@ struct kind {
 	const struct kind *parent_kind;
 	bool sequence;                        /* ids are growing integers (events), not UUIDs */
 	bool transient;                       /* not in the database (actions, creations) */
+	bool owned;                           /* goes with its parent without being named: NICs with the VM, a cluster's networks with the cluster */
+	bool open;                            /* anybody who may log in sees its objects: roles, tags */
 };
 extern const struct kind *const kinds[];      /* NULL-terminated */
 const struct kind *kind_of(const void *record);
@@ -39,6 +42,8 @@ GPtrArray *model_list(struct model *model, const struct kind *kind);            
 GPtrArray *model_children(struct model *model, const struct kind *kind, const char *parent_id);
 void *model_find(struct model *model, const struct kind *kind, const char *parent_id, const char *name);     /* case-insensitive; parent NULL: any */
 size_t model_count(struct model *model, const struct kind *kind);
+/* Grows with every change of an object of the kind: what was worked out from them holds as long as it is the same. */
+uint64_t model_version(struct model *model, const struct kind *kind);
 /* Objects of `kind` whose reference member at offset `member` names id. */
 GPtrArray *model_referring(struct model *model, const struct kind *kind, size_t member, const char *id);
 

@@ -14,7 +14,7 @@ const char *const network_usage_names[] = { "vm", "display", "migration", "manag
 		      .max = 15, .pattern = "[-_a-zA-Z0-9]+"), \
 	FIELD_STRING_(struct network, description, "description", CU | HEAD | SEARCH, "free text", .max = 4000), \
 	FIELD_STRING_(struct network, comment, "comment", CU | HEAD | SEARCH, "free text", .max = 4000), \
-	FIELD_REF_(struct network, data_center, "data_center", data_center_flags, "datacenters", "data center it belongs to", .search = "datacenter"), \
+	FIELD_REF_(struct network, data_center, "data_center", data_center_flags | WITHIN, "datacenters", "data center it belongs to", .search = "datacenter"), \
 	FIELD_REF_(struct network, cluster, "cluster", VOLATILE_ | WEAK, "clusters", "cluster that has it, as the cluster's collection shows it"), \
 	FIELD_INT_(struct network, vlan, "vlan@id", CU | SEARCH, "VLAN tag", .search = "vlanid", .min = 0, .max = 4094), \
 	FIELD_BOOL_(struct network, stp, "stp", CU | SEARCH, "spanning tree protocol on the bridge", .def = "false"), \
@@ -27,7 +27,8 @@ const char *const network_usage_names[] = { "vm", "display", "migration", "manag
 	FIELD_STRING_(struct network, ip_netmask, "ip@netmask", CU, "mask", .max = 64), \
 	FIELD_STRING_(struct network, ip_gateway, "ip@gateway", CU, "gateway", .max = 64), \
 	FIELD_BOOL_(struct network, profile_required, "profile_required", CREATE | INPUT_ONLY, "make a vNIC profile of the same name"), \
-	FIELD_BOOL_(struct network, management, "management", INTERNAL, "the network between engine and hosts")
+	FIELD_BOOL_(struct network, management, "management", INTERNAL, "the network between engine and hosts"), \
+	FIELD_STRING_(struct network, label, "label", INTERNAL, "ties it to interfaces of hosts")
 
 static const struct field network_fields[] = { NETWORK_FIELDS(READ_ONLY, CU | REQUIRED, CREATE | REQUIRED | SEARCH, READ_ONLY) };
 const struct record_type network_type = RECORD_TYPE("network", "networks", struct network, network_fields, "A logical network");

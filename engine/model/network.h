@@ -25,6 +25,7 @@ struct network {
 	char *ip_address, *ip_netmask, *ip_gateway;
 	bool profile_required;
 	bool management;                     /* INTERNAL: cannot be removed */
+	char *label;                         /* INTERNAL: shown as the one member of the sub-collection labels */
 };
 extern const struct record_type network_type;
 /* The same rows with other flags (a record of one may become one of the others: record.type): what POST takes in

@@ -9,9 +9,12 @@ struct permission {
 	char *id, *name;                     /* no name */
 	struct ref role, user, group;
 	char *object_kind, *object_id;       /* INTERNAL: collection ("vms") and id; absent: everything */
-	/* known only when shown: one of them says on what */
-	struct ref data_center, cluster, host, vm, template, storage_domain, network, disk;
+	/* the same as a reference, for kinds that have one here */
+	struct ref data_center, cluster, host, vm, template, storage_domain, network, disk, cpu_profile, vnic_profile;
 };
 extern const struct record_type permission_type;
+
+/* Sets on what the permission is: object NULL: on everything. */
+void permission_set_object(struct permission *permission, const void *object);
 
 #endif

@@ -20,7 +20,7 @@ static const char *const nfs_version_names[] = { "auto", "v3", "v4", "v4_1", NUL
 		      .max = 250, .pattern = "[-\\w]+"), \
 	FIELD_STRING_(struct storage_domain, description, "description", CU | HEAD | SEARCH, "free text", .max = 4000), \
 	FIELD_STRING_(struct storage_domain, comment, "comment", CU | HEAD | SEARCH, "free text", .max = 4000), \
-	FIELD_REF_(struct storage_domain, data_center, "data_center", SEARCH, "datacenters", "data center it is attached to", .search = "datacenter"), \
+	FIELD_REF_(struct storage_domain, data_center, "data_center", SEARCH | WITHIN, "datacenters", "data center it is attached to", .search = "datacenter"), \
 	FIELD_ENUM_(struct storage_domain, type, "type", CREATE | required | SEARCH, storage_domain_flavor_names, "what it holds"), \
 	FIELD_ENUM_(struct storage_domain, state, "status/state", SEARCH, storage_domain_state_names, "can it be used", .search = "status"), \
 	FIELD_STRING_(struct storage_domain, state_detail, "status/detail", READ_ONLY, "why it is in that state"), \
@@ -28,14 +28,16 @@ static const char *const nfs_version_names[] = { "auto", "v3", "v4", "v4_1", NUL
 		    .search = "external_status"), \
 	FIELD_BOOL_(struct storage_domain, master, "master", READ_ONLY, "it is the data center's master domain"), \
 	FIELD_REF_(struct storage_domain, host, "host", CREATE | required | WEAK, "hosts", "host that made it"), \
-	FIELD_STRING_(struct storage_domain, storage_id, "storage@id", CREATE, "existing storage connection", .max = 64), \
-	FIELD_ENUM_(struct storage_domain, storage_type, "storage/type", CREATE | required | SEARCH, storage_type_names, "kind of storage", \
+	FIELD_STRING_(struct storage_domain, storage_id, "storage@id", CREATE | INPUT_ONLY, "existing storage connection", .max = 64), \
+	FIELD_ENUM_(struct storage_domain, storage_type, "storage/type", CREATE | SEARCH, storage_type_names, "kind of storage", \
 		    .search = "storage_type"), \
 	FIELD_STRING_(struct storage_domain, address, "storage/address", CREATE, "server", .max = 255), \
 	FIELD_STRING_(struct storage_domain, path, "storage/path", CREATE, "directory", .max = 4095), \
 	FIELD_STRING_(struct storage_domain, vfs_type, "storage/vfs_type", CREATE, "file system, for posixfs", .max = 64), \
 	FIELD_STRING_(struct storage_domain, mount_options, "storage/mount_options", CREATE, "mount options", .max = 1024), \
 	FIELD_STRING_(struct storage_domain, nfs_version, "storage/nfs_version", CREATE, "NFS version", .names = nfs_version_names), \
+	FIELD_INT_(struct storage_domain, nfs_timeo, "storage/nfs_timeo", CREATE, "how long the NFS client waits", .unit = "0.1 s", .min = 1, .max = 65535), \
+	FIELD_INT_(struct storage_domain, nfs_retrans, "storage/nfs_retrans", CREATE, "how often the NFS client asks again", .min = 0, .max = 32767), \
 	FIELD_LONG_(struct storage_domain, available, "available", SEARCH, "free space", .unit = "bytes"), \
 	FIELD_LONG_(struct storage_domain, used, "used", SEARCH, "used space", .unit = "bytes"), \
 	FIELD_LONG_(struct storage_domain, committed, "committed", SEARCH, "space promised to disks", .unit = "bytes"), \
@@ -47,7 +49,8 @@ static const char *const nfs_version_names[] = { "auto", "v3", "v4", "v4_1", NUL
 		   .unit = "GiB", .min = 0, .max = 2147483647, .def = "5"), \
 	FIELD_BOOL_(struct storage_domain, import, "import", CREATE | INPUT_ONLY, "take the domain that is there"), \
 	FIELD_REF_(struct storage_domain, local_host, "local_host", INTERNAL | WEAK, "hosts", "the one host that sees a local domain"), \
-	FIELD_STRING_(struct storage_domain, connection_id, "connection_id", INTERNAL, "server connection on the agents")
+	FIELD_LIST_(struct storage_domain, connections, "connections/storage_connection", INTERNAL, &object_ref_type, "how it is reached", \
+		    .target = "storageconnections")
 
 static const struct field storage_domain_fields[] = { STORAGE_DOMAIN_FIELDS(READ_ONLY, REQUIRED) };
 const struct record_type storage_domain_type =

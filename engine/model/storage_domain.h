@@ -29,7 +29,8 @@ struct storage_domain {
 	struct ref host;                     /* that made it; may be gone by now */
 	char *storage_id;                    /* of a storage connection */
 	int storage_type;                    /* enum storage_type */
-	char *address, *path, *vfs_type, *mount_options, *nfs_version;
+	char *address, *path, *vfs_type, *mount_options, *nfs_version;         /* as its connection has them */
+	int nfs_timeo, nfs_retrans;
 	int64_t available, used, committed;  /* bytes; last known */
 	int storage_format;                  /* enum storage_format */
 	bool wipe_after_delete;
@@ -38,7 +39,7 @@ struct storage_domain {
 	bool import;                         /* INPUT_ONLY */
 	/* INTERNAL */
 	struct ref local_host;               /* localfs: the one host that sees it */
-	char *connection_id;                 /* id of the server connection on the agents */
+	GPtrArray *connections;              /* struct object_ref: storage connections by which it is reached */
 };
 extern const struct record_type storage_domain_type;
 /* The same rows for POST in /datacenters/{}/storagedomains: a domain named by id or name. */

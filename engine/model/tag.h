@@ -12,8 +12,17 @@ struct tag {
 	struct record record;
 	char *id, *name, *description;
 	struct ref parent;
-	struct ref vm, host, user;           /* known only when shown below the tagged object */
+	struct ref vm, host, user, group, template;    /* known only when shown below the tagged object */
 };
-extern const struct record_type tag_type;
+extern const struct record_type tag_type, attached_tag_type;      /* attached: by id or name, below the object */
+
+/* That an object has a tag. Goes with either. One of the references besides tag is there. Never shown. */
+struct tag_assignment {
+	struct record record;
+	char *id, *name;                     /* no name */
+	struct ref tag;
+	struct ref vm, host, user, group, template;
+};
+extern const struct record_type tag_assignment_type;
 
 #endif

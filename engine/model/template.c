@@ -14,7 +14,7 @@ static const struct field template_fields[] = {
 	FIELD_REF_(struct template, vm, "vm", CREATE | REQUIRED | INPUT_ONLY, "vms", "virtual machine it is made from"),
 	VM_FIELDS_HARDWARE(struct template, DEFAULT),
 	VM_FIELDS_DISPLAY(struct template, DEFAULT),
-	FIELD_REF_(struct template, cluster, "cluster", CREATE | SEARCH, "clusters", "cluster it belongs to; Blank: none"),
+	FIELD_REF_(struct template, cluster, "cluster", CREATE | SEARCH | WITHIN, "clusters", "cluster it belongs to; Blank: none"),
 	VM_FIELDS_POLICY(struct template, DEFAULT),
 	FIELD_ENUM_(struct template, numa_tune_mode, "numa_tune_mode", CU, numa_tune_mode_names, "how memory is taken from NUMA nodes",
 		    .def = DEFAULT("interleave")),

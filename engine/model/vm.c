@@ -103,7 +103,7 @@ static const struct field vm_fields[] = {
 	FIELD_INT_(struct vm, display_secure_port, "display/secure_port", VOLATILE_, "TLS port of the console while it runs"),
 	VM_FIELDS_DISPLAY(struct vm, NO_DEFAULT),
 	FIELD_REF_(struct vm, host, "host", SEARCH, "hosts", "host it runs on"),
-	FIELD_REF_(struct vm, cluster, "cluster", CU | REQUIRED | SEARCH, "clusters", "cluster it belongs to"),
+	FIELD_REF_(struct vm, cluster, "cluster", CU | REQUIRED | SEARCH | WITHIN, "clusters", "cluster it belongs to"),
 	FIELD_REF_(struct vm, template, "template", CREATE | REQUIRED | SEARCH, "templates", "template it was made from"),
 	FIELD_TIME_(struct vm, start_time, "start_time", SEARCH, "when it was started"),
 	FIELD_TIME_(struct vm, stop_time, "stop_time", SEARCH, "when it stopped last"),

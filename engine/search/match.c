@@ -235,6 +235,11 @@ static bool matches(const struct query *query, const struct term *term, const vo
 
 /* ---- other kinds ---- */
 
+static bool counts(const struct query *query, const void *object)
+{
+	return !query->options.sees || query->options.sees(object, query->options.data);
+}
+
 static GHashTable *id_set(void)
 {
 	return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -275,8 +280,8 @@ static GHashTable *named(const struct query *query, const struct term *term, str
 	for (guint i = 0; i < objects->len; i++) {
 		const void *object = g_ptr_array_index(objects, i);
 		const char *name = object_name(object);
-		if ((name && text_matches(term, name, query->options.case_insensitive)) ||
-		    text_matches(term, object_id(object), query->options.case_insensitive))
+		if (((name && text_matches(term, name, query->options.case_insensitive)) ||
+		     text_matches(term, object_id(object), query->options.case_insensitive)) && counts(query, object))
 			g_hash_table_add(ids, g_strdup(object_id(object)));
 	}
 	g_ptr_array_unref(objects);
@@ -297,7 +302,7 @@ static void work_out(const struct query *query, struct term *term, struct model 
 		GPtrArray *objects = model_list(model, term->other);
 		for (guint i = 0; i < objects->len; i++) {
 			const void *object = g_ptr_array_index(objects, i);
-			if (matches(query, term->left, object))
+			if (matches(query, term->left, object) && counts(query, object))
 				g_hash_table_add(ids, g_strdup(object_id(object)));
 		}
 		g_ptr_array_unref(objects);
@@ -378,7 +383,8 @@ static void sort(const struct query *query, struct model *model, GPtrArray *obje
 	struct sort_key *keys = g_new0(struct sort_key, objects->len + 1);
 	for (guint i = 0; i < objects->len; i++) {
 		keys[i].object = g_ptr_array_index(objects, i);
-		keys[i].at = i;
+		/* events come newest first: those of the same moment follow their numbers, either way */
+		keys[i].at = query->kind->sequence ? objects->len - i : i;
 		make_key(query, model, keys[i].object, &keys[i]);
 	}
 	qsort(keys, objects->len, sizeof(*keys), query->descending ? by_key_descending : by_key);

@@ -88,7 +88,7 @@ static const struct field *reference(const struct kind *kind, const struct kind 
 	const struct field *found = NULL;
 	for (size_t i = 0; i < kind->type->n_fields; i++) {
 		const struct field *field = &kind->type->fields[i];
-		if (field->kind != FIELD_REF || field->flags & (ALIAS | INPUT_ONLY) || !field->target || strcmp(field->target, target->collection) != 0)
+		if (field->kind != FIELD_REF || field->flags & (ALIAS | INPUT_ONLY | VOLATILE_) || !field->target || strcmp(field->target, target->collection) != 0)
 			continue;
 		if (!found || strlen(field->path) < strlen(found->path))
 			found = field;

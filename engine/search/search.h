@@ -17,6 +17,9 @@
 struct search_options {
 	bool case_insensitive;
 	size_t max;                     /* 0: all */
+	/* May an associated object decide, of which the answer would tell? NULL: all may. */
+	bool (*sees)(const void *object, void *data);
+	void *data;
 };
 
 struct query;

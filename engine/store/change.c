@@ -96,7 +96,9 @@ void change_check(struct change *change, bool (*check)(struct model *model, void
 	g_array_append_val(change->checks, entry);
 }
 
-static void add_event(struct change *change, int code, const struct actor *actor, void *const *refs, const char *format, va_list arguments)
+static struct event *make_event(int code, const struct actor *actor, void *const *refs, const char *format, va_list arguments) G_GNUC_PRINTF(4, 0);
+
+static struct event *make_event(int code, const struct actor *actor, void *const *refs, const char *format, va_list arguments)
 {
 	struct event *event = record_new(&event_type);
 
@@ -113,6 +115,11 @@ static void add_event(struct change *change, int code, const struct actor *actor
 	}
 	for (; refs && *refs; refs++)
 		event_refer(event, *refs);
+	return event;
+}
+
+static void take_event(struct change *change, struct event *event)
+{
 	change_add(change, event);
 	record_unref(event);
 }
@@ -122,7 +129,7 @@ void change_event(struct change *change, int code, const struct actor *actor, vo
 	va_list arguments;
 
 	va_start(arguments, format);
-	add_event(change, code, actor, refs, format, arguments);
+	take_event(change, make_event(code, actor, refs, format, arguments));
 	va_end(arguments);
 }
 
@@ -210,8 +217,11 @@ static bool check_base(const struct item *item, const struct overlay *overlay, G
 
 	record_unref(now);
 	if (!item->base) {              /* ITEM_ADD */
-		if (there)
-			error_set(error, ERR_OPERATION_FAILED, "%s with id '%s' exists already", item->kind->type->name, item->id);
+		if (there) {
+			g_autofree char *what = describe(item->record);
+
+			error_set(error, ERR_OPERATION_FAILED, "%s exists already (id '%s')", what, item->id);
+		}
 		return !there;
 	}
 	if (!there) {
@@ -386,6 +396,22 @@ static bool collect(void *record, void *data)
 	return true;
 }
 
+/* Objects of a kind that name the removed one in a reference that FOLLOWS. */
+static void add_followers(const struct kind *follower, const struct kind *kind, const char *id, struct overlay *overlay, GPtrArray *going)
+{
+	for (size_t i = 0; i < follower->type->n_fields; i++) {
+		const struct field *field = &follower->type->fields[i];
+		g_autoptr(GPtrArray) referring = NULL;
+
+		if (!(field->flags & FOLLOWS) || strcmp(field->target, kind->collection))
+			continue;
+		referring = model_referring(overlay->model, follower, field->offset, id);
+		for (unsigned j = 0; j < referring->len; j++)
+			if (!overlay_pending(overlay, follower, object_id(referring->pdata[j])))
+				g_ptr_array_add(going, record_ref(referring->pdata[j]));
+	}
+}
+
 /* What goes along with a removed object. */
 static void remove_company(struct change *change, struct overlay *overlay, const struct kind *kind, const char *id)
 {
@@ -401,6 +427,8 @@ static void remove_company(struct change *change, struct overlay *overlay, const
 	for (unsigned i = going->len; i > 0; i--)
 		if (g_strcmp0(object_parent(going->pdata[i - 1]), id))
 			g_ptr_array_remove_index(going, i - 1);
+	for (size_t i = 0; kinds[i]; i++)
+		add_followers(kinds[i], kind, id, overlay, going);
 	for (unsigned i = 0; i < permissions->len; i++) {
 		const struct permission *permission = permissions->pdata[i];
 
@@ -537,14 +565,36 @@ bool store_modify(struct store *store, const struct kind *kind, const char *id, 
 	return false;
 }
 
-void store_event(struct store *store, int code, const struct actor *actor, void *const *refs, const char *format, ...)
+static void write_event(struct store *store, struct event *event)
 {
 	struct change *change = change_new(store);
 	g_autoptr(GError) error = NULL;
+
+	take_event(change, event);
+	(void)change_commit(change, &error);      /* store.c has logged why: a lost event must not fail what it tells of */
+}
+
+void store_event(struct store *store, int code, const struct actor *actor, void *const *refs, const char *format, ...)
+{
 	va_list arguments;
 
 	va_start(arguments, format);
-	add_event(change, code, actor, refs, format, arguments);
+	write_event(store, make_event(code, actor, refs, format, arguments));
 	va_end(arguments);
-	(void)change_commit(change, &error);      /* store.c has logged why: a lost event must not fail what it tells of */
+}
+
+void store_event_once(struct store *store, int code, const struct actor *actor, void *const *refs, const char *format, ...)
+{
+	va_list arguments;
+	struct event *event, *recent;
+
+	va_start(arguments, format);
+	event = make_event(code, actor, refs, format, arguments);
+	va_end(arguments);
+	recent = event_recent(store->model, event);
+	if (recent)
+		record_unref(event);
+	else
+		write_event(store, event);
+	record_unref(recent);
 }

@@ -55,9 +55,28 @@ static bool make_identity(sqlite3 *db, GError **error)
 	return sql_run(db, sql, error);
 }
 
+/* Permissions name their object as a reference too, so that it can be searched for. */
+static bool refer_permissions(sqlite3 *db, GError **error)
+{
+	static const char *const columns[][2] = {
+		{ "datacenters", "data_center" }, { "clusters", "cluster" }, { "hosts", "host" }, { "vms", "vm" }, { "templates", "template" },
+		{ "storagedomains", "storage_domain" }, { "networks", "network" }, { "disks", "disk" }, { "cpuprofiles", "cpu_profile" },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(columns); i++) {
+		g_autofree char *sql = g_strdup_printf("UPDATE permissions SET doc = json_set(doc, '$.%s', json_extract(doc, '$.object_id')) "
+						       "WHERE json_extract(doc, '$.object_kind') = '%s'", columns[i][1], columns[i][0]);
+
+		if (!sql_run(db, sql, error))
+			return false;
+	}
+	return true;
+}
+
 const struct migration store_migrations[] = {
 	{ 1, "first form", NULL },
 	{ 2, "identity of the engine", make_identity },
+	{ 3, "permissions refer to their objects", refer_permissions },
 };
 const size_t store_n_migrations = G_N_ELEMENTS(store_migrations);
 

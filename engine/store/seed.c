@@ -120,46 +120,64 @@ static struct tag *root_tag(void)
 	return new;
 }
 
-static void add_permits(struct role *role, const char *const *names)
+static struct role *builtin(const struct builtin_role *row)
 {
-	for (; *names; names++) {
-		struct permit *permit = list_add(&role->permits, &permit_type);
-		int number = permit_number(*names);
+	struct role *role = record_new(&role_type);
 
-		permit->id = g_strdup_printf("%d", number);
-		set_string(&permit->name, *names);
-		SET(permit, administrative, permits[number - 1].administrative);
+	set_string(&role->id, row->id);
+	set_string(&role->name, row->name);
+	set_string(&role->description, row->description);
+	SET(role, mutable, false);
+	SET(role, administrative, row->administrative);
+	if (row->permits)
+		role_give(role, row->permits);
+	return role;
+}
+
+/* Roles that are missing, and those that were built in otherwise by an older program. A role of the same name that somebody made keeps the name. */
+static void add_roles(struct change *change, struct model *model)
+{
+	for (const struct builtin_role *row = builtin_roles; row->id; row++) {
+		struct role *there = model_get(model, &role_kind, row->id), *namesake = model_find(model, &role_kind, NULL, row->name);
+		struct role *role = builtin(row);
+
+		if (there && !record_equal(there, role))
+			change_replace(change, there, role);
+		else if (!there && !namesake)
+			change_add(change, role);
+		record_unref(role);
+		record_unref(there);
+		record_unref(namesake);
 	}
 }
 
-static void add_roles(struct change *change)
+static void give_everyone(struct change *change, const char *role, const char *collection, const char *id)
 {
-	static const char *const user[] = {
-		"vm_basic_operations", "run_vm", "stop_vm", "shut_down_vm", "reboot_vm", "hibernate_vm", "change_vm_cd", "connect_to_vm", "login", NULL
-	};
-	static const char *const power_user[] = {
-		"create_vm", "create_template", "create_disk", "vm_basic_operations", "run_vm", "stop_vm", "shut_down_vm", "reboot_vm", "hibernate_vm",
-		"change_vm_cd", "connect_to_vm", "login", NULL
-	};
-	static const struct { const char *id, *name, *description; bool administrative; const char *const *permits; } rows[] = {
-		{ ROLE_SUPER_USER, "SuperUser", "Roles management administrator", true, NULL },
-		{ ROLE_USER, "RHEVMUser", "RHEVM user", false, user },
-		{ ROLE_POWER_USER, "RHEVMPowerUser", "RHEVM power user", false, power_user },
-		{ "00000000-0000-0000-0001-000000000003", "RHEVMVDIUser", "RHEVM VDI user", false, user },
-	};
+	struct permission *new = record_new(&permission_type);
 
-	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-		struct role *role = record_new(&role_type);
+	set_ref(&new->role, role);
+	set_ref(&new->group, EVERYONE_GROUP_ID);
+	set_string(&new->object_kind, collection);
+	set_string(&new->object_id, id);
+	set_ref(collection == template_kind.collection ? &new->template : &new->network, id);
+	add(change, new);
+}
 
-		set_string(&role->id, rows[i].id);
-		set_string(&role->name, rows[i].name);
-		set_string(&role->description, rows[i].description);
-		SET(role, mutable, false);
-		SET(role, administrative, rows[i].administrative);
-		if (rows[i].permits)
-			add_permits(role, rows[i].permits);
-		add(change, role);
-	}
+/* The group that everybody is in, and what everybody may use. */
+static void add_everyone(struct change *change, struct model *model)
+{
+	struct group *group = record_new(&group_type);
+	void *network = model_get(model, &network_kind, MANAGEMENT_NETWORK_ID);
+
+	set_string(&group->id, EVERYONE_GROUP_ID);
+	set_string(&group->name, "Everyone");
+	set_string(&group->domain_entry_id, "65656530303030302D303030302D303030302D303030302D313233343536373839656565");
+	set_string(&group->namespace_, "*");
+	add(change, group);
+	give_everyone(change, ROLE_TEMPLATE_USER, template_kind.collection, BLANK_ID);
+	if (network)
+		give_everyone(change, ROLE_NETWORK_USER, network_kind.collection, MANAGEMENT_NETWORK_ID);
+	record_unref(network);
 }
 
 static struct user *administrator(void)
@@ -195,11 +213,26 @@ bool store_seed(struct store *store, GError **error)
 	add(change, first);
 	add(change, blank());
 	add(change, root_tag());
-	add_roles(change);
+	add_roles(change, store->model);
 	add(change, administrator());
 	add(change, everything());
 	if (change_commit(change, error))
 		return true;
 	error_wrap(error, "make the first objects");
+	return false;
+}
+
+bool store_update_builtin(struct store *store, GError **error)
+{
+	struct change *change = change_new(store);
+	void *group = model_get(store->model, &group_kind, EVERYONE_GROUP_ID);
+
+	add_roles(change, store->model);
+	if (!group)
+		add_everyone(change, store->model);
+	record_unref(group);
+	if (change_commit(change, error))
+		return true;
+	error_wrap(error, "bring the built-in roles up to date");
 	return false;
 }

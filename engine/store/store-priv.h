@@ -26,6 +26,10 @@ void sql_error(sqlite3 *db, const char *path, GError **error);
 /* ---- seed.c ---- */
 /* What a new installation has. */
 bool store_seed(struct store *store, GError **error);
+/* One engine for a directory. Returns a descriptor to close, -1 + error when another has it. */
+int store_lock(const char *data_dir, GError **error);
+/* At every start: roles of this program that the file lacks or has otherwise; the group Everyone. */
+bool store_update_builtin(struct store *store, GError **error);
 
 /* ---- change.c ---- */
 enum item_op { ITEM_ADD, ITEM_REPLACE, ITEM_REMOVE };

@@ -38,7 +38,7 @@
 
 /* ---- opening ---- */
 
-static int take_lock(const char *data_dir, GError **error)
+int store_lock(const char *data_dir, GError **error)
 {
 	g_autofree char *path = g_build_filename(data_dir, "engine.lock", NULL);
 	char pid[32] = "", *end;
@@ -510,13 +510,15 @@ struct store *store_open(const char *data_dir, struct model *model, GError **err
 		error_set_errno(error, ERR_STORE_FAILED, errno, "%s", data_dir);
 		return store_close(store);
 	}
-	store->lock_fd = take_lock(data_dir, error);
+	store->lock_fd = store_lock(data_dir, error);
 	if (store->lock_fd < 0)
 		return store_close(store);
 	store->db = open_file(store->path, &fresh, error);
 	if (!store->db || !read_identity(store, error) || !load(store, error) || !start_writer(store, error))
 		return store_close(store);
 	if (model_count(model, &datacenter_kind) == 0 && model_count(model, &role_kind) == 0 && !store_seed(store, error))
+		return store_close(store);
+	if (!store_update_builtin(store, error))
 		return store_close(store);
 	return store;
 }

@@ -41,7 +41,8 @@ bool change_commit(struct change *change, GError **error);
 typedef bool (*store_edit)(void *copy, struct change *change, void *data, GError **error);
 bool store_modify(struct store *store, const struct kind *kind, const char *id, store_edit edit, void *data, void **ret_record, GError **error);
 
-/* One event on its own. */
+/* One event on its own; _once: not when there was the same one within its flood rate. */
 void store_event(struct store *store, int code, const struct actor *actor, void *const *refs, const char *format, ...) G_GNUC_PRINTF(5, 6);
+void store_event_once(struct store *store, int code, const struct actor *actor, void *const *refs, const char *format, ...) G_GNUC_PRINTF(5, 6);
 
 #endif

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -25,6 +26,7 @@ PASSWORD = "s3cret: with=colon"
 BLANK = "00000000-0000-0000-0000-000000000000"
 
 _points = {"n": 0, "failed": 0}
+_engines = []
 
 
 def ok(condition, name, *details):
@@ -44,6 +46,9 @@ def same(got, expected, name):
 
 
 def done():
+    for engine in _engines:
+        if engine.process and engine.process.poll() is None:
+            engine.check_answers()
     print("1..%d" % _points["n"])
     sys.stdout.flush()
     sys.exit(1 if _points["failed"] else 0)
@@ -103,6 +108,9 @@ class Engine:
                 f.write("[%s]\n%s\n" % (name, text))
         self.process = None
         self.connection = None
+        self.answers = {}
+        self.schema = None
+        _engines.append(self)
         self.context = ssl.create_default_context(cafile=os.path.join(self.dir, "ca.pem"))
         if start:
             self.start()
@@ -144,9 +152,59 @@ class Engine:
         return status
 
     def stop(self):
+        self.check_answers()
         status = self.kill(signal.SIGTERM)
         shutil.rmtree(self.dir, ignore_errors=True)
         return status
+
+    def check_answers(self):
+        """Every XML answer that this engine gave must be what its ?schema says. One xmllint for all of them; the same answer once."""
+        if self.process and self.process.poll() is None and self.answers:
+            self.schema = self.raw("GET", "/api?schema", headers={"Authorization": self.basic()}).body
+        if not self.answers or not self.schema or not shutil.which("xmllint"):
+            return
+        with tempfile.TemporaryDirectory(prefix="berth-answers-") as directory:
+            with open(os.path.join(directory, "api.xsd"), "wb") as f:
+                f.write(self.schema)
+            names = {}
+            for n, (body, what) in enumerate(self.answers.items()):
+                names["%d.xml" % n] = what
+                with open(os.path.join(directory, "%d.xml" % n), "wb") as f:
+                    f.write(body)
+            run = subprocess.run(["xmllint", "--noout", "--schema", "api.xsd"] + list(names), cwd=directory, capture_output=True, text=True)
+            wrong = [line for line in run.stderr.splitlines() if not line.endswith(" validates")]
+            ok(run.returncode == 0, "every XML answer is what the schema says", *["%s: %s" % (names.get(line.split(":")[0], ""), line) for line in wrong])
+        self.answers = {}
+
+    def put(self, table, doc):
+        """An object straight into the database; the engine must not run. For states that only hosts and guests bring about."""
+        db = sqlite3.connect(os.path.join(self.data, "engine.db"))
+        with db:
+            db.execute('INSERT INTO "%s" (id, name, doc) VALUES (?, ?, ?)' % table, (doc["@id"], doc.get("name"), json.dumps(doc)))
+        db.close()
+
+    # ---- accounts ----
+    def tool(self, *args, text=None):
+        """A command of berth-engine on this engine's data directory."""
+        return subprocess.run([os.path.join(BUILD, "berth-engine"), "--config", self.config, *args], input=text, capture_output=True, text=True)
+
+    def account(self, name, groups=None, password="pw of %s"):
+        """An account in the domain internal: name@internal."""
+        run = self.tool("user", "add", name, *(["--groups", groups] if groups else []), text=(password.replace("%s", name)) + "\n")
+        if run.returncode != 0:
+            raise SystemExit(run.stderr)
+
+    def user(self, name, role="RHEVMUser", groups=None):
+        """An account that is a user of the engine too, with a role on everything (None: a role on nothing must be given otherwise). Its id."""
+        self.account(name, groups)
+        answer = self.call("POST", "/api/users", "<user><user_name>%s@internal</user_name><roles><role><name>%s</name></role></roles></user>" % (name, role))
+        if answer.status != 201:
+            raise SystemExit("user %s: %r" % (name, answer))
+        return answer.xml().get("id")
+
+    def as_user(self, name, password="pw of %s"):
+        """Value for authorization=: that user's."""
+        return self.basic(name + "@internal", password.replace("%s", name))
 
     # ---- requests ----
     def drop(self):
@@ -177,6 +235,8 @@ class Engine:
                 answer = Answer(response.status, response.reason, response.headers, response.read())
                 if response.will_close:
                     self.drop()
+                if answer.body and response.headers.get("Content-Type", "").startswith("application/xml") and "?schema" not in path and "?rsdl" not in path:
+                    self.answers.setdefault(answer.body, "%s %s" % (method, path))
                 return answer
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
                 self.drop()
