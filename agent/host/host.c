@@ -164,33 +164,12 @@ static bool echo(struct agent *agent, const struct verb_call *call, void *params
 	return true;
 }
 
-bool host_hook_json(struct agent *agent, const char *point, bool may_fail, GString *result, GError **error)
-{
-	struct hook_run run = { .point = point, .json = result ? result->str : "{}", .may_fail = may_fail };
-	g_autofree char *changed = NULL;
-	g_autoptr(GError) cause = NULL;
-	json_t *json;
-
-	if (!hooks_run(agent->hooks, &run, &changed, error))
-		return false;
-	if (!changed || !result)
-		return true;
-	json = json_parse(changed, strlen(changed), &cause);
-	if (!json) {
-		log_warn("hook %s left what is not JSON, ignoring: %s", point, cause->message);
-		return true;
-	}
-	g_string_truncate(result, 0);
-	result_json(result, json);
-	return true;
-}
-
 static bool get_capabilities(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
 {
 	struct host_caps *caps;
 	g_autoptr(GError) cause = NULL;
 
-	if (!host_hook_json(agent, "before_get_caps", true, NULL, error))
+	if (!hooks_run_over(agent->hooks, "before_get_caps", NULL, NULL, error))
 		return false;
 	caps = record_new(&host_caps_type);
 	capabilities_fill(agent->host, caps);
@@ -199,7 +178,7 @@ static bool get_capabilities(struct agent *agent, const struct verb_call *call, 
 	caps->hooks = hooks_inventory(agent->hooks);
 	result_record(ret_result, caps);
 	record_unref(caps);
-	return host_hook_json(agent, "after_get_caps", false, ret_result, error);
+	return hooks_run_over(agent->hooks, "after_get_caps", NULL, ret_result, error);
 }
 
 static bool get_hardware_info(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
@@ -217,7 +196,7 @@ static bool get_stats(struct agent *agent, const struct verb_call *call, void *p
 	struct host_stats *stats;
 	g_autoptr(GError) cause = NULL;
 
-	if (!host_hook_json(agent, "before_get_stats", true, NULL, error))
+	if (!hooks_run_over(agent->hooks, "before_get_stats", NULL, NULL, error))
 		return false;
 	stats = record_new(&host_stats_type);
 	statistics_fill(agent->host, stats);
@@ -227,7 +206,7 @@ static bool get_stats(struct agent *agent, const struct verb_call *call, void *p
 	set_string(&stats->net_config_dirty, net_config_dirty(agent->net) ? "True" : "False");
 	result_record(ret_result, stats);
 	record_unref(stats);
-	return host_hook_json(agent, "after_get_stats", false, ret_result, error);
+	return hooks_run_over(agent->hooks, "after_get_stats", NULL, ret_result, error);
 }
 
 static bool set_log_level(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)

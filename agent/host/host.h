@@ -19,7 +19,4 @@ struct policy *host_policy(struct host *host);    /* agent/host/policy.h */
 /* Processors, memory and load in Prometheus text, read now from /proc. Any thread, never blocks. */
 void host_write_metrics(GString *out);
 
-/* Runs a host's hook point over an answer (NULL: over {}); what the scripts leave is the answer if it still is JSON. Worker. */
-bool host_hook_json(struct agent *agent, const char *point, bool may_fail, GString *result, GError **error);
-
 #endif

@@ -20,13 +20,15 @@
 #define SAMPLE_USEC (15 * G_USEC_PER_SEC)
 #define FIRST_SAMPLE_USEC (1 * G_USEC_PER_SEC)
 #define CPUS_MAX 1024
+#define NODES "/sys/devices/system/node"
+#define NODES_MAX 64
 
-struct cpu_ticks { uint64_t user, sys; };
+struct cpu_ticks { uint64_t user, sys; bool online; };
 
 struct sample {
 	int64_t at_usec;
-	struct cpu_ticks all, self, *cpus;      /* cpus: n_cpus */
-	unsigned n_cpus;
+	struct cpu_ticks all, self, *cpus;      /* cpus: n_cpus, by number; those that are not online are zero */
+	unsigned n_cpus, n_online;
 };
 
 struct statistics {
@@ -45,15 +47,17 @@ static void read_cpus(struct sample *sample)
 		uint64_t user, nice, system;
 		unsigned cpu;
 
-		if (sscanf(line, "cpu %" SCNu64 " %" SCNu64 " %" SCNu64, &user, &nice, &system) == 3) {
-			sample->all = (struct cpu_ticks){ user + nice, system };
+		/* A blank of the format would also match none. */
+		if (line[3] == ' ' && sscanf(line, "cpu %" SCNu64 " %" SCNu64 " %" SCNu64, &user, &nice, &system) == 3) {
+			sample->all = (struct cpu_ticks){ .user = user + nice, .sys = system };
 		} else if (sscanf(line, "cpu%u %" SCNu64 " %" SCNu64 " %" SCNu64, &cpu, &user, &nice, &system) == 4 && cpu < CPUS_MAX) {
 			if (cpu >= sample->n_cpus) {
 				sample->cpus = g_renew(struct cpu_ticks, sample->cpus, cpu + 1);
 				memset(sample->cpus + sample->n_cpus, 0, (cpu + 1 - sample->n_cpus) * sizeof(*sample->cpus));
 				sample->n_cpus = cpu + 1;
 			}
-			sample->cpus[cpu] = (struct cpu_ticks){ user + nice, system };
+			sample->cpus[cpu] = (struct cpu_ticks){ user + nice, system, true };
+			sample->n_online++;
 		}
 	}
 }
@@ -126,19 +130,28 @@ static json_t *percent_text(double value)
 	return json_string(text);
 }
 
-static int node_of(unsigned cpu)
+/* The NUMA node of each processor by its number; a file a node, so that it need not be kept, and what is plugged is known at once. g_free */
+static int *nodes_of_cpus(void)
 {
-	for (int node = 0; node < 64; node++) {
-		g_autofree char *path = g_strdup_printf("/sys/devices/system/node/node%d/cpu%u", node, cpu);
+	int *nodes = g_new0(int, CPUS_MAX);
 
-		if (access(path, F_OK) == 0)
-			return node;
+	for (int node = 0; node < NODES_MAX; node++) {
+		g_autofree char *path = g_strdup_printf(NODES "/node%d/cpulist", node), *list = file_text(path);
+		g_auto(GStrv) ranges = g_strsplit(list ? list : "", ",", -1);                  /* "0-3,8-11" */
+
+		for (char **range = ranges; *range; range++) {
+			unsigned first, last;
+			int found = sscanf(*range, "%u-%u", &first, &last);
+
+			for (unsigned cpu = first; found > 0 && cpu <= (found > 1 ? last : first) && cpu < CPUS_MAX; cpu++)
+				nodes[cpu] = node;
+		}
 	}
-	return 0;
+	return nodes;
 }
 
 /* Lock held. */
-static json_t *per_cpu(const struct statistics *s, int64_t usec)
+static json_t *per_cpu(const struct statistics *s, const int *nodes, int64_t usec)
 {
 	json_t *map = json_object();
 
@@ -147,8 +160,10 @@ static json_t *per_cpu(const struct statistics *s, int64_t usec)
 			sys = percent(s->last.cpus[i].sys, s->before.cpus[i].sys, usec, 1);
 		char name[16];
 
+		if (!s->last.cpus[i].online || !s->before.cpus[i].online)
+			continue;
 		snprintf(name, sizeof(name), "%u", i);
-		json_object_set_new(map, name, json_pack("{s:i, s:o, s:o, s:o}", "nodeIndex", node_of(i), "cpuUser", percent_text(user), "cpuSys",
+		json_object_set_new(map, name, json_pack("{s:i, s:o, s:o, s:o}", "nodeIndex", nodes[i], "cpuUser", percent_text(user), "cpuSys",
 							 percent_text(sys), "cpuIdle", percent_text(MAX(0.0, 100 - user - sys))));
 	}
 	return map;
@@ -157,6 +172,7 @@ static json_t *per_cpu(const struct statistics *s, int64_t usec)
 static void fill_cpu(struct statistics *s, struct host_stats *stats)
 {
 	g_autofree char *load = file_text("/proc/loadavg");
+	g_autofree int *nodes = nodes_of_cpus();
 	double user = 0, sys = 0, own_user = 0, own_sys = 0, load5 = 0;
 
 	if (load)
@@ -166,11 +182,11 @@ static void fill_cpu(struct statistics *s, struct host_stats *stats)
 		if (s->before.at_usec) {
 			int64_t usec = s->last.at_usec - s->before.at_usec;
 
-			user = percent(s->last.all.user, s->before.all.user, usec, s->last.n_cpus);
-			sys = percent(s->last.all.sys, s->before.all.sys, usec, s->last.n_cpus);
+			user = percent(s->last.all.user, s->before.all.user, usec, s->last.n_online);
+			sys = percent(s->last.all.sys, s->before.all.sys, usec, s->last.n_online);
 			own_user = percent(s->last.self.user, s->before.self.user, usec, 1);
 			own_sys = percent(s->last.self.sys, s->before.self.sys, usec, 1);
-			stats->cpu_statistics = per_cpu(s, usec);
+			stats->cpu_statistics = per_cpu(s, nodes, usec);
 		}
 	}
 	SET(stats, cpu_user, user);
@@ -181,51 +197,67 @@ static void fill_cpu(struct statistics *s, struct host_stats *stats)
 	SET(stats, cpu_load, load5);
 }
 
-static json_t *hugepages(void)
+/* directory/hugepages-2048kB, ...: map of the size in kB to what `of` tells of one. */
+static json_t *page_sizes(const char *directory, json_t *(*of)(const char *path))
 {
-	static const char *const counts[] = { "nr_hugepages", "nr_hugepages_mempolicy", "nr_overcommit_hugepages", "free_hugepages", "resv_hugepages",
-					      "surplus_hugepages" };
-	GDir *dir = g_dir_open("/sys/kernel/mm/hugepages", 0, NULL);
+	GDir *dir = g_dir_open(directory, 0, NULL);
 	json_t *map = json_object();
 	const char *name;
 
 	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *kib = NULL;
-		json_t *size = json_object();
+		g_autofree char *path = g_build_filename(directory, name, NULL);
+		char kib[24];
 
-		if (!g_str_has_prefix(name, "hugepages-")) {
-			json_decref(size);
+		if (!g_str_has_prefix(name, "hugepages-"))
 			continue;
-		}
-		for (size_t i = 0; i < G_N_ELEMENTS(counts); i++) {
-			g_autofree char *path = g_build_filename("/sys/kernel/mm/hugepages", name, counts[i], NULL);
-
-			json_object_set_new(size, counts[i], json_integer(file_number(path, 0)));
-		}
-		json_object_set(size, "vm.free_hugepages", json_object_get(size, "free_hugepages"));
-		kib = g_strdup_printf("%" G_GINT64_FORMAT, g_ascii_strtoll(name + strlen("hugepages-"), NULL, 10));
-		json_object_set_new(map, kib, size);
+		snprintf(kib, sizeof(kib), "%" PRId64, g_ascii_strtoll(name + strlen("hugepages-"), NULL, 10));
+		json_object_set_new(map, kib, of(path));
 	}
 	if (dir)
 		g_dir_close(dir);
 	return map;
 }
 
+static json_t *page_counts(const char *path)
+{
+	static const char *const counts[] = { "nr_hugepages", "nr_hugepages_mempolicy", "nr_overcommit_hugepages", "free_hugepages", "resv_hugepages",
+					      "surplus_hugepages" };
+	json_t *size = json_object();
+
+	for (size_t i = 0; i < G_N_ELEMENTS(counts); i++) {
+		g_autofree char *file = g_build_filename(path, counts[i], NULL);
+
+		json_object_set_new(size, counts[i], json_integer(file_number(file, 0)));
+	}
+	json_object_set(size, "vm.free_hugepages", json_object_get(size, "free_hugepages"));      /* none are kept for the host */
+	return size;
+}
+
+static json_t *free_pages(const char *path)
+{
+	g_autofree char *file = g_build_filename(path, "free_hugepages", NULL);
+
+	return json_pack("{s:I}", "freePages", (json_int_t)file_number(file, 0));
+}
+
 static json_t *nodes_free(void)
 {
 	json_t *map = json_object();
 
-	for (int node = 0; node < 64; node++) {
-		g_autofree char *path = g_strdup_printf("/sys/devices/system/node/node%d/meminfo", node), *text = file_text(path);
-		g_autofree char *name = g_strdup_printf("%d", node);
+	for (int node = 0; node < NODES_MAX; node++) {
+		g_autofree char *path = g_strdup_printf(NODES "/node%d/meminfo", node), *text = file_text(path);
+		g_autofree char *pages = g_strdup_printf(NODES "/node%d/hugepages", node);
+		char name[16];
 		int64_t total, unused;
 
 		if (!text)
 			continue;
+		snprintf(name, sizeof(name), "%d", node);
 		total = meminfo_kib(text, "MemTotal");
 		unused = meminfo_kib(text, "MemFree") + meminfo_kib(text, "FilePages") + meminfo_kib(text, "SReclaimable");
-		json_object_set_new(map, name, json_pack("{s:o, s:i, s:{}}", "memFree", json_sprintf("%" PRId64, unused / 1024), "memPercent",
-							 total ? (int)(100 - 100 * MIN(unused, total) / total) : 0, "hugepages"));
+		json_object_set_new(map, name, json_pack("{s:o, s:i, s:o}", "memFree", json_sprintf("%" PRId64, unused / 1024), "memPercent",
+							 total ? (int)(100 - 100 * MIN(unused, total) / total) : 0, "hugepages",
+							 page_sizes(pages, free_pages)));
 	}
 	return map;
 }
@@ -244,7 +276,7 @@ static void fill_memory(struct host_stats *stats)
 	SET(stats, swap_cached, meminfo_kib(text, "SwapCached") / 1024);
 	SET(stats, swap_total, meminfo_kib(text, "SwapTotal") / 1024);
 	SET(stats, swap_free, meminfo_kib(text, "SwapFree") / 1024);
-	stats->hugepages = hugepages();
+	stats->hugepages = page_sizes("/sys/kernel/mm/hugepages", page_counts);
 	stats->numa_node_mem_free = nodes_free();
 }
 
@@ -271,6 +303,23 @@ static json_t *huge_page_mode(void)
 	return close ? json_stringn(open + 1, (size_t)(close - open - 1)) : json_string("never");
 }
 
+/* Which paths of multipath devices failed: {} where there are no such devices; of those that there are nobody tells us: NULL. */
+static json_t *multipath_health(void)
+{
+	GDir *dir = g_dir_open("/sys/block", 0, NULL);
+	const char *name;
+	bool any = false;
+
+	while (dir && !any && (name = g_dir_read_name(dir))) {
+		g_autofree char *path = g_build_filename("/sys/block", name, "dm/uuid", NULL), *uuid = g_str_has_prefix(name, "dm-") ? file_text(path) : NULL;
+
+		any = uuid && g_str_has_prefix(uuid, "mpath-");
+	}
+	if (dir)
+		g_dir_close(dir);
+	return any ? NULL : json_object();
+}
+
 static int64_t boot_time(void)
 {
 	g_autofree char *text = file_text("/proc/stat");
@@ -291,6 +340,8 @@ void statistics_fill(struct host *host, struct host_stats *stats)
 	fill_memory(stats);
 	stats->disk_stats = disk_room(host->agent);
 	stats->thp_state = huge_page_mode();
+	stats->multipath_health = multipath_health();
+	stats->v2v_jobs = json_object();        /* conversions are refused: there never is one */
 	SET(stats, boot_time, boot_time());
 	SET(stats, elapsed_time, (now_usec() - host->agent->started_usec) / G_USEC_PER_SEC);
 	SET(stats, vm_count, vms.all);

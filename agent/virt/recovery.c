@@ -82,8 +82,8 @@ static void see(struct vms *vms, const char *id, virDomainPtr domain, bool just_
 static bool is_missing(struct vm *vm, GHashTable *seen)
 {
 	AUTO_LOCK(&vm->vms->lock);
-	/* One that leaves or arrives has a job that looks for it, on both hosts. */
-	return vm_is_running_status(vm->status) && !vm->leaving && !vm->arriving && !g_hash_table_contains(seen, vm->id);
+	/* One that is saved, leaves or arrives has a job that looks for it. */
+	return vm_is_running_status(vm->status) && !vm->saving && !vm->leaving && !vm->arriving && !g_hash_table_contains(seen, vm->id);
 }
 
 bool recovery_run(struct vms *vms, virConnectPtr conn, GError **error)

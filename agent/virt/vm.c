@@ -29,6 +29,7 @@
 #include "agent/virt/disk/block_jobs.h"
 #include "agent/virt/domain/vm_files.h"
 #include "agent/virt/life/crash.h"
+#include "agent/virt/stats/vm_sample.h"
 #include "agent/xml.h"
 #include "common/lock.h"
 #include "common/log.h"
@@ -205,11 +206,11 @@ char *vm_xml(struct vm *vm)
 void vm_locked_publish(struct vm *vm)
 {
 	g_autofree char *method = g_strconcat(EVENT_VM_STATUS, vm->id, NULL);
-	struct vm_stats *stats = vm_locked_stats(vm);
+	g_autoptr(GString) stats = g_string_new(NULL);
 	json_t *params = json_object();
 
-	json_object_set_new(params, vm->id, record_to_json(stats, RECORD_CHANNEL));
-	record_unref(stats);
+	vm_locked_write_stats(vm, NULL, stats);
+	json_object_set_new(params, vm->id, json_parse(stats->str, stats->len, NULL));
 	events_publish(vm->vms->agent->events, method, params);
 }
 
@@ -300,19 +301,6 @@ void vm_set_paused(struct vm *vm, const char *code)
 	change(vm, VM_WIRE_PAUSED, 0);
 }
 
-void vm_set_io_error(struct vm *vm, const char *code, const char *disk, const char *path)
-{
-	{
-		AUTO_LOCK(&vm->vms->lock);
-		const struct domain_disk *known = domain_info_disk(vm->info, disk);
-
-		json_decref(vm->ioerror);
-		vm->ioerror = json_pack("{s:s, s:s, s:s}", "alias", known && known->alias ? known->alias : disk ? disk : "", "name", known ? known->target : "",
-					"path", path ? path : known && known->path ? known->path : "");
-	}
-	vm_set_paused(vm, code);
-}
-
 void vm_locked_clear_guest(struct vm *vm)
 {
 	guest_facts_clear(&vm->guest);
@@ -394,7 +382,7 @@ void vm_ask_io_error(struct vm *vm, void *unused)
 		if (!found || !has_path(vm, errors[i].disk))
 			found = &errors[i];
 	if (found && is_paused_by_unknown(vm))
-		vm_set_io_error(vm, found->error == VIR_DOMAIN_DISK_ERROR_NO_SPACE ? "ENOSPC" : "EIO", found->disk, NULL);
+		vm_set_io_error(vm, found->error == VIR_DOMAIN_DISK_ERROR_NO_SPACE ? "enospc" : "eio", found->disk, NULL);
 	for (int i = 0; i < n; i++)
 		free(errors[i].disk);
 	g_free(errors);
@@ -456,10 +444,10 @@ void vm_adopt(struct vm *vm, virDomainPtr domain)
 
 /* ---- hooks ---- */
 
-bool vm_hook(struct vm *vm, const char *point, const char *xml, const json_t *parameters, bool may_fail, char **ret_xml, GError **error)
+bool vm_hook(struct vm *vm, const char *point, const char *data, const json_t *parameters, char **ret_data, GError **error)
 {
-	g_autofree char *seen = xml ? NULL : vm_xml(vm);
-	struct hook_run run = { .point = point, .vm_id = vm->id, .domain_xml = xml ? xml : seen, .parameters = parameters, .may_fail = may_fail };
+	g_autofree char *seen = data ? NULL : vm_xml(vm);
+	struct hook_run run = { .point = point, .vm_id = vm->id, .data = data ? data : seen, .parameters = parameters };
 	json_t *custom;
 	bool good;
 
@@ -468,7 +456,7 @@ bool vm_hook(struct vm *vm, const char *point, const char *xml, const json_t *pa
 		custom = json_incref(vm->custom);
 	}
 	run.custom = custom;
-	good = hooks_run(vm->vms->agent->hooks, &run, ret_xml, error);
+	good = hooks_run(vm->vms->agent->hooks, &run, ret_data, error);
 	json_decref(custom);
 	return good;
 }

@@ -23,12 +23,20 @@ struct guest_facts {
 	json_t *commands;                        /* map: those that the agent has and may do */
 	GPtrArray *nics, *filesystems;           /* struct vm_guest_nic, vm_guest_fs */
 	int mem_usage;
+	char *text;                              /* its members of VM.getStats, once they were written (vm_stats.c); NULL again when something changed */
 };
 
 /* What a disk takes on its storage, bytes (disk_size.c). */
 struct disk_sizes { uint64_t apparent, taken; };
 
-/* Rates and counters of the last two samples (vm_stats.c). */
+/* How far VM.create came. */
+enum vm_launch {
+	LAUNCH_OVER,
+	LAUNCH_PREPARES,                         /* its storage is asked for, nothing is made: VM.destroy need not wait */
+	LAUNCH_STARTS,                           /* its start is queued or runs */
+};
+
+/* Rates and counters of the last two samples (stats/vm_sample.h). */
 struct vm_sample;
 
 enum guest_query {
@@ -63,7 +71,7 @@ struct vm {
 	bool shutdown_asked, destroying, frozen, agent_connected;
 	enum vm_end_cause end_cause;             /* QEMU said that it is about to end */
 	unsigned reboots;                        /* of the guest, since the agent started */
-	bool launching;                          /* VM.create answered, the start is queued or runs */
+	enum vm_launch launch;
 	bool start_unknown;                      /* libvirt went away while it started: Down was told, what came of it is seen when libvirt is back */
 	struct guest_facts guest;
 	int64_t query_at_usec[QUERY_MAX];        /* next; 0: not before the agent connects */
@@ -86,6 +94,7 @@ struct vm {
 	GSList *waits;                           /* struct news_wait (news.c) */
 	struct migration *migration;             /* to another host: the one under way, or the last (migration.c); NULL: none */
 	char arrival[37];                        /* from another host: its job, until all is here (migration_incoming.c) */
+	bool saving;                             /* its memory is: the job tells what came of it (hibernate.c) */
 	bool leaving, arriving;                  /* under way: that is its status, whatever else it does */
 	bool inert;                              /* came paused and did not run since: cannot be migrated */
 	bool pause_on_arrival;                   /* it was paused there, on its way: libvirt will let it run */
@@ -112,6 +121,7 @@ struct vms {
 	struct sampling {
 		int64_t period_usec, begun_usec; /* begun: the newest */
 		unsigned begun, asking, back, out;      /* numbers of the newest that began, got to its bulk call, came back; how many are out */
+		struct kernel_counters *counters;       /* made with the first */
 	} sampling;
 	bool guest_poll, sync_time;
 };
@@ -149,7 +159,8 @@ void vm_set_status(struct vm *vm, enum vm_wire_status status);
 void vm_set_running(struct vm *vm);                  /* Up, or Powering up while its agent is waited for */
 void vm_set_up(struct vm *vm);
 void vm_set_paused(struct vm *vm, const char *code);
-void vm_set_io_error(struct vm *vm, const char *code, const char *disk, const char *path);   /* paused by it; disk: alias or target; path may be NULL */
+/* Paused by it. reason: libvirt's, "enospc"; disk: alias or target; path may be NULL. */
+void vm_set_io_error(struct vm *vm, const char *reason, const char *disk, const char *path);
 void vm_set_down(struct vm *vm, int code, enum vm_exit_reason reason, const char *message);      /* message NULL: that of the reason */
 void vm_publish(struct vm *vm);
 void vm_locked_publish(struct vm *vm);               /* lock held */
@@ -165,13 +176,12 @@ char *vm_shown_xml(const char *xml);                 /* a copy without passwords
 void vm_locked_clear_guest(struct vm *vm);
 
 /* ---- hooks (vm.c) ---- */
-/* Runs a point with the VM's XML and custom properties. xml NULL: the last seen. */
-bool vm_hook(struct vm *vm, const char *point, const char *xml, const json_t *parameters, bool may_fail, char **ret_xml, GError **error);
+/* Runs a point with the VM's custom properties. data: the XML or JSON that the point has; NULL: the last XML seen. */
+bool vm_hook(struct vm *vm, const char *point, const char *data, const json_t *parameters, char **ret_data, GError **error);
 
-/* ---- statistics (vm_stats.c, vm_sampling.c) ---- */
-struct vm_stats *vm_locked_stats(struct vm *vm);     /* lock held; one reference */
-bool vm_stats_take(struct vm *vm, const virDomainStatsRecord *record, int64_t at_usec);      /* false: its monitor did not answer */
-void vm_sample_free(struct vm_sample *sample);
+/* ---- statistics (vm_stats.c, vm_sampling.c); samples: stats/vm_sample.h ---- */
+/* Lock held: one JSON object, as VM.getStats has it; fields: only these members (names as there), and vmId; NULL: all. */
+void vm_locked_write_stats(struct vm *vm, const GPtrArray *fields, GString *out);
 void vm_sampling_tick(struct vms *vms, int64_t now); /* loop: asks for new numbers, on a worker, when it is time */
 
 /* ---- guest agent (guest_agent.c); the talk with it: guest.h ---- */
@@ -211,6 +221,8 @@ void vm_xml_env(struct agent *agent, const char *vm_id, struct vm_xml_env *ret_e
 /* ---- jobs about VMs: at start (vms_new) ---- */
 void shutdown_register(struct vms *vms);             /* shutdown.c */
 void hibernate_register(struct vms *vms);            /* hibernate.c */
+void hibernate_let_end(struct vm *vm);               /* worker: the VM is about to be forgotten, which its job is not to undo after a restart */
+void hibernate_resumed(struct vms *vms);             /* loop, when the jobs of an earlier agent are known: so are their VMs */
 
 /* ---- verbs that change (create.c, lifecycle.c, shutdown.c, hibernate.c, ticket.c, qmp.c, seal.c) ---- */
 bool vm_create_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);

@@ -38,7 +38,7 @@ static bool prepared(void *data, const json_t *drive, json_t **ret_drive, GError
 	const struct vm_xml_env *env = data;
 	char *text = json_dumps(drive, JSON_COMPACT);
 	g_autofree char *changed = NULL;
-	struct hook_run run = { .point = "after_disk_prepare", .vm_id = env->vm_id, .json = text, .custom = env->custom, .may_fail = true };
+	struct hook_run run = { .point = "after_disk_prepare", .vm_id = env->vm_id, .data = text, .custom = env->custom };
 	bool good = hooks_run(env->agent->hooks, &run, &changed, error);
 
 	free(text);
@@ -47,6 +47,13 @@ static bool prepared(void *data, const json_t *drive, json_t **ret_drive, GError
 		good = false;
 	}
 	return good;
+}
+
+static bool lease(void *data, const char *domain, const char *image, const char *id, char **ret_path, int64_t *ret_offset, GError **error)
+{
+	const struct vm_xml_env *env = data;
+
+	return storage_lease(env->agent->storage, domain, image, id, ret_path, ret_offset, error);
 }
 
 static char *bridge(void *data, const char *network, GError **error)
@@ -143,7 +150,7 @@ void vm_xml_env(struct agent *agent, const char *vm_id, struct vm_xml_env *ret_e
 			.host_uuid = host_uuid(agent->host), .os_name = os_info(G_OS_INFO_KEY_NAME), .os_version = os_info(G_OS_INFO_KEY_VERSION_ID),
 			.host_cpus = online("cpu"), .host_nodes = online("node"), .start_time = (double)wall_msec() / 1e3,
 			.display_address = config_string(agent->config, "vm", "display_address"), .password = ret_env->password,
-			.files_dir = agent->vms->files_dir, .nvram_dir = agent->vms->nvram_dir, .prepare = prepare, .prepared = prepared, .bridge = bridge,
+			.files_dir = agent->vms->files_dir, .nvram_dir = agent->vms->nvram_dir, .prepare = prepare, .prepared = prepared, .lease = lease, .bridge = bridge,
 			.address = address, .filter = filter, .node_device = node_device, .data = ret_env,
 		},
 	};

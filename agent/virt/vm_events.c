@@ -177,15 +177,6 @@ static void do_end_cause(struct vm *vm, void *data)
 	told_free(told);
 }
 
-static const char *pause_code(const char *reason)
-{
-	if (reason && !strcmp(reason, "enospc"))
-		return "ENOSPC";
-	if (reason && (!strcmp(reason, "eio") || !*reason))
-		return "EIO";
-	return reason && (!strcmp(reason, "eperm") || !strcmp(reason, "eacces")) ? "EPERM" : "EOTHER";
-}
-
 static void do_io_error(struct vm *vm, void *data)
 {
 	struct told *told = data;
@@ -193,7 +184,7 @@ static void do_io_error(struct vm *vm, void *data)
 	log_error("VM %s: I/O error on disk %s (%s): %s", vm->id, told->alias ? told->alias : "", told->path ? told->path : "",
 		  told->reason ? told->reason : "");
 	if (told->event == VIR_DOMAIN_EVENT_IO_ERROR_PAUSE)
-		vm_set_io_error(vm, pause_code(told->reason), told->alias, told->path);
+		vm_set_io_error(vm, told->reason, told->alias, told->path);
 	told_free(told);
 }
 

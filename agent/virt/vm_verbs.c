@@ -76,58 +76,56 @@ static bool get_vm_full_list(struct agent *agent, const struct verb_call *call, 
 	return good;
 }
 
-/* Runs a JSON point over the answer; with no scripts nothing happens. */
-static bool stats_hook(struct agent *agent, const char *point, const char *vm_id, bool may_fail, GString *result, GError **error)
+/* Names of members; NULL or empty: all. */
+static bool check_fields(const GPtrArray *fields, GError **error)
 {
-	struct hook_run run = { .point = point, .vm_id = vm_id, .json = result ? result->str : "{}", .may_fail = may_fail };
-	g_autofree char *changed = NULL;
-	json_t *json;
-
-	if (!hooks_run(agent->hooks, &run, &changed, error))
-		return false;
-	if (!result || !changed)
-		return true;
-	json = json_parse(changed, strlen(changed), NULL);
-	if (!json) {
-		log_warn("hook %s left what is not JSON, ignoring", point);
-		return true;
-	}
-	g_string_truncate(result, 0);
-	result_json(result, json);
+	for (guint i = 0; fields && i < fields->len; i++)
+		if (!record_field(&vm_stats_type, fields->pdata[i])) {
+			error_set(error, ERR_JSONRPC_INVALID_PARAMS, "fields: VM statistics have no member '%s'", (const char *)fields->pdata[i]);
+			return false;
+		}
 	return true;
 }
 
-static void add_stats(struct vm *vm, GPtrArray *list)
+/* An array of VMs. */
+static void write_stats(const GPtrArray *vms, const GPtrArray *fields, GString *out)
 {
-	AUTO_LOCK(&vm->vms->lock);
-	g_ptr_array_add(list, vm_locked_stats(vm));
+	g_string_append_c(out, '[');
+	for (guint i = 0; i < vms->len; i++) {
+		struct vm *vm = vms->pdata[i];
+		AUTO_LOCK(&vm->vms->lock);
+
+		if (i)
+			g_string_append(out, ", ");
+		vm_locked_write_stats(vm, fields && fields->len ? fields : NULL, out);
+	}
+	g_string_append_c(out, ']');
 }
 
 static bool get_stats(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
 {
-	const struct vm_id_params *p = params;
-	AUTO_VM vm = vms_find(agent->vms, p->vm_id, error);
-	g_autoptr(GPtrArray) list = list_new();
+	const struct vm_stats_params *p = params;
+	struct vm *vm = vms_find(agent->vms, p->vm_id, error);
+	g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(vm_unref);
 
-	if (!vm || !stats_hook(agent, "before_get_vm_stats", p->vm_id, true, NULL, error))
+	if (vm)
+		g_ptr_array_add(list, vm);
+	if (!vm || !check_fields(p->fields, error) || !hooks_run_over(agent->hooks, "before_get_vm_stats", p->vm_id, NULL, error))
 		return false;
-	add_stats(vm, list);
-	result_list(ret_result, list);
-	return stats_hook(agent, "after_get_vm_stats", p->vm_id, false, ret_result, error);
+	write_stats(list, p->fields, ret_result);
+	return hooks_run_over(agent->hooks, "after_get_vm_stats", p->vm_id, ret_result, error);
 }
 
 static bool get_all_stats(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
 {
+	const struct all_vm_stats_params *p = params;
 	g_autoptr(GPtrArray) all = NULL;
-	g_autoptr(GPtrArray) list = list_new();
 
-	if (!stats_hook(agent, "before_get_all_vm_stats", NULL, true, NULL, error))
+	if (!check_fields(p->fields, error) || !hooks_run_over(agent->hooks, "before_get_all_vm_stats", NULL, NULL, error))
 		return false;
 	all = vms_all(agent->vms);
-	for (guint i = 0; i < all->len; i++)
-		add_stats(all->pdata[i], list);
-	result_list(ret_result, list);
-	return stats_hook(agent, "after_get_all_vm_stats", NULL, false, ret_result, error);
+	write_stats(all, p->fields, ret_result);
+	return hooks_run_over(agent->hooks, "after_get_all_vm_stats", NULL, ret_result, error);
 }
 
 static bool get_info(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)

@@ -21,6 +21,7 @@
 #include "agent/virt/domain/vm_files.h"
 #include "agent/virt/life/crash.h"
 #include "agent/virt/migration/migration.h"
+#include "agent/virt/stats/kernel_counters.h"
 #include "agent/virt/vm.h"
 #include "common/lock.h"
 #include "common/log.h"
@@ -192,8 +193,10 @@ static void on_up(void *data)
 		vm_files_sweep(vms->files_dir, is_there, vms);
 	if (first && vms->recovered)
 		vms->recovered(vms->recovered_data);
-	if (first)
+	if (first) {
+		hibernate_resumed(vms);
 		migrations_resumed(vms);
+	}
 	for (guint i = 0; i < all->len; i++) {
 		/* Who subscribed before a connection was lost hears at once how everything is now. */
 		if (!first)
@@ -254,6 +257,7 @@ struct vms *vms_free(struct vms *vms)
 	libvirt_connection_free(vms->connection);
 	g_hash_table_destroy(vms->table);
 	migrations_free(vms->migrations);
+	kernel_counters_free(vms->sampling.counters);
 	pthread_mutex_destroy(&vms->lock);
 	g_free(vms->files_dir);
 	g_free(vms->nvram_dir);

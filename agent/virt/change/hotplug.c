@@ -129,13 +129,13 @@ static bool hook_before(struct live *live, const char *point, xmlNode *device, c
 {
 	g_autofree char *xml = point ? xml_to_text(device) : NULL;
 
-	return !point || vm_hook(live->vm, point, xml, custom, /* may_fail= */ true, ret_changed, error);
+	return !point || vm_hook(live->vm, point, xml, custom, ret_changed, error);
 }
 
 static void hook_after(struct live *live, const char *point, const char *xml, const json_t *custom)
 {
 	if (point)
-		(void)vm_hook(live->vm, point, xml, custom, /* may_fail= */ false, NULL, NULL);
+		(void)vm_hook(live->vm, point, xml, custom, NULL, NULL);
 }
 
 /* ---- in ---- */

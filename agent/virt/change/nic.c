@@ -353,7 +353,7 @@ static bool change(struct live *live, xmlNode *nic, const struct device_update *
 	if (!apply_wishes(live, xmlDocGetRootElement(doc), u, &place, error))
 		return false;
 	xml = xml_to_text(xmlDocGetRootElement(doc));
-	if (!vm_hook(live->vm, "before_update_device", xml, u->custom, /* may_fail= */ true, &changed, error))
+	if (!vm_hook(live->vm, "before_update_device", xml, u->custom, &changed, error))
 		return false;
 	good = carry_out(live, tap ? tap : "", old_xml, &old, changed ? changed : xml, &place, error);
 	if (good) {
@@ -362,7 +362,7 @@ static bool change(struct live *live, xmlNode *nic, const struct device_update *
 		if (u->custom)
 			vm_metadata_set_custom(kept, u->custom);
 	}
-	(void)vm_hook(live->vm, good ? "after_update_device" : "after_update_device_fail", changed ? changed : xml, u->custom, /* may_fail= */ false, NULL, NULL);
+	(void)vm_hook(live->vm, good ? "after_update_device" : "after_update_device_fail", changed ? changed : xml, u->custom, NULL, NULL);
 	return good;
 }
 

@@ -20,9 +20,9 @@
 
 #define HOST_CPUS_MAX 4096
 
-static bool run_hook(struct live *live, const char *point, bool may_fail, GError **error)
+static bool run_hook(struct live *live, const char *point, GError **error)
 {
-	const struct hook_run run = { .point = point, .may_fail = may_fail };
+	const struct hook_run run = { .point = point };
 
 	return hooks_run(live->vm->vms->agent->hooks, &run, NULL, error);
 }
@@ -128,11 +128,11 @@ bool vcpus_set_verb(struct agent *agent, const struct verb_call *call, void *par
 	AUTO_LIVE live = live_open_id(agent, p->vm_id, error);
 	g_autoptr(GPtrArray) maps = live ? parse_sets(p, error) : NULL;
 
-	if (!maps || !run_hook(live, "before_set_num_of_cpus", /* may_fail= */ true, error) || !set_number(live, p->number, error) || !pin(live, maps, error))
+	if (!maps || !run_hook(live, "before_set_num_of_cpus", error) || !set_number(live, p->number, error) || !pin(live, maps, error))
 		return false;
 	tune_settle(live);              /* the part of the host is now one of more, or fewer */
 	log_info("VM %s has %d virtual CPUs", p->vm_id, p->number);
-	(void)run_hook(live, "after_set_num_of_cpus", /* may_fail= */ false, NULL);
+	(void)run_hook(live, "after_set_num_of_cpus", NULL);
 	live_answer_empty(ret_result);
 	return true;
 }

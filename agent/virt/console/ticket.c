@@ -52,7 +52,7 @@ bool vm_ticket_set(struct vm *vm, const char *type, const struct vm_ticket_param
 		libvirt_error_set(error, ERR_SPICE_TICKET_ERROR, "VM %s", vm->id);
 		return false;
 	}
-	(void)vm_hook(vm, "before_vm_set_ticket", NULL, p->params, /* may_fail= */ false, NULL, NULL);
+	(void)vm_hook(vm, "before_vm_set_ticket", NULL, p->params, NULL, NULL);
 	for XML_EACH(graphics, xml_find(xmlDocGetRootElement(doc), "devices"), "graphics") {
 		if (type && !xml_is(graphics, "type", type))
 			continue;
@@ -63,7 +63,7 @@ bool vm_ticket_set(struct vm *vm, const char *type, const struct vm_ticket_param
 		error_set(error, ERR_SPICE_TICKET_ERROR, "VM %s has no graphical console%s%s", vm->id, type ? " of type " : "", type ? type : "");
 		good = false;
 	}
-	(void)vm_hook(vm, "after_vm_set_ticket", NULL, p->params, /* may_fail= */ false, NULL, NULL);
+	(void)vm_hook(vm, "after_vm_set_ticket", NULL, p->params, NULL, NULL);
 	return good;
 }
 

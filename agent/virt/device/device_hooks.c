@@ -24,7 +24,7 @@ static bool replace(xmlNode **device, const char *text)
 	return true;
 }
 
-bool device_hooks(struct vm *vm, const char *point, const char *xml, bool may_fail, char **ret_xml, GError **error)
+bool device_hooks(struct vm *vm, const char *point, const char *xml, char **ret_xml, GError **error)
 {
 	g_autofree char *seen = xml ? NULL : vm_xml(vm);
 	const char *text = xml ? xml : seen;
@@ -40,7 +40,7 @@ bool device_hooks(struct vm *vm, const char *point, const char *xml, bool may_fa
 	for XML_EACH(device, xml_child(root, "devices"), NULL) {
 		json_t *own = vm_metadata_custom(live_kept_in(metadata, device, /* make= */ false));
 		g_autofree char *before = own ? xml_to_text(device) : NULL, *after = NULL;
-		struct hook_run run = { .point = point, .vm_id = vm->id, .domain_xml = before, .parameters = own, .custom = custom, .may_fail = may_fail };
+		struct hook_run run = { .point = point, .vm_id = vm->id, .data = before, .parameters = own, .custom = custom };
 
 		good = !own || hooks_run(vm->vms->agent->hooks, &run, ret_xml ? &after : NULL, error);
 		json_decref(own);
@@ -50,7 +50,7 @@ bool device_hooks(struct vm *vm, const char *point, const char *xml, bool may_fa
 			any |= replace(&device, after);
 	}
 	json_decref(custom);
-	if (good && any)
+	if (good && any && ret_xml)
 		*ret_xml = xml_to_text(root);
 	return good;
 }

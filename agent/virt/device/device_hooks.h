@@ -8,6 +8,6 @@
  * xml: the domain (NULL: the last seen). ret_xml (may be NULL): the domain with what the scripts made of its devices, disks excepted; NULL when nothing
  * changed; g_free. Worker.
  */
-bool device_hooks(struct vm *vm, const char *point, const char *xml, bool may_fail, char **ret_xml, GError **error);
+bool device_hooks(struct vm *vm, const char *point, const char *xml, char **ret_xml, GError **error);
 
 #endif

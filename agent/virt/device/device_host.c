@@ -150,15 +150,24 @@ bool device_hostdev(const struct device_build *b, GError **error)
 bool device_lease(const struct device_build *b, GError **error)
 {
 	const struct vm_device *d = b->device;
+	const struct domain_xml_env *env = b->scope->env;
+	g_autofree char *path = g_strdup(d->path), *offset = g_strdup(d->offset);
+	int64_t found = 0;
 	xmlNode *node;
 
-	if (!d->lease_id || !d->sd_id || !d->path) {
+	if (d->lease_id && d->sd_id && !path && env->lease) {
+		if (!env->lease(env->data, d->sd_id, NULL, d->lease_id, &path, &found, error))
+			return false;
+		g_free(offset);
+		offset = g_strdup_printf("%" G_GINT64_FORMAT, found);
+	}
+	if (!d->lease_id || !d->sd_id || !path) {
 		error_set(error, ERR_MISSING_PARAMETER, "%s of a lease", !d->lease_id ? "lease_id" : !d->sd_id ? "sd_id" : "path");
 		return false;
 	}
 	node = xml_add(b->parent, "lease");
 	xml_add_text(node, "lockspace", d->sd_id);
 	xml_add_text(node, "key", d->lease_id);
-	xml_add_with(node, "target", "path", d->path, "offset", d->offset ? d->offset : "0", NULL);
+	xml_add_with(node, "target", "path", path, "offset", offset ? offset : "0", NULL);
 	return true;
 }

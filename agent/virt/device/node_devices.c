@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "agent/hooks.h"
 #include "agent/host/host.h"
 #include "agent/virt/libvirt_connection.h"
 #include "agent/virt/vm.h"
@@ -297,7 +298,7 @@ bool node_devices_list_verb(struct agent *agent, const struct verb_call *call, v
 			json_object_set_new(answer, name, json_pack("{s:O}", "params", device));
 	json_decref(devices);
 	result_json(ret_result, answer);
-	return host_hook_json(agent, "after_hostdev_list_by_caps", /* may_fail= */ false, ret_result, error);
+	return hooks_run_over(agent->hooks, "after_hostdev_list_by_caps", NULL, ret_result, error);
 }
 
 bool node_devices_reattach_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)

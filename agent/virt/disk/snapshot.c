@@ -305,7 +305,7 @@ static void tell_hook(struct vm *vm, const char *point, const char *name, const 
 {
 	json_t *parameters = name ? json_pack("{s:s}", name, result) : NULL;
 
-	(void)vm_hook(vm, point, NULL, parameters, /* may_fail= */ false, NULL, NULL);
+	(void)vm_hook(vm, point, NULL, parameters, NULL, NULL);
 	json_decref(parameters);
 }
 
@@ -331,7 +331,7 @@ static bool freeze(struct run *r, GError **error)
 
 	if (!job_step(r->job, r->state, "freeze", error))
 		return false;
-	good = vm_hook(vm, "before_vm_freeze", NULL, NULL, /* may_fail= */ true, NULL, &cause) && guest_freeze(vm, NULL, limit_s, &file_systems, &cause);
+	good = vm_hook(vm, "before_vm_freeze", NULL, NULL, NULL, &cause) && guest_freeze(vm, NULL, limit_s, &file_systems, &cause);
 	if (file_systems) {
 		AUTO_LOCK(&r->vms->lock);
 		vm->thaw_at_usec = now_usec() + number(r->request, "frozenLimit") * (int64_t)G_USEC_PER_SEC;
@@ -457,7 +457,7 @@ static enum job_run begin(struct run *r, GError **error)
 	json_object_set_new(r->state, "plan", plan);
 	if (!json_array_size(json_object_get(plan, "disks")) && !text(plan, "memory"))
 		return over(r, true, NULL, error);
-	if (!job_step(r->job, r->state, "plan", &cause) || !vm_hook(r->b.vm, "before_vm_snapshot", NULL, NULL, /* may_fail= */ true, NULL, &cause) ||
+	if (!job_step(r->job, r->state, "plan", &cause) || !vm_hook(r->b.vm, "before_vm_snapshot", NULL, NULL, NULL, &cause) ||
 	    (wants_freeze(r) && !freeze(r, &cause)))
 		return over(r, false, cause, error);
 	return take(r, error);

@@ -8,7 +8,7 @@
  * - SMBIOS: OS-NAME:, OS-VERSION: and HOST-SERIAL: become this host's
  * - disks: the metadata's domainID, imageID, volumeID are looked up in this host's storage; PAYLOAD: becomes an image of the metadata's files, whose
  *   contents are taken out of the metadata (they may be passwords); other files must exist
- * - leases: LEASE-PATH: and LEASE-OFFSET: of a disk's volume become those of its lease
+ * - leases: LEASE-PATH: and LEASE-OFFSET: of a disk's volume become those of its lease, or of the VM's own
  * - NICs: the network (metadata, else the bridge's name) becomes the bridge it has here; vhost only where there is vhost; filters must be there
  * - host devices: libvirt takes them from the host and gives them back; mediated ones (metadata: mdevType) are made
  * - consoles: masked passwords become unknown, expired ones; networks to listen on, which libvirt does not know, become an address; secure
@@ -199,33 +199,31 @@ static bool fit_disk(xmlNode *disk, const struct fit *fit, GError **error)
 	return true;
 }
 
-/* The volume's lease is a file beside it. */
+/* That of a disk's volume, else one of its own name (the VM's): storage knows where. */
 static bool fit_lease(xmlNode *lease, const struct fit *fit, GError **error)
 {
 	xmlNode *target = xml_child(lease, "target");
-	g_autofree char *key = xml_text(xml_child(lease, "key")), *space = xml_text(xml_child(lease, "lockspace")), *path = xml_get(target, "path"), *found = NULL;
-	const char *format;
+	g_autofree char *key = xml_text(xml_child(lease, "key")), *space = xml_text(xml_child(lease, "lockspace")), *path = xml_get(target, "path");
+	g_autofree char *image = NULL, *found = NULL, *offset_text = NULL;
+	int64_t offset;
 
 	if (!path || !g_str_has_prefix(path, "LEASE-PATH:"))
 		return true;
+	if (!key || !space || !fit->env->lease) {
+		error_set(error, ERR_INVALID_PARAMETER, "xml: lease '%s' of domain '%s' is no lease of this host's storage", key ? key : "", space ? space : "");
+		return false;
+	}
 	for XML_EACH(device, fit->metadata, "device") {
 		g_autofree char *volume = vm_metadata_get(device, "volumeID"), *domain = vm_metadata_get(device, "domainID");
 
-		if (found || g_strcmp0(volume, key) || g_strcmp0(domain, space))
-			continue;
-		if (!look_up_volume(device, fit->env, &found, &format, error))
-			return false;
+		if (!image && !g_strcmp0(volume, key) && !g_strcmp0(domain, space))
+			image = vm_metadata_get(device, "imageID");
 	}
-	if (!found) {
-		error_set(error, ERR_INVALID_PARAMETER, "xml: lease %s of domain %s is of no disk of this VM", key ? key : "", space ? space : "");
+	if (!fit->env->lease(fit->env->data, space, image, key, &found, &offset, error))
 		return false;
-	}
-	{
-		g_autofree char *file = g_strconcat(found, ".lease", NULL);
-
-		xml_set(target, "path", file);
-		xml_set(target, "offset", "0");
-	}
+	offset_text = g_strdup_printf("%" G_GINT64_FORMAT, offset);
+	xml_set(target, "path", found);
+	xml_set(target, "offset", offset_text);
 	return true;
 }
 

@@ -51,6 +51,7 @@ void domain_info_unref(struct domain_info *info)
 	g_ptr_array_unref(info->displays);
 	record_unref(info->params);
 	json_decref(info->custom);
+	g_free(info->text);
 	json_decref(info->io_tune);
 	g_free(info);
 }

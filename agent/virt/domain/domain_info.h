@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef BERTH_AGENT_VIRT_DOMAIN_DOMAIN_INFO_H
 #define BERTH_AGENT_VIRT_DOMAIN_DOMAIN_INFO_H
-/* What the XML of a running domain says, once read. Immutable, reference-counted. Pure. */
+/* What the XML of a running domain says, once read. Immutable (but for `text`), reference-counted. Pure. */
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,6 +28,7 @@ struct domain_info {
 	double start_time;                  /* 0: not known */
 	struct vm_params *params;           /* what it was started with; NULL: not known */
 	json_t *custom;                     /* custom properties; NULL: none */
+	char *text;                         /* its members of VM.getStats, once they were written (vm_stats.c; under its lock) */
 };
 
 /* NULL + error when it is no domain XML. ours: it carries our metadata. */

@@ -139,7 +139,7 @@ static void hook_after(struct vm *vm, const char *point, bool good)
 {
 	json_t *result = json_pack("{s:s}", "result", good ? "ok" : "failed");
 
-	(void)vm_hook(vm, point, NULL, result, /* may_fail= */ false, NULL, NULL);
+	(void)vm_hook(vm, point, NULL, result, NULL, NULL);
 	json_decref(result);
 }
 
@@ -157,7 +157,7 @@ bool guest_freeze_verb(struct agent *agent, const struct verb_call *call, void *
 
 	if (!vm || !check(vm, ERR_FREEZE_GUEST_FS_FAILED, error))
 		return false;
-	good = vm_hook(vm, "before_vm_freeze", NULL, NULL, /* may_fail= */ true, NULL, error) &&
+	good = vm_hook(vm, "before_vm_freeze", NULL, NULL, NULL, error) &&
 	       guest_freeze(vm, p->mountpoints, p->timeout, NULL, error);
 	hook_after(vm, "after_vm_freeze", good);
 	return good;
@@ -171,7 +171,7 @@ bool guest_thaw_verb(struct agent *agent, const struct verb_call *call, void *pa
 
 	if (!vm || !check(vm, ERR_THAW_GUEST_FS_FAILED, error))
 		return false;
-	(void)vm_hook(vm, "before_vm_thaw", NULL, NULL, /* may_fail= */ false, NULL, NULL);
+	(void)vm_hook(vm, "before_vm_thaw", NULL, NULL, NULL, NULL);
 	good = guest_thaw(vm, FREEZE_LIMIT_S, NULL, error);
 	hook_after(vm, "after_vm_thaw", good);
 	return good;

@@ -12,8 +12,9 @@
  *
  * News. Each query has its period (below); in the first EAGER_USEC after the agent connected none is longer than EAGER_PERIOD_S, because addresses and users
  * come late in a boot. The clock finds what is due and queues one poll. libvirt waits POLL_LIMIT_S for each answer, and a poll asks no more after
- * POLL_WHOLE_USEC, so that a verb waits for it a few seconds at most. After silence the guest is left alone for SILENCE_USEC, or until its agent
- * connects anew. While file systems are frozen nothing is asked: a frozen agent answers little, and libvirt would take it for dead.
+ * POLL_WHOLE_USEC, so that a verb waits for it a few seconds at most. After silence the guest is left alone for FIRST_SILENCE_USEC, for an agent of ours that
+ * was killed in the middle of a talk leaves half an answer behind; after more of it for SILENCE_USEC; or until its agent connects anew. While file
+ * systems are frozen nothing is asked: a frozen agent answers little, and libvirt would take it for dead.
  *
  * The clock. A guest that did not run for a while - paused, saved, on its way from another host - has a wrong time; with [vm] sync_time it is set as soon
  * as it runs and its agent is there (guest_time_is_stale()).
@@ -32,6 +33,7 @@
 #define POLL_WHOLE_USEC (3 * G_USEC_PER_SEC)
 #define EAGER_USEC (120 * G_USEC_PER_SEC)
 #define EAGER_PERIOD_S 5
+#define FIRST_SILENCE_USEC (5 * G_USEC_PER_SEC)
 #define SILENCE_USEC (60 * G_USEC_PER_SEC)
 #define PLUG_USEC (10 * G_USEC_PER_SEC)
 
@@ -83,15 +85,18 @@ void guest_time_is_stale(struct vm *vm)
 /* Nothing more is asked for news for a while. */
 static void leave_alone(struct vm *vm)
 {
-	int64_t now = now_usec();
+	int64_t at = now_usec(), silence;
 
 	AUTO_LOCK(&vm->vms->lock);
 	if (vm->status == VM_WIRE_PAUSED)          /* since it was asked: that is not its agent's fault */
 		return;
+	silence = vm->agent_silent ? SILENCE_USEC : FIRST_SILENCE_USEC;
+	log_debug("VM %s: its agent is silent and left alone for %d s", vm->id, (int)(silence / G_USEC_PER_SEC));
+	at += silence;
 	vm->agent_silent = true;
 	for (int i = 0; i < QUERY_MAX; i++)
 		if (vm->query_at_usec[i])
-			vm->query_at_usec[i] = now + SILENCE_USEC;
+			vm->query_at_usec[i] = at;
 }
 
 bool guest_is_silent(void)

@@ -37,6 +37,7 @@ void guest_facts_clear(struct guest_facts *facts)
 		g_ptr_array_unref(facts->nics);
 	if (facts->filesystems)
 		g_ptr_array_unref(facts->filesystems);
+	g_free(facts->text);
 	*facts = (struct guest_facts){ .cpu_count = -1 };
 }
 
@@ -466,7 +467,7 @@ static enum guest_outcome ask_devices(struct guest_talk *talk)
 	return GUEST_TOLD;
 }
 
-enum guest_outcome guest_ask(struct guest_talk *talk, enum guest_query query)
+static enum guest_outcome ask(struct guest_talk *talk, enum guest_query query)
 {
 	switch (query) {
 	case QUERY_AGENT:
@@ -488,4 +489,13 @@ enum guest_outcome guest_ask(struct guest_talk *talk, enum guest_query query)
 	default:
 		return GUEST_CANNOT;
 	}
+}
+
+enum guest_outcome guest_ask(struct guest_talk *talk, enum guest_query query)
+{
+	enum guest_outcome outcome = ask(talk, query);
+
+	AUTO_LOCK(&talk->vm->vms->lock);
+	g_clear_pointer(&talk->vm->guest.text, g_free);
+	return outcome;
 }

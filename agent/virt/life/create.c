@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * VM.create, on the VM's lane: TPM and UEFI state that came with it is read; parameters -> domain XML: volumes, bridges and host devices looked up, files seen;
- * then the state is kept, and what the XML ordered (payload images, mediated devices) is made. What is wrong with any of it is the answer, and nothing
- * is left. Then the VM is in the table, WaitForLaunch, its start is queued behind this (start.c), and the answer goes out.
+ * VM.create, on the VM's lane: the VM is in the table, WaitForLaunch. TPM and UEFI state that came with it is read; parameters -> domain XML: volumes,
+ * bridges and host devices looked up, files seen; then the state is kept, and what the XML ordered (payload images, mediated devices) is made. What is
+ * wrong with any of it is the answer, and nothing is left. Then its start is queued behind this (start.c), and the answer goes out.
+ *
+ * Storage may hang. Who asked is told at the verb's deadline; the VM goes on waiting, and is Down with the reason if it fails then. VM.destroy forgets it at
+ * once: nothing is made before it was seen that nobody did so. A VM.create whose caller was told before it came to its turn makes nothing.
  */
 #define LOG_MODULE "virt"
 #include <stdlib.h>
@@ -63,54 +66,101 @@ static bool make_definition(struct agent *agent, const char *vm_id, const struct
 	return making->xml && (!params->memory_dump || memory_files_prepare(agent, params->memory_dump, params->memory_conf, &making->files, error));
 }
 
-/* In the table, with all that its start needs on the host. */
-static struct vm *add_vm(struct agent *agent, const char *vm_id, const char *shown, struct making *making, GError **error)
+/* In the table before anything that can hang: nobody starts it twice, and VM.destroy knows it. */
+static struct vm *enter(struct vms *vms, const struct vm_create_params *p, GError **error)
 {
-	struct vms *vms = agent->vms;
-	AUTO_VM vm = vm_new(vms, vm_id);
+	AUTO_VM vm = vm_new(vms, p->vm_id);
 
+	vm->launch = LAUNCH_PREPARES;
+	set_string(&vm->name, p->params->vm_name);
+	return vms_add(vms, vm, error) ? g_steal_pointer(&vm) : NULL;
+}
+
+/* From here on things are made, and VM.destroy waits. */
+static bool make_sure_it_is_wanted(struct vm *vm, GError **error)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	if (vm->destroying)
+		error_set(error, ERR_CANNOT_CREATE_VM, "VM %s was destroyed before its storage was ready", vm->id);
+	else
+		vm->launch = LAUNCH_STARTS;
+	return !vm->destroying;
+}
+
+/* All that its start needs on the host; then the start is queued. */
+static bool begin(struct vm *vm, const char *shown, struct making *making, GError **error)
+{
+	struct vms *vms = vm->vms;
+
+	if (!make_sure_it_is_wanted(vm, error))
+		return false;
 	vm_take_xml(vm, shown);
 	{
 		AUTO_LOCK(&vms->lock);
 		vm->params = vm->info ? record_ref(vm->info->params) : NULL;
 		vm->custom = vm->info ? json_incref(vm->info->custom) : NULL;
 	}
-	if (!vms_add(vms, vm, error))
-		return NULL;
-	if (external_blobs_keep(vms, vm_id, &making->blobs, error) && vm_files_make(vms->files_dir, vm_id, making->env.env.orders, error)) {
+	if (external_blobs_keep(vms, vm->id, &making->blobs, error) && vm_files_make(vms->files_dir, vm->id, making->env.env.orders, error)) {
 		fault_point("VM.create: files made");
 		if (vm_start(vm, making->xml, &making->files, error))
-			return vm_ref(vm);
-		vm_files_remove(vms->files_dir, vm_id);
+			return true;
+		vm_files_remove(vms->files_dir, vm->id);
 	}
-	vms_remove(vms, vm);
-	return NULL;
+	return false;
+}
+
+static bool is_late(const struct verb_call *call)
+{
+	return call->deadline_usec && now_usec() >= call->deadline_usec;
+}
+
+/* Who asked hears why; when he does no longer listen, the VM itself tells. */
+static void give_up(struct vm *vm, const struct verb_call *call, const GError *error)
+{
+	bool told;
+
+	{
+		AUTO_LOCK(&vm->vms->lock);
+		vm->launch = LAUNCH_OVER;
+		told = vm->destroying;
+	}
+	if (!is_late(call))
+		vms_remove(vm->vms, vm);
+	else if (!told)
+		vm_set_down(vm, 1, VM_EXIT_GENERIC, error->message);
 }
 
 bool vm_create_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
 {
 	const struct vm_create_params *p = params;
 	g_autofree char *shown = NULL;
+	g_autoptr(GError) cause = NULL;
 	struct making making = { 0 };
 	struct vm_short *answer;
-	AUTO_VM old = vms_lookup(agent->vms, p->vm_id);
 	AUTO_VM vm = NULL;
+	bool good;
 
-	if (old) {
-		error_set(error, ERR_VM_EXISTS, "{'vmId': '%s'}", p->vm_id);
-		return false;
-	}
 	if (p->params->vm_id && strcmp(p->params->vm_id, p->vm_id)) {
 		error_set(error, ERR_INVALID_PARAMETER, "vmParams/vmId is '%s', not vmID '%s'", p->params->vm_id, p->vm_id);
 		return false;
 	}
-	if (make_definition(agent, p->vm_id, p->params, &making, error)) {
+	if (is_late(call)) {
+		error_set(error, ERR_RESOURCE_UNAVAILABLE, "VM %s: an earlier VM.create hangs; this one is given up", p->vm_id);
+		return false;
+	}
+	if (!(vm = enter(agent->vms, p, error)))
+		return false;
+	good = make_definition(agent, p->vm_id, p->params, &making, &cause);
+	if (good) {
 		shown = vm_shown_xml(making.xml);
-		vm = add_vm(agent, p->vm_id, shown, &making, error);
+		good = begin(vm, shown, &making, &cause);
 	}
 	making_clear(&making);
-	if (!vm)
+	if (!good) {
+		give_up(vm, call, cause);
+		g_propagate_error(error, g_steal_pointer(&cause));
 		return false;
+	}
 	answer = record_new(&vm_short_type);
 	set_string(&answer->vm_id, vm->id);
 	SET(answer, status, VM_WIRE_WAIT_FOR_LAUNCH);

@@ -10,9 +10,10 @@
  * One that cannot be saved goes on as before, with the error in the log and in the job. The job has a lane of its own, "save/<id>": it may take many minutes,
  * in which VM.destroy works, and other verbs say at once why they do not.
  *
- * The agent may die meanwhile; libvirt goes on with what it was told. The next one looks: still being saved: it waits for the end; the VM runs: nothing was
- * saved, and nothing is (whoever asked sees it run, and may have removed the volume already); it is gone: when the memory is in the volume, whole and of
- * this VM, it is shown as what it is, Down with reason 5, until VM.destroy.
+ * The agent may die meanwhile, or libvirt; libvirt goes on with what it was told. The next one looks, and until it has done so the VM is Saving State, though
+ * its domain be gone: who asks must not believe it lost. Still being saved: it waits for the end; the VM runs: nothing was saved, and nothing is (whoever
+ * asked sees it run, and may have removed the volume already); it is gone: when the memory is in the volume, whole and of this VM, it is Down with
+ * reason 5, else with reason 9.
  */
 #define LOG_MODULE "virt"
 #include <libvirt/virterror.h>
@@ -27,6 +28,7 @@
 #include "common/log.h"
 
 #define LOOK_USEC (500 * 1000)
+#define LET_END_USEC (5 * G_USEC_PER_SEC)
 
 static const char *requested(const json_t *state, const char *member)
 {
@@ -47,39 +49,67 @@ static void go_on(struct vm *vm)
 		vm_set_running(vm);
 }
 
+/* Neither question waits for QEMU. libvirt is at work as long as a job of it, or a command to the monitor, is under way. */
+static bool may_be_saving(virDomainPtr domain)
+{
+	virDomainControlInfo control;
+	int state = 0, reason = 0;
+
+	return (virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_SAVE) ||
+	       (virDomainGetControlInfo(domain, &control, 0) == 0 && control.state != VIR_DOMAIN_CONTROL_OK);
+}
+
+static enum job_run look_again(struct job *job, struct vm *vm)
+{
+	if (vm)
+		vm_set_status(vm, VM_WIRE_SAVING);
+	job_wake_after(job, LOOK_USEC);
+	return JOB_WAITS;
+}
+
 /* A VM that went down in the middle did so by itself or by VM.destroy: its end is told by whoever saw it. */
-static bool save(struct vm *vm, const char *path, GError **error)
+static enum job_run save(struct job *job, struct vm *vm, const char *path, GError **error)
 {
 	g_autoptr(virDomain) domain = vm_domain(vm, error);
+	int active;
 
-	if (!domain)
-		return false;
-	if (virDomainSaveFlags(domain, path, NULL, 0) == 0)
-		return true;
-	libvirt_error_set(error, ERR_UNEXPECTED_ERROR, "the memory of VM %s could not be saved", vm->id);
-	if (virDomainIsActive(domain) == 1)
+	if (!domain) {
 		go_on(vm);
-	return false;
+		return JOB_FAILED;
+	}
+	if (virDomainSaveFlags(domain, path, NULL, 0) == 0)
+		return JOB_DONE;
+	libvirt_error_set(error, ERR_UNEXPECTED_ERROR, "the memory of VM %s could not be saved", vm->id);
+	active = virDomainIsActive(domain);
+	if (active < 0) {
+		log_warn("VM %s: libvirt went away while it saved the memory; what came of it is seen when it is back", vm->id);
+		g_clear_error(error);
+		return look_again(job, vm);
+	}
+	if (active)
+		go_on(vm);
+	return JOB_FAILED;
 }
 
 static enum job_run begin(struct job *job, json_t *state, struct vm *vm, GError **error)
 {
 	const char *memory = requested(state, "memory"), *conf = requested(state, "conf");
-
 	bool good = !conf || (job_step(job, state, "conf", error) && memory_conf_keep(vm, conf, /* from_snapshot= */ false, error));
+	enum job_run saved;
 
 	if (!good || !job_step(job, state, "save", error)) {
 		go_on(vm);
 		return JOB_FAILED;
 	}
-	if (!save(vm, memory, error))
-		return JOB_FAILED;
+	saved = save(job, vm, memory, error);
+	if (saved != JOB_DONE)
+		return saved;
 	fault_point("hibernate: saved");
-	(void)vm_hook(vm, "after_vm_hibernate", NULL, NULL, /* may_fail= */ false, NULL, NULL);
+	(void)vm_hook(vm, "after_vm_hibernate", NULL, NULL, NULL, NULL);
 	return JOB_DONE;
 }
 
-/* ---- after a restart ---- */
+/* ---- after a restart of the agent or of libvirt ---- */
 
 /* libvirt writes the head of the file last: one that it began and did not finish has none. */
 static bool is_saved(virConnectPtr conn, const char *path, const char *vm_id)
@@ -92,61 +122,40 @@ static bool is_saved(virConnectPtr conn, const char *path, const char *vm_id)
 	return uuid && !g_ascii_strcasecmp(uuid, vm_id);
 }
 
-/* A reference: one that is not in the table, because it was gone when this agent looked, gets there. */
-static struct vm *saved_vm(struct vms *vms, const char *id, const char *name)
-{
-	struct vm *vm = vms_lookup(vms, id);
-
-	if (vm)
-		return vm;
-	vm = vm_new(vms, id);
-	set_string(&vm->name, name);
-	if (vms_add(vms, vm, NULL))
-		vm_set_down(vm, 0, VM_EXIT_SAVED, NULL);
-	return vm;
-}
-
-/* Neither question waits for QEMU. libvirt is at work as long as a job of it, or a command to the monitor, is under way. */
-static bool may_be_saving(virDomainPtr domain)
-{
-	virDomainControlInfo control;
-	int state = 0, reason = 0;
-
-	return (virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_SAVE) ||
-	       (virDomainGetControlInfo(domain, &control, 0) == 0 && control.state != VIR_DOMAIN_CONTROL_OK);
-}
-
-static enum job_run wait_on(struct job *job, struct vm *vm)
-{
-	if (vm)
-		vm_set_status(vm, VM_WIRE_SAVING);
-	job_wake_after(job, LOOK_USEC);
-	return JOB_WAITS;
-}
-
 static enum job_run look(struct job *job, json_t *state, struct vms *vms, GError **error)
 {
 	const char *id = requested(state, "vmID");
 	g_autoptr(virConnect) conn = libvirt_connection_get(vms->connection, NULL);
 	g_autoptr(virDomain) domain = conn ? virDomainLookupByUUIDString(conn, id) : NULL;
 	AUTO_VM vm = vms_lookup(vms, id);
-	AUTO_VM saved = NULL;
 
-	if (!conn || (domain && may_be_saving(domain)))
-		return wait_on(job, vm);
+	if (!vm) {
+		error_set(error, ERR_NO_SUCH_VM, "{'vmId': '%s'}: it was destroyed while its memory was saved", id);
+		return JOB_FAILED;
+	}
+	if (!conn || (domain ? may_be_saving(domain) : libvirt_error_code() != VIR_ERR_NO_DOMAIN))
+		return look_again(job, vm);
 	if (domain && virDomainIsActive(domain) == 1) {
-		if (vm)
-			go_on(vm);
+		go_on(vm);
 		error_set(error, ERR_UNEXPECTED_ERROR, "VM %s runs: its memory was not saved", id);
 		return JOB_FAILED;
 	}
 	if (!is_saved(conn, requested(state, "memory"), id)) {
+		if (virConnectIsAlive(conn) != 1)
+			return look_again(job, vm);
 		error_set(error, ERR_UNEXPECTED_ERROR, "VM %s ended and its memory was not saved", id);
+		vm_set_down(vm, 1, VM_EXIT_DOMAIN_MISSING, "The VM ended and its memory was not saved");
 		return JOB_FAILED;
 	}
-	saved = saved_vm(vms, id, requested(state, "name"));
-	(void)vm_hook(saved, "after_vm_hibernate", NULL, NULL, /* may_fail= */ false, NULL, NULL);
+	vm_set_down(vm, 0, VM_EXIT_SAVED, NULL);
+	(void)vm_hook(vm, "after_vm_hibernate", NULL, NULL, NULL, NULL);
 	return JOB_DONE;
+}
+
+static void set_saving(struct vm *vm, bool saving)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	vm->saving = saving;
 }
 
 static enum job_run hibernate_run(struct job *job, json_t *state, void *context, GError **error)
@@ -154,10 +163,11 @@ static enum job_run hibernate_run(struct job *job, json_t *state, void *context,
 	struct vms *vms = context;
 	AUTO_VM vm = vms_lookup(vms, requested(state, "vmID"));
 	bool mine = json_integer_value(json_object_get(json_object_get(state, "request"), "agent")) == vms->agent->started_usec;
+	enum job_run outcome = mine && vm && !json_object_get(state, "step") ? begin(job, state, vm, error) : look(job, state, vms, error);
 
-	if (mine && vm && !json_object_get(state, "step"))
-		return begin(job, state, vm, error);
-	return look(job, state, vms, error);
+	if (vm && outcome != JOB_WAITS)
+		set_saving(vm, false);
+	return outcome;
 }
 
 static const struct job_kind hibernate_kind = { .name = "hibernate", .type = "virt", .run = hibernate_run };
@@ -165,6 +175,41 @@ static const struct job_kind hibernate_kind = { .name = "hibernate", .type = "vi
 void hibernate_register(struct vms *vms)
 {
 	jobs_register(vms->agent->jobs, &hibernate_kind, vms);
+}
+
+/* One that hangs on its storage is not waited for to the end. */
+void hibernate_let_end(struct vm *vm)
+{
+	struct jobs *jobs = vm->vms->agent->jobs;
+	g_autoptr(GPtrArray) ids = jobs_active(jobs, &hibernate_kind, "vmID", vm->id);
+	int64_t until = now_usec() + LET_END_USEC;
+
+	for (guint i = 0; i < ids->len; i++) {
+		g_autoptr(GError) error = NULL;
+
+		if (!jobs_wait(jobs, ids->pdata[i], until, &error))
+			log_debug("VM %s is forgotten: its hibernation: %s", vm->id, error->message);
+	}
+}
+
+/* A VM that ended meanwhile is not missing: it is being saved until its job has looked. */
+void hibernate_resumed(struct vms *vms)
+{
+	g_autoptr(GPtrArray) requests = jobs_requests(vms->agent->jobs, &hibernate_kind);
+
+	for (guint i = 0; i < requests->len; i++) {
+		const json_t *request = requests->pdata[i];
+		const char *id = json_string_value(json_object_get(request, "vmID"));
+		AUTO_VM vm = vms_lookup(vms, id);
+
+		if (!vm) {
+			vm = vm_new(vms, id);
+			set_string(&vm->name, json_string_value(json_object_get(request, "name")));
+			(void)vms_add(vms, vm, NULL);
+		}
+		set_saving(vm, true);
+		vm_set_status(vm, VM_WIRE_SAVING);
+	}
 }
 
 /* ---- the verb ---- */
@@ -206,12 +251,15 @@ bool vm_hibernate_verb(struct agent *agent, const struct verb_call *call, void *
 		return true;
 	if (!vm || !vm_check_running(vm, error) || !memory_files_prepare(agent, p->handle, NULL, &files, error))
 		return false;
-	good = vm_hook(vm, "before_vm_hibernate", NULL, NULL, /* may_fail= */ true, NULL, error);
+	good = vm_hook(vm, "before_vm_hibernate", NULL, NULL, NULL, error);
 	if (good) {
+		set_saving(vm, true);
 		vm_set_status(vm, VM_WIRE_SAVING);
 		good = queue(agent, vm, &files, error);
-		if (!good)
+		if (!good) {
+			set_saving(vm, false);
 			go_on(vm);
+		}
 	}
 	memory_files_clear(&files);
 	return good;

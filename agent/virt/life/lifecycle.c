@@ -4,6 +4,7 @@
 #include <libvirt/virterror.h>
 #include <string.h>
 #include "agent/events.h"
+#include "agent/virt/device/device_hooks.h"
 #include "agent/virt/domain/external_data.h"
 #include "agent/virt/migration/migration.h"
 #include "agent/virt/vm.h"
@@ -71,14 +72,6 @@ static void turn_come(struct vm *vm, void *data)
 static bool wait_for_start(struct vm *vm, GError **error)
 {
 	struct turn *turn;
-	bool launching;
-
-	{
-		AUTO_LOCK(&vm->vms->lock);
-		launching = vm->launching;
-	}
-	if (!launching)
-		return true;
 	turn = g_new0(struct turn, 1);
 	turn->refs = 2;
 	pthread_mutex_init(&turn->lock, NULL);
@@ -105,23 +98,26 @@ static bool check_start_known(struct vm *vm, GError **error)
 	return !vm->start_unknown;
 }
 
-/* From here on the news of its end are ours to tell, and a start that has not come to libvirt yet does not go there. true: it is being started. */
-static bool set_destroying(struct vm *vm, bool destroying)
+/* From here on the news of its end are ours to tell, and a start that has not come to libvirt yet does not go there. */
+static enum vm_launch set_destroying(struct vm *vm, bool destroying)
 {
 	AUTO_LOCK(&vm->vms->lock);
 	vm->destroying = destroying;
-	return vm->launching;
+	return vm->launch;
 }
 
 static bool end_now(struct vm *vm, int attempts, int code, enum vm_exit_reason reason, GError **error)
 {
 	if (!vm_check_running(vm, NULL))
 		return true;
-	(void)vm_hook(vm, "before_vm_destroy", NULL, NULL, /* may_fail= */ false, NULL, NULL);
+	if (!device_hooks(vm, "before_device_destroy", NULL, NULL, error))
+		return false;
+	(void)vm_hook(vm, "before_vm_destroy", NULL, NULL, NULL, NULL);
 	if (!vm_power_off(vm, attempts, error))
 		return false;
 	vm_set_down(vm, code, reason, NULL);
-	(void)vm_hook(vm, "after_vm_destroy", NULL, NULL, /* may_fail= */ false, NULL, NULL);
+	(void)vm_hook(vm, "after_vm_destroy", NULL, NULL, NULL, NULL);
+	(void)device_hooks(vm, "after_device_destroy", NULL, NULL, NULL);
 	return true;
 }
 
@@ -129,12 +125,19 @@ bool vm_destroy_verb(struct agent *agent, const struct verb_call *call, void *pa
 {
 	const struct vm_destroy_params *p = params;
 	AUTO_VM vm = vms_find(agent->vms, p->vm_id, error);
-	bool starting = vm && set_destroying(vm, true);
+	enum vm_launch launch = vm ? set_destroying(vm, true) : LAUNCH_OVER;
 
 	if (!vm)
 		return false;
-	if (wait_for_start(vm, error) && check_start_known(vm, error) &&
-	    end_now(vm, p->graceful_attempts, 0, starting ? VM_EXIT_DESTROYED_ON_STARTUP : VM_EXIT_ADMIN_SHUTDOWN, error)) {
+	if (launch == LAUNCH_PREPARES) {
+		/* Its lane may hang on the storage; whoever prepares sees that it is unwanted before he makes anything. */
+		vm_set_down(vm, 0, VM_EXIT_DESTROYED_ON_STARTUP, NULL);
+		vms_remove(agent->vms, vm);
+		return true;
+	}
+	if ((launch == LAUNCH_OVER || wait_for_start(vm, error)) && check_start_known(vm, error) &&
+	    end_now(vm, p->graceful_attempts, 0, launch == LAUNCH_STARTS ? VM_EXIT_DESTROYED_ON_STARTUP : VM_EXIT_ADMIN_SHUTDOWN, error)) {
+		hibernate_let_end(vm);
 		external_forget(vm);
 		vms_remove(agent->vms, vm);
 		migration_destroyed(vm);
@@ -218,7 +221,7 @@ bool vm_pause_verb(struct agent *agent, const struct verb_call *call, void *para
 	}
 	if (vm && check_not_in(vm, VM_WIRE_SAVING, ERR_MIGRATION_IN_PROGRESS, error))
 		domain = vm_domain(vm, error);
-	if (!domain || !vm_hook(vm, "before_vm_pause", NULL, NULL, /* may_fail= */ true, NULL, error))
+	if (!domain || !vm_hook(vm, "before_vm_pause", NULL, NULL, NULL, error))
 		return false;
 	if (virDomainSuspend(domain) < 0) {
 		libvirt_error_set(error, ERR_UNEXPECTED_ERROR, "pause VM %s", vm->id);
@@ -226,7 +229,7 @@ bool vm_pause_verb(struct agent *agent, const struct verb_call *call, void *para
 	}
 	vm_set_paused(vm, "NOERR");
 	set_keep_paused(vm);
-	(void)vm_hook(vm, "after_vm_pause", NULL, NULL, /* may_fail= */ false, NULL, NULL);
+	(void)vm_hook(vm, "after_vm_pause", NULL, NULL, NULL, NULL);
 	empty_list(ret_result);
 	return true;
 }
@@ -248,7 +251,7 @@ bool vm_cont_verb(struct agent *agent, const struct verb_call *call, void *param
 	g_autoptr(virDomain) domain = may ? vm_domain(vm, error) : NULL;
 	g_autoptr(GError) cause = NULL;
 
-	if (!domain || !vm_hook(vm, "before_vm_cont", NULL, NULL, /* may_fail= */ true, NULL, error))
+	if (!domain || !vm_hook(vm, "before_vm_cont", NULL, NULL, NULL, error))
 		return false;
 	if (virDomainResume(domain) < 0) {
 		libvirt_error_set(&cause, ERR_UNEXPECTED_ERROR, "resume VM %s", vm->id);
@@ -259,7 +262,7 @@ bool vm_cont_verb(struct agent *agent, const struct verb_call *call, void *param
 		}
 	}
 	vm_set_running(vm);
-	(void)vm_hook(vm, "after_vm_cont", NULL, NULL, /* may_fail= */ false, NULL, NULL);
+	(void)vm_hook(vm, "after_vm_cont", NULL, NULL, NULL, NULL);
 	empty_list(ret_result);
 	return true;
 }

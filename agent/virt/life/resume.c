@@ -26,6 +26,52 @@
 #define LOOK_MIN_USEC (2 * G_USEC_PER_SEC)
 #define LOOK_MAX_USEC (60 * G_USEC_PER_SEC)
 
+/* ---- the error ---- */
+
+static const char *pause_code(const char *reason)
+{
+	if (reason && !strcmp(reason, "enospc"))
+		return "ENOSPC";
+	if (reason && (!strcmp(reason, "eio") || !*reason))
+		return "EIO";
+	return reason && (!strcmp(reason, "eperm") || !strcmp(reason, "eacces")) ? "EPERM" : "EOTHER";
+}
+
+static void run_hook(struct vm *vm, void *data)
+{
+	(void)vm_hook(vm, "on_vm_io_error", data, NULL, NULL, NULL);
+	free(data);
+}
+
+/* QEMU tells of each request that failed; of the first one, until the VM runs again, the scripts hear. */
+void vm_set_io_error(struct vm *vm, const char *reason, const char *disk, const char *path)
+{
+	const char *code = pause_code(reason);
+	json_t *told = NULL;
+	char *text;
+
+	{
+		AUTO_LOCK(&vm->vms->lock);
+		const struct domain_disk *known = domain_info_disk(vm->info, disk);
+		bool first = !vm->ioerror;
+
+		json_decref(vm->ioerror);
+		vm->ioerror = json_pack("{s:s, s:s, s:s}", "alias", known && known->alias ? known->alias : disk ? disk : "", "name", known ? known->target : "",
+					"path", path ? path : known && known->path ? known->path : "");
+		if (first)
+			told = json_copy(vm->ioerror);
+	}
+	vm_set_paused(vm, code);
+	if (!told)
+		return;
+	json_object_set_new(told, "reason", json_string(reason ? reason : ""));
+	json_object_set_new(told, "pauseCode", json_string(code));
+	text = json_dumps(told, JSON_COMPACT);
+	json_decref(told);
+	if (!vm_queue_on(vm, "hook", "on_vm_io_error", run_hook, text, free, NULL))
+		free(text);
+}
+
 static GPtrArray *chains_of(struct vm *vm)
 {
 	g_autofree char *xml = vm_xml(vm);

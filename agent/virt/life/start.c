@@ -76,10 +76,10 @@ static void failed(struct vm *vm, const struct start *start, enum vm_exit_reason
 
 /* ---- hooks ---- */
 
-static bool restore_hook(struct vm *vm, const struct start *start, const char *point, bool may_fail, GError **error)
+static bool restore_hook(struct vm *vm, const struct start *start, const char *point, GError **error)
 {
 	json_t *parameters = json_pack("{s:s}", "FROM_SNAPSHOT", start->from_snapshot ? "True" : "False");
-	bool good = vm_hook(vm, point, start->restored, parameters, may_fail, NULL, error);
+	bool good = vm_hook(vm, point, start->restored, parameters, NULL, error);
 
 	json_decref(parameters);
 	return good;
@@ -99,12 +99,12 @@ static bool hooks_before(struct vm *vm, struct start *start, GError **error)
 	g_autofree char *changed = NULL;
 
 	if (is_restore(start))
-		return vm_hook(vm, "before_vm_start", start->restored, NULL, /* may_fail= */ true, NULL, error) &&
-		       restore_hook(vm, start, "before_vm_dehibernate", /* may_fail= */ true, error);
-	if (!device_hooks(vm, "before_device_create", start->xml, /* may_fail= */ true, &changed, error))
+		return vm_hook(vm, "before_vm_start", start->restored, NULL, NULL, error) &&
+		       restore_hook(vm, start, "before_vm_dehibernate", error);
+	if (!device_hooks(vm, "before_device_create", start->xml, &changed, error))
 		return false;
 	take(&start->xml, &changed);
-	if (!vm_hook(vm, "before_vm_start", start->xml, NULL, /* may_fail= */ true, &changed, error))
+	if (!vm_hook(vm, "before_vm_start", start->xml, NULL, &changed, error))
 		return false;
 	take(&start->xml, &changed);
 	return true;
@@ -112,10 +112,10 @@ static bool hooks_before(struct vm *vm, struct start *start, GError **error)
 
 static void hooks_after(struct vm *vm, const struct start *start)
 {
-	(void)vm_hook(vm, "after_vm_start", NULL, NULL, /* may_fail= */ false, NULL, NULL);
+	(void)vm_hook(vm, "after_vm_start", NULL, NULL, NULL, NULL);
 	if (is_restore(start))
-		(void)restore_hook(vm, start, "after_vm_dehibernate", /* may_fail= */ false, NULL);
-	(void)device_hooks(vm, "after_device_create", NULL, /* may_fail= */ false, NULL, NULL);
+		(void)restore_hook(vm, start, "after_vm_dehibernate", NULL);
+	(void)device_hooks(vm, "after_device_create", NULL, NULL, NULL);
 }
 
 /* ---- libvirt ---- */
@@ -128,7 +128,10 @@ static virDomainPtr restore(struct vm *vm, virConnectPtr conn, const struct star
 	return virDomainLookupByUUIDString(conn, vm->id);
 }
 
-/* One that ended just now keeps its name and its UUID until libvirt has cleared it away: a VM that is started again at once would be refused. */
+/*
+ * One that ended just now keeps its name and its UUID until libvirt has cleared it away: a VM that is started again at once would be refused. libvirt does
+ * that within a job of the domain, after its last event; so whoever asks for something that needs a job too has to wait for it.
+ */
 static void wait_until_gone(struct vm *vm, virConnectPtr conn)
 {
 	g_autofree char *name = NULL;
@@ -137,11 +140,13 @@ static void wait_until_gone(struct vm *vm, virConnectPtr conn)
 		AUTO_LOCK(&vm->vms->lock);
 		name = g_strdup(vm->name);
 	}
-	for (int64_t end = now_usec() + GONE_USEC; name && now_usec() < end; g_usleep(20000)) {
+	for (int64_t end = now_usec() + GONE_USEC; name && now_usec() < end;) {
 		g_autoptr(virDomain) domain = virDomainLookupByName(conn, name);
+		virDomainMemoryStatStruct unused;
 
 		if (!domain || virDomainIsActive(domain) != 0 || virDomainIsPersistent(domain) != 0)
 			return;
+		(void)virDomainMemoryStats(domain, &unused, 1, 0);
 	}
 }
 
@@ -247,7 +252,7 @@ static void launch(struct vm *vm, void *data)
 	start_run(vm, data);
 	start_free(data);
 	AUTO_LOCK(&vm->vms->lock);
-	vm->launching = false;
+	vm->launch = LAUNCH_OVER;
 }
 
 bool vm_start(struct vm *vm, const char *xml, struct memory_files *files, GError **error)
@@ -257,10 +262,6 @@ bool vm_start(struct vm *vm, const char *xml, struct memory_files *files, GError
 	start->xml = g_strdup(xml);
 	start->files = *files;
 	*files = (struct memory_files){ 0 };
-	{
-		AUTO_LOCK(&vm->vms->lock);
-		vm->launching = true;
-	}
 	if (vm_queue(vm, "start", launch, start, start_free, error))
 		return true;
 	start_free(start);

@@ -221,7 +221,7 @@ static void drop(struct vm *vm, enum vm_exit_reason reason, const char *why)
 		return;
 	log_warn("VM %s does not come here: %s", vm->id, why);
 	vm_set_down(vm, 1, reason, NULL);
-	(void)vm_hook(vm, "after_vm_destroy", NULL, NULL, /* may_fail= */ false, NULL, NULL);
+	(void)vm_hook(vm, "after_vm_destroy", NULL, NULL, NULL, NULL);
 	vms_remove(vm->vms, vm);
 }
 
@@ -246,8 +246,8 @@ static bool run_hooks(struct vm *vm, GError **error)
 {
 	g_autoptr(GError) cause = NULL;
 
-	if (vm_hook(vm, "before_vm_migrate_destination", NULL, NULL, /* may_fail= */ true, NULL, &cause) &&
-	    device_hooks(vm, "before_device_migrate_destination", NULL, /* may_fail= */ true, NULL, &cause))
+	if (vm_hook(vm, "before_vm_migrate_destination", NULL, NULL, NULL, &cause) &&
+	    device_hooks(vm, "before_device_migrate_destination", NULL, NULL, &cause))
 		return true;
 	error_set(error, ERR_HOOK_FAILED, "Destination hook failed: %s", cause->message);
 	return false;
@@ -379,8 +379,8 @@ static void arrive(struct vm *vm, virDomainPtr domain, bool paused)
 		migration_has_run(vm);
 	vms_wake(vm->vms);
 	live_settle(vm, NULL);
-	(void)vm_hook(vm, "after_vm_migrate_destination", NULL, NULL, /* may_fail= */ false, NULL, NULL);
-	(void)device_hooks(vm, "after_device_migrate_destination", NULL, /* may_fail= */ false, NULL, NULL);
+	(void)vm_hook(vm, "after_vm_migrate_destination", NULL, NULL, NULL, NULL);
+	(void)device_hooks(vm, "after_device_migrate_destination", NULL, NULL, NULL);
 }
 
 /* The rest of its memory is still there, where it came from. */
@@ -586,7 +586,7 @@ static bool end_it(struct vm *vm, enum arrival arrival, GError **error)
 		return false;
 	}
 	vm_set_down(vm, 1, ran ? VM_EXIT_POSTCOPY_FAILED : VM_EXIT_MIGRATION_FAILED, NULL);
-	(void)vm_hook(vm, "after_vm_destroy", NULL, NULL, /* may_fail= */ false, NULL, NULL);
+	(void)vm_hook(vm, "after_vm_destroy", NULL, NULL, NULL, NULL);
 	if (!ran)
 		vms_remove(vm->vms, vm);
 	migration_destroyed(vm);

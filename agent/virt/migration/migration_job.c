@@ -226,8 +226,8 @@ static enum job_run prepare(struct leave *l, GError **error)
 	(void)migration_take_place(l->vms, l->m, /* force= */ true);
 	if (!l->vm || !vm_check_running(l->vm, NULL))
 		return fail(l, error, ERR_MIGRATION_ERROR, "the VM ended before it could leave");
-	if (!device_hooks(l->vm, "before_device_migrate_source", NULL, /* may_fail= */ true, NULL, &cause) ||
-	    !vm_hook(l->vm, "before_vm_migrate_source", NULL, NULL, /* may_fail= */ true, NULL, &cause))
+	if (!device_hooks(l->vm, "before_device_migrate_source", NULL, NULL, &cause) ||
+	    !vm_hook(l->vm, "before_vm_migrate_source", NULL, NULL, NULL, &cause))
 		return failed(l, cause, error);
 	json_object_set_new(l->state, "created", json_true());
 	return step(l, "create", error);
@@ -589,8 +589,8 @@ static enum job_run finish(struct leave *l, GError **error)
 	if (!l->destroyed)
 		show_down(l, 0, VM_EXIT_MIGRATED, NULL);
 	if (l->vm) {
-		(void)vm_hook(l->vm, "after_vm_migrate_source", NULL, NULL, /* may_fail= */ false, NULL, NULL);
-		(void)device_hooks(l->vm, "after_device_migrate_source", NULL, /* may_fail= */ false, NULL, NULL);
+		(void)vm_hook(l->vm, "after_vm_migrate_source", NULL, NULL, NULL, NULL);
+		(void)device_hooks(l->vm, "after_device_migrate_source", NULL, NULL, NULL);
 	}
 	fault_point("migration: finished");
 	migration_over(l->vms, l->m, 0, "Migration done");

@@ -9,39 +9,19 @@
 #include "common/lock.h"
 #include "common/log.h"
 
-static int64_t kib(const json_t *map, const char *key, int64_t otherwise)
-{
-	const char *text = json_string_value(json_object_get(map, key));
-
-	return text ? g_ascii_strtoll(text, NULL, 10) : otherwise;
-}
-
 GArray *balloons_read(struct vms *vms)
 {
 	g_autoptr(GPtrArray) all = vms_all(vms);
 	GArray *list = g_array_new(FALSE, TRUE, sizeof(struct balloon));
 
 	for (guint i = 0; i < all->len; i++) {
-		struct vm *vm = all->pdata[i];
-		struct vm_stats *stats = NULL;
-		struct balloon b = { .used_kib = -1 };
+		const struct vm *vm = all->pdata[i];
+		struct balloon b;
+		AUTO_LOCK(&vms->lock);
 
-		{
-			AUTO_LOCK(&vms->lock);
-			if (vm->status == VM_WIRE_UP && !vm->late && !vm->leaving && !vm->arriving && vm->info && vm->info->balloon)
-				stats = vm_locked_stats(vm);
-		}
-		if (stats && stats->balloon_info) {
-			g_strlcpy(b.id, vm->id, sizeof(b.id));
-			b.max_kib = kib(stats->balloon_info, "balloon_max", 0);
-			b.guaranteed_kib = kib(stats->balloon_info, "balloon_min", b.max_kib);
-			b.current_kib = kib(stats->balloon_info, "balloon_cur", b.max_kib);
-			if (stats->memory_stats)
-				b.used_kib = MAX(kib(stats->memory_stats, "mem_total", 0) - kib(stats->memory_stats, "mem_free", 0), 0);
-			if (b.max_kib > 0)
-				g_array_append_val(list, b);
-		}
-		record_unref(stats);
+		if (vm->status == VM_WIRE_UP && !vm->late && !vm->leaving && !vm->arriving && vm->info && vm->info->balloon &&
+		    vm_locked_balloon(vm, &b) && b.max_kib > 0)
+			g_array_append_val(list, b);
 	}
 	return list;
 }

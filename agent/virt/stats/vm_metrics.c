@@ -11,13 +11,14 @@
 #include "common/lock.h"
 #include "common/metrics.h"
 
-/* A VM; where it has no sample, sample.at_usec is 0. */
+/* A VM; where it has no sample, the parts' at_usec is 0. */
 struct row {
 	char *labels;                   /* vm="...",name="..." */
 	int status;
 	double start_time;              /* epoch, s; 0: not known, or it does not run */
-	uint64_t silent_usec;           /* age of the sample, or how long there was none */
-	struct counters sample;
+	uint64_t silent_usec;           /* age of what its monitor told, or how long it told nothing */
+	struct kernel_part kernel;
+	struct monitor_part monitor;
 };
 
 static void row_clear(void *data)
@@ -25,8 +26,8 @@ static void row_clear(void *data)
 	struct row *row = data;
 
 	g_free(row->labels);
-	g_free(row->sample.disks);
-	g_free(row->sample.nics);
+	g_free(row->monitor.disks);
+	g_free(row->kernel.nics);
 }
 
 static void row_read(struct row *row, const struct vm *vm, int64_t now)
@@ -41,32 +42,34 @@ static void row_read(struct row *row, const struct vm *vm, int64_t now)
 	if (!vm_is_running_status(vm->status))
 		return;
 	row->start_time = vm->start_time;
-	row->silent_usec = (uint64_t)MAX(now - (vm->sample ? vm->sample->last.at_usec : vm->running_since_usec), 0);
+	row->silent_usec = (uint64_t)MAX(now - (vm->sample && vm->sample->monitor.at_usec ? vm->sample->monitor.at_usec : vm->running_since_usec), 0);
 	if (!vm->sample)
 		return;
-	row->sample = vm->sample->last;
-	row->sample.disks = g_memdup2(row->sample.disks, row->sample.n_disks * sizeof(*row->sample.disks));
-	row->sample.nics = g_memdup2(row->sample.nics, row->sample.n_nics * sizeof(*row->sample.nics));
+	row->kernel = vm->sample->kernel;
+	row->monitor = vm->sample->monitor;
+	row->monitor.disks = g_memdup2(row->monitor.disks, row->monitor.n_disks * sizeof(*row->monitor.disks));
+	row->kernel.nics = g_memdup2(row->kernel.nics, row->kernel.n_nics * sizeof(*row->kernel.nics));
 }
 
 /* ---- families ---- */
 
 struct family {
 	const char *name, *kind, *help;
-	enum { OF_VM, OF_GUEST, OF_DISK, OF_NIC } of;   /* OF_GUEST: of the VM, when the guest tells of its memory */
+	enum { OF_VM, OF_BALLOON, OF_GUEST, OF_DISK, OF_NIC } of;      /* OF_GUEST: of the balloon, when the guest tells of its memory */
 	enum { PLAIN, NSEC, KIB } unit;                 /* of the number; it is shown plain, in seconds, in bytes */
-	size_t offset;                                  /* of a uint64_t in struct counters, disk_sample, nic_sample */
+	size_t offset;                                  /* of a uint64_t in struct kernel_part, monitor_part, disk_sample, nic_sample */
 };
 
-#define VM(name, kind, unit, member, help) { "berth_vm_" name, kind, help, OF_VM, unit, offsetof(struct counters, member) }
-#define GUEST(name, kind, unit, member, help) { "berth_vm_" name, kind, help, OF_GUEST, unit, offsetof(struct counters, member) }
+#define VM(name, kind, unit, member, help) { "berth_vm_" name, kind, help, OF_VM, unit, offsetof(struct kernel_part, member) }
+#define BALLOON(name, kind, unit, member, help) { "berth_vm_" name, kind, help, OF_BALLOON, unit, offsetof(struct monitor_part, member) }
+#define GUEST(name, kind, unit, member, help) { "berth_vm_" name, kind, help, OF_GUEST, unit, offsetof(struct monitor_part, member) }
 #define DISK(name, kind, unit, member, help) { "berth_vm_disk_" name, kind, help, OF_DISK, unit, offsetof(struct disk_sample, member) }
 #define NIC(name, member, help) { "berth_vm_network_" name, "counter", help, OF_NIC, PLAIN, offsetof(struct nic_sample, member) }
 static const struct family families[] = {
 	VM("cpu_seconds_total", "counter", NSEC, cpu_time, "Processor time of the VM, QEMU's own included"),
 	VM("cpu_user_seconds_total", "counter", NSEC, cpu_user, "Of it, QEMU's own in user space"),
 	VM("cpu_system_seconds_total", "counter", NSEC, cpu_system, "Of it, the host kernel's for QEMU"),
-	VM("memory_bytes", "gauge", KIB, balloon_current, "Memory the balloon leaves the guest"),
+	BALLOON("memory_bytes", "gauge", KIB, balloon_current, "Memory the balloon leaves the guest"),
 	GUEST("memory_available_bytes", "gauge", KIB, available, "Memory as the guest sees it"),
 	GUEST("memory_unused_bytes", "gauge", KIB, unused, "Memory the guest does not use at all"),
 	GUEST("memory_disk_caches_bytes", "gauge", KIB, disk_caches, "Memory of the guest's file caches, which it can give back"),
@@ -90,6 +93,7 @@ static const struct family families[] = {
 	NIC("transmit_dropped_total", tx_drop, "Packets from the guest that were dropped"),
 };
 #undef VM
+#undef BALLOON
 #undef GUEST
 #undef DISK
 #undef NIC
@@ -127,27 +131,31 @@ static void write_sample(GString *out, const struct family *family, const struct
 
 static void write_row(GString *out, const struct family *family, const struct row *row)
 {
-	const struct counters *c = &row->sample;
+	const struct kernel_part *k = &row->kernel;
+	const struct monitor_part *m = &row->monitor;
 
-	if (!c->at_usec)
-		return;
 	switch (family->of) {
+	case OF_VM:
+		if (k->at_usec)
+			write_sample(out, family, row, NULL, k);
+		break;
 	case OF_GUEST:
-		if (!c->has_memory)
+		if (!m->has_memory)
 			return;
 		/* fall through */
-	case OF_VM:
-		write_sample(out, family, row, NULL, c);
+	case OF_BALLOON:
+		if (m->at_usec)
+			write_sample(out, family, row, NULL, m);
 		break;
 	case OF_DISK:
-		for (unsigned i = 0; i < c->n_disks; i++)
-			if (*c->disks[i].name)
-				write_sample(out, family, row, c->disks[i].name, &c->disks[i]);
+		for (unsigned i = 0; i < m->n_disks; i++)
+			if (*m->disks[i].name)
+				write_sample(out, family, row, m->disks[i].name, &m->disks[i]);
 		break;
 	case OF_NIC:
-		for (unsigned i = 0; i < c->n_nics; i++)
-			if (*c->nics[i].name)
-				write_sample(out, family, row, c->nics[i].name, &c->nics[i]);
+		for (unsigned i = 0; i < k->n_nics; i++)
+			if (*k->nics[i].name)
+				write_sample(out, family, row, k->nics[i].name, &k->nics[i]);
 		break;
 	}
 }
@@ -161,7 +169,7 @@ static void write_states(GString *out, const struct row *rows, guint n)
 	for (guint i = 0; i < n; i++)
 		if (rows[i].start_time > 0)
 			g_string_append_printf(out, "berth_vm_start_time_seconds{%s} %.3f\n", rows[i].labels, rows[i].start_time);
-	metrics_write_family(out, "berth_vm_sample_age_seconds", "gauge", "Age of the VM's numbers: high when QEMU does not answer");
+	metrics_write_family(out, "berth_vm_sample_age_seconds", "gauge", "Age of what QEMU tells of the VM (disks, memory): high when it does not answer");
 	for (guint i = 0; i < n; i++)
 		if (vm_is_running_status((enum vm_wire_status)rows[i].status))
 			g_string_append_printf(out, "berth_vm_sample_age_seconds{%s} %" PRIu64 ".%06d\n", rows[i].labels, rows[i].silent_usec / G_USEC_PER_SEC,
