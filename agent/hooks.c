@@ -35,6 +35,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/metrics.h"
+#include "common/record.h"
 
 #define LOG_MODULE "hooks"
 #define HOOK_STDERR_MAX 4096
@@ -47,12 +48,22 @@
 
 extern char **environ;
 
-static const char *const points[] = {
-#define HOOK_POINT(name, data, fails, used, when) #name,
+enum data { NONE, XML, DEVICE, JSON };
+
+static const struct point { const char *name; enum data data; int fails; bool used; } points[] = {
+#define HOOK_POINT(name, data, fails, used, when) { #name, data, fails, used },
 #include "agent/hook_points.h"
 #undef HOOK_POINT
-	NULL
 };
+
+/* NULL: there is none of that name */
+static const struct point *point_of(const char *name)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(points); i++)
+		if (!strcmp(points[i].name, name))
+			return &points[i];
+	return NULL;
+}
 
 struct hooks {
 	char *directory, *run_dir;
@@ -72,7 +83,7 @@ static bool read_limits(struct hooks *hooks, const char *text, GError **error)
 			continue;
 		if (number)
 			*number++ = '\0';
-		if (!g_strv_contains(points, *word)) {
+		if (!point_of(*word)) {
 			error_set(error, ERR_INVALID_CONFIGURATION, "[agent] hook_timeouts: there is no hook point '%s'", *word);
 			return false;
 		}
@@ -189,7 +200,7 @@ static char *launch_flags_file(const struct hooks *hooks, const char *vm_id)
 	return g_build_filename(hooks->run_dir, vm_id, LAUNCH_FLAGS, NULL);
 }
 
-static char **environment(const struct hooks *hooks, const struct hook_run *run, const char *data_file)
+static char **environment(const struct hooks *hooks, const struct hook_run *run, enum data data, const char *data_file)
 {
 	char **env = g_strdupv(environ);
 	const char *python;
@@ -206,7 +217,7 @@ static char **environment(const struct hooks *hooks, const struct hook_run *run,
 	path = python && *python ? g_strconcat(python, ":" BERTH_HOOKS_DIR, NULL) : g_strdup(BERTH_HOOKS_DIR);
 	env = g_environ_setenv(env, "PYTHONPATH", path, TRUE);
 	if (data_file)
-		env = g_environ_setenv(env, run->domain_xml ? "_hook_domxml" : "_hook_json", data_file, TRUE);
+		env = g_environ_setenv(env, data == JSON ? "_hook_json" : "_hook_domxml", data_file, TRUE);
 	if (hooks->run_dir && run->vm_id && !strcmp(run->point, "before_vm_start")) {
 		g_autofree char *flags = launch_flags_file(hooks, run->vm_id), *folder = g_path_get_dirname(flags);
 
@@ -361,25 +372,25 @@ static void observe(const char *point, int64_t usec, bool good)
 
 bool hooks_run(struct hooks *hooks, const struct hook_run *run, char **ret_data, GError **error)
 {
-	GPtrArray *scripts = scripts_of(hooks, run->point);
-	const char *content = run->domain_xml ? run->domain_xml : run->json;
+	const struct point *point = point_of(run->point);
+	GPtrArray *scripts = point ? scripts_of(hooks, run->point) : NULL;
 	g_autofree char *data_file = NULL, *failed = NULL;
+	g_autoptr(GError) problem = NULL;
 	g_auto(GStrv) env = NULL;
 
 	if (ret_data)
 		*ret_data = NULL;
 	if (!scripts)
 		return true;
-	if (content && !(data_file = make_data_file(content, error))) {
+	if (run->data && !(data_file = make_data_file(run->data, &problem))) {
 		g_ptr_array_unref(scripts);
-		if (run->may_fail)
-			return false;
-		if (error)
-			g_clear_error(error);
-		log_warn("hook %s: no data file could be written, scripts are not run, ignoring", run->point);
-		return true;
+		if (!point->fails)
+			log_warn("hook %s: %s; its scripts are not run, ignoring", run->point, problem->message);
+		else
+			error_set(error, (enum error_code)point->fails, "%s: %s", run->point, problem->message);
+		return !point->fails;
 	}
-	env = environment(hooks, run, data_file);
+	env = environment(hooks, run, point->data, data_file);
 	for (guint i = 0; i < scripts->len; i++) {
 		const char *script = scripts->pdata[i];
 		g_autoptr(GString) err = g_string_new(NULL);
@@ -398,17 +409,41 @@ bool hooks_run(struct hooks *hooks, const struct hook_run *run, char **ret_data,
 		if (rc == 2)
 			break;
 	}
-	if (data_file && ret_data)
+	if (data_file && ret_data && point->used)
 		*ret_data = read_data_file(data_file);
 	if (data_file)
 		unlink(data_file);
 	g_ptr_array_unref(scripts);
-	if (failed && run->may_fail) {
+	if (failed && point->fails) {
 		if (ret_data)
 			g_clear_pointer(ret_data, g_free);
-		error_set(error, ERR_HOOK_ERROR, "%s", failed);
+		error_set(error, (enum error_code)point->fails, "%s", failed);
 		return false;
 	}
+	return true;
+}
+
+bool hooks_run_over(struct hooks *hooks, const char *point, const char *vm_id, GString *answer, GError **error)
+{
+	struct hook_run run = { .point = point, .vm_id = vm_id, .data = answer ? answer->str : "{}" };
+	g_autofree char *changed = NULL;
+	g_autoptr(GError) cause = NULL;
+	json_t *json;
+	char *text;
+
+	if (!hooks_run(hooks, &run, &changed, error))
+		return false;
+	if (!changed || !answer)
+		return true;
+	json = json_parse(changed, strlen(changed), &cause);
+	if (!json) {
+		log_warn("hook %s left what is not JSON, ignoring: %s", point, cause->message);
+		return true;
+	}
+	text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+	g_string_assign(answer, text);
+	free(text);
+	json_decref(json);
 	return true;
 }
 

@@ -23,6 +23,8 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include "agent/agent.h"
 #include "agent/fault.h"
 #include "common/error.h"
@@ -65,6 +67,7 @@ struct job {
 	GError *error;
 	bool told;                    /* over, and whoever waits was told */
 	atomic_bool canceled;
+	int cancel_fd;                /* eventfd; -1: nobody asked for it */
 	bool (*run)(struct job *job, void *data, GError **error);
 	void *data;
 	GDestroyNotify free_data;
@@ -94,13 +97,14 @@ static void job_unref(void *data)
 	g_free(job->lane);
 	json_decref(job->request);
 	json_decref(job->memory);
+	if (job->cancel_fd >= 0)
+		close(job->cancel_fd);
 	counted_free(job);
 }
 
 struct jobs *jobs_new(struct loop *loop, struct lane_pool *lanes, struct events *events, const char *state_dir, GError **error)
 {
 	struct jobs *jobs = g_new0(struct jobs, 1);
-
 	pthread_condattr_t monotonic;
 
 	pthread_condattr_init(&monotonic);
@@ -255,7 +259,9 @@ static void job_main(void *data)
 	int64_t begun = now_usec();
 
 	set_state(job, STATE_RUNNING, NULL);
-	if (job->run(job, job->data, &error)) {
+	if (job_canceled(job))
+		error_set(&error, ERR_TASK_ABORTED, "'%s' was stopped before it began", job->id);
+	else if (job->run(job, job->data, &error)) {
 		log_info("job %s (%s) is done after %.2f s", job->id, job->description, (double)(now_usec() - begun) / 1e6);
 		set_state(job, STATE_DONE, NULL);
 		return;
@@ -276,6 +282,7 @@ static struct job *job_new(struct jobs *jobs, const char *id, const char *type, 
 	job->type = g_strdup(type);
 	job->description = g_strdup(description);
 	job->progress = -1;
+	job->cancel_fd = -1;
 	return job;
 }
 
@@ -531,6 +538,26 @@ GPtrArray *jobs_active(struct jobs *jobs, const struct job_kind *kind, const cha
 	return ids;
 }
 
+static bool is_of_kind(const struct job *job, const void *kind)
+{
+	return job->kind == kind;
+}
+
+static void free_json(void *json)
+{
+	json_decref(json);
+}
+
+GPtrArray *jobs_requests(struct jobs *jobs, const struct job_kind *kind)
+{
+	GPtrArray *found = matching(jobs, is_of_kind, kind), *requests = g_ptr_array_new_with_free_func(free_json);
+
+	for (guint i = 0; i < found->len; i++)
+		g_ptr_array_add(requests, json_incref(((struct job *)found->pdata[i])->request));
+	g_ptr_array_unref(found);
+	return requests;
+}
+
 static void ended(struct job *job, enum job_run outcome, GError *failure)
 {
 	enum job_state state = outcome == JOB_DONE ? STATE_DONE : job_canceled(job) ? STATE_ABORTED : STATE_FAILED;
@@ -584,13 +611,6 @@ static void kind_main(void *data)
 		loop_post(job->jobs->loop, arm, job->jobs, NULL);
 }
 
-void jobs_register(struct jobs *jobs, const struct job_kind *kind, void *context)
-{
-	struct registered registered = { kind, context };
-
-	g_array_append_val(jobs->kinds, registered);
-}
-
 static const struct registered *find_kind(struct jobs *jobs, const char *name)
 {
 	for (guint i = 0; i < jobs->kinds->len; i++) {
@@ -600,6 +620,17 @@ static const struct registered *find_kind(struct jobs *jobs, const char *name)
 			return registered;
 	}
 	return NULL;
+}
+
+void jobs_register(struct jobs *jobs, const struct job_kind *kind, void *context)
+{
+	struct registered registered = { kind, context };
+	const struct registered *other = find_kind(jobs, kind->name);
+
+	/* a journaled job would be run as the other sort */
+	if (other && other->kind != kind)
+		g_error("two kinds of job are called '%s'", kind->name);
+	g_array_append_val(jobs->kinds, registered);
 }
 
 static struct job *kind_job(struct jobs *jobs, const char *id, const struct registered *registered, const char *description, const char *lane, json_t *state)
@@ -732,6 +763,8 @@ bool jobs_cancel(struct jobs *jobs, const char *id, GError **error)
 			return false;
 		}
 		atomic_store(&job->canceled, true);
+		if (job->cancel_fd >= 0)
+			(void)eventfd_write(job->cancel_fd, 1);
 	}
 	jobs_wake(jobs, id);
 	return true;
@@ -788,6 +821,14 @@ bool job_canceled(struct job *job)
 	return atomic_load(&job->canceled);
 }
 
+int job_cancel_fd(struct job *job)
+{
+	AUTO_LOCK(&job->jobs->lock);
+	if (job->cancel_fd < 0)
+		job->cancel_fd = eventfd(atomic_load(&job->canceled), EFD_CLOEXEC | EFD_NONBLOCK);
+	return job->cancel_fd;
+}
+
 static bool listed(const GPtrArray *ids, const char *id)
 {
 	for (guint i = 0; i < ids->len; i++)
@@ -838,7 +879,7 @@ static struct task_status *task_of(const struct job *job)
 	struct task_status *status = record_new(&task_status_type);
 
 	set_string(&status->task_id, job->id);
-	set_string(&status->state, states[job->state]);
+	set_string(&status->state, !is_over(job) && atomic_load(&job->canceled) ? "aborting" : states[job->state]);
 	set_string(&status->result, results[job->state]);
 	SET(status, code, job->error ? job->error->code : 0);
 	set_string(&status->message, job->error ? job->error->message : job->state == STATE_DONE ? "1 jobs completed successfully" : "running job 1 of 1");
@@ -854,40 +895,107 @@ static json_t *task_view(const struct job *job)
 	return json;
 }
 
+/* The verb is the first word of what the job says of itself. */
+static json_t *info_view(const struct job *job)
+{
+	return json_pack("{s:s, s:s%}", "id", job->id, "verb", job->description, strcspn(job->description, " "));
+}
+
+static json_t *details_view(const struct job *job)
+{
+	struct task_status *status = task_of(job);
+	json_t *json = info_view(job);
+
+	json_object_update_new(json, json_pack("{s:s, s:i, s:s, s:s, s:s}", "state", status->state, "code", status->code, "message", status->message,
+					       "result", status->result, "tag", job->type));
+	record_unref(status);
+	return json;
+}
+
 json_t *jobs_task_statuses(struct jobs *jobs)
 {
 	return viewed(jobs, NULL, NULL, task_view);
 }
 
+json_t *jobs_task_infos(struct jobs *jobs, bool details)
+{
+	return viewed(jobs, NULL, NULL, details ? details_view : info_view);
+}
+
+/* Lock held. */
+static struct job *find_task(struct jobs *jobs, const char *id, GError **error)
+{
+	struct job *job;
+
+	forget_old(jobs);
+	if (!(job = g_hash_table_lookup(jobs->table, id)))
+		error_set(error, ERR_UNKNOWN_TASK, "('%s',)", id);
+	return job;
+}
+
+/* Lock held. */
+static struct job *find_finished_task(struct jobs *jobs, const char *id, GError **error)
+{
+	struct job *job = find_task(jobs, id, error);
+
+	if (!job || is_over(job))
+		return job;
+	error_set(error, ERR_TASK_NOT_FINISHED, "('%s',)", id);
+	return NULL;
+}
+
 void *jobs_task_status(struct jobs *jobs, const char *id, GError **error)
 {
 	const struct job *job;
-
 	AUTO_LOCK(&jobs->lock);
-	forget_old(jobs);
-	job = g_hash_table_lookup(jobs->table, id);
-	if (!job) {
-		error_set(error, ERR_UNKNOWN_TASK, "('%s',)", id);
-		return NULL;
+
+	job = find_task(jobs, id, error);
+	return job ? task_of(job) : NULL;
+}
+
+json_t *jobs_task_info(struct jobs *jobs, const char *id, GError **error)
+{
+	const struct job *job;
+	AUTO_LOCK(&jobs->lock);
+
+	job = find_task(jobs, id, error);
+	return job ? info_view(job) : NULL;
+}
+
+bool jobs_stop(struct jobs *jobs, const char *id, GError **error)
+{
+	{
+		struct job *job;
+		AUTO_LOCK(&jobs->lock);
+
+		if (!(job = find_task(jobs, id, error)))
+			return false;
+		atomic_store(&job->canceled, true);
 	}
-	return task_of(job);
+	jobs_wake(jobs, id);
+	return true;
+}
+
+bool jobs_revert(struct jobs *jobs, const char *id, GError **error)
+{
+	const struct job *job;
+	AUTO_LOCK(&jobs->lock);
+
+	if (!(job = find_finished_task(jobs, id, error)))
+		return false;
+	if (job->state != STATE_DONE)
+		return true;
+	error_set(error, ERR_TASK_STATE_ERROR, "task '%s' (%s) is done and is not undone afterwards", id, job->description);
+	return false;
 }
 
 bool jobs_clear(struct jobs *jobs, const char *id, GError **error)
 {
 	struct job *job;
-
 	AUTO_LOCK(&jobs->lock);
-	forget_old(jobs);
-	job = g_hash_table_lookup(jobs->table, id);
-	if (!job) {
-		error_set(error, ERR_UNKNOWN_TASK, "('%s',)", id);
+
+	if (!(job = find_finished_task(jobs, id, error)))
 		return false;
-	}
-	if (!is_over(job)) {
-		error_set(error, ERR_TASK_NOT_FINISHED, "('%s',)", id);
-		return false;
-	}
 	if (job->kind)
 		remove_file(job);
 	g_hash_table_remove(jobs->table, id);

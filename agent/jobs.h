@@ -82,12 +82,15 @@ bool jobs_has(struct jobs *jobs, const char *id);             /* also one that i
 bool jobs_wait(struct jobs *jobs, const char *id, int64_t until_usec, GError **error);
 /* The ids of jobs of a kind that are not over and whose request has member = value ("vmID", id); GPtrArray of char *, g_ptr_array_unref. */
 GPtrArray *jobs_active(struct jobs *jobs, const struct job_kind *kind, const char *member, const char *value);
+/* What was asked of those that are not over: GPtrArray of json_t *, g_ptr_array_unref. */
+GPtrArray *jobs_requests(struct jobs *jobs, const struct job_kind *kind);
 
 /* ---- from inside run() ---- */
 
 const char *job_id(const struct job *job);
 void job_progress(struct job *job, int percent);
 bool job_canceled(struct job *job);
+int job_cancel_fd(struct job *job);               /* can be read from the moment it is canceled on: for a poll(). The job's own; -1: none to be had */
 /*
  * State "step" becomes step, the whole state goes to disk, and the fault points "<kind>: <step>" (before the write) and "<kind>: <step> written" are
  * passed. Call it before a step's first effect. false + error: the disk did not take it, the step must not begin.
@@ -101,6 +104,13 @@ void job_wake_after(struct job *job, int64_t delay_usec);
 json_t *jobs_list(struct jobs *jobs, const char *type, GPtrArray *ids);       /* Host.getJobs form */
 json_t *jobs_task_statuses(struct jobs *jobs);                                /* Host.getAllTasksStatuses form */
 void *jobs_task_status(struct jobs *jobs, const char *id, GError **error);    /* struct task_status; ERR_UNKNOWN_TASK */
+/* {id, verb}, of one: ERR_UNKNOWN_TASK, and of all by their ids; details: {id, verb, state, code, message, result, tag} */
+json_t *jobs_task_info(struct jobs *jobs, const char *id, GError **error);
+json_t *jobs_task_infos(struct jobs *jobs, bool details);
+/* Asks it to end and to undo what it began; one that is over is left as it is. ERR_UNKNOWN_TASK */
+bool jobs_stop(struct jobs *jobs, const char *id, GError **error);
+/* What it did is undone. A job that failed or was stopped has done so itself; one that is done cannot: ERR_TASK_STATE_ERROR. ERR_TASK_NOT_FINISHED. */
+bool jobs_revert(struct jobs *jobs, const char *id, GError **error);
 bool jobs_clear(struct jobs *jobs, const char *id, GError **error);           /* ERR_UNKNOWN_TASK, ERR_TASK_NOT_FINISHED */
 
 #endif

@@ -60,6 +60,7 @@ static const struct option options[] = {
 	{ "agent", "hook_timeout", OPTION_INT, "60", 1, 3600, "Seconds a hook script may take before it is killed." },
 	{ "agent", "hook_timeouts", OPTION_STRING, "", 0, 0, "The same for single points: 'before_vm_start=300 after_vm_freeze=5'." },
 	{ "agent", "log_level", OPTION_STRING, "info", 0, 0, "error, warn, info, debug or trace." },
+	{ "storage", "low_space", OPTION_INT, "10", 0, 100, "Percent of a storage domain: with less free space it is told to be low (event, log)." },
 	{ "host", "policy_period", OPTION_INT, "10", 1, 3600, "Seconds between two looks of the memory policy (Host.setMOMPolicyParameters)." },
 	{ "host", "fence_dir", OPTION_PATH, "/usr/sbin", 0, 0, "Where fence_<agent> programs are, for Host.fenceNode." },
 	{ "host", "fence_timeout", OPTION_INT, "120", 1, 3600, "Seconds a fence agent may take before it is killed." },

@@ -14,7 +14,7 @@
 #include "common/error.h"
 #include "common/loop.h"
 
-static bool spawn(const struct process *process, int input, int output, pid_t *ret_pid)
+static bool spawn(const struct process *process, int input, int output, int errors, pid_t *ret_pid)
 {
 	g_auto(GStrv) environment = g_environ_setenv(g_get_environ(), "LC_ALL", "C", TRUE);
 	posix_spawn_file_actions_t actions;
@@ -27,7 +27,7 @@ static bool spawn(const struct process *process, int input, int output, pid_t *r
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
 	posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO);
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	posix_spawnattr_setpgroup(&attributes, 0);
@@ -41,8 +41,9 @@ static bool spawn(const struct process *process, int input, int output, pid_t *r
 }
 
 /* Takes what is there; false at the end of the stream. */
-static bool drain(int fd, GString *output)
+static bool drain(struct process *process, int fd, GString *to)
 {
+	size_t max = process->output_max ? process->output_max : PROCESS_OUTPUT_MAX;
 	char buffer[4096];
 
 	for (;;) {
@@ -52,22 +53,31 @@ static bool drain(int fd, GString *output)
 			continue;
 		if (n <= 0)
 			return n < 0 && errno == EAGAIN;
-		g_string_append_len(output, buffer, MIN(n, (ssize_t)(PROCESS_OUTPUT_MAX - output->len)));
+		if (process->heard && to == process->output)
+			process->heard(process->data, buffer, (size_t)n);
+		process->cut |= (size_t)n > max - to->len;
+		g_string_append_len(to, buffer, (gssize)MIN((size_t)n, max - to->len));
 	}
 }
 
-/* Until the program has ended (what it left behind and still holds the pipe does not count); false: the time is over. */
-static bool attend(int pidfd, int to, int from, const char *input, int64_t deadline, GString *output)
+/* Until the program has ended (what it left behind and still holds a pipe does not count) or is to be stopped; false: the time is over. */
+static bool attend(struct process *process, int pidfd, int to, int from, int errors)
 {
-	struct pollfd fds[] = { { .fd = pidfd, .events = POLLIN }, { .fd = from, .events = POLLIN }, { .fd = to, .events = POLLOUT } };
+	enum { END, OUTPUT, ERRORS, INPUT, STOP };
+	struct pollfd fds[] = {
+		[END] = { .fd = pidfd, .events = POLLIN }, [OUTPUT] = { .fd = from, .events = POLLIN }, [ERRORS] = { .fd = errors, .events = POLLIN },
+		[INPUT] = { .fd = to, .events = POLLOUT }, [STOP] = { .fd = process->stop_fd ? process->stop_fd : -1, .events = POLLIN },
+	};
+	int64_t deadline = now_usec() + process->limit_usec;
+	const char *input = process->input;
 	size_t left = input ? strlen(input) : 0;
 
 	for (;;) {
 		int64_t wait = deadline - now_usec();
 
-		if (!left && fds[2].fd >= 0) {
+		if (!left && fds[INPUT].fd >= 0) {
 			shutdown(to, SHUT_WR);
-			fds[2].fd = -1;
+			fds[INPUT].fd = -1;
 		}
 		if (wait <= 0)
 			return false;
@@ -76,9 +86,15 @@ static bool attend(int pidfd, int to, int from, const char *input, int64_t deadl
 				return false;
 			continue;
 		}
-		if (fds[1].revents && !drain(from, output))
-			fds[1].fd = -1;
-		if (fds[2].fd >= 0 && fds[2].revents) {
+		if (fds[STOP].revents) {
+			process->stopped = true;
+			return true;
+		}
+		if (fds[OUTPUT].revents && !drain(process, from, process->output))
+			fds[OUTPUT].fd = -1;
+		if (fds[ERRORS].revents && !drain(process, errors, process->errors))
+			fds[ERRORS].fd = -1;
+		if (fds[INPUT].fd >= 0 && fds[INPUT].revents) {
 			ssize_t n = send(to, input, left, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 			if (n > 0) {
@@ -88,51 +104,78 @@ static bool attend(int pidfd, int to, int from, const char *input, int64_t deadl
 				left = 0;                       /* it does not listen: its business */
 			}
 		}
-		if (fds[0].revents) {
-			(void)drain(from, output);
+		if (fds[END].revents) {
+			(void)drain(process, from, process->output);
+			if (errors >= 0)
+				(void)drain(process, errors, process->errors);
 			return true;
 		}
 	}
 }
 
+static void close_both(int pair[2])
+{
+	for (int i = 0; i < 2; i++)
+		if (pair[i] >= 0)
+			close(pair[i]);
+}
+
+static void close_one(int pair[2], int which)
+{
+	if (pair[which] >= 0)
+		close(pair[which]);
+	pair[which] = -1;
+}
+
+static bool attend_and_reap(struct process *process, pid_t pid, int to, int from, int errors, GError **error)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), status = 0;
+	bool ended = pidfd >= 0 && attend(process, pidfd, to, from, errors);
+
+	if (!ended || process->stopped)
+		kill(-pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (pidfd >= 0)
+		close(pidfd);
+	process->status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+	if (!ended)
+		error_set(error, ERR_TIMEOUT, "%s did not end within %" G_GINT64_FORMAT " s and was killed", process->argv[0],
+			  process->limit_usec / G_USEC_PER_SEC);
+	return ended;
+}
+
 bool process_run(struct process *process, GError **error)
 {
-	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, status = 0, pidfd;
-	bool ended, good;
+	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, err[2] = { -1, -1 };
 	pid_t pid = -1;
+	bool good;
 
 	process->output = g_string_new(NULL);
+	process->errors = process->apart ? g_string_new(NULL) : NULL;
+	process->cut = process->stopped = false;
 	/* a socket for its input: a write to one that is closed is no SIGPIPE */
-	good = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) == 0 && pipe2(out, O_CLOEXEC) == 0 && spawn(process, in[1], out[1], &pid);
+	good = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) == 0 && pipe2(out, O_CLOEXEC) == 0 && (!process->apart || pipe2(err, O_CLOEXEC) == 0) &&
+	       spawn(process, in[1], out[1], process->apart ? err[1] : out[1], &pid);
 	if (!good)
 		error_set_errno(error, ERR_GENERAL, errno, "cannot run %s", process->argv[0]);
-	if (in[1] >= 0)
-		close(in[1]);
-	if (out[1] >= 0)
-		close(out[1]);
+	close_one(in, 1);
+	close_one(out, 1);
+	close_one(err, 1);
 	if (good) {
 		(void)fcntl(out[0], F_SETFL, O_NONBLOCK);
-		pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-		ended = pidfd >= 0 && attend(pidfd, in[0], out[0], process->input, now_usec() + process->limit_usec, process->output);
-		if (!ended)
-			kill(-pid, SIGKILL);
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
-		if (pidfd >= 0)
-			close(pidfd);
-		process->status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-		if (!ended)
-			error_set(error, ERR_TIMEOUT, "%s did not end within %" G_GINT64_FORMAT " s and was killed", process->argv[0],
-				  process->limit_usec / G_USEC_PER_SEC);
-		good = ended;
+		if (err[0] >= 0)
+			(void)fcntl(err[0], F_SETFL, O_NONBLOCK);
+		good = attend_and_reap(process, pid, in[0], out[0], err[0], error);
 	}
-	if (in[0] >= 0)
-		close(in[0]);
-	if (out[0] >= 0)
-		close(out[0]);
+	close_both(in);
+	close_both(out);
+	close_both(err);
 	if (!good) {
 		g_string_free(process->output, TRUE);
-		process->output = NULL;
+		if (process->errors)
+			g_string_free(process->errors, TRUE);
+		process->output = process->errors = NULL;
 	}
 	return good;
 }

@@ -33,6 +33,7 @@ int command_unknown(const char *name);                         /* complains; ret
 
 int host_main(int argc, char **argv);
 int pki_main(int argc, char **argv);
+int engine_main(int argc, char **argv);
 int login_main(int argc, char **argv);
 int logout_main(int argc, char **argv);
 int resource_main(int argc, char **argv);

@@ -9,6 +9,7 @@ const struct command commands[] = {
 	{ .name = "help", .doc = "Explain a command", .run = help_main, .complete = help_complete },
 	{ .name = "host", .doc = "Call a verb of an agent", .run = host_main, .complete = host_complete },
 	{ .name = "pki", .doc = "Make a CA and certificates for agents, engine and clients", .run = pki_main, .complete = pki_complete },
+	{ .name = "engine", .doc = "Accounts, backup and restore of the engine on this machine", .run = engine_main },
 	{ .name = "login", .doc = "Open a session on an engine", .run = login_main, .complete = login_complete },
 	{ .name = "logout", .doc = "End the session", .run = logout_main },
 	{ .name = "completion", .doc = "Print the completion script of a shell", .run = completion_main, .complete = completion_complete },

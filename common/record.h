@@ -215,6 +215,7 @@ struct record_view {
 	const char *href;                     /* of the record itself; NULL: no href attribute */
 	const char *const *actions;           /* NULL-terminated names: <actions><link rel= href=href/name/></actions>, first child */
 	const char *const *links;             /* rels: <link rel= href=href/rel/>, after the HEAD members */
+	const char *const *link_hrefs;        /* as many; those that are not NULL instead of href/rel. May be NULL */
 	bool all_content;
 	/* Writes the href of a reference; NULL: base/target/id. */
 	void (*ref_href)(const struct record_view *view, GString *out, const struct field *field, const struct ref *ref);

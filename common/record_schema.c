@@ -4,7 +4,8 @@
  *
  * The schema accepts what record_write() produces and what the readers take, in any order: a choice that may repeat, for xs:all of XSD 1.0
  * forbids repeated elements. Each type is a named complex type; the elements between a record and its members are anonymous ones.
- * Where several types have one element name, that name's global element is of the first.
+ * Where several types have one element name (the actions' parameters, a user of the engine and one of a directory), that name's global element and its
+ * place in collections are of a type of their own, which takes what any of them takes: a member that they do not agree on may hold anything.
  */
 #include "common/record-priv.h"
 #include <string.h>
@@ -15,6 +16,8 @@ struct schema {
 	GPtrArray *types;              /* const struct record_type *, all that are reachable */
 	GHashTable *names;             /* type -> name of its complex type */
 	GPtrArray *collections;        /* const struct record_type *: those with a global collection element */
+	GHashTable *merged;            /* element name -> GPtrArray of the types that share it, when they are several */
+	bool bare;                     /* without documentation: to compare */
 };
 
 /* ---- lines ---- */
@@ -39,7 +42,7 @@ static void document(struct schema *s, const char *doc, const char *unit)
 	/* the unit once for programs, once for people */
 	g_autofree char *appinfo = unit ? g_strdup_printf("<xs:appinfo source=\"unit\">%s</xs:appinfo>", unit) : NULL;
 
-	if (text)
+	if (text && !s->bare)
 		line(s, "<xs:annotation>%s<xs:documentation>%s%s%s%s</xs:documentation></xs:annotation>", appinfo ? appinfo : "", text, unit ? " (" : "",
 		     unit ? unit : "", unit ? ")" : "");
 }
@@ -116,7 +119,7 @@ static char *camel(const char *name)
 static bool name_taken(struct schema *s, const char *name)
 {
 	static const char *const own[] = { "Reference", "Links", "Link", "State", "OptionalBoolean", "OptionalInteger", "OptionalDecimal",
-					   "OptionalTime", "Empty" };
+					   "OptionalTime", "Empty", "Anything" };
 	GHashTableIter i;
 	gpointer value;
 
@@ -161,24 +164,27 @@ static void write_enumeration(struct schema *s, const char *const *names)
 	line(s, "</xs:restriction></xs:simpleType>");
 }
 
+static void write_attribute(struct schema *s, const struct node *node)
+{
+	const struct field *field = node->field;
+
+	if (field->kind == FIELD_ENUM)
+		line(s, "<xs:attribute name=\"%s\">", node->name);
+	else
+		line(s, "<xs:attribute name=\"%s\" type=\"%s\">", node->name, scalar_type(field));
+	s->level++;
+	document(s, field->doc, field->unit);
+	if (field->kind == FIELD_ENUM)
+		write_enumeration(s, field->names);
+	s->level--;
+	line(s, "</xs:attribute>");
+}
+
 static void write_attributes(struct schema *s, const struct node *node, const char *const *more)
 {
-	for (const struct node *child = node->first; child && child->attribute; child = child->next) {
-		const struct field *field = child->field;
-
-		if (!field_shown(field))
-			continue;
-		if (field->kind == FIELD_ENUM)
-			line(s, "<xs:attribute name=\"%s\">", child->name);
-		else
-			line(s, "<xs:attribute name=\"%s\" type=\"%s\">", child->name, scalar_type(field));
-		s->level++;
-		document(s, field->doc, field->unit);
-		if (field->kind == FIELD_ENUM)
-			write_enumeration(s, field->names);
-		s->level--;
-		line(s, "</xs:attribute>");
-	}
+	for (const struct node *child = node->first; child && child->attribute; child = child->next)
+		if (field_shown(child->field))
+			write_attribute(s, child);
 	for (; more && *more; more++) {
 		bool known = false;
 
@@ -187,6 +193,14 @@ static void write_attributes(struct schema *s, const struct node *node, const ch
 		if (!known)
 			line(s, "<xs:attribute name=\"%s\" type=\"xs:string\"/>", *more);
 	}
+}
+
+/* Names of the elements below a node. */
+static void add_children(GHashTable *names, const struct node *node)
+{
+	for (const struct node *child = node->first; child; child = child->next)
+		if (!child->attribute && shown(child))
+			g_hash_table_add(names, (gpointer)child->name);
 }
 
 static bool has_child(const struct node *node, const char *name)
@@ -198,21 +212,21 @@ static bool has_child(const struct node *node, const char *name)
 }
 
 /* Elements every record may hold besides its own. */
-static void write_common(struct schema *s, const struct node *root, const struct record_type *type)
+static void write_common(struct schema *s, GHashTable *own, const struct record_type *type)
 {
 	bool group = s->collections->len > 0;
 
-	if (!has_child(root, "actions"))
+	if (!g_hash_table_contains(own, "actions"))
 		line(s, "<xs:element name=\"actions\" type=\"Links\"/>");
-	if (!has_child(root, "link"))
+	if (!g_hash_table_contains(own, "link"))
 		line(s, "<xs:element name=\"link\" type=\"Link\"/>");
 	if (!type->plural)
 		return;
-	if (!has_child(root, "creation_status"))
+	if (!g_hash_table_contains(own, "creation_status"))
 		line(s, "<xs:element name=\"creation_status\" type=\"State\"/>");
 	/* expanded sub-collections; a name of the type's own must not be declared twice */
 	for (unsigned i = 0; i < s->collections->len; i++)
-		group &= !has_child(root, ((const struct record_type *)s->collections->pdata[i])->plural);
+		group &= !g_hash_table_contains(own, ((const struct record_type *)s->collections->pdata[i])->plural);
 	if (group) {
 		line(s, "<xs:group ref=\"collections\"/>");
 		return;
@@ -220,7 +234,7 @@ static void write_common(struct schema *s, const struct node *root, const struct
 	for (unsigned i = 0; i < s->collections->len; i++) {
 		const char *plural = ((const struct record_type *)s->collections->pdata[i])->plural;
 
-		if (!has_child(root, plural))
+		if (!g_hash_table_contains(own, plural))
 			line(s, "<xs:element ref=\"%s\"/>", plural);
 	}
 }
@@ -259,8 +273,12 @@ static void write_complex(struct schema *s, const struct node *node, const struc
 		for (const struct node *child = node->first; child; child = child->next)
 			if (!child->attribute && shown(child))
 				write_element(s, child);
-		if (type)
-			write_common(s, node, type);
+		if (type) {
+			g_autoptr(GHashTable) own = g_hash_table_new(g_str_hash, g_str_equal);
+
+			add_children(own, node);
+			write_common(s, own, type);
+		}
 		s->level--;
 		line(s, "</xs:choice>");
 		write_attributes(s, node, attributes);
@@ -299,6 +317,125 @@ static void write_element(struct schema *s, const struct node *node)
 	line(s, "</xs:element>");
 }
 
+/* ---- types that share an element's name ---- */
+
+/* One member as text, to be compared or written later. g_free */
+static char *member_text(struct schema *s, const struct node *node, bool bare)
+{
+	struct schema one = *s;
+	GString *text = g_string_new(NULL);
+
+	one.out = text;
+	one.level = 3;
+	one.bare = bare;
+	if (node->attribute)
+		write_attribute(&one, node);
+	else
+		write_element(&one, node);
+	return g_string_free(text, FALSE);
+}
+
+struct shared { char *name, *bare, *text; };
+
+static void shared_free(gpointer data)
+{
+	struct shared *shared = data;
+
+	g_free(shared->bare);
+	g_free(shared->text);
+	g_free(shared);
+}
+
+static void share(struct schema *s, GPtrArray *members, const struct node *node)
+{
+	struct shared *shared;
+	g_autofree char *bare = NULL;
+
+	for (unsigned i = 0; i < members->len; i++) {
+		shared = members->pdata[i];
+		if (strcmp(shared->name, node->name))
+			continue;
+		bare = member_text(s, node, /* bare= */ true);
+		if (!node->attribute && strcmp(shared->bare, bare)) {
+			g_free(shared->text);
+			shared->text = g_strdup_printf("      <xs:element name=\"%s\" type=\"Anything\"/>\n", node->name);
+		}
+		return;
+	}
+	shared = g_new(struct shared, 1);
+	*shared = (struct shared){ (char *)node->name, member_text(s, node, true), member_text(s, node, false) };
+	g_ptr_array_add(members, shared);
+}
+
+static bool has_shared(const GPtrArray *members, const char *name)
+{
+	for (unsigned i = 0; i < members->len; i++)
+		if (!strcmp(((const struct shared *)members->pdata[i])->name, name))
+			return true;
+	return false;
+}
+
+static void write_merged(struct schema *s, const char *element, const GPtrArray *types)
+{
+	g_autoptr(GPtrArray) elements = g_ptr_array_new_with_free_func(shared_free), attributes = g_ptr_array_new_with_free_func(shared_free);
+	g_autoptr(GHashTable) own = g_hash_table_new(g_str_hash, g_str_equal);
+	g_autofree char *name = camel(element);
+	const struct record_type *first = types->pdata[0];
+
+	for (unsigned i = 0; i < types->len; i++) {
+		const struct node *root = record_plan(types->pdata[i])->root;
+
+		if (((const struct record_type *)types->pdata[i])->plural)
+			first = types->pdata[i];
+		add_children(own, root);
+		for (const struct node *child = root->first; child; child = child->next)
+			if (child->attribute ? field_shown(child->field) : shown(child))
+				share(s, child->attribute ? attributes : elements, child);
+	}
+	line(s, "<xs:complexType name=\"Any%s\">", name);
+	line(s, "  <xs:choice minOccurs=\"0\" maxOccurs=\"unbounded\">");
+	for (unsigned i = 0; i < elements->len; i++)
+		g_string_append(s->out, ((const struct shared *)elements->pdata[i])->text);
+	s->level += 2;
+	write_common(s, own, first);
+	s->level -= 2;
+	line(s, "  </xs:choice>");
+	for (unsigned i = 0; i < attributes->len; i++)
+		g_string_append(s->out, ((const struct shared *)attributes->pdata[i])->text);
+	if (!has_shared(attributes, "href"))
+		line(s, "  <xs:attribute name=\"href\" type=\"xs:string\"/>");
+	if (!has_shared(attributes, "id"))
+		line(s, "  <xs:attribute name=\"id\" type=\"xs:string\"/>");
+	line(s, "</xs:complexType>");
+}
+
+/* Finds the names that several of the types have; the same tables count once. */
+static void find_merged(struct schema *s, const struct record_type *const *types, size_t n_types)
+{
+	for (size_t i = 0; i < n_types; i++) {
+		GPtrArray *same = g_hash_table_lookup(s->merged, types[i]->name);
+
+		if (!same) {
+			same = g_ptr_array_new();
+			g_hash_table_insert(s->merged, (gpointer)types[i]->name, same);
+		}
+		if (!g_ptr_array_find(same, types[i], NULL))
+			g_ptr_array_add(same, (gpointer)types[i]);
+	}
+}
+
+/* Name of the complex type that an element of this name has at the top or in a collection. g_free */
+static char *global_type(struct schema *s, const struct record_type *type)
+{
+	const GPtrArray *same = g_hash_table_lookup(s->merged, type->name);
+	g_autofree char *name = NULL;
+
+	if (!same || same->len < 2)
+		return g_strdup(g_hash_table_lookup(s->names, type));
+	name = camel(type->name);
+	return g_strconcat("Any", name, NULL);
+}
+
 /* Types that need no table. */
 static void write_basics(struct schema *s)
 {
@@ -320,6 +457,10 @@ static void write_basics(struct schema *s)
 	line(s, "  <xs:attribute name=\"href\" type=\"xs:string\"/>");
 	line(s, "  <xs:attribute name=\"id\" type=\"xs:string\"/>");
 	line(s, "</xs:complexType>");
+	line(s, "<xs:complexType name=\"Anything\" mixed=\"true\">");
+	line(s, "  <xs:sequence><xs:any minOccurs=\"0\" maxOccurs=\"unbounded\" processContents=\"skip\"/></xs:sequence>");
+	line(s, "  <xs:anyAttribute processContents=\"skip\"/>");
+	line(s, "</xs:complexType>");
 	line(s, "<xs:complexType name=\"State\">");
 	line(s, "  <xs:choice minOccurs=\"0\" maxOccurs=\"unbounded\">");
 	line(s, "    <xs:element name=\"state\" type=\"xs:string\"/>");
@@ -330,10 +471,12 @@ static void write_basics(struct schema *s)
 
 static void write_collection(struct schema *s, const struct record_type *type)
 {
+	g_autofree char *item = global_type(s, type);
+
 	line(s, "<xs:element name=\"%s\">", type->plural);
 	line(s, "  <xs:complexType>");
 	line(s, "    <xs:choice minOccurs=\"0\" maxOccurs=\"unbounded\">");
-	line(s, "      <xs:element name=\"%s\" type=\"%s\"/>", type->name, (char *)g_hash_table_lookup(s->names, type));
+	line(s, "      <xs:element name=\"%s\" type=\"%s\"/>", type->name, item);
 	if (strcmp(type->name, "actions"))
 		line(s, "      <xs:element name=\"actions\" type=\"Links\"/>");
 	if (strcmp(type->name, "link"))
@@ -348,9 +491,11 @@ static void write_collection(struct schema *s, const struct record_type *type)
 void record_write_xsd(GString *out, const struct record_type *const *types, size_t n_types)
 {
 	struct schema s = { .out = out, .types = g_ptr_array_new(), .names = g_hash_table_new_full(NULL, NULL, NULL, g_free),
-			    .collections = g_ptr_array_new() };
+			    .collections = g_ptr_array_new(),
+			    .merged = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_ptr_array_unref) };
 	g_autoptr(GHashTable) globals = g_hash_table_new(g_str_hash, g_str_equal);
 
+	find_merged(&s, types, n_types);
 	for (size_t i = 0; i < n_types; i++)
 		collect(&s, types[i]);
 	line(&s, "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>");
@@ -363,8 +508,11 @@ void record_write_xsd(GString *out, const struct record_type *const *types, size
 			write_collection(&s, types[i]);
 		}
 	for (size_t i = 0; i < n_types; i++)
-		if (g_hash_table_add(globals, (gpointer)types[i]->name))
-			line(&s, "<xs:element name=\"%s\" type=\"%s\"/>", types[i]->name, (char *)g_hash_table_lookup(s.names, types[i]));
+		if (g_hash_table_add(globals, (gpointer)types[i]->name)) {
+			g_autofree char *name = global_type(&s, types[i]);
+
+			line(&s, "<xs:element name=\"%s\" type=\"%s\"/>", types[i]->name, name);
+		}
 	if (s.collections->len) {
 		line(&s, "<xs:group name=\"collections\">");
 		line(&s, "  <xs:choice>");
@@ -376,8 +524,15 @@ void record_write_xsd(GString *out, const struct record_type *const *types, size
 	write_basics(&s);
 	for (unsigned i = 0; i < s.types->len; i++)
 		write_complex(&s, record_plan(s.types->pdata[i])->root, s.types->pdata[i]);
+	for (size_t i = 0; i < n_types; i++) {
+		const GPtrArray *same = g_hash_table_lookup(s.merged, types[i]->name);
+
+		if (same->len > 1 && same->pdata[0] == types[i])
+			write_merged(&s, types[i]->name, same);
+	}
 	s.level--;
 	line(&s, "</xs:schema>");
+	g_hash_table_unref(s.merged);
 	g_ptr_array_unref(s.types);
 	g_ptr_array_unref(s.collections);
 	g_hash_table_unref(s.names);

@@ -826,17 +826,21 @@ static void write_node(struct walk *walk, const struct node *node)
 	}
 }
 
-static void write_links(struct writer *w, const char *href, const char *const *names)
+static void write_links(struct writer *w, const char *href, const char *const *names, const char *const *hrefs)
 {
 	writer_open_list(w, "link");
-	for (; *names; names++) {
+	for (size_t i = 0; names[i]; i++) {
 		open_static(w, "link", 4);
 		g_string_truncate(w->scratch, 0);
-		append(w->scratch, href, strlen(href));
-		append(w->scratch, "/", 1);
-		append(w->scratch, *names, strlen(*names));
+		if (hrefs && hrefs[i]) {
+			append(w->scratch, hrefs[i], strlen(hrefs[i]));
+		} else {
+			append(w->scratch, href, strlen(href));
+			append(w->scratch, "/", 1);
+			append(w->scratch, names[i], strlen(names[i]));
+		}
 		attribute(w, "href", 4, w->scratch->str, w->scratch->len);
-		attribute(w, "rel", 3, *names, strlen(*names));
+		attribute(w, "rel", 3, names[i], strlen(names[i]));
 		writer_close(w);
 	}
 	writer_close_list(w);
@@ -853,16 +857,16 @@ static void write_tree(struct writer *w, const struct plan *plan, const void *re
 	write_attributes(&walk, root);
 	if (root->field)
 		write_own(&walk, root);
-	if (view && view->href && view->actions && *view->actions) {
+	if (view && view->href && view->actions) {
 		open_static(w, "actions", 7);
-		write_links(w, view->href, view->actions);
+		write_links(w, view->href, view->actions, NULL);
 		writer_close(w);
 	}
 	for (child = root->first; child; child = child->next)
 		if (!child->attribute && child->head)
 			write_node(&walk, child);
 	if (links)
-		write_links(w, view->href, view->links);
+		write_links(w, view->href, view->links, view->link_hrefs);
 	for (child = root->first; child; child = child->next)
 		if (!child->attribute && !child->head)
 			write_node(&walk, child);

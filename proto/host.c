@@ -107,13 +107,15 @@ static const struct field host_stats_fields[] = {
 	FIELD_LONG_(S, anon_huge_pages, "anonHugePages", TEXT, "transparent huge pages", .unit = "MiB"),
 	FIELD_JSON_(S, hugepages, "hugepages", OUT, "size in kB -> counts"),
 	FIELD_JSON_(S, cpu_statistics, "cpuStatistics", OUT, "cpu -> {nodeIndex, cpuUser, cpuSys, cpuIdle}"),
-	FIELD_JSON_(S, numa_node_mem_free, "numaNodeMemFree", OUT, "node -> {memFree, memPercent}"),
+	FIELD_JSON_(S, numa_node_mem_free, "numaNodeMemFree", OUT, "node -> {memFree (MiB), memPercent (used), hugepages {size in kB -> {freePages}}}"),
 	FIELD_JSON_(S, network, "network", OUT, "name -> counters of each link"),
 	FIELD_LONG_(S, rx_dropped, "rxDropped", TEXT, "sum over links", .unit = "packets"),
 	FIELD_LONG_(S, tx_dropped, "txDropped", TEXT, "sum over links", .unit = "packets"),
 	FIELD_JSON_(S, storage_domains, "storageDomains", OUT, "domain -> {code, lastCheck, delay, valid, version, acquired, actual}"),
 	FIELD_JSON_(S, disk_stats, "diskStats", OUT, "directory -> {free MiB}"),
 	FIELD_JSON_(S, thp_state, "thpState", OUT, "transparent huge page mode"),
+	FIELD_JSON_(S, multipath_health, "multipathHealth", OUT, "multipath devices with failed paths: {} on a host without multipath devices; absent: not known"),
+	FIELD_JSON_(S, v2v_jobs, "v2vJobs", OUT, "conversions of external VMs under way: always {}"),
 	FIELD_LONG_(S, elapsed_time, "elapsedTime", TEXT, "since the agent started", .unit = "s"),
 	FIELD_LONG_(S, boot_time, "bootTime", TEXT, "when the host booted, epoch", .unit = "s"),
 	FIELD_LONG_(S, mem_committed, "memCommitted", OUT, "memory promised to VMs", .unit = "MiB"),
@@ -167,35 +169,3 @@ const struct record_type host_jobs_params_type = RECORD_TYPE("Host.getJobs", NUL
 
 static const struct field job_id_fields[] = { FIELD_STRING_(struct job_id_params, job_id, "jobID", NEED, "id of the job") };
 const struct record_type job_id_params_type = RECORD_TYPE("job id", NULL, struct job_id_params, job_id_fields, "A job");
-
-static const struct field setup_networks_fields[] = {
-	FIELD_JSON_(struct host_setup_networks_params, networks, "networks", NEED, "name -> network_config"),
-	FIELD_JSON_(struct host_setup_networks_params, bondings, "bondings", NEED, "name -> bond"),
-	FIELD_JSON_(struct host_setup_networks_params, options, "options", NEED, "connectivityCheck, connectivityTimeout (s, default 4), commitOnSuccess"),
-};
-const struct record_type host_setup_networks_params_type =
-	RECORD_TYPE("Host.setupNetworks", NULL, struct host_setup_networks_params, setup_networks_fields, "Parameters of Host.setupNetworks");
-
-static const struct field network_config_fields[] = {
-	FIELD_STRING_(struct network_config, bonding, "bonding", IN, "bond the network is on"),
-	FIELD_STRING_(struct network_config, nic, "nic", IN, "interface the network is on; a network without nic and bonding is a bridge without ports"),
-	FIELD_INT_(struct network_config, vlan, "vlan", IN, "VLAN id", .min = 0, .max = 4094),
-	FIELD_STRING_(struct network_config, bootproto, "bootproto", IN, "none or dhcp", .def = "none", .pattern = "none|dhcp"),
-	FIELD_STRING_(struct network_config, ipaddr, "ipaddr", IN, "IPv4 address"),
-	FIELD_STRING_(struct network_config, netmask, "netmask", IN, "IPv4 netmask, 255.255.255.0 or prefix length"),
-	FIELD_STRING_(struct network_config, gateway, "gateway", IN, "IPv4 gateway"),
-	FIELD_STRING_(struct network_config, ipv6addr, "ipv6addr", IN, "IPv6 address/prefix"),
-	FIELD_STRING_(struct network_config, ipv6gateway, "ipv6gateway", IN, "IPv6 gateway"),
-	FIELD_BOOL_(struct network_config, ipv6autoconf, "ipv6autoconf", IN, "IPv6 autoconfiguration", .def = "false"),
-	FIELD_BOOL_(struct network_config, dhcpv6, "dhcpv6", IN, "DHCPv6", .def = "false"),
-	FIELD_BOOL_(struct network_config, default_route, "defaultRoute", IN, "the host's default route goes here", .def = "false"),
-	FIELD_STRINGS_(struct network_config, nameservers, "nameservers", IN, "DNS servers"),
-	FIELD_INT_(struct network_config, mtu, "mtu", IN, "MTU", .unit = "bytes", .def = "1500", .min = 68, .max = 65535),
-	FIELD_BOOL_(struct network_config, bridged, "bridged", IN, "VMs can be attached", .def = "true"),
-	FIELD_BOOL_(struct network_config, stp, "stp", IN, "Spanning Tree Protocol", .def = "false"),
-	FIELD_JSON_(struct network_config, host_qos, "hostQos", IN, "rates of the host's own traffic"),
-	FIELD_JSON_(struct network_config, custom, "custom", IN, "custom properties, handed to hook scripts"),
-	FIELD_STRING_(struct network_config, switch_type, "switch", IN, "legacy (Linux bridge) or ovs", .def = "legacy", .pattern = "legacy|ovs"),
-	FIELD_BOOL_(struct network_config, remove, "remove", IN, "remove the network", .def = "false"),
-};
-const struct record_type network_config_type = RECORD_TYPE("network", NULL, struct network_config, network_config_fields, "One network of Host.setupNetworks");

@@ -31,7 +31,7 @@ struct host_stats {
 	double cpu_user, cpu_sys, cpu_idle, cpu_user_agent, cpu_sys_agent; double cpu_load;
 	int mem_used; int64_t anon_huge_pages, mem_free, swap_total, swap_free, mem_shared, elapsed_time, boot_time;
 	int64_t mem_committed, mem_available, mem_buffers, mem_cached, swap_cached;
-	json_t *hugepages, *cpu_statistics, *numa_node_mem_free, *network, *storage_domains, *disk_stats, *ha_stats, *thp_state;
+	json_t *hugepages, *cpu_statistics, *numa_node_mem_free, *network, *storage_domains, *disk_stats, *ha_stats, *thp_state, *multipath_health, *v2v_jobs;
 	int64_t rx_dropped, tx_dropped;
 	int vm_count, vm_active, vm_migrating, incoming_migrations, outgoing_migrations, ksm_pages, ksm_cpu;
 	char *date_time, *mom_status, *net_config_dirty;
@@ -50,18 +50,5 @@ struct host_jobs_params { struct record record; char *job_type; GPtrArray *job_i
 extern const struct record_type host_jobs_params_type;
 struct job_id_params { struct record record; char *job_id; };
 extern const struct record_type job_id_params_type;
-struct host_setup_networks_params { struct record record; json_t *networks, *bondings, *options; };
-extern const struct record_type host_setup_networks_params_type;
-
-/* One network of setupNetworks. remove: all other members are ignored. */
-struct network_config {
-	struct record record;
-	char *bonding, *nic, *bootproto, *ipaddr, *netmask, *gateway, *ipv6addr, *ipv6gateway, *switch_type;
-	int vlan, mtu;
-	bool bridged, stp, default_route, remove, dhcpv6, ipv6autoconf;
-	GPtrArray *nameservers;
-	json_t *custom, *host_qos;
-};
-extern const struct record_type network_config_type;
 
 #endif

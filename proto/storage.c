@@ -16,15 +16,19 @@ const struct record_type connection_params_type =
 
 static const struct field connection_ref_fields[] = {
 	FIELD_UUID_(struct connection_ref, id, "id", NEED, "id of the connection"),
-	FIELD_STRING_(struct connection_ref, connection, "connection", IN, "directory (local), server:path (NFS), device (POSIX)"),
+	FIELD_STRING_(struct connection_ref, connection, "connection", IN, "directory (local), server:path (NFS), device (POSIX), address (iSCSI)"),
 	FIELD_STRING_(struct connection_ref, user, "user", IN, "CHAP user"),
 	FIELD_STRING_(struct connection_ref, password, "password", IN | SECRET, "CHAP password"),
 	FIELD_STRING_(struct connection_ref, iqn, "iqn", IN, "target"),
-	FIELD_STRING_(struct connection_ref, portal, "portal", IN, "portal group"),
+	FIELD_STRING_(struct connection_ref, portal, "portal", IN, "not used: connection and port are the portal"),
 	FIELD_STRING_(struct connection_ref, port, "port", IN, "TCP port"),
 	FIELD_STRING_(struct connection_ref, vfs_type, "vfs_type", IN, "file system type"),
 	FIELD_STRING_(struct connection_ref, mnt_options, "mnt_options", IN, "mount options"),
-	FIELD_STRING_(struct connection_ref, protocol_version, "protocol_version", IN, "NFS version"),
+	FIELD_STRING_(struct connection_ref, protocol_version, "protocol_version", IN, "NFS version: auto, 3, 4, 4.0, 4.1, 4.2", .def = "auto"),
+	FIELD_STRING_(struct connection_ref, timeo, "timeo", IN, "NFS: time until a request is repeated, in tenths of a second", .def = "100"),
+	FIELD_STRING_(struct connection_ref, retrans, "retrans", IN, "NFS: how often it is repeated before it fails", .def = "3"),
+	FIELD_STRING_(struct connection_ref, tpgt, "tpgt", IN, "iSCSI portal group", .def = "1"),
+	FIELD_STRING_(struct connection_ref, initiator, "initiatorName", IN, "iSCSI: only this host's own"),
 };
 const struct record_type connection_ref_type = RECORD_TYPE("connection", NULL, struct connection_ref, connection_ref_fields, "One storage connection");
 
@@ -90,6 +94,7 @@ static const struct field domain_info_fields[] = {
 	FIELD_STRING_(D, lver, "lver", OUT, "lease version"),
 	FIELD_STRING_(D, spm_id, "spm_id", OUT, "host id of the SPM"),
 	FIELD_STRING_(D, state, "state", OUT, "on this host: inactive or active; absent when unattached"),
+	FIELD_STRING_(D, vg_uuid, "vguuid", OUT, "LVM's id of the volume group (block domains)"),
 	FIELD_INT_(D, block_size, "block_size", OUT, "block size", .unit = "bytes"),
 	FIELD_INT_(D, alignment, "alignment", OUT, "size of a lease", .unit = "bytes"),
 };
@@ -148,6 +153,13 @@ static const struct field image_prepare_fields[] = {
 	FIELD_BOOL_(D, allow_illegal, "allowIllegal", IN, "also an illegal volume", .def = "false"),
 };
 const struct record_type image_prepare_params_type = RECORD_TYPE("Image.prepare", NULL, D, image_prepare_fields, "Parameters of Image.prepare");
+static const struct field image_teardown_fields[] = {
+	FIELD_UUID_(D, pool_id, "storagepoolID", NEED, "pool"),
+	FIELD_UUID_(D, domain_id, "storagedomainID", NEED, "domain"),
+	FIELD_UUID_(D, image_id, "imageID", NEED, "image"),
+	FIELD_UUID_(D, volume_id, "volumeID", IN, "leaf volume; absent: all volumes of the image"),
+};
+const struct record_type image_teardown_params_type = RECORD_TYPE("Image.teardown", NULL, D, image_teardown_fields, "Parameters of Image.teardown");
 #undef D
 
 #define D struct volume_info

@@ -15,7 +15,8 @@ enum volume_wire_allocation { VOLUME_PREALLOCATED = 1, VOLUME_SPARSE = 2 };
 
 struct connection_params { struct record record; char *pool_id; int domain_type; json_t *connections; };
 extern const struct record_type connection_params_type;
-struct connection_ref { struct record record; char *id, *connection, *user, *password, *iqn, *portal, *port, *vfs_type, *mnt_options, *protocol_version; };
+struct connection_ref { struct record record; char *id, *connection, *user, *password, *iqn, *portal, *port, *vfs_type, *mnt_options, *protocol_version,
+	*timeo, *retrans, *tpgt, *initiator; };
 extern const struct record_type connection_ref_type;
 
 struct domain_create_params { struct record record; char *domain_id, *type_args, *name; int domain_type, domain_class, version, block_size, max_hosts; };
@@ -40,7 +41,8 @@ struct volume_params {
 	char *volume_id, *pool_id, *domain_id, *image_id, *desc, *src_image, *src_volume, *disk_type, *bitmap, *size, *initial_size;
 	int format, preallocate, sequence; bool legal, add_bitmaps, post_zero, force, discard, allow_illegal;
 };
-extern const struct record_type volume_create_params_type, volume_delete_params_type, volume_id_params_type, image_prepare_params_type;
+extern const struct record_type volume_create_params_type, volume_delete_params_type, volume_id_params_type, image_prepare_params_type,
+	image_teardown_params_type;
 
 struct volume_info {
 	struct record record;

@@ -49,6 +49,11 @@ struct verb {
 VERB_TABLE(host);
 VERB_TABLE(vm);
 VERB_TABLE(storage);
+VERB_TABLE(volume);
+VERB_TABLE(block);
+VERB_TABLE(pool);
+VERB_TABLE(lease);
+VERB_TABLE(secret);
 VERB_TABLE(snapshot);
 VERB_TABLE(guest);
 VERB_TABLE(device);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Verbs about the host itself. */
 #include "proto/host.h"
+#include "proto/net.h"
 #include "proto/host_calls.h"
 #include "proto/verb.h"
 #include "proto/vm.h"
@@ -22,7 +23,7 @@ const struct verb host_verbs[] = {
 	  .doc = "Short entries of all or the listed VMs", .returns = "array of {vmId, status, statusTime}; ids with onlyUUID" },
 	{ .name = "Host.getVMFullList", .params = &vm_list_params_type, .kind = RESULT_LIST, .result = &vm_short_type, .lane = VERB_LOOP,
 	  .doc = "As getVMList", .returns = "array of {vmId, status, statusTime}" },
-	{ .name = "Host.getAllVmStats", .kind = RESULT_LIST, .result = &vm_stats_type, .lane = VERB_ANY,
+	{ .name = "Host.getAllVmStats", .params = &all_vm_stats_params_type, .kind = RESULT_LIST, .result = &vm_stats_type, .lane = VERB_ANY,
 	  .doc = "Statistics of every VM on the host", .returns = "array" },
 	{ .name = "Host.dumpxmls", .params = &vm_list_params_type, .kind = RESULT_JSON, .lane = VERB_ANY,
 	  .doc = "Domain XML of all or the listed VMs", .returns = "array of one map vmId -> XML", .errors = "1" },
@@ -33,6 +34,9 @@ const struct verb host_verbs[] = {
 	  .errors = "66 84" },
 	{ .name = "Host.getAllTasksStatuses", .kind = RESULT_JSON, .lane = VERB_LOOP,
 	  .doc = "State of every storage task", .returns = "map taskID -> {code, message, taskState, taskResult, taskID}" },
+	{ .name = "Host.getAllTasksInfo", .kind = RESULT_JSON, .lane = VERB_LOOP, .doc = "Verb of every storage task", .returns = "map taskID -> {id, verb}" },
+	{ .name = "Host.getAllTasks", .kind = RESULT_JSON, .lane = VERB_LOOP, .doc = "Verb and state of every storage task",
+	  .returns = "map taskID -> {id, verb, state, code, message, result, tag}" },
 	{ .name = "Host.setLogLevel", .params = &host_log_level_params_type, .lane = VERB_LOOP, .changes = true, .while_recovering = true,
 	  .doc = "Changes the log level of all or of one module until the next start", .returns = "true", .errors = "91" },
 	{ .name = "Host.setupNetworks", .params = &host_setup_networks_params_type, .kind = RESULT_JSON, .lane = VERB_NETWORK, .changes = true,
@@ -40,6 +44,15 @@ const struct verb host_verbs[] = {
 	  .errors = "10 21 22 23 24 25 26 27 29 31 78" },
 	{ .name = "Host.setSafeNetworkConfig", .lane = VERB_NETWORK, .changes = true,
 	  .doc = "Makes the running network configuration the one restored at boot", .returns = "true" },
+	{ .name = "Host.getNetworkCapabilities", .kind = RESULT_RECORD, .result = &network_caps_type, .lane = VERB_ANY,
+	  .doc = "The network part of Host.getCapabilities", .returns = "object", .errors = "16" },
+	{ .name = "Host.getNetworkStatistics", .kind = RESULT_RECORD, .result = &network_stats_type, .lane = VERB_ANY,
+	  .doc = "The network part of Host.getStats", .returns = "object", .errors = "16" },
+	{ .name = "Host.getLldp", .params = &lldp_params_type, .kind = RESULT_JSON, .lane = VERB_ANY,
+	  .doc = "Which switch ports the nics are plugged into, as the switches tell by LLDP; the agent listens always and sends nothing",
+	  .returns = "nic -> {enabled true, tlvs [{type, name, properties, oui, subtype}]}", .errors = "16 21" },
+	{ .name = "Host.hostdevChangeNumvfs", .params = &numvfs_params_type, .lane = VERB_REMOTE, .lane_key = "deviceName", .changes = true,
+	  .doc = "Sets the number of SR-IOV virtual functions of a device", .returns = "true", .errors = "23 75 91" },
 
 	{ .name = "Host.claim", .params = &host_claim_params_type, .lane = VERB_ANY, .changes = true,
 	  .doc = "Binds the host to one engine (a verb of our own); again by the same engine is fine", .returns = "true", .errors = "40" },

@@ -9,10 +9,10 @@
 #define DOMAIN_ROW(verb, parameters, ...) DOMAIN_READ(verb, parameters, .changes = true, ##__VA_ARGS__)
 
 const struct verb storage_verbs[] = {
-	{ .name = "StoragePool.connectStorageServer", .params = &connection_params_type, .kind = RESULT_JSON, .lane = VERB_POOL, .lane_key = "storagepoolID",
+	{ .name = "StoragePool.connectStorageServer", .params = &connection_params_type, .kind = RESULT_JSON, .lane = VERB_ANY,
 	  .changes = true, .doc = "Makes storage connections usable on this host", .returns = "[{id, status}]; status 0 or an error code" },
-	{ .name = "StoragePool.disconnectStorageServer", .params = &connection_params_type, .kind = RESULT_JSON, .lane = VERB_POOL,
-	  .lane_key = "storagepoolID", .changes = true, .doc = "Ends storage connections", .returns = "[{id, status}]" },
+	{ .name = "StoragePool.disconnectStorageServer", .params = &connection_params_type, .kind = RESULT_JSON, .lane = VERB_ANY,
+	  .changes = true, .doc = "Ends storage connections", .returns = "[{id, status}]" },
 	DOMAIN_ROW("StorageDomain.create", domain_create_params_type, .doc = "Makes a storage domain on a connection", .returns = "true",
 		   .errors = "351 361 365 372 385 397 453 469"),
 	DOMAIN_ROW("StorageDomain.attach", domain_attach_params_type, .doc = "Attaches a domain to a pool", .returns = "true", .errors = "358 380"),
@@ -38,9 +38,16 @@ const struct verb storage_verbs[] = {
 		   .doc = "Allocated and apparent size", .returns = "{truesize, apparentsize} as texts", .errors = "201 358"),
 	DOMAIN_ROW("Image.prepare", image_prepare_params_type, .kind = RESULT_JSON, .doc = "Makes a volume chain usable on this host", .returns = "{path}",
 		   .errors = "201 227 358"),
-	DOMAIN_ROW("Image.teardown", image_prepare_params_type, .doc = "Ends the use of an image on this host", .returns = "true", .errors = "358"),
+	DOMAIN_ROW("Image.teardown", image_teardown_params_type, .doc = "Ends the use of an image on this host", .returns = "true", .errors = "358"),
 	{ .name = "Task.getStatus", .params = &task_id_params_type, .kind = RESULT_RECORD, .result = &task_status_type, .lane = VERB_LOOP,
 	  .doc = "State of a storage task", .returns = "{taskID, taskState, taskResult, code, message}", .errors = "401" },
+	{ .name = "Task.getInfo", .params = &task_id_params_type, .kind = RESULT_JSON, .lane = VERB_LOOP, .doc = "Verb of a storage task",
+	  .returns = "{id, verb}", .errors = "401" },
+	{ .name = "Task.stop", .params = &task_id_params_type, .lane = VERB_ANY, .changes = true,
+	  .doc = "Asks a task to end and to undo what it began; one that is finished stays as it is", .returns = "true", .errors = "401" },
+	{ .name = "Task.revert", .params = &task_id_params_type, .lane = VERB_LOOP, .changes = true,
+	  .doc = "Sees that what a finished task did is undone: one that failed or was stopped has undone it, one that succeeded stays", .returns = "true",
+	  .errors = "401 403 410" },
 	{ .name = "Task.clear", .params = &task_id_params_type, .lane = VERB_LOOP, .changes = true, .doc = "Forgets a finished task", .returns = "true",
 	  .errors = "401 403" },
 };

@@ -167,6 +167,16 @@ const struct record_type vm_external_params_type =
 static const struct field vm_id_fields[] = { FIELD_UUID_(struct vm_id_params, vm_id, "vmID", NEED, "id of the VM") };
 const struct record_type vm_id_params_type = RECORD_TYPE("vmID", NULL, struct vm_id_params, vm_id_fields, "A VM");
 
+#define STATS_FIELDS_DOC "names of the members that are wanted, as in the result (status, disks, ...); vmId comes always; none: all members"
+static const struct field vm_stats_params_fields[] = {
+	FIELD_UUID_(struct vm_stats_params, vm_id, "vmID", NEED, "id of the VM"),
+	FIELD_STRINGS_(struct vm_stats_params, fields, "fields", IN, STATS_FIELDS_DOC),
+};
+const struct record_type vm_stats_params_type = RECORD_TYPE("VM.getStats", NULL, struct vm_stats_params, vm_stats_params_fields, "Parameters of VM.getStats");
+static const struct field all_vm_stats_params_fields[] = { FIELD_STRINGS_(struct all_vm_stats_params, fields, "fields", IN, STATS_FIELDS_DOC) };
+const struct record_type all_vm_stats_params_type = RECORD_TYPE("Host.getAllVmStats", NULL, struct all_vm_stats_params, all_vm_stats_params_fields,
+								"Parameters of Host.getAllVmStats");
+
 static const struct field vm_destroy_fields[] = {
 	FIELD_UUID_(struct vm_destroy_params, vm_id, "vmID", NEED, "id of the VM"),
 	FIELD_INT_(struct vm_destroy_params, graceful_attempts, "gracefulAttempts", IN, "times SIGTERM is tried before SIGKILL; the last time for 10 s, those before for 15 s each", .def = "1", .min = 0, .max = 100),
@@ -284,7 +294,7 @@ static const struct field vm_stats_fields[] = {
 	FIELD_STRING_(struct vm_stats, kvm_enable, "kvmEnable", OUT, "true when the VM runs with hardware acceleration"),
 	FIELD_STRING_(struct vm_stats, acpi_enable, "acpiEnable", OUT, "ACPI"),
 	FIELD_LONG_(struct vm_stats, elapsed_time, "elapsedTime", TEXT, "since the start", .unit = "s"),
-	FIELD_INT_(struct vm_stats, monitor_response, "monitorResponse", TEXT, "0 fine, -1 when the last sample is older than 60 s"),
+	FIELD_INT_(struct vm_stats, monitor_response, "monitorResponse", TEXT, "0 fine, -1 when its QEMU has not answered for 60 s, or for two sampling periods if these are longer"),
 	FIELD_STRING_(struct vm_stats, client_ip, "clientIp", OUT, "console client"),
 	FIELD_INT_(struct vm_stats, time_offset, "timeOffset", TEXT, "guest's clock offset", .unit = "s"),
 	FIELD_STRING_(struct vm_stats, pause_code, "pauseCode", OUT, "NOERR, EIO, ENOSPC, EOTHER, EPERM, POSTCOPY"),

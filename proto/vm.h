@@ -109,6 +109,11 @@ extern const struct record_type vm_guest_nic_type;
 struct vm_guest_fs { struct record record; char *path, *fs; int64_t total, used; };
 extern const struct record_type vm_guest_fs_type;
 
+/* fields: names of members of vm_stats; none: all */
+struct vm_stats_params { struct record record; char *vm_id; GPtrArray *fields; };
+struct all_vm_stats_params { struct record record; GPtrArray *fields; };
+extern const struct record_type vm_stats_params_type, all_vm_stats_params_type;
+
 /* VM.getStats, Host.getAllVmStats. Numbers that the original sends as text are TEXT. */
 struct vm_stats {
 	struct record record;
@@ -121,7 +126,8 @@ struct vm_stats {
 	/* running */
 	int64_t elapsed_time; int monitor_response; char *client_ip; int time_offset; char *pause_code; int migration_progress;
 	double cpu_user, cpu_sys; int64_t cpu_usage; bool cpu_actual; int vcpu_count;
-	json_t *network, *disks, *balloon_info, *memory_stats, *vm_jobs;
+	json_t *network, *disks;                             /* described here; always NULL: they are written from the counters (vm_stats.c) */
+	json_t *balloon_info, *memory_stats, *vm_jobs;
 	int mem_usage;
 	int vcpu_user_limit, vcpu_period; int64_t vcpu_quota;
 	json_t *io_tune, *watchdog_event;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Addresses as text, and what a network of a request may say. */
+/* Addresses as text, and what one network or bond of a request may say by itself. */
 #include <arpa/inet.h>
 #include <string.h>
 #include "agent/net/net-priv.h"
 
 #define NAME_MAX_BYTES (IFNAMSIZ - 1)
 #define IPV6_MTU_MIN 1280
+#define VLAN_MAX 4094
 
 bool net_prefix_parse(const char *text, struct net_prefix *ret_prefix)
 {
@@ -29,6 +30,18 @@ char *net_prefix_text(const struct net_prefix *prefix)
 	char text[INET6_ADDRSTRLEN];
 
 	return g_strdup_printf("%s/%u", inet_ntop(prefix->family, &prefix->address, text, sizeof(text)), prefix->length);
+}
+
+char *net_prefix_network(const char *text)
+{
+	struct net_prefix prefix;
+	uint8_t *bytes = (uint8_t *)&prefix.address;
+
+	if (!net_prefix_parse(text, &prefix))
+		return NULL;
+	for (unsigned bit = prefix.length; bit < (prefix.family == AF_INET ? 32u : 128u); bit++)
+		bytes[bit / 8] &= (uint8_t)~(0x80u >> bit % 8);
+	return net_prefix_text(&prefix);
 }
 
 bool net_prefix_contains(const struct net_prefix *prefix, const char *address)
@@ -67,25 +80,29 @@ char *net_mask_text(unsigned length)
 }
 
 /* "" is as good as absent: engines send both. */
-static bool given(const char *text)
+bool net_given(const char *text)
 {
 	return text && text[0];
 }
 
-char *net_config_ipv4(const struct network_config *config)
+/* In the kernel's spelling, so that it can be compared. */
+static char *normal(const char *text)
 {
-	return given(config->ipaddr) ? g_strdup_printf("%s/%d", config->ipaddr, net_mask_length(config->netmask)) : NULL;
+	struct net_prefix prefix;
+
+	return net_prefix_parse(text, &prefix) ? net_prefix_text(&prefix) : NULL;
 }
 
-/* Members of later parts: refused, never half done. */
-static const char *unsupported(const struct network_config *config)
+char *net_config_ipv4(const struct network_config *config)
 {
-	return given(config->bonding) ? "bonding" : HAS(config, vlan) ? "vlan" : given(config->bootproto) && !strcmp(config->bootproto, "dhcp") ?
-	       "bootproto dhcp" : config->ipv6autoconf ? "ipv6autoconf" : config->dhcpv6 ? "dhcpv6" :
-	       config->nameservers && config->nameservers->len ? "nameservers" : json_object_size(config->host_qos) ? "hostQos" :
-	       given(config->switch_type) && !strcmp(config->switch_type, "ovs") ? "switch ovs" : HAS(config, bridged) && !config->bridged ?
-	       "bridged false" : given(config->gateway) && !config->default_route ? "gateway without defaultRoute" :
-	       given(config->ipv6gateway) && !config->default_route ? "ipv6gateway without defaultRoute" : NULL;
+	g_autofree char *text = net_given(config->ipaddr) ? g_strdup_printf("%s/%d", config->ipaddr, net_mask_length(config->netmask)) : NULL;
+
+	return text ? normal(text) : NULL;
+}
+
+char *net_config_ipv6(const struct network_config *config)
+{
+	return net_given(config->ipv6addr) ? normal(config->ipv6addr) : NULL;
 }
 
 static bool is_host_address(const struct net_prefix *prefix)
@@ -107,7 +124,7 @@ static bool check_address(const char *name, const char *member, const char *addr
 		error_set(error, ERR_BAD_ADDR, "network '%s': %s '%s' is not an address with its prefix length", name, member, address);
 		return false;
 	}
-	if (given(gateway) && !net_prefix_contains(&prefix, gateway)) {
+	if (net_given(gateway) && !net_prefix_contains(&prefix, gateway)) {
 		error_set(error, ERR_BAD_ADDR, "network '%s': %s '%s' is not in %s", name, gateway_member, gateway, address);
 		return false;
 	}
@@ -118,25 +135,25 @@ static bool check_ipv4(const char *name, const struct network_config *config, GE
 {
 	g_autofree char *address = NULL;
 
-	if (!given(config->ipaddr)) {
-		if (!given(config->netmask) && !given(config->gateway))
+	if (!net_given(config->ipaddr)) {
+		if (!net_given(config->netmask) && !net_given(config->gateway))
 			return true;
-		error_set(error, ERR_BAD_ADDR, "network '%s': %s without ipaddr", name, given(config->netmask) ? "netmask" : "gateway");
+		error_set(error, ERR_BAD_ADDR, "network '%s': %s without ipaddr", name, net_given(config->netmask) ? "netmask" : "gateway");
 		return false;
 	}
-	if (!given(config->netmask) || net_mask_length(config->netmask) < 0) {
+	if (!net_given(config->netmask) || net_mask_length(config->netmask) < 0) {
 		error_set(error, ERR_BAD_ADDR, "network '%s': netmask '%s' is neither a mask nor a prefix length", name,
-			  given(config->netmask) ? config->netmask : "");
+			  net_given(config->netmask) ? config->netmask : "");
 		return false;
 	}
-	address = net_config_ipv4(config);
+	address = g_strdup_printf("%s/%d", config->ipaddr, net_mask_length(config->netmask));
 	return check_address(name, "ipaddr", address, AF_INET, "gateway", config->gateway, error);
 }
 
 static bool check_ipv6(const char *name, const struct network_config *config, GError **error)
 {
-	if (!given(config->ipv6addr)) {
-		if (!given(config->ipv6gateway))
+	if (!net_given(config->ipv6addr)) {
+		if (!net_given(config->ipv6gateway))
 			return true;
 		error_set(error, ERR_BAD_ADDR, "network '%s': ipv6gateway without ipv6addr", name);
 		return false;
@@ -148,20 +165,155 @@ static bool check_ipv6(const char *name, const struct network_config *config, GE
 	return check_address(name, "ipv6addr", config->ipv6addr, AF_INET6, "ipv6gateway", config->ipv6gateway, error);
 }
 
+static bool check_ovs(const char *kind, const char *name, const char *switch_type, GError **error)
+{
+	if (g_strcmp0(switch_type, "ovs"))
+		return true;
+	error_set(error, ERR_UNSUPPORTED_OPERATION, "%s '%s': switch ovs: Open vSwitch is not supported, only legacy (Linux bridges and bonds)", kind, name);
+	return false;
+}
+
+static bool check_name(const char *kind, const char *name, enum error_code code, GError **error)
+{
+	if (g_regex_match_simple("^[-_.a-zA-Z0-9]+$", name, G_REGEX_DOLLAR_ENDONLY, 0) && strlen(name) <= NAME_MAX_BYTES && strcmp(name, ".") &&
+	    strcmp(name, ".."))
+		return true;
+	error_set(error, code, "%s '%s': a name has 1 to %d letters, digits, '-', '_' or '.'", kind, name, NAME_MAX_BYTES);
+	return false;
+}
+
+static bool check_nameservers(const char *name, const struct network_config *config, GError **error)
+{
+	uint8_t address[16];
+
+	if (config->nameservers && config->nameservers->len && !config->default_route) {
+		error_set(error, ERR_BAD_PARAMS, "network '%s': nameservers without defaultRoute", name);
+		return false;
+	}
+	for (guint i = 0; config->nameservers && i < config->nameservers->len; i++) {
+		const char *server = config->nameservers->pdata[i];
+
+		if (inet_pton(AF_INET, server, address) == 1 || inet_pton(AF_INET6, server, address) == 1)
+			continue;
+		error_set(error, ERR_BAD_ADDR, "network '%s': nameserver '%s' is no address", name, server);
+		return false;
+	}
+	return true;
+}
+
+static bool check_roles(const char *name, const struct network_config *config, GError **error)
+{
+	static const char *const known[] = { "management", "migration", "display", "vm", NULL };
+
+	for (guint i = 0; config->roles && i < config->roles->len; i++) {
+		const char *role = config->roles->pdata[i];
+
+		if (!g_strv_contains(known, role)) {
+			error_set(error, ERR_BAD_PARAMS, "network '%s': role '%s' is none of management, migration, display, vm", name, role);
+			return false;
+		}
+		if (!strcmp(role, "vm") && !config->bridged) {
+			error_set(error, ERR_BAD_PARAMS, "network '%s': role vm needs a bridge, but bridged is false", name);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* What goes with a bridge, and what without. */
+static bool check_bridge(const char *name, const struct network_config *config, GError **error)
+{
+	const json_t *options = json_object_get(config->custom, "bridge_opts");
+	g_autoptr(GHashTable) parsed = NULL;
+
+	if (options && !json_is_string(options)) {
+		error_set(error, ERR_BAD_PARAMS, "network '%s': bridge_opts is no text", name);
+		return false;
+	}
+	if (config->bridged) {
+		if (!(parsed = net_bridge_options(name, json_string_value(options), error)))
+			return false;
+		if (!g_hash_table_contains(parsed, "stp_state"))
+			return true;
+		error_set(error, ERR_BAD_PARAMS, "network '%s': bridge_opts: stp_state is the member stp of the network", name);
+		return false;
+	}
+	if (config->stp || net_given(json_string_value(options))) {
+		error_set(error, ERR_BAD_PARAMS, "network '%s': %s without a bridge: bridged is false", name, config->stp ? "stp" : "bridge_opts");
+		return false;
+	}
+	if (net_given(config->nic) || net_given(config->bonding))
+		return true;
+	error_set(error, ERR_BAD_PARAMS, "network '%s': bridged false without nic and bonding: there is nothing to set up", name);
+	return false;
+}
+
 bool net_check_config(const char *name, const struct network_config *config, GError **error)
 {
-	const char *member;
-
-	if (!g_regex_match_simple("^[-_.a-zA-Z0-9]+$", name, G_REGEX_DOLLAR_ENDONLY, 0) || strlen(name) > NAME_MAX_BYTES || !strcmp(name, ".") ||
-	    !strcmp(name, "..")) {
-		error_set(error, ERR_BAD_BRIDGE, "network '%s': a name has 1 to %d letters, digits, '-', '_' or '.'", name, NAME_MAX_BYTES);
+	if (!check_name("network", name, ERR_BAD_BRIDGE, error))
 		return false;
-	}
 	if (config->remove)
 		return true;
-	if ((member = unsupported(config))) {
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "network '%s': %s is not supported by this agent yet", name, member);
+	if (!check_ovs("network", name, config->switch_type, error))
+		return false;
+	if (net_given(config->nic) && net_given(config->bonding)) {
+		error_set(error, ERR_BAD_PARAMS, "network '%s': nic '%s' and bonding '%s' exclude each other", name, config->nic, config->bonding);
 		return false;
 	}
-	return check_ipv4(name, config, error) && check_ipv6(name, config, error);
+	if (HAS(config, vlan) && (config->vlan < 0 || config->vlan > VLAN_MAX)) {
+		error_set(error, ERR_BAD_VLAN, "network '%s': vlan %d is not 0 to %d", name, config->vlan, VLAN_MAX);
+		return false;
+	}
+	if (HAS(config, vlan) && !net_given(config->nic) && !net_given(config->bonding)) {
+		error_set(error, ERR_BAD_VLAN, "network '%s': vlan %d without nic and bonding", name, config->vlan);
+		return false;
+	}
+	if (config->dhcpv6) {
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "network '%s': dhcpv6 is not supported by this agent", name);
+		return false;
+	}
+	if (!g_strcmp0(config->bootproto, "dhcp") && (net_given(config->ipaddr) || net_given(config->gateway))) {
+		error_set(error, ERR_BAD_PARAMS, "network '%s': bootproto dhcp and %s exclude each other", name, net_given(config->ipaddr) ? "ipaddr" : "gateway");
+		return false;
+	}
+	if (json_object_size(config->host_qos)) {
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "network '%s': hostQos is not supported by this agent", name);
+		return false;
+	}
+	return check_bridge(name, config, error) && check_roles(name, config, error) && check_ipv4(name, config, error) && check_ipv6(name, config, error) &&
+	       check_nameservers(name, config, error) && net_check_forward(name, config, error);
+}
+
+bool net_check_bond(const char *name, const struct bond_config *config, GError **error)
+{
+	g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+	g_autoptr(GHashTable) options = NULL;
+	uint8_t mac[6];
+
+	if (!check_name("bond", name, ERR_BAD_BONDING, error))
+		return false;
+	if (config->remove)
+		return true;
+	if (!check_ovs("bond", name, config->switch_type, error))
+		return false;
+	if (!config->nics || !config->nics->len) {
+		error_set(error, ERR_BAD_BONDING, "bond '%s': no nics", name);
+		return false;
+	}
+	for (guint i = 0; i < config->nics->len; i++)
+		if (!g_hash_table_add(seen, config->nics->pdata[i])) {
+			error_set(error, ERR_BAD_BONDING, "bond '%s': nic '%s' is given twice", name, (char *)config->nics->pdata[i]);
+			return false;
+		}
+	if (net_given(config->hwaddr) && (!net_mac_parse(config->hwaddr, mac) || mac[0] & 1)) {
+		error_set(error, ERR_BAD_BONDING, "bond '%s': hwaddr '%s' is no MAC address of an interface", name, config->hwaddr);
+		return false;
+	}
+	if (!(options = net_bond_options(name, config->options, error)))
+		return false;
+	if (g_hash_table_contains(options, "primary") && !g_hash_table_contains(seen, g_hash_table_lookup(options, "primary"))) {
+		error_set(error, ERR_BAD_BONDING, "bond '%s': primary '%s' is none of its nics", name, (char *)g_hash_table_lookup(options, "primary"));
+		return false;
+	}
+	return true;
 }

@@ -15,20 +15,14 @@ void (*net_before_step)(unsigned n);
 static int set(struct netlink *netlink, enum net_step_kind kind, const char *link, const char *value)
 {
 	switch (kind) {
-	case STEP_BRIDGE_ADD:
-		return netlink_bridge_add(netlink, link, value);
+	case STEP_LINK_ADD:
+		return netlink_link(netlink, link, value, true);
 	case STEP_LINK_DELETE:
 		return netlink_link_delete(netlink, link);
-	case STEP_UP:
-		return netlink_set_up(netlink, link, true);
-	case STEP_DOWN:
-		return netlink_set_up(netlink, link, false);
-	case STEP_MASTER:
-		return netlink_set_master(netlink, link, value);
-	case STEP_MTU:
-		return netlink_set_mtu(netlink, link, (uint32_t)g_ascii_strtoull(value, NULL, 10));
-	case STEP_STP:
-		return netlink_set_stp(netlink, link, !strcmp(value, "on"));
+	case STEP_LINK_SET:
+		return netlink_link(netlink, link, value, false);
+	case STEP_ACCEPT_RA:
+		return net_set_accept_ra(link, value);
 	case STEP_ADDRESS_ADD:
 		return netlink_address(netlink, link, value, true);
 	case STEP_ADDRESS_DELETE:
@@ -37,24 +31,36 @@ static int set(struct netlink *netlink, enum net_step_kind kind, const char *lin
 		return netlink_route(netlink, link, value, true);
 	case STEP_ROUTE_DELETE:
 		return netlink_route(netlink, link, value, false);
+	case STEP_RULE_ADD:
+		return netlink_rule(netlink, value, true);
+	case STEP_RULE_DELETE:
+		return netlink_rule(netlink, value, false);
+	case STEP_RESOLV:
+		return net_write_resolv(value);
+	case STEP_FORWARDING:
+		return net_set_forwarding(value);
+	case STEP_RULESET:
+		return net_nft_write(value);
 	case STEP_KIND_MAX:
 		break;
 	}
 	return EINVAL;
 }
 
-static const enum net_step_kind inverse[] = { [STEP_BRIDGE_ADD] = STEP_LINK_DELETE, [STEP_LINK_DELETE] = STEP_BRIDGE_ADD, [STEP_UP] = STEP_DOWN,
-	[STEP_DOWN] = STEP_UP, [STEP_MASTER] = STEP_MASTER, [STEP_MTU] = STEP_MTU, [STEP_STP] = STEP_STP, [STEP_ADDRESS_ADD] = STEP_ADDRESS_DELETE,
-	[STEP_ADDRESS_DELETE] = STEP_ADDRESS_ADD, [STEP_ROUTE_ADD] = STEP_ROUTE_DELETE, [STEP_ROUTE_DELETE] = STEP_ROUTE_ADD };
+static const enum net_step_kind inverse[] = { [STEP_LINK_ADD] = STEP_LINK_DELETE, [STEP_LINK_DELETE] = STEP_LINK_ADD, [STEP_LINK_SET] = STEP_LINK_SET,
+	[STEP_ACCEPT_RA] = STEP_ACCEPT_RA, [STEP_ADDRESS_ADD] = STEP_ADDRESS_DELETE, [STEP_ADDRESS_DELETE] = STEP_ADDRESS_ADD,
+	[STEP_ROUTE_ADD] = STEP_ROUTE_DELETE, [STEP_ROUTE_DELETE] = STEP_ROUTE_ADD, [STEP_RULE_ADD] = STEP_RULE_DELETE,
+	[STEP_RULE_DELETE] = STEP_RULE_ADD, [STEP_RESOLV] = STEP_RESOLV,
+	[STEP_FORWARDING] = STEP_FORWARDING, [STEP_RULESET] = STEP_RULESET };
 
 static bool is_as_before(int errnum)
 {
-	return errnum == 0 || errnum == EEXIST || errnum == ENODEV || errnum == EADDRNOTAVAIL || errnum == ESRCH;
+	return errnum == 0 || errnum == EEXIST || errnum == ENODEV || errnum == EADDRNOTAVAIL || errnum == ESRCH || errnum == ENOENT;
 }
 
-void net_undo(struct netlink *netlink, const GPtrArray *steps, unsigned n)
+static void undo(struct netlink *netlink, const GPtrArray *steps, unsigned from, unsigned n)
 {
-	while (n-- > 0) {
+	while (n-- > from) {
 		const struct net_step *step = steps->pdata[n];
 		enum net_step_kind kind = inverse[step->kind];
 		bool two_sided = kind == step->kind;
@@ -65,36 +71,39 @@ void net_undo(struct netlink *netlink, const GPtrArray *steps, unsigned n)
 	}
 }
 
-static enum error_code code_of(enum net_step_kind kind)
+void net_undo(struct netlink *netlink, const GPtrArray *steps, unsigned n)
 {
-	switch (kind) {
-	case STEP_BRIDGE_ADD:
+	undo(netlink, steps, 0, n);
+}
+
+static enum error_code code_of(const struct net_step *step)
+{
+	switch (step->kind) {
+	case STEP_LINK_ADD:
 	case STEP_LINK_DELETE:
-	case STEP_STP:
-		return ERR_BAD_BRIDGE;
-	case STEP_MASTER:
-		return ERR_BAD_NIC;
+		return g_str_has_prefix(step->value, "bond") ? ERR_BAD_BONDING : g_str_has_prefix(step->value, "vlan") ? ERR_BAD_VLAN : ERR_BAD_BRIDGE;
+	case STEP_LINK_SET:
+		return strstr(step->value, " master=") ? ERR_BAD_NIC : ERR_BAD_PARAMS;
 	case STEP_ADDRESS_ADD:
 	case STEP_ADDRESS_DELETE:
 		return ERR_BAD_ADDR;
-	case STEP_MTU:
-		return ERR_BAD_PARAMS;
 	default:
 		return ERR_FAILED_IFUP;
 	}
 }
 
-bool net_apply(struct netlink *netlink, const GPtrArray *steps, GError **error)
+bool net_apply(struct netlink *netlink, const GPtrArray *steps, unsigned from, GError **error)
 {
-	for (guint i = 0; i < steps->len; i++) {
+	for (guint i = from; i < steps->len; i++) {
 		const struct net_step *step = steps->pdata[i];
 		int errnum;
 
 		if (net_before_step)
 			net_before_step(i);
 		if ((errnum = set(netlink, step->kind, step->link, step->value))) {
-			error_set_errno(error, code_of(step->kind), errnum, "'%s': step %u of %u ('%s')", step->link, i + 1, steps->len, step->value);
-			net_undo(netlink, steps, i);
+			error_set_errno(error, code_of(step), errnum, "'%s': step %u of %u ('%.128s')", step->link, i + 1, steps->len, step->value);
+			/* what is set may be set in part; what could not be made may be somebody else's */
+			undo(netlink, steps, from, step->kind == STEP_LINK_SET ? i + 1 : i);
 			return false;
 		}
 	}

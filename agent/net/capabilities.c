@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The network part of Host.getCapabilities: read from the kernel at each call; only which bridges are networks comes from the running configuration. */
+/*
+ * The network part of Host.getCapabilities, and Host.getNetworkCapabilities: read from the kernel at each call; only which links are networks comes from
+ * the running configuration. What differs from it is what a plan from the kernel's state to it would change.
+ */
 #include <arpa/inet.h>
+#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <string.h>
 #include "agent/net/net-priv.h"
@@ -10,15 +14,23 @@ static void set_text(json_t *object, const char *name, const char *value)
 	json_object_set_new(object, name, json_string(value));
 }
 
+/* The host's, or that of the network's own routing table. */
 static const struct net_route *default_route(const struct net_link *link, int family)
 {
+	const struct net_route *best = NULL;
+
 	for (guint i = 0; i < link->routes->len; i++) {
 		const struct net_route *route = link->routes->pdata[i];
 
-		if (route->family == family && !strcmp(route->destination, "default"))
-			return route;
+		if (route->family == family && !strcmp(route->destination, "default") && (!best || route->table == RT_TABLE_MAIN))
+			best = route;
 	}
-	return NULL;
+	return best;
+}
+
+static bool is_main(const struct net_route *route)
+{
+	return route && route->table == RT_TABLE_MAIN;
 }
 
 /* The members every device has. */
@@ -46,8 +58,8 @@ static json_t *device(const struct net_link *link)
 	json_object_set_new(object, "ipv4addrs", ipv4);
 	json_object_set_new(object, "ipv6addrs", ipv6);
 	set_text(object, "ipv6gateway", route6 ? route6->gateway : "::");
-	json_object_set_new(object, "ipv6autoconf", json_false());
-	json_object_set_new(object, "ipv4defaultroute", json_boolean(route4));
+	json_object_set_new(object, "ipv6autoconf", json_boolean(link->accept_ra > 0));
+	json_object_set_new(object, "ipv4defaultroute", json_boolean(is_main(route4)));
 	json_object_set_new(object, "dhcpv4", json_false());
 	json_object_set_new(object, "dhcpv6", json_false());
 	set_text(object, "mtu", mtu);
@@ -67,27 +79,97 @@ static json_t *ports_of(const struct net_state *state, const struct net_link *br
 	return ports;
 }
 
+static const char *option(const struct net_link *link, const char *name)
+{
+	const char *value = link->options ? g_hash_table_lookup(link->options, name) : NULL;
+
+	return value ? value : "";
+}
+
+/* all: also those that are as the kernel makes them */
+static json_t *options_object(const struct net_link *link, bool all)
+{
+	json_t *object = json_object();
+	GHashTableIter iter;
+	void *name, *value;
+
+	if (!link->options)
+		return object;
+	g_hash_table_iter_init(&iter, link->options);
+	while (g_hash_table_iter_next(&iter, &name, &value))
+		if (all || strcmp(value, net_option_standard(link->kind, name)))
+			set_text(object, name, value);
+	return object;
+}
+
+static const char *stp_text(const struct net_link *link)
+{
+	return strcmp(option(link, "stp_state"), "0") && *option(link, "stp_state") ? "on" : "off";
+}
+
 static json_t *bridge_object(const struct net_state *state, const struct net_link *bridge)
 {
 	json_t *object = device(bridge);
 
 	json_object_set_new(object, "ports", ports_of(state, bridge));
-	set_text(object, "stp", bridge->stp ? "on" : "off");
-	json_object_set_new(object, "opts", json_object());
+	set_text(object, "stp", stp_text(bridge));
+	json_object_set_new(object, "opts", options_object(bridge, /* all= */ true));
 	return object;
 }
 
-static json_t *network_object(const struct net_state *state, const struct net_link *bridge, const struct network_config *config)
+static json_t *bond_object(const struct net_state *state, const struct net_link *bond)
 {
-	json_t *object = device(bridge);
+	json_t *object = device(bond), *options = options_object(bond, /* all= */ false);
+	const char *duplex;
+	int speed;
 
-	set_text(object, "iface", bridge->name);
-	json_object_set_new(object, "bridged", json_true());
-	json_object_set_new(object, "ports", ports_of(state, bridge));
-	set_text(object, "stp", bridge->stp ? "on" : "off");
-	set_text(object, "southbound", config->nic ? config->nic : "");
+	net_link_speed(bond->name, &speed, &duplex);
+	set_text(options, "mode", option(bond, "mode"));
+	set_text(object, "hwaddr", bond->mac);
+	json_object_set_new(object, "slaves", ports_of(state, bond));
+	set_text(object, "active_slave", bond->active_slave ? bond->active_slave : "");
+	json_object_set_new(object, "opts", options);
+	json_object_set_new(object, "speed", json_integer(speed));
 	set_text(object, "switch", "legacy");
-	set_text(object, "bootproto", "none");
+	if (bond->aggregator)
+		json_object_set_new(object, "ad_aggregator_id", json_sprintf("%d", bond->aggregator));
+	if (bond->partner_mac)
+		set_text(object, "ad_partner_mac", bond->partner_mac);
+	return object;
+}
+
+static json_t *vlan_object(const struct net_state *state, const struct net_link *vlan)
+{
+	const struct net_link *lower = net_state_index(state, vlan->lower);
+	json_t *object = device(vlan);
+
+	set_text(object, "iface", lower ? lower->name : "");
+	json_object_set_new(object, "vlanid", json_integer(vlan->vlan));
+	return object;
+}
+
+/* top: the link with the network's addresses; south: the one below its bridge, else top itself ("": none). */
+static json_t *network_object(const struct net_state *state, const struct net_link *top, const char *south, const struct network_config *config)
+{
+	json_t *object = device(top);
+
+	set_text(object, "iface", top->name);
+	json_object_set_new(object, "bridged", json_boolean(config->bridged));
+	json_object_set_new(object, "ports", config->bridged ? ports_of(state, top) : json_pack("[s]", top->name));
+	set_text(object, "stp", stp_text(top));
+	set_text(object, "southbound", south);
+	if (HAS(config, vlan))
+		json_object_set_new(object, "vlanid", json_integer(config->vlan));
+	set_text(object, "switch", "legacy");
+	set_text(object, "bootproto", config->bootproto ? config->bootproto : "none");
+	json_object_set_new(object, "dhcpv4", json_boolean(!g_strcmp0(config->bootproto, "dhcp")));
+	if (config->roles && config->roles->len) {
+		json_t *roles = json_array();
+
+		for (guint i = 0; i < config->roles->len; i++)
+			json_array_append_new(roles, json_string(config->roles->pdata[i]));
+		json_object_set_new(object, "roles", roles);
+	}
 	return object;
 }
 
@@ -100,20 +182,18 @@ static json_t *nic_object(const struct net_link *nic)
 	net_link_speed(nic->name, &speed, &duplex);
 	set_text(object, "hwaddr", nic->mac);
 	json_object_set_new(object, "speed", json_integer(speed));
-	if (nic->master)
-		set_text(object, "permhwaddr", nic->mac);
+	if (nic->permanent_mac)
+		set_text(object, "permhwaddr", nic->permanent_mac);
+	if (nic->aggregator)
+		json_object_set_new(object, "ad_aggregator_id", json_sprintf("%d", nic->aggregator));
 	return object;
 }
 
-static json_t *nameservers(void)
+static json_t *nameservers(const struct net_state *state)
 {
 	json_t *servers = json_array();
-	g_autofree char *text = NULL;
-	g_auto(GStrv) lines = NULL;
+	g_auto(GStrv) lines = g_strsplit(state->resolv ? state->resolv : "", "\n", -1);
 
-	if (!g_file_get_contents("/etc/resolv.conf", &text, NULL, NULL))
-		return servers;
-	lines = g_strsplit(text, "\n", -1);
 	for (size_t i = 0; lines[i]; i++) {
 		char address[64];
 
@@ -146,42 +226,155 @@ static const struct net_link *link_of_address(const struct net_state *state, con
 	return NULL;
 }
 
-bool net_capabilities(struct net *net, const char *local_address, struct host_caps *caps, GError **error)
+/* What a plan for these would change; NULL + error: it cannot be made. */
+static json_t *differences(struct netlink *netlink, const struct net_config *config, GHashTable *touched, GError **error)
 {
-	struct netlink *netlink = netlink_new(error);
-	struct net_state *state = netlink ? net_state_read(netlink, /* addresses= */ true, error) : NULL;
+	struct net_state *state = net_state_read(netlink, /* addresses= */ true, error);
+	g_autoptr(GPtrArray) steps = state ? net_plan(state, config, config, touched, error) : NULL;
+
+	net_state_free(state);
+	return steps ? net_steps_differences(steps) : NULL;
+}
+
+/* Those of the links that the network needs; what is of no link is of the networks behind this host. */
+static json_t *differences_of(json_t *list, const struct net_topology *topology, const char *network)
+{
+	json_t *mine = json_array(), *difference;
+	size_t i;
+
+	json_array_foreach(list, i, difference) {
+		const char *link = json_string_value(json_object_get(difference, "link"));
+		const struct net_want *want = g_hash_table_lookup(topology->index, link);
+
+		if (want ? g_hash_table_contains(want->users, network) : *link ? !strcmp(link, network) : g_hash_table_contains(topology->behind, network))
+			json_array_append(mine, difference);
+	}
+	return mine;
+}
+
+/* in_sync and what differs, for each network. When one cannot even be planned, each is by itself. */
+static void add_differences(struct netlink *netlink, const struct net_config *config, const struct net_topology *topology, json_t *networks)
+{
+	json_t *all = differences(netlink, config, config->networks, NULL), *object;
+	const char *name;
+
+	json_object_foreach(networks, name, object) {
+		g_autoptr(GHashTable) touched = g_hash_table_new(g_str_hash, g_str_equal);
+		g_autoptr(GError) problem = NULL;
+		json_t *list;
+
+		g_hash_table_add(touched, (char *)name);
+		list = all ? differences_of(all, topology, name) : differences(netlink, config, touched, &problem);
+		if (!list)
+			list = json_pack("[{s:s, s:s, s:s, s:s}]", "link", name, "property", "link", "expected", "usable", "actual", problem->message);
+		json_object_set_new(object, "in_sync", json_boolean(json_array_size(list) == 0));
+		json_object_set_new(object, "differences", list);
+	}
+	json_decref(all);
+}
+
+/* The networks of the running configuration that have their link. */
+static json_t *networks_object(const struct net_state *state, const struct net_config *config, const struct net_topology *topology)
+{
+	json_t *networks = json_object();
+
+	for (guint i = 0; i < topology->wants->len; i++) {
+		const struct net_want *want = topology->wants->pdata[i], *port = NULL;
+		const struct net_link *link = net_state_link(state, want->name);
+		const char *name = !strcmp(want->kind, "bridge") ? want->name : want->untagged;
+		const struct network_config *network = name ? g_hash_table_lookup(config->networks, name) : NULL;
+
+		if (!want->top || !link || !network)
+			continue;
+		for (guint k = 0; k < topology->wants->len && !port; k++)
+			if (!strcmp(((struct net_want *)topology->wants->pdata[k])->master, want->name))
+				port = topology->wants->pdata[k];
+		json_object_set_new(networks, name, network_object(state, link, network->bridged ? port ? port->name : "" : want->name, network));
+	}
+	return networks;
+}
+
+static bool fill(struct net *net, struct netlink *netlink, const char *local_address, struct network_caps *caps, GError **error)
+{
+	struct net_state *state = net_state_read(netlink, /* addresses= */ true, error);
 	json_t *running = net_running(net);
-	GHashTable *configs = net_configs(running);
+	json_t *leases = net_leases(net);
+	struct net_config *config = net_config_new(running, leases);
+	struct net_topology *topology = state ? net_topology_new(config, error) : NULL;
 	const struct net_link *client;
 
-	netlink_free(netlink);
 	json_decref(running);
-	if (!state) {
-		g_hash_table_unref(configs);
-		return false;
-	}
-	caps->networks = json_object();
-	caps->bridges = json_object();
-	caps->nics = json_object();
-	caps->bondings = json_object();
-	caps->vlans = json_object();
-	caps->nameservers = nameservers();
-	for (guint i = 0; i < state->links->len; i++) {
-		const struct net_link *link = state->links->pdata[i];
-		const struct network_config *config = g_hash_table_lookup(configs, link->name);
+	json_decref(leases);
+	if (topology) {
+		caps->networks = networks_object(state, config, topology);
+		add_differences(netlink, config, topology, caps->networks);
+		caps->bridges = json_object();
+		caps->nics = json_object();
+		caps->bondings = json_object();
+		caps->vlans = json_object();
+		caps->nameservers = nameservers(state);
+		for (guint i = 0; i < state->links->len; i++) {
+			const struct net_link *link = state->links->pdata[i];
 
-		if (!strcmp(link->kind, "bridge")) {
-			json_object_set_new(caps->bridges, link->name, bridge_object(state, link));
-			if (config)
-				json_object_set_new(caps->networks, link->name, network_object(state, link, config));
-		} else if (net_link_is_nic(link))
-			json_object_set_new(caps->nics, link->name, nic_object(link));
+			if (!strcmp(link->kind, "bridge"))
+				json_object_set_new(caps->bridges, link->name, bridge_object(state, link));
+			else if (!strcmp(link->kind, "bond"))
+				json_object_set_new(caps->bondings, link->name, bond_object(state, link));
+			else if (!strcmp(link->kind, "vlan"))
+				json_object_set_new(caps->vlans, link->name, vlan_object(state, link));
+			else if (net_link_is_nic(link))
+				json_object_set_new(caps->nics, link->name, nic_object(link));
+		}
+		SET(caps, supports_ipv6, true);
+		set_string(&caps->net_config_dirty, net_config_dirty(net) ? "True" : "False");
+		client = link_of_address(state, local_address);
+		set_string(&caps->last_client_iface, client ? client->name : "");
 	}
-	SET(caps, supports_ipv6, true);
-	set_string(&caps->net_config_dirty, net_config_dirty(net) ? "True" : "False");
-	client = link_of_address(state, local_address);
-	set_string(&caps->last_client_iface, client ? client->name : "");
+	net_topology_free(topology);
+	net_config_free(config);
 	net_state_free(state);
-	g_hash_table_unref(configs);
+	return topology != NULL;
+}
+
+static struct network_caps *read_caps(struct net *net, const char *local_address, GError **error)
+{
+	struct netlink *netlink = netlink_new(error);
+	struct network_caps *caps = record_new(&network_caps_type);
+	bool good = netlink && fill(net, netlink, local_address, caps, error);
+
+	netlink_free(netlink);
+	if (good)
+		return caps;
+	record_unref(caps);
+	return NULL;
+}
+
+bool net_capabilities(struct net *net, const char *local_address, struct host_caps *caps, GError **error)
+{
+	struct network_caps *part = read_caps(net, local_address, error);
+
+	if (!part)
+		return false;
+	caps->networks = json_incref(part->networks);
+	caps->bridges = json_incref(part->bridges);
+	caps->bondings = json_incref(part->bondings);
+	caps->nics = json_incref(part->nics);
+	caps->vlans = json_incref(part->vlans);
+	caps->nameservers = json_incref(part->nameservers);
+	SET(caps, supports_ipv6, part->supports_ipv6);
+	set_string(&caps->net_config_dirty, part->net_config_dirty);
+	set_string(&caps->last_client_iface, part->last_client_iface);
+	record_unref(part);
+	return true;
+}
+
+bool net_capabilities_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
+{
+	struct network_caps *caps = read_caps(agent->net, call->local_address, error);
+
+	if (!caps)
+		return false;
+	result_record(ret_result, caps);
+	record_unref(caps);
 	return true;
 }

@@ -11,21 +11,29 @@
 #include "common/error.h"
 #include "common/lock.h"
 
-/* ---- netlink.c: the kernel's state and single changes of it ---- */
+/* ---- netlink.c: the kernel's state ---- */
 struct net_address { int family; char *text, *broadcast; bool link_local; };     /* "192.0.2.1/24"; broadcast: "" when none */
-struct net_route { int family; char *destination, *gateway; uint32_t metric; unsigned protocol; };
-/* destination: "default" or "10.0.0.0/8"; only routes with a gateway; protocol: RTPROT_* */
+/* destination: "default" or "10.0.0.0/8"; gateway "-": none; protocol: RTPROT_*. Those with a gateway of table main, and ours (NET_PROTOCOL) of others */
+struct net_route { int family; char *destination, *gateway; uint32_t metric, table; unsigned protocol; };
+#define NET_PROTOCOL 66                   /* of our rules and the routes of their tables: tells them from those of others */
 struct net_link {
 	int index, master, lower;        /* master, lower (device below): index, 0: none */
-	char *name, *kind, *mac;         /* kind: "" hardware, "bridge", "veth", "tun", ... */
+	int vlan;                        /* id, of a VLAN */
+	char *name, *kind, *mac;         /* kind: "" hardware, "bridge", "bond", "vlan", "veth", "tun", ... */
 	unsigned flags;                  /* IFF_* */
 	int type;                        /* ARPHRD_* */
 	uint32_t mtu, max_mtu;           /* max_mtu 0: not told */
-	bool stp, running;               /* stp: of a bridge */
+	bool running, auto_mtu;          /* auto_mtu: a bridge of this plan, which takes the least of its ports */
+	int accept_ra;                   /* of IPv6; -1: not told */
+	GHashTable *options;             /* of bridges and bonds, see options.c; else NULL */
+	char *permanent_mac, *active_slave, *partner_mac;       /* of slaves; of bonds. NULL: none */
+	int aggregator;                  /* 802.3ad, of bonds and slaves; 0: none */
 	uint64_t rx_bytes, tx_bytes, rx_errors, tx_errors, rx_dropped, tx_dropped;
 	GPtrArray *addresses, *routes;
 };
-struct net_state { GPtrArray *links; };
+/* rules: ours, texts "from 192.0.2.0/24 table 7". resolv: content of resolv.conf, NULL: not read */
+/* nft: digest of our table, "": none; NULL: not read, plan.c does when it needs it. forwarding: IPv4 */
+struct net_state { GPtrArray *links, *rules; char *resolv, *nft; bool forwarding; };
 struct netlink;
 struct netlink *netlink_new(GError **error);
 struct netlink *netlink_free(struct netlink *netlink);
@@ -39,49 +47,146 @@ bool net_link_is_nic(const struct net_link *link);
 void net_link_add_address(struct net_link *link, const char *text);
 /* Speed in Mb/s (0: unknown) and "full", "half", "unknown". */
 void net_link_speed(const char *name, int *ret_speed, const char **ret_duplex);
+bool net_mac_parse(const char *text, uint8_t *ret_mac);
+char *net_mac_text(const uint8_t *mac);
+/* Sends and frees the message; 0 or the kernel's errno. */
+struct nl_msg;
+int netlink_transact(struct netlink *netlink, struct nl_msg *message);
 
-/* One change. 0, or the kernel's errno. */
-int netlink_bridge_add(struct netlink *netlink, const char *name, const char *mac);
+/* ---- netlink_change.c: single changes. 0, or the kernel's errno ---- */
+int netlink_link(struct netlink *netlink, const char *name, const char *text, bool add);   /* "KIND name=value ...", see there */
 int netlink_link_delete(struct netlink *netlink, const char *name);
-int netlink_set_up(struct netlink *netlink, const char *name, bool up);
-int netlink_set_master(struct netlink *netlink, const char *name, const char *master);     /* "": none */
-int netlink_set_mtu(struct netlink *netlink, const char *name, uint32_t mtu);
-int netlink_set_stp(struct netlink *netlink, const char *name, bool stp);
 int netlink_address(struct netlink *netlink, const char *name, const char *address, bool add);     /* "192.0.2.1/24 brd 192.0.2.255" */
-int netlink_route(struct netlink *netlink, const char *name, const char *route, bool add); /* "default via 192.0.2.254 metric 0 proto 4" */
+int netlink_route(struct netlink *netlink, const char *name, const char *route, bool add); /* "default via 192.0.2.254 metric 0 proto 4 table 254" */
+int netlink_rule(struct netlink *netlink, const char *rule, bool add);                     /* "from 192.0.2.0/24 table 7" */
+int net_set_accept_ra(const char *name, const char *value);
+int net_set_forwarding(const char *value);                                    /* IPv4, of the whole host */
+/* Where the resolver's file is; another one in tests. Replaced as a whole. */
+extern const char *net_resolv_path;
+int net_write_resolv(const char *content);
+
+/* ---- options.c ---- */
+struct nlattr;
+/* The options of a request, name -> value as the kernel tells it. NULL + error */
+GHashTable *net_bond_options(const char *name, const char *text, GError **error);
+GHashTable *net_bridge_options(const char *name, const char *text, GError **error);
+GHashTable *net_options_read(const char *kind, struct nlattr *data);          /* NULL: kind has none */
+bool net_option_put(struct nl_msg *message, const char *kind, const char *name, const char *value);
+/* " mode=1 miimon=100": those that a new link does not have by itself, in the order of the tables. g_free */
+char *net_options_text(const char *kind, GHashTable *options);
+const char *net_option_standard(const char *kind, const char *name);
+bool net_option_live(const char *kind, const char *name);
 
 /* ---- address.c ---- */
 struct net_prefix { int family; union { struct in_addr v4; struct in6_addr v6; } address; unsigned length; };
 bool net_prefix_parse(const char *text, struct net_prefix *ret_prefix);       /* "192.0.2.1/24", "2001:db8::1/64" */
 char *net_prefix_text(const struct net_prefix *prefix);
+char *net_prefix_network(const char *text);                                   /* "192.0.2.0/24" of "192.0.2.1/24" */
 bool net_prefix_contains(const struct net_prefix *prefix, const char *address);
 int net_mask_length(const char *netmask);                                     /* "255.255.255.0" or "24"; -1: bad */
 char *net_mask_text(unsigned length);                                         /* "255.255.255.0" */
-/* Checks one network of a request: ERR_BAD_PARAMS, ERR_BAD_ADDR, ERR_BAD_VLAN..., ERR_UNSUPPORTED_OPERATION naming the member. */
+bool net_given(const char *text);                                             /* not NULL and not "" */
+/* Checks one network of a request by itself: ERR_BAD_PARAMS, ERR_BAD_ADDR, ERR_BAD_VLAN..., ERR_UNSUPPORTED_OPERATION naming the member. */
 bool net_check_config(const char *name, const struct network_config *config, GError **error);
-/* The address of the config as "192.0.2.1/24"; NULL: none. g_free */
+bool net_check_bond(const char *name, const struct bond_config *config, GError **error);
+/* The address of the config as "192.0.2.1/24", in the kernel's spelling; NULL: none. g_free */
 char *net_config_ipv4(const struct network_config *config);
+char *net_config_ipv6(const struct network_config *config);
 
-/* ---- plan.c ---- */
+/* ---- config.c: what is wanted, and the files that keep it ---- */
+struct net_config { GHashTable *networks, *bonds; };                          /* name -> struct network_config, struct bond_config */
+/* json: {"networks": {}, "bonds": {}} as in the files; what is bad is logged. leases (may be NULL): what networks with DHCP were given, see dhcp.c */
+struct net_config *net_config_new(const json_t *json, const json_t *leases);
+struct net_config *net_config_free(struct net_config *config);
+
+/* A record of a request or file; what it does not know is logged at debug. NULL + ERR_BAD_PARAMS naming kind and name */
+void *net_parse(const struct record_type *type, const char *name, const json_t *json, GError **error);
+
+/* ---- nft.c: networks behind this host ---- */
+bool net_check_forward(const char *name, const struct network_config *config, GError **error);
+/* The text of our table for all of them, "": none is needed. NULL + error. g_free */
+char *net_nft_ruleset(const struct net_config *config, GError **error);
+char *net_nft_digest(const char *ruleset);
+char *net_nft_read(void);                                                     /* digest of the table that is there; "": none. g_free */
+int net_nft_write(const char *ruleset);                                       /* in the place of what is there. 0 or errno */
+
+/* ---- topology.c: the links that a configuration needs ---- */
+struct net_want {
+	const char *kind;                /* "" nic (or bond of others), "bond", "vlan", "bridge" */
+	char *name, *lower, *master;     /* lower, master: "" none */
+	char *dhcp;                      /* network that is given its addresses here; NULL: none */
+	char *untagged;                  /* network that is on it without a VLAN; NULL: none */
+	int vlan;
+	unsigned mtu;
+	char *mac;                       /* "" any */
+	bool top, autoconf;              /* top: the host's addresses of its network are here */
+	bool is_bond;                    /* of kind "": a bond of others */
+	GHashTable *options;             /* name -> value; may be NULL */
+	GHashTable *users;               /* names of networks and bonds that need it (a set) */
+	GPtrArray *addresses, *routes, *rules;     /* texts as in steps */
+};
+struct net_topology {
+	GPtrArray *wants;                /* nics, bonds, vlans, bridges; each by name */
+	GHashTable *index;               /* name -> struct net_want */
+	char *resolver;                  /* the network with the default route; NULL: none */
+	GPtrArray *nameservers;          /* its; NULL: none of ours */
+	char *ruleset;                   /* of nft.c */
+	GHashTable *behind;              /* names of the networks it is about (a set) */
+};
+/* NULL + error naming what contradicts what. */
+struct net_topology *net_topology_new(const struct net_config *config, GError **error);
+struct net_topology *net_topology_free(struct net_topology *topology);
+
+/* ---- steps.c ---- */
 enum net_step_kind {
-	STEP_BRIDGE_ADD, STEP_LINK_DELETE, STEP_UP, STEP_DOWN, STEP_MASTER, STEP_MTU, STEP_STP, STEP_ADDRESS_ADD, STEP_ADDRESS_DELETE, STEP_ROUTE_ADD,
-	STEP_ROUTE_DELETE, STEP_KIND_MAX
+	STEP_LINK_ADD, STEP_LINK_DELETE, STEP_LINK_SET, STEP_ACCEPT_RA, STEP_ADDRESS_ADD, STEP_ADDRESS_DELETE, STEP_ROUTE_ADD, STEP_ROUTE_DELETE,
+	STEP_RULE_ADD, STEP_RULE_DELETE, STEP_RESOLV, STEP_FORWARDING, STEP_RULESET, STEP_KIND_MAX
 };
 struct net_step { enum net_step_kind kind; char *link, *value, *old; };
 void net_step_free(void *step);
-/* Steps from state to the wishes. before, wishes: name -> struct network_config. state is changed to what it will be. NULL + error: nothing to be done */
-GPtrArray *net_plan(struct net_state *state, GHashTable *before, GHashTable *wishes, GError **error);
+void net_step_add(GPtrArray *steps, enum net_step_kind kind, const char *link, const char *value, const char *old);      /* texts may be NULL: "" */
 json_t *net_steps_to_json(const GPtrArray *steps);
 GPtrArray *net_steps_from_json(const json_t *json);
-/* Does the kernel now have what the wishes say? ERR_FAILED_IFUP naming what is missing */
-bool net_verify(const struct net_state *state, GHashTable *wishes, GError **error);
+/* [{"link", "property", "expected", "actual"}]: what steps would change. New reference */
+json_t *net_steps_differences(const GPtrArray *steps);
+
+/* ---- plan.c ---- */
+/*
+ * Steps from state to what `after` wants, for the networks and bonds in `touched` (a set of names) and the links they need; before: what was set up
+ * by us. state is changed to what it will be. NULL + error: nothing to be done
+ */
+GPtrArray *net_plan(struct net_state *state, const struct net_config *before, const struct net_config *after, GHashTable *touched, GError **error);
 
 /* ---- apply.c ---- */
 extern void (*net_before_step)(unsigned n);       /* tests only: called before each step and, with n = number of steps, after the last */
-/* All steps in order, or none: what was done is undone. */
-bool net_apply(struct netlink *netlink, const GPtrArray *steps, GError **error);
+/* All steps from `from` on in order, or none of them: what was done is undone. */
+bool net_apply(struct netlink *netlink, const GPtrArray *steps, unsigned from, GError **error);
 /* Undoes steps n-1 .. 0, which may have been done or not. */
 void net_undo(struct netlink *netlink, const GPtrArray *steps, unsigned n);
+
+/* ---- dhcp.c ---- */
+void net_dhcp_new(struct net *net);
+void net_dhcp_free(struct net *net);
+/* Starts and stops clients so that there is one for each network with DHCP. Any thread. */
+void net_dhcp_sync(struct net *net, const struct net_config *config);
+/* Takes what was offered into the networks: a transaction of its own. Worker. (net.c) */
+void net_dhcp_apply(struct net *net);
+
+/* ---- lldp.c ---- */
+struct net_lldp;
+struct net_lldp *net_lldp_new(struct loop *loop, GError **error);
+struct net_lldp *net_lldp_free(struct net_lldp *lldp);
+void net_lldp_refresh(struct net_lldp *lldp);                                 /* listens on nics that are new; the loop's thread */
+/* A frame without its Ethernet header as [{type, name, properties, oui, subtype}]; NULL: none. New reference */
+json_t *net_lldp_parse(const uint8_t *frame, size_t length, unsigned *ret_seconds);
+json_t *net_lldp_tlvs(struct net_lldp *lldp, int index);                      /* of the nic's neighbour, [] when none; new reference */
+bool net_lldp_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
+
+/* ---- capabilities.c, statistics.c, vfs.c: handlers ---- */
+bool net_capabilities_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
+bool net_statistics_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
+extern const char *net_pci_devices;               /* another directory in tests */
+bool net_numvfs_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 
 /* ---- watch.c ---- */
 struct net_watch;
@@ -92,13 +197,22 @@ struct net_watch *net_watch_free(struct net_watch *watch);
 struct net {
 	struct agent *agent;
 	char *directory;                 /* state_dir/net */
-	pthread_mutex_t lock;            /* guards running, persistent, confirmed */
+	pthread_mutex_t lock;            /* guards what follows but clients and watch */
 	pthread_cond_t confirm;
 	bool confirmed;
-	json_t *running, *persistent;    /* {"version": 1, "boot_id": ..., "networks": {name: network_config}}; replaced, never changed */
+	bool same_boot;                  /* running.json was of this boot when the agent started */
+	json_t *running, *persistent;    /* {"version": 1, "boot_id": ..., "networks": {}, "bonds": {}}; replaced, never changed */
+	json_t *leases, *offered;        /* network -> {ip, mask, gateway, nameservers, until (epoch, s)}; offered: not yet looked at, null: lost */
+	GHashTable *clients;             /* of DHCP; the loop's thread only */
 	struct net_watch *watch;
+	struct net_lldp *lldp;
 };
-json_t *net_running(struct net *net);                                         /* its networks; new reference */
-GHashTable *net_configs(const json_t *networks);                              /* name -> struct network_config */
+/* {"networks", "bonds"} of the running configuration; new reference. (config.c) */
+json_t *net_running(struct net *net);
+bool net_write_running(struct net *net, json_t *config, GError **error);      /* takes over {"networks", "bonds"} */
+bool net_write_leases(struct net *net, json_t *leases, GError **error);       /* takes over network -> lease */
+json_t *net_leases(struct net *net);                                          /* new reference, not to be changed */
+bool net_write_persistent(struct net *net, GError **error);                   /* as the running one is */
+bool net_config_load(struct net *net);                                        /* false: of another boot, running is now the persistent one (in memory) */
 
 #endif

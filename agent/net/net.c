@@ -7,14 +7,13 @@
  *   2  the request is checked, and together with the kernel's state made into steps (plan.c); nothing is touched so far
  *   3  journal.json is written: the steps and the running configuration as it is
  *   4  the steps are done (apply.c), the kernel's state is read again and compared with the wishes
+ *      what DHCP servers give meanwhile adds steps of its own, to the journal first (take_leases); later it is a transaction by itself
  *   5  with connectivityCheck: a client must call Host.confirmConnectivity within connectivityTimeout
  *   6  running.json is written, the journal removed: done. commitOnSuccess: persistent.json too
  * A failure in 4 to 6 undoes the steps, last first, and removes the journal. A journal found at start means the agent was killed in between: the state
  * before is restored from it.
  *
- *   running.json      what was set up last in this boot (boot_id tells)
- *   persistent.json   what is set up after a boot: the running one as of the last Host.setSafeNetworkConfig or commitOnSuccess
- * Both: {"version": 1, "boot_id": ..., "networks": {name: config}}. netConfigDirty: they differ.
+ * The files of what was set up are in config.c; what links a network needs, in topology.c.
  *
  * What we did not make is never touched: other links, addresses that others put on our bridges. Link changes are told by |net|host_conn|no_id (watch.c).
  */
@@ -28,105 +27,9 @@
 #include "common/log.h"
 #include "proto/vm.h"
 
-#define RUNNING "running.json"
-#define PERSISTENT "persistent.json"
 #define JOURNAL "journal.json"
 #define CONNECTIVITY_TIMEOUT_S 4
 #define CONNECTIVITY_TIMEOUT_MAX_S 150        /* below the verb's deadline */
-
-/* ---- configuration in memory ---- */
-
-static json_t *empty_config(void)
-{
-	return json_pack("{s:i, s:{}}", "version", 1, "networks");
-}
-
-json_t *net_running(struct net *net)
-{
-	AUTO_LOCK(&net->lock);
-
-	return json_deep_copy(json_object_get(net->running, "networks"));
-}
-
-static struct network_config *parse_config(const char *name, const json_t *json, GError **error)
-{
-	struct record_input input = { .dialect = RECORD_CHANNEL };
-	g_autoptr(GError) problem = NULL;
-	struct network_config *config = record_from_json(&network_config_type, json, &input, &problem);
-
-	if (config) {
-		for (guint i = 0; input.ignored && i < input.ignored->len; i++)
-			log_debug("network '%s': unknown member '%s', ignoring", name, (char *)input.ignored->pdata[i]);
-		record_defaults(config, 0);
-	} else
-		error_set(error, ERR_BAD_PARAMS, "network '%s': %s", name, problem->message);
-	record_input_clear(&input);
-	return config;
-}
-
-GHashTable *net_configs(const json_t *networks)
-{
-	GHashTable *configs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, record_unref);
-	const char *name;
-	json_t *json;
-
-	json_object_foreach((json_t *)networks, name, json) {
-		g_autoptr(GError) problem = NULL;
-		struct network_config *config = parse_config(name, json, &problem);
-
-		if (config)
-			g_hash_table_replace(configs, g_strdup(name), config);
-		else
-			log_error("%s, ignoring", problem->message);
-	}
-	return configs;
-}
-
-bool net_config_dirty(struct net *net)
-{
-	AUTO_LOCK(&net->lock);
-
-	return !json_equal(json_object_get(net->running, "networks"), json_object_get(net->persistent, "networks"));
-}
-
-static char *boot_id(void)
-{
-	char *id = NULL;
-
-	if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &id, NULL, NULL))
-		return g_strdup("");
-	return g_strstrip(id);
-}
-
-/* Takes over networks. */
-static bool write_running(struct net *net, json_t *networks, GError **error)
-{
-	g_autofree char *boot = boot_id();
-	json_t *config = json_pack("{s:i, s:s, s:o}", "version", 1, "boot_id", boot, "networks", networks);
-
-	if (!json_file_write(net->directory, RUNNING, config, error)) {
-		json_decref(config);
-		return false;
-	}
-	AUTO_LOCK(&net->lock);
-	json_decref(net->running);
-	net->running = config;
-	return true;
-}
-
-static bool write_persistent(struct net *net, GError **error)
-{
-	json_t *config = json_pack("{s:i, s:o}", "version", 1, "networks", net_running(net));
-
-	if (!json_file_write(net->directory, PERSISTENT, config, error)) {
-		json_decref(config);
-		return false;
-	}
-	AUTO_LOCK(&net->lock);
-	json_decref(net->persistent);
-	net->persistent = config;
-	return true;
-}
 
 /* ---- journal ---- */
 
@@ -157,7 +60,7 @@ static bool recover(struct net *net, GError **error)
 	steps = net_steps_from_json(json_object_get(journal, "steps"));
 	net_undo(netlink, steps, steps->len);
 	netlink_free(netlink);
-	written = write_running(net, json_deep_copy(json_object_get(journal, "before")), error);
+	written = net_write_running(net, json_deep_copy(json_object_get(journal, "before")), error);
 	json_decref(journal);
 	if (written)
 		json_file_remove(net->directory, JOURNAL);
@@ -165,20 +68,6 @@ static bool recover(struct net *net, GError **error)
 }
 
 /* ---- the transaction ---- */
-
-static bool wait_confirmed(struct net *net, int seconds)
-{
-	struct timespec until;
-	AUTO_LOCK(&net->lock);
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += seconds;
-	net->confirmed = false;
-	while (!net->confirmed)
-		if (pthread_cond_timedwait(&net->confirm, &net->lock, &until) == ETIMEDOUT)
-			return net->confirmed;
-	return true;
-}
 
 void net_confirm(struct net *net)
 {
@@ -188,70 +77,195 @@ void net_confirm(struct net *net)
 	pthread_cond_broadcast(&net->confirm);
 }
 
-/* Running configuration after the wishes. New reference */
-static json_t *merged(struct net *net, GHashTable *wishes)
-{
-	json_t *networks = net_running(net);
-	GHashTableIter iter;
-	void *name, *wish;
+/* From one configuration to another; both {"networks", "bonds"}. */
+struct change {
+	json_t *running, *wanted, *leases;
+	struct net_config *before, *after;
+	GHashTable *touched;             /* names of networks and bonds */
+};
 
-	g_hash_table_iter_init(&iter, wishes);
-	while (g_hash_table_iter_next(&iter, &name, &wish)) {
-		if (((struct network_config *)wish)->remove)
-			json_object_del(networks, name);
-		else
-			json_object_set_new(networks, name, record_to_json(wish, RECORD_CHANNEL));
-	}
-	return networks;
+static void change_clear(struct change *change)
+{
+	json_decref(change->running);
+	json_decref(change->wanted);
+	json_decref(change->leases);
+	net_config_free(change->before);
+	net_config_free(change->after);
+	g_hash_table_unref(change->touched);
 }
 
-static bool verify(struct netlink *netlink, GHashTable *wishes, GError **error)
+/* Does the kernel now have what was wanted? Planning once more says what is missing. */
+static bool verify(struct netlink *netlink, const struct change *change, GError **error)
 {
 	struct net_state *state = net_state_read(netlink, /* addresses= */ true, error);
-	bool fine = state && net_verify(state, wishes, error);
+	g_autoptr(GPtrArray) steps = state ? net_plan(state, change->after, change->after, change->touched, error) : NULL;
 
 	net_state_free(state);
-	return fine;
+	if (!steps)
+		return false;
+	if (!steps->len)
+		return true;
+	const struct net_step *first = steps->pdata[0];
+	error_set(error, ERR_FAILED_IFUP, "'%s': '%s' did not take effect", first->link, first->value);
+	return false;
+}
+
+static void add_name(void *name, void *same, void *set)
+{
+	g_hash_table_add(set, g_strdup(name));
+}
+
+/* What DHCP servers gave meanwhile becomes part of the change, with steps of its own. A lease that cannot be used is logged and not asked about again. */
+static void take_leases(struct net *net, struct netlink *netlink, GPtrArray *steps, struct change *change)
+{
+	json_t *offered, *leases = json_copy(change->leases), *lease;
+	g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(GPtrArray) more = NULL;
+	g_autoptr(GError) problem = NULL;
+	struct net_config *after;
+	struct net_state *state;
+	const char *name;
+
+	{
+		AUTO_LOCK(&net->lock);
+		offered = net->offered;
+		net->offered = json_object();
+	}
+	json_object_foreach(offered, name, lease) {
+		g_hash_table_add(names, g_strdup(name));
+		if (json_is_null(lease))
+			json_object_del(leases, name);
+		else
+			json_object_set(leases, name, lease);
+	}
+	json_decref(offered);
+	after = net_config_new(change->wanted, leases);
+	state = g_hash_table_size(names) ? net_state_read(netlink, /* addresses= */ true, &problem) : NULL;
+	more = state ? net_plan(state, change->after, after, names, &problem) : NULL;
+	net_state_free(state);
+	if (more) {
+		guint had = steps->len;
+
+		g_ptr_array_set_free_func(more, NULL);
+		g_ptr_array_extend_and_steal(steps, g_steal_pointer(&more));
+		if ((steps->len == had || write_journal(net, steps, &problem)) && net_apply(netlink, steps, had, &problem)) {
+			net_config_free(change->after);
+			change->after = g_steal_pointer(&after);
+			json_decref(change->leases);
+			change->leases = json_incref(leases);
+			g_hash_table_foreach(names, add_name, change->touched);
+		} else
+			g_ptr_array_set_size(steps, (gint)had);
+	}
+	if (problem)
+		log_error("DHCP: the lease is not used: %s", problem->message);
+	net_config_free(after);
+	json_decref(leases);
+}
+
+/* ERR_NO_CONNECTION_TO_PEER: nobody confirmed. Leases that come meanwhile are used: the client may come in by them. */
+static bool wait_confirmed(struct net *net, struct netlink *netlink, GPtrArray *steps, struct change *change, int seconds, GError **error)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += seconds;
+	for (;;) {
+		bool late = false;
+
+		{
+			AUTO_LOCK(&net->lock);
+			while (!net->confirmed && !json_object_size(net->offered) && !late)
+				late = pthread_cond_timedwait(&net->confirm, &net->lock, &until) == ETIMEDOUT;
+			if (net->confirmed)
+				return true;
+		}
+		if (late) {
+			error_set(error, ERR_NO_CONNECTION_TO_PEER, "connectivity was not confirmed within %d s, the networks are as before", seconds);
+			return false;
+		}
+		take_leases(net, netlink, steps, change);
+	}
+}
+
+/* The leases of networks that are there and have DHCP. New reference */
+static json_t *leases_in_use(const struct change *change)
+{
+	json_t *leases = json_object(), *lease;
+	const char *name;
+
+	json_object_foreach(change->leases, name, lease) {
+		const struct network_config *network = g_hash_table_lookup(change->after->networks, name);
+
+		if (network && !g_strcmp0(network->bootproto, "dhcp"))
+			json_object_set(leases, name, lease);
+	}
+	return leases;
+}
+
+static bool commit(struct net *net, const struct change *change, GError **error)
+{
+	json_t *leases = leases_in_use(change), *now = net_leases(net);
+	bool same = json_equal(leases, now);
+
+	json_decref(now);
+	if (same)
+		json_decref(leases);
+	else if (!net_write_leases(net, leases, error))
+		return false;
+	return json_equal(change->running, change->wanted) || net_write_running(net, json_deep_copy(change->wanted), error);
 }
 
 /* Steps 3 to 6. timeout_s: for confirmation, 0: none */
-static bool carry_out(struct net *net, struct netlink *netlink, const GPtrArray *steps, GHashTable *wishes, int timeout_s, GError **error)
+static bool carry_out(struct net *net, struct netlink *netlink, GPtrArray *steps, struct change *change, int timeout_s, GError **error)
 {
 	if (steps->len && !write_journal(net, steps, error))
 		return false;
-	if (!net_apply(netlink, steps, error)) {
+	if (!net_apply(netlink, steps, 0, error)) {
 		json_file_remove(net->directory, JOURNAL);
 		return false;
 	}
-	if (!verify(netlink, wishes, error))
-		;
-	else if (timeout_s && !wait_confirmed(net, timeout_s))
-		error_set(error, ERR_NO_CONNECTION_TO_PEER, "connectivity was not confirmed within %d s, the networks are as before", timeout_s);
-	else if (write_running(net, merged(net, wishes), error)) {
+	{
+		AUTO_LOCK(&net->lock);
+		net->confirmed = false;
+	}
+	net_dhcp_sync(net, change->after);
+	take_leases(net, netlink, steps, change);
+	if (verify(netlink, change, error) && (!timeout_s || wait_confirmed(net, netlink, steps, change, timeout_s, error)) && commit(net, change, error)) {
 		json_file_remove(net->directory, JOURNAL);
 		return true;
 	}
 	net_undo(netlink, steps, steps->len);
 	json_file_remove(net->directory, JOURNAL);
+	net_dhcp_sync(net, change->before);
 	return false;
 }
 
-static bool transact(struct net *net, GHashTable *wishes, int timeout_s, GError **error)
+static bool transact(struct net *net, struct change *change, int timeout_s, GError **error)
 {
-	json_t *running = net_running(net);
-	GHashTable *before = net_configs(running);
 	struct netlink *netlink = netlink_new(error);
 	struct net_state *state = netlink ? net_state_read(netlink, /* addresses= */ true, error) : NULL;
-	g_autoptr(GPtrArray) steps = state ? net_plan(state, before, wishes, error) : NULL;
-	bool done = steps && carry_out(net, netlink, steps, wishes, timeout_s, error);
+	g_autoptr(GPtrArray) steps = state ? net_plan(state, change->before, change->after, change->touched, error) : NULL;
+	bool done = steps && carry_out(net, netlink, steps, change, timeout_s, error);
 
-	if (done)
-		log_info("networks: %u changed in %u steps", g_hash_table_size(wishes), steps->len);
+	if (done && steps->len)
+		log_info("networks: %u changed in %u steps", g_hash_table_size(change->touched), steps->len);
 	net_state_free(state);
 	netlink_free(netlink);
-	g_hash_table_unref(before);
-	json_decref(running);
 	return done;
+}
+
+void net_dhcp_apply(struct net *net)
+{
+	struct change change = { .running = net_running(net), .wanted = net_running(net), .leases = net_leases(net) };
+	g_autoptr(GError) problem = NULL;
+
+	change.before = net_config_new(change.running, change.leases);
+	change.after = net_config_new(change.wanted, change.leases);
+	change.touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	if (!recover(net, &problem) || !transact(net, &change, /* timeout_s= */ 0, &problem))
+		log_error("DHCP: the lease is not used: %s", problem->message);
+	change_clear(&change);
 }
 
 /* ---- Host.setupNetworks ---- */
@@ -286,35 +300,103 @@ static bool read_options(const json_t *json, struct options *ret_options, GError
 	return true;
 }
 
-/* The networks of a request, checked. NULL + error */
-static GHashTable *read_wishes(const json_t *networks, const json_t *bondings, GError **error)
+/* What kinds of objects a request has: networks and bonds. */
+struct part {
+	const char *in_request, *in_config;
+	const struct record_type *type;
+	bool (*check)(const char *name, const void *config, GError **error);
+	enum error_code unknown;
+};
+
+static bool check_network(const char *name, const void *config, GError **error)
 {
-	g_autoptr(GHashTable) wishes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, record_unref);
+	return net_check_config(name, config, error);
+}
+
+static bool check_bond(const char *name, const void *config, GError **error)
+{
+	return net_check_bond(name, config, error);
+}
+
+static const struct part parts[] = {
+	{ "networks", "networks", &network_config_type, check_network, ERR_BAD_BRIDGE },
+	{ "bondings", "bonds", &bond_config_type, check_bond, ERR_BAD_BONDING },
+};
+
+static bool removes(const struct part *part, const void *config)
+{
+	return part->type == &network_config_type ? ((const struct network_config *)config)->remove : ((const struct bond_config *)config)->remove;
+}
+
+/* Lays one part of the request over what is wanted. */
+static bool merge(struct change *change, const struct part *part, const json_t *objects, GError **error)
+{
+	json_t *wanted = json_object_get(change->wanted, part->in_config), *json;
 	const char *name;
-	json_t *json;
 
-	if ((networks && !json_is_object(networks)) || (bondings && !json_is_object(bondings) && !json_is_null(bondings))) {
-		error_set(error, ERR_BAD_PARAMS, "networks and bondings must be objects");
-		return NULL;
+	if (objects && !json_is_object(objects) && !json_is_null(objects)) {
+		error_set(error, ERR_BAD_PARAMS, "%s is no object", part->in_request);
+		return false;
 	}
-	json_object_foreach((json_t *)bondings, name, json) {
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "bondings: '%s': bonds are not supported by this agent yet", name);
-		return NULL;
-	}
-	json_object_foreach((json_t *)networks, name, json) {
-		struct network_config *config = parse_config(name, json, error);
+	json_object_foreach((json_t *)objects, name, json) {
+		void *config = net_parse(part->type, name, json, error);
+		bool good = config && part->check(name, config, error);
 
-		if (!config)
-			return NULL;
-		g_hash_table_replace(wishes, g_strdup(name), config);
-		if (!net_check_config(name, config, error))
-			return NULL;
+		if (good && removes(part, config) && json_object_del(wanted, name) != 0) {
+			error_set(error, part->unknown, "%s '%s' does not exist", part->type->name, name);
+			good = false;
+		} else if (good && !removes(part, config))
+			json_object_set_new(wanted, name, record_to_json(config, RECORD_CHANNEL));
+		record_unref(config);
+		if (!good)
+			return false;
+		g_hash_table_add(change->touched, g_strdup(name));
 	}
-	return g_steal_pointer(&wishes);
+	return true;
+}
+
+/* Networks and their bonds: who changes a bond changes all that is on it. ERR_USED_BOND: a network stays on a bond that goes. */
+static bool check_bonds_of(struct change *change, GError **error)
+{
+	const struct net_config *configs[] = { change->before, change->after };
+	GHashTableIter iter;
+	void *name, *value;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(configs); i++) {
+		g_hash_table_iter_init(&iter, configs[i]->networks);
+		while (g_hash_table_iter_next(&iter, &name, &value)) {
+			const struct network_config *network = value;
+
+			if (!net_given(network->bonding))
+				continue;
+			if (i == 1 && g_hash_table_contains(change->before->bonds, network->bonding) &&
+			    !g_hash_table_contains(change->after->bonds, network->bonding)) {
+				error_set(error, ERR_USED_BOND, "bond '%s' is used by network '%s'", network->bonding, (char *)name);
+				return false;
+			}
+			if (g_hash_table_contains(change->touched, network->bonding))
+				g_hash_table_add(change->touched, g_strdup(name));
+		}
+	}
+	return true;
+}
+
+static bool read_change(struct net *net, const json_t *request, struct change *change, GError **error)
+{
+	change->running = net_running(net);
+	change->wanted = json_deep_copy(change->running);
+	change->touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
+		if (!merge(change, &parts[i], json_object_get(request, parts[i].in_request), error))
+			return false;
+	change->leases = net_leases(net);
+	change->before = net_config_new(change->running, change->leases);
+	change->after = net_config_new(change->wanted, change->leases);
+	return check_bonds_of(change, error);
 }
 
 /* Runs a hook point with the request; ret_request (may be NULL): what the scripts made of it. */
-static bool run_hooks(struct net *net, const char *point, const json_t *request, bool may_fail, json_t **ret_request, GError **error)
+static bool run_hooks(struct net *net, const char *point, const json_t *request, json_t **ret_request, GError **error)
 {
 	g_autofree char *text = json_dumps(request, 0);
 	g_autofree char *changed = NULL;
@@ -323,10 +405,8 @@ static bool run_hooks(struct net *net, const char *point, const json_t *request,
 
 	if (!net->agent->hooks)
 		return true;
-	if (!hooks_run(net->agent->hooks, &(struct hook_run){ .point = point, .json = text, .may_fail = may_fail }, &changed, &problem)) {
-		error_set(error, ERR_HOOK_FAILED, "%s", problem->message);
+	if (!hooks_run(net->agent->hooks, &(struct hook_run){ .point = point, .data = text }, &changed, error))
 		return false;
-	}
 	if (!changed || !ret_request)
 		return true;
 	if (!(json = json_parse(changed, strlen(changed), &problem))) {
@@ -339,15 +419,15 @@ static bool run_hooks(struct net *net, const char *point, const json_t *request,
 
 static bool setup(struct net *net, const json_t *request, GError **error)
 {
+	struct change change = { 0 };
 	struct options options;
-	GHashTable *wishes;
 	bool done;
 
-	if (!read_options(json_object_get(request, "options"), &options, error) ||
-	    !(wishes = read_wishes(json_object_get(request, "networks"), json_object_get(request, "bondings"), error)))
+	if (!read_options(json_object_get(request, "options"), &options, error) || !recover(net, error))
 		return false;
-	done = recover(net, error) && transact(net, wishes, options.check ? options.timeout_s : 0, error) && (!options.commit || write_persistent(net, error));
-	g_hash_table_unref(wishes);
+	done = read_change(net, request, &change, error) && transact(net, &change, options.check ? options.timeout_s : 0, error) &&
+	       (!options.commit || net_write_persistent(net, error));
+	change_clear(&change);
 	return done;
 }
 
@@ -359,7 +439,7 @@ static bool setup_verb(struct agent *agent, const struct verb_call *call, void *
 	json_t *changed = NULL;
 	bool done;
 
-	if (!run_hooks(net, "before_network_setup", document, /* may_fail= */ true, &changed, error)) {
+	if (!run_hooks(net, "before_network_setup", document, &changed, error)) {
 		json_decref(document);
 		return false;
 	}
@@ -368,7 +448,7 @@ static bool setup_verb(struct agent *agent, const struct verb_call *call, void *
 		document = changed;
 	}
 	done = setup(net, json_object_get(document, "request"), error);
-	(void)run_hooks(net, done ? "after_network_setup" : "after_network_setup_fail", document, /* may_fail= */ false, NULL, NULL);
+	(void)run_hooks(net, done ? "after_network_setup" : "after_network_setup_fail", document, NULL, NULL);
 	json_decref(document);
 	if (!done)
 		return false;
@@ -378,7 +458,7 @@ static bool setup_verb(struct agent *agent, const struct verb_call *call, void *
 
 static bool save_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
 {
-	return write_persistent(agent->net, error);
+	return net_write_persistent(agent->net, error);
 }
 
 static bool confirm_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
@@ -391,6 +471,10 @@ const struct verb_binding net_bindings[] = {
 	{ "Host.setupNetworks", setup_verb },
 	{ "Host.setSafeNetworkConfig", save_verb },
 	{ "Host.confirmConnectivity", confirm_verb },
+	{ "Host.getNetworkCapabilities", net_capabilities_verb },
+	{ "Host.getNetworkStatistics", net_statistics_verb },
+	{ "Host.getLldp", net_lldp_verb },
+	{ "Host.hostdevChangeNumvfs", net_numvfs_verb },
 };
 const size_t n_net_bindings = G_N_ELEMENTS(net_bindings);
 
@@ -402,6 +486,7 @@ static void on_change(void *data)
 
 	if (net->agent->events)
 		events_publish(net->agent->events, EVENT_HOST_CONN, NULL);
+	net_lldp_refresh(net->lldp);
 }
 
 struct net *net_free(struct net *net)
@@ -409,6 +494,9 @@ struct net *net_free(struct net *net)
 	if (!net)
 		return NULL;
 	net_watch_free(net->watch);
+	net_lldp_free(net->lldp);
+	net_dhcp_free(net);
+	json_decref(net->leases);
 	json_decref(net->running);
 	json_decref(net->persistent);
 	pthread_cond_destroy(&net->confirm);
@@ -434,68 +522,79 @@ struct net *net_new(struct agent *agent, GError **error)
 		error_set_errno(error, ERR_UNEXPECTED_ERROR, errno, "'%s'", net->directory);
 		return net_free(net);
 	}
-	if (!(net->running = json_file_read(net->directory, RUNNING)))
-		net->running = empty_config();
-	if (!(net->persistent = json_file_read(net->directory, PERSISTENT)))
-		net->persistent = empty_config();
-	if (!(net->watch = net_watch_new(agent->loop, on_change, net, error)))
+	net_dhcp_new(net);
+	net->same_boot = net_config_load(net);
+	if (!(net->lldp = net_lldp_new(agent->loop, error)) || !(net->watch = net_watch_new(agent->loop, on_change, net, error)))
 		return net_free(net);
 	return net;
 }
 
-/* Brings up those of the networks whose bridge is missing, one by one: one that fails does not stop the others. */
-static bool bring_up_missing(struct net *net, GHashTable *networks, GError **error)
+/* The networks that lack a link, and their bonds. */
+static GHashTable *missing(const struct net_config *config, GError **error)
 {
+	GHashTable *names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	struct net_topology *topology = net_topology_new(config, error);
 	GHashTableIter iter;
-	void *name, *config;
+	void *user;
+
+	for (guint i = 0; topology && i < topology->wants->len; i++) {
+		const struct net_want *want = topology->wants->pdata[i];
+
+		if (!*want->kind || if_nametoindex(want->name))
+			continue;
+		g_hash_table_iter_init(&iter, want->users);
+		while (g_hash_table_iter_next(&iter, &user, NULL))
+			g_hash_table_add(names, g_strdup(user));
+	}
+	net_topology_free(topology);
+	return names;
+}
+
+/* Sets up what is missing at once; when that fails, one by one: one that fails does not stop the others. */
+static bool bring_up_missing(struct net *net, GError **error)
+{
+	struct change change = { .running = net_running(net), .wanted = net_running(net), .leases = net_leases(net) };
+	g_autoptr(GError) problem = NULL;
 	bool fine = true;
 
-	g_hash_table_iter_init(&iter, networks);
-	while (g_hash_table_iter_next(&iter, &name, &config)) {
-		g_autoptr(GHashTable) one = NULL;
-		GError *problem = NULL;
+	change.before = net_config_new(change.running, change.leases);
+	change.after = net_config_new(change.wanted, change.leases);
+	change.touched = missing(change.after, &problem);
+	if (g_hash_table_size(change.touched) && !transact(net, &change, /* timeout_s= */ 0, &problem)) {
+		g_autoptr(GHashTable) all = g_hash_table_ref(change.touched);
+		GHashTableIter iter;
+		void *name;
 
-		if (if_nametoindex(name))
-			continue;
-		one = g_hash_table_new(g_str_hash, g_str_equal);
-		g_hash_table_insert(one, name, config);
-		if (transact(net, one, /* timeout_s= */ 0, &problem)) {
-			log_info("restored network '%s'", (char *)name);
-			continue;
+		log_warn("restoring the networks: %s; now one by one", problem->message);
+		g_clear_error(&problem);
+		g_hash_table_iter_init(&iter, all);
+		while (g_hash_table_iter_next(&iter, &name, NULL)) {
+			g_autoptr(GError) one = NULL;
+
+			g_hash_table_unref(change.touched);
+			change.touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+			g_hash_table_add(change.touched, g_strdup(name));
+			if (transact(net, &change, /* timeout_s= */ 0, &one))
+				continue;
+			log_error("restore '%s': %s", (char *)name, one->message);
+			if (!problem)
+				problem = g_steal_pointer(&one);
 		}
-		log_error("restore network '%s': %s", (char *)name, problem->message);
-		if (fine)
-			g_propagate_error(error, problem);
-		else
-			g_error_free(problem);
+	}
+	if (problem) {
+		g_propagate_error(error, g_steal_pointer(&problem));
 		fine = false;
 	}
+	net_dhcp_sync(net, change.after);
+	change_clear(&change);
 	return fine;
 }
 
 bool net_restore(struct net *net, GError **error)
 {
-	g_autofree char *boot = boot_id();
-	json_t *networks;
-	GHashTable *configs;
-	bool restored, same_boot;
-
-	if (!recover(net, error))
+	if (!recover(net, error) || (!net->same_boot && !net_write_running(net, net_running(net), error)))
 		return false;
-	{
-		AUTO_LOCK(&net->lock);
-		same_boot = !g_strcmp0(json_string_value(json_object_get(net->running, "boot_id")), boot);
-		networks = json_deep_copy(json_object_get(same_boot ? net->running : net->persistent, "networks"));
-	}
-	if (!same_boot && !write_running(net, json_incref(networks), error)) {
-		json_decref(networks);
-		return false;
-	}
-	configs = net_configs(networks);
-	restored = bring_up_missing(net, configs, error);
-	g_hash_table_unref(configs);
-	json_decref(networks);
-	return restored;
+	return bring_up_missing(net, error);
 }
 
 char *net_bridge_of(struct net *net, const char *network, GError **error)

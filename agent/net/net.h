@@ -7,6 +7,7 @@
 #include <glib.h>
 #include "agent/agent.h"
 #include "proto/host.h"
+#include "proto/net.h"
 
 struct net *net_new(struct agent *agent, GError **error);
 struct net *net_free(struct net *net);

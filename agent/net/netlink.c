@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Talking to the kernel: three dumps (links with their counters, addresses, routes with a gateway) give the whole state; every change is one
- * message and its answer. Messages are read with libnl's parser, attribute by attribute: its link objects do not know a bridge's STP state.
+ * What the kernel has: dumps of links with their counters, addresses, routes and rules give the whole state. Messages are read with libnl's parser,
+ * attribute by attribute: its link objects do not know a bridge's options nor a bond's.
  *
  * A socket belongs to one user at a time; making one is cheap. Blocks for as long as the kernel needs.
  */
@@ -11,7 +11,9 @@
 #include <linux/ethtool.h>
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
+#include <linux/fib_rules.h>
 #include <linux/if_link.h>
+#include <linux/ipv6.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <netlink/attr.h>
@@ -91,6 +93,11 @@ static void link_free(void *data)
 	g_free(link->name);
 	g_free(link->kind);
 	g_free(link->mac);
+	g_free(link->permanent_mac);
+	g_free(link->active_slave);
+	g_free(link->partner_mac);
+	if (link->options)
+		g_hash_table_unref(link->options);
 	g_free(link);
 }
 
@@ -99,13 +106,18 @@ struct net_state *net_state_new(void)
 	struct net_state *state = g_new0(struct net_state, 1);
 
 	state->links = g_ptr_array_new_with_free_func(link_free);
+	state->rules = g_ptr_array_new_with_free_func(g_free);
 	return state;
 }
 
 struct net_state *net_state_free(struct net_state *state)
 {
-	if (state)
-		g_ptr_array_unref(state->links);
+	if (!state)
+		return NULL;
+	g_ptr_array_unref(state->links);
+	g_ptr_array_unref(state->rules);
+	g_free(state->resolv);
+	g_free(state->nft);
 	g_free(state);
 	return NULL;
 }
@@ -120,6 +132,7 @@ struct net_link *net_state_add(struct net_state *state, const char *name, const 
 	link->type = ARPHRD_ETHER;
 	link->index = last ? last->index + 1 : 1;
 	link->mtu = 1500;
+	link->accept_ra = -1;
 	link->addresses = g_ptr_array_new_with_free_func(address_free);
 	link->routes = g_ptr_array_new_with_free_func(route_free);
 	g_ptr_array_add(state->links, link);
@@ -171,18 +184,75 @@ static uint64_t attribute_number(struct nlattr *attribute)
 	return attribute ? nla_get_u32(attribute) : 0;
 }
 
+bool net_mac_parse(const char *text, uint8_t *m)
+{
+	int end = 0;
+
+	return sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5], &end) == 6 && end == 17 && !text[17];
+}
+
+char *net_mac_text(const uint8_t *m)
+{
+	return g_strdup_printf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+}
+
+static char *attribute_mac(struct nlattr *attribute)
+{
+	return attribute && nla_len(attribute) == 6 ? net_mac_text(nla_data(attribute)) : NULL;
+}
+
+static void read_bond(struct net_link *link, struct nlattr *data)
+{
+	struct nlattr *bond[IFLA_BOND_MAX + 1], *ad[IFLA_BOND_AD_INFO_MAX + 1];
+	char name[IF_NAMESIZE];
+
+	if (nla_parse_nested(bond, IFLA_BOND_MAX, data, NULL) < 0)
+		return;
+	if (bond[IFLA_BOND_ACTIVE_SLAVE] && if_indextoname(nla_get_u32(bond[IFLA_BOND_ACTIVE_SLAVE]), name))
+		link->active_slave = g_strdup(name);
+	if (!bond[IFLA_BOND_AD_INFO] || nla_parse_nested(ad, IFLA_BOND_AD_INFO_MAX, bond[IFLA_BOND_AD_INFO], NULL) < 0)
+		return;
+	if (ad[IFLA_BOND_AD_INFO_AGGREGATOR])
+		link->aggregator = nla_get_u16(ad[IFLA_BOND_AD_INFO_AGGREGATOR]);
+	link->partner_mac = attribute_mac(ad[IFLA_BOND_AD_INFO_PARTNER_MAC]);
+}
+
 static void read_info(struct net_link *link, struct nlattr *info)
 {
-	struct nlattr *attributes[IFLA_INFO_MAX + 1], *bridge[IFLA_BR_MAX + 1];
+	struct nlattr *a[IFLA_INFO_MAX + 1], *data, *slave[IFLA_BOND_SLAVE_MAX + 1], *vlan[IFLA_VLAN_MAX + 1];
 
-	if (!info || nla_parse_nested(attributes, IFLA_INFO_MAX, info, NULL) < 0 || !attributes[IFLA_INFO_KIND])
+	if (!info || nla_parse_nested(a, IFLA_INFO_MAX, info, NULL) < 0)
+		return;
+	if (a[IFLA_INFO_SLAVE_KIND] && !strcmp(nla_get_string(a[IFLA_INFO_SLAVE_KIND]), "bond") && a[IFLA_INFO_SLAVE_DATA] &&
+	    nla_parse_nested(slave, IFLA_BOND_SLAVE_MAX, a[IFLA_INFO_SLAVE_DATA], NULL) == 0) {
+		link->permanent_mac = attribute_mac(slave[IFLA_BOND_SLAVE_PERM_HWADDR]);
+		if (slave[IFLA_BOND_SLAVE_AD_AGGREGATOR_ID])
+			link->aggregator = nla_get_u16(slave[IFLA_BOND_SLAVE_AD_AGGREGATOR_ID]);
+	}
+	if (!a[IFLA_INFO_KIND])
 		return;
 	g_free(link->kind);
-	link->kind = g_strdup(nla_get_string(attributes[IFLA_INFO_KIND]));
-	if (strcmp(link->kind, "bridge") || !attributes[IFLA_INFO_DATA] ||
-	    nla_parse_nested(bridge, IFLA_BR_MAX, attributes[IFLA_INFO_DATA], NULL) < 0)
+	link->kind = g_strdup(nla_get_string(a[IFLA_INFO_KIND]));
+	if (!(data = a[IFLA_INFO_DATA]))
 		return;
-	link->stp = attribute_number(bridge[IFLA_BR_STP_STATE]) != 0;
+	link->options = net_options_read(link->kind, data);
+	if (!strcmp(link->kind, "bond"))
+		read_bond(link, data);
+	else if (!strcmp(link->kind, "vlan") && nla_parse_nested(vlan, IFLA_VLAN_MAX, data, NULL) == 0 && vlan[IFLA_VLAN_ID])
+		link->vlan = nla_get_u16(vlan[IFLA_VLAN_ID]);
+}
+
+static void read_ipv6(struct net_link *link, struct nlattr *families)
+{
+	struct nlattr *inet6[IFLA_INET6_MAX + 1], *family;
+	int rest;
+
+	if (!families)
+		return;
+	nla_for_each_nested(family, families, rest)
+		if (nla_type(family) == AF_INET6 && nla_parse_nested(inet6, IFLA_INET6_MAX, family, NULL) == 0 && inet6[IFLA_INET6_CONF] &&
+		    (size_t)nla_len(inet6[IFLA_INET6_CONF]) >= (DEVCONF_ACCEPT_RA + 1) * sizeof(int32_t))
+			link->accept_ra = ((const int32_t *)nla_data(inet6[IFLA_INET6_CONF]))[DEVCONF_ACCEPT_RA];
 }
 
 static void read_counters(struct net_link *link, struct nlattr *attribute)
@@ -219,12 +289,11 @@ static int on_link(struct nl_msg *message, void *data)
 	link->mtu = (uint32_t)attribute_number(a[IFLA_MTU]);
 	link->max_mtu = (uint32_t)attribute_number(a[IFLA_MAX_MTU]);
 	if (a[IFLA_ADDRESS] && nla_len(a[IFLA_ADDRESS]) == 6) {
-		const uint8_t *m = nla_data(a[IFLA_ADDRESS]);
-
 		g_free(link->mac);
-		link->mac = g_strdup_printf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+		link->mac = attribute_mac(a[IFLA_ADDRESS]);
 	}
 	read_info(link, a[IFLA_LINKINFO]);
+	read_ipv6(link, a[IFLA_AF_SPEC]);
 	read_counters(link, a[IFLA_STATS64]);
 	return NL_OK;
 }
@@ -268,19 +337,24 @@ static int on_route(struct nl_msg *message, void *data)
 	struct net_route *route;
 	struct net_link *link;
 	char text[INET6_ADDRSTRLEN];
+	uint32_t table;
 
 	if (header->nlmsg_type != RTM_NEWROUTE || nlmsg_parse(header, sizeof(*info), a, RTA_MAX, NULL) < 0 || info->rtm_type != RTN_UNICAST ||
-	    info->rtm_table != RT_TABLE_MAIN || !a[RTA_GATEWAY] || !a[RTA_OIF] || (info->rtm_family != AF_INET && info->rtm_family != AF_INET6) ||
-	    (info->rtm_flags & RTM_F_CLONED))
+	    !a[RTA_OIF] || (info->rtm_family != AF_INET && info->rtm_family != AF_INET6) || (info->rtm_flags & RTM_F_CLONED))
+		return NL_OK;
+	table = a[RTA_TABLE] ? nla_get_u32(a[RTA_TABLE]) : info->rtm_table;
+	if (table == RT_TABLE_MAIN ? !a[RTA_GATEWAY] : info->rtm_protocol != NET_PROTOCOL)
 		return NL_OK;
 	if (!(link = net_state_index(((struct netlink *)data)->state, (int)attribute_number(a[RTA_OIF]))))
 		return NL_OK;
-	memcpy(&gateway.address, nla_data(a[RTA_GATEWAY]), MIN((size_t)nla_len(a[RTA_GATEWAY]), sizeof(gateway.address)));
+	if (a[RTA_GATEWAY])
+		memcpy(&gateway.address, nla_data(a[RTA_GATEWAY]), MIN((size_t)nla_len(a[RTA_GATEWAY]), sizeof(gateway.address)));
 	route = g_new0(struct net_route, 1);
 	route->family = info->rtm_family;
 	route->protocol = info->rtm_protocol;
 	route->metric = (uint32_t)attribute_number(a[RTA_PRIORITY]);
-	route->gateway = g_strdup(inet_ntop(info->rtm_family, &gateway.address, text, sizeof(text)));
+	route->table = table;
+	route->gateway = g_strdup(a[RTA_GATEWAY] ? inet_ntop(info->rtm_family, &gateway.address, text, sizeof(text)) : "-");
 	if (info->rtm_dst_len && a[RTA_DST]) {
 		destination.family = info->rtm_family;
 		destination.length = info->rtm_dst_len;
@@ -289,6 +363,24 @@ static int on_route(struct nl_msg *message, void *data)
 	} else
 		route->destination = g_strdup("default");
 	g_ptr_array_add(link->routes, route);
+	return NL_OK;
+}
+
+static int on_rule(struct nl_msg *message, void *data)
+{
+	struct nlmsghdr *header = nlmsg_hdr(message);
+	struct fib_rule_hdr *info = nlmsg_data(header);
+	struct nlattr *a[FRA_MAX + 1];
+	struct net_prefix from = { 0 };
+
+	if (header->nlmsg_type != RTM_NEWRULE || nlmsg_parse(header, sizeof(*info), a, FRA_MAX, NULL) < 0 || !a[FRA_PROTOCOL] ||
+	    nla_get_u8(a[FRA_PROTOCOL]) != NET_PROTOCOL || !a[FRA_SRC] || !a[FRA_TABLE])
+		return NL_OK;
+	from.family = info->family;
+	from.length = info->src_len;
+	memcpy(&from.address, nla_data(a[FRA_SRC]), MIN((size_t)nla_len(a[FRA_SRC]), sizeof(from.address)));
+	g_autofree char *text = net_prefix_text(&from);
+	g_ptr_array_add(((struct netlink *)data)->state->rules, g_strdup_printf("from %s table %u", text, nla_get_u32(a[FRA_TABLE])));
 	return NL_OK;
 }
 
@@ -302,6 +394,15 @@ static int dump(struct netlink *netlink, int type, int family, nl_recvmsg_msg_cb
 	if ((result = nl_send_simple(netlink->socket, type, NLM_F_DUMP, &request, size)) < 0)
 		return result;
 	return nl_recvmsgs_default(netlink->socket);
+}
+
+/* What is not asked over this socket. */
+static void read_rest(struct net_state *state)
+{
+	g_autofree char *forwarding = NULL;
+
+	(void)g_file_get_contents(net_resolv_path, &state->resolv, NULL, NULL);
+	state->forwarding = g_file_get_contents("/proc/sys/net/ipv4/ip_forward", &forwarding, NULL, NULL) && forwarding[0] == '1';
 }
 
 struct net_state *net_state_read(struct netlink *netlink, bool addresses, GError **error)
@@ -318,8 +419,13 @@ struct net_state *net_state_read(struct netlink *netlink, bool addresses, GError
 			result = dump(netlink, RTM_GETROUTE, AF_INET, on_route);
 		if (result >= 0 && addresses)
 			result = dump(netlink, RTM_GETROUTE, AF_INET6, on_route);
-		if (result >= 0)
+		if (result >= 0 && addresses)
+			result = dump(netlink, RTM_GETRULE, AF_UNSPEC, on_rule);
+		if (result >= 0) {
+			if (addresses)
+				read_rest(netlink->state);
 			return g_steal_pointer(&netlink->state);
+		}
 		netlink->state = net_state_free(netlink->state);
 		if (result != -NLE_DUMP_INTR)
 			break;
@@ -347,10 +453,7 @@ void net_link_speed(const char *name, int *ret_speed, const char **ret_duplex)
 		close(fd);
 }
 
-/* ---- changes ---- */
-
-/* Sends and frees the message. 0 or errno */
-static int transact(struct netlink *netlink, struct nl_msg *message)
+int netlink_transact(struct netlink *netlink, struct nl_msg *message)
 {
 	int result;
 
@@ -360,146 +463,4 @@ static int transact(struct netlink *netlink, struct nl_msg *message)
 	if (result >= 0)
 		result = nl_wait_for_ack(netlink->socket);
 	return result >= 0 ? 0 : netlink->errnum ? netlink->errnum : EIO;
-}
-
-static struct nl_msg *link_message(int type, int flags, int index, unsigned up, unsigned change)
-{
-	struct ifinfomsg info = { .ifi_index = index, .ifi_flags = up, .ifi_change = change };
-	struct nl_msg *message = nlmsg_alloc_simple(type, flags);
-
-	nlmsg_append(message, &info, sizeof(info), NLMSG_ALIGNTO);
-	return message;
-}
-
-static bool parse_mac(const char *text, uint8_t *mac)
-{
-	return sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5]) == 6;
-}
-
-int netlink_bridge_add(struct netlink *netlink, const char *name, const char *mac)
-{
-	struct nl_msg *message = link_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, 0, 0);
-	struct nlattr *info;
-	uint8_t bytes[6];
-
-	nla_put_string(message, IFLA_IFNAME, name);
-	if (parse_mac(mac, bytes))
-		nla_put(message, IFLA_ADDRESS, sizeof(bytes), bytes);
-	info = nla_nest_start(message, IFLA_LINKINFO);
-	nla_put_string(message, IFLA_INFO_KIND, "bridge");
-	nla_nest_end(message, info);
-	return transact(netlink, message);
-}
-
-#define WITH_INDEX(name) \
-	int index = (int)if_nametoindex(name); \
-	if (!index) \
-		return errno
-
-int netlink_link_delete(struct netlink *netlink, const char *name)
-{
-	WITH_INDEX(name);
-	return transact(netlink, link_message(RTM_DELLINK, 0, index, 0, 0));
-}
-
-int netlink_set_up(struct netlink *netlink, const char *name, bool up)
-{
-	WITH_INDEX(name);
-	return transact(netlink, link_message(RTM_NEWLINK, 0, index, up ? IFF_UP : 0, IFF_UP));
-}
-
-int netlink_set_master(struct netlink *netlink, const char *name, const char *master)
-{
-	unsigned above = 0;
-	struct nl_msg *message;
-	WITH_INDEX(name);
-
-	if (master[0] && !(above = if_nametoindex(master)))
-		return errno;
-	message = link_message(RTM_NEWLINK, 0, index, 0, 0);
-	nla_put_u32(message, IFLA_MASTER, above);
-	return transact(netlink, message);
-}
-
-int netlink_set_mtu(struct netlink *netlink, const char *name, uint32_t mtu)
-{
-	struct nl_msg *message;
-	WITH_INDEX(name);
-
-	message = link_message(RTM_NEWLINK, 0, index, 0, 0);
-	nla_put_u32(message, IFLA_MTU, mtu);
-	return transact(netlink, message);
-}
-
-int netlink_set_stp(struct netlink *netlink, const char *name, bool stp)
-{
-	struct nl_msg *message;
-	struct nlattr *info, *data;
-	WITH_INDEX(name);
-
-	message = link_message(RTM_NEWLINK, 0, index, 0, 0);
-	info = nla_nest_start(message, IFLA_LINKINFO);
-	nla_put_string(message, IFLA_INFO_KIND, "bridge");
-	data = nla_nest_start(message, IFLA_INFO_DATA);
-	nla_put_u32(message, IFLA_BR_STP_STATE, stp);
-	nla_nest_end(message, data);
-	nla_nest_end(message, info);
-	return transact(netlink, message);
-}
-
-int netlink_address(struct netlink *netlink, const char *name, const char *address, bool add)
-{
-	struct net_prefix prefix;
-	struct ifaddrmsg info = { 0 };
-	g_auto(GStrv) words = g_strsplit(address, " ", -1);         /* address, maybe "brd" and broadcast address */
-	struct nl_msg *message;
-	struct in_addr broadcast;
-	size_t size;
-	WITH_INDEX(name);
-
-	if (!words[0] || !net_prefix_parse(words[0], &prefix))
-		return EINVAL;
-	size = prefix.family == AF_INET ? 4 : 16;
-	info.ifa_family = (uint8_t)prefix.family;
-	info.ifa_prefixlen = (uint8_t)prefix.length;
-	info.ifa_index = (uint32_t)index;
-	message = nlmsg_alloc_simple(add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_EXCL : 0);
-	nlmsg_append(message, &info, sizeof(info), NLMSG_ALIGNTO);
-	nla_put(message, IFA_LOCAL, (int)size, &prefix.address);
-	nla_put(message, IFA_ADDRESS, (int)size, &prefix.address);
-	if (add && words[1] && words[2] && inet_pton(AF_INET, words[2], &broadcast) == 1)
-		nla_put(message, IFA_BROADCAST, sizeof(broadcast), &broadcast);
-	return transact(netlink, message);
-}
-
-int netlink_route(struct netlink *netlink, const char *name, const char *route, bool add)
-{
-	struct rtmsg info = { .rtm_table = RT_TABLE_MAIN, .rtm_type = RTN_UNICAST,
-			      .rtm_scope = add ? RT_SCOPE_UNIVERSE : RT_SCOPE_NOWHERE };
-	g_auto(GStrv) words = g_strsplit(route, " ", -1);           /* destination via gateway metric N proto N */
-	struct net_prefix destination = { 0 };
-	struct in6_addr gateway;
-	struct nl_msg *message;
-	uint32_t metric;
-	int size;
-	WITH_INDEX(name);
-
-	if (g_strv_length(words) != 7)
-		return EINVAL;
-	info.rtm_family = strchr(words[2], ':') ? AF_INET6 : AF_INET;
-	size = info.rtm_family == AF_INET ? 4 : 16;
-	if (inet_pton(info.rtm_family, words[2], &gateway) != 1 || (strcmp(words[0], "default") && !net_prefix_parse(words[0], &destination)))
-		return EINVAL;
-	metric = (uint32_t)g_ascii_strtoull(words[4], NULL, 10);
-	info.rtm_dst_len = (uint8_t)destination.length;
-	info.rtm_protocol = (uint8_t)g_ascii_strtoull(words[6], NULL, 10);
-	message = nlmsg_alloc_simple(add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_EXCL : 0);
-	nlmsg_append(message, &info, sizeof(info), NLMSG_ALIGNTO);
-	if (destination.length)
-		nla_put(message, RTA_DST, size, &destination.address);
-	nla_put(message, RTA_GATEWAY, size, &gateway);
-	nla_put_u32(message, RTA_OIF, (uint32_t)index);
-	if (metric)
-		nla_put_u32(message, RTA_PRIORITY, metric);
-	return transact(netlink, message);
 }

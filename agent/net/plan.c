@@ -1,381 +1,384 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From the kernel's state and a request to the steps between them.
+ * From the kernel's state, what was wanted and what is wanted now to the steps between them.
  *
- * Planning touches nothing: it reads a copy of the state and changes that copy as the steps would, so that later wishes of the same request see what
- * earlier ones will have done (a nic freed by one network can be taken by the next). Removals come first. Every step carries what it needs to be
- * undone. A wish that is already true gives no steps.
+ * Planning changes nothing: it reads a copy of the state and changes that copy as the steps would. Every step carries what it needs to be undone. What
+ * is already as it is wanted gives no steps: planning from a state to what was set up tells what somebody else has changed since.
  *
- * A network is a bridge of the same name, here without ports or with one nic. Ours are only the networks of the running configuration: a link
- * that has a network's name and is none of ours is left alone and the wish refused; addresses that we did not put on a bridge stay. A nic's own
- * addresses are moved to the bridge when the network has the same ones; a nic with others is in use.
+ * Ours are the bonds, VLANs and bridges that were wanted before, and the addresses, routes and rules that were. A link that has the name of one that is
+ * to be made and is none of ours is left alone and the wish refused; addresses that others put on our links stay while the link does. A link's own
+ * addresses and routes move to the bridge or bond it joins when the network has the same ones; one with others is in use. Only links are planned that
+ * a network or bond of the request needs.
+ *
+ * Order: what goes, from bridges to nics; bonds; bridges; VLANs; what joins; MTUs that sink, from bridges to nics; addresses; up; routes. So that a
+ * device that carries the host's address is without it for the few steps in which it joins its bridge.
  */
-#include <arpa/inet.h>
+#include <linux/rtnetlink.h>
 #include <string.h>
 #include "agent/net/net-priv.h"
 
 #define MTU_DEFAULT 1500
-#define ROUTE_STATIC 4                    /* RTPROT_STATIC */
 
-static const char *const kind_names[] = { [STEP_BRIDGE_ADD] = "bridge add", [STEP_LINK_DELETE] = "link delete", [STEP_UP] = "up", [STEP_DOWN] = "down",
-	[STEP_MASTER] = "master", [STEP_MTU] = "mtu", [STEP_STP] = "stp", [STEP_ADDRESS_ADD] = "address add", [STEP_ADDRESS_DELETE] = "address delete",
-	[STEP_ROUTE_ADD] = "route add", [STEP_ROUTE_DELETE] = "route delete", NULL };
-
-void net_step_free(void *data)
-{
-	struct net_step *step = data;
-
-	g_free(step->link);
-	g_free(step->value);
-	g_free(step->old);
-	g_free(step);
-}
-
-static void add(GPtrArray *steps, enum net_step_kind kind, const char *link, const char *value, const char *old)
-{
-	struct net_step *step = g_new0(struct net_step, 1);
-
-	step->kind = kind;
-	step->link = g_strdup(link);
-	step->value = g_strdup(value ? value : "");
-	step->old = g_strdup(old ? old : "");
-	g_ptr_array_add(steps, step);
-}
-
-static void add_number(GPtrArray *steps, enum net_step_kind kind, const char *link, unsigned value, unsigned old)
-{
-	g_autofree char *text = g_strdup_printf("%u", value);
-	g_autofree char *before = g_strdup_printf("%u", old);
-
-	add(steps, kind, link, text, before);
-}
-
-json_t *net_steps_to_json(const GPtrArray *steps)
-{
-	json_t *array = json_array();
-
-	for (guint i = 0; i < steps->len; i++) {
-		const struct net_step *step = steps->pdata[i];
-
-		json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s}", "step", kind_names[step->kind], "link", step->link, "value", step->value,
-						       "old", step->old));
-	}
-	return array;
-}
-
-GPtrArray *net_steps_from_json(const json_t *json)
-{
-	GPtrArray *steps = g_ptr_array_new_with_free_func(net_step_free);
-
-	for (size_t i = 0; i < json_array_size(json); i++) {
-		const char *kind, *link, *value, *old;
-		int number;
-
-		if (json_unpack(json_array_get(json, i), "{s:s, s:s, s:s, s:s}", "step", &kind, "link", &link, "value", &value, "old", &old) == 0 &&
-		    (number = enum_value(kind_names, kind)) >= 0)
-			add(steps, (enum net_step_kind)number, link, value, old);
-	}
-	return steps;
-}
+/* What a plan is made with. */
+struct plan {
+	struct net_state *state;
+	GPtrArray *steps;
+	struct net_topology *old, *new;
+	GHashTable *touched;
+};
 
 /* ---- small parts ---- */
 
-static bool given(const char *text)
+static const struct net_want *want_of(const struct net_topology *topology, const char *name)
 {
-	return text && text[0];
+	return g_hash_table_lookup(topology->index, name);
+}
+
+static bool is_touched(const struct plan *plan, const struct net_want *want)
+{
+	GHashTableIter iter;
+	void *user;
+
+	g_hash_table_iter_init(&iter, want->users);
+	while (g_hash_table_iter_next(&iter, &user, NULL))
+		if (g_hash_table_contains(plan->touched, user))
+			return true;
+	return false;
+}
+
+/* Names for messages: the first of its users in alphabetical order. */
+static const char *user_of(const struct net_want *want)
+{
+	const char *first = NULL;
+	GHashTableIter iter;
+	void *user;
+
+	g_hash_table_iter_init(&iter, want->users);
+	while (g_hash_table_iter_next(&iter, &user, NULL))
+		if (!first || strcmp(user, first) < 0)
+			first = user;
+	return first;
+}
+
+static bool has_text(const GPtrArray *texts, const char *text)
+{
+	for (guint i = 0; i < texts->len; i++)
+		if (!strcmp(texts->pdata[i], text))
+			return true;
+	return false;
 }
 
 static bool has_address(const struct net_link *link, const char *text)
 {
-	struct net_prefix a, b;
-
-	for (guint i = 0; i < link->addresses->len; i++) {
-		const struct net_address *address = link->addresses->pdata[i];
-
-		if (net_prefix_parse(address->text, &a) && net_prefix_parse(text, &b) && a.family == b.family && a.length == b.length &&
-		    !memcmp(&a.address, &b.address, a.family == AF_INET ? 4 : 16))
+	for (guint i = 0; i < link->addresses->len; i++)
+		if (!strcmp(((const struct net_address *)link->addresses->pdata[i])->text, text))
 			return true;
-	}
 	return false;
-}
-
-/* In the kernel's spelling, so that it can be compared. g_free; NULL: none */
-static char *normal(const char *text)
-{
-	struct net_prefix prefix;
-
-	return text && net_prefix_parse(text, &prefix) ? net_prefix_text(&prefix) : NULL;
-}
-
-static void set_up(GPtrArray *steps, struct net_link *link)
-{
-	if (link->flags & IFF_UP)
-		return;
-	add(steps, STEP_UP, link->name, NULL, NULL);
-	link->flags |= IFF_UP;
-}
-
-static void set_mtu(GPtrArray *steps, struct net_link *link, unsigned mtu)
-{
-	if (link->mtu == mtu)
-		return;
-	add_number(steps, STEP_MTU, link->name, mtu, link->mtu);
-	link->mtu = mtu;
-}
-
-static void set_stp(GPtrArray *steps, struct net_link *bridge, bool stp)
-{
-	if (bridge->stp == stp)
-		return;
-	add(steps, STEP_STP, bridge->name, stp ? "on" : "off", bridge->stp ? "on" : "off");
-	bridge->stp = stp;
-}
-
-static void set_master(GPtrArray *steps, const struct net_state *state, struct net_link *link, const struct net_link *master)
-{
-	const struct net_link *old = net_state_index(state, link->master);
-	int index = master ? master->index : 0;
-
-	if (link->master == index)
-		return;
-	add(steps, STEP_MASTER, link->name, master ? master->name : "", old ? old->name : "");
-	link->master = index;
 }
 
 static char *route_text(const struct net_route *route)
 {
-	return g_strdup_printf("%s via %s metric %u proto %u", route->destination, route->gateway, route->metric, route->protocol);
+	return g_strdup_printf("%s via %s metric %u proto %u table %u", route->destination, route->gateway, route->metric, route->protocol, route->table);
 }
 
-static void delete_routes(GPtrArray *steps, struct net_link *link)
+/* The kernel gives an IPv6 route a metric when it is told none. */
+static bool is_route(const struct net_route *route, const char *text)
 {
-	for (guint i = 0; i < link->routes->len; i++) {
-		g_autofree char *text = route_text(link->routes->pdata[i]);
+	g_autofree char *mine = route_text(route);
+	g_autofree char *plain = g_strdup_printf("%s via %s metric 0 proto %u table %u", route->destination, route->gateway, route->protocol, route->table);
 
-		add(steps, STEP_ROUTE_DELETE, link->name, text, NULL);
+	return !strcmp(mine, text) || (route->family == AF_INET6 && !strcmp(plain, text));
+}
+
+static struct net_route *find_route(const struct net_link *link, const char *text)
+{
+	for (guint i = 0; i < link->routes->len; i++)
+		if (is_route(link->routes->pdata[i], text))
+			return link->routes->pdata[i];
+	return NULL;
+}
+
+static void set_word(struct plan *plan, const struct net_link *link, const char *kind, const char *name, const char *value, const char *old)
+{
+	g_autofree char *text = g_strdup_printf("%s %s=%s", kind, name, value);
+	g_autofree char *before = g_strdup_printf("%s %s=%s", kind, name, old);
+
+	net_step_add(plan->steps, STEP_LINK_SET, link->name, text, before);
+}
+
+static void set_up(struct plan *plan, struct net_link *link, bool up)
+{
+	if (!(link->flags & IFF_UP) == !up)
+		return;
+	set_word(plan, link, "link", "up", up ? "1" : "0", up ? "0" : "1");
+	link->flags ^= IFF_UP;
+}
+
+/* A bond's slaves have its MTU. */
+static void note_mtu(struct plan *plan, struct net_link *link, unsigned mtu)
+{
+	link->mtu = mtu;
+	link->auto_mtu = false;
+	for (guint i = 0; !strcmp(link->kind, "bond") && i < plan->state->links->len; i++) {
+		struct net_link *slave = plan->state->links->pdata[i];
+
+		if (slave->master == link->index)
+			slave->mtu = mtu;
 	}
-	g_ptr_array_set_size(link->routes, 0);
+}
+
+static void set_mtu(struct plan *plan, struct net_link *link, unsigned mtu)
+{
+	g_autofree char *text = g_strdup_printf("%u", mtu);
+	g_autofree char *old = g_strdup_printf("%u", link->mtu);
+
+	if (link->mtu == mtu)
+		return;
+	set_word(plan, link, "link", "mtu", text, old);
+	note_mtu(plan, link, mtu);
+}
+
+/* A bridge whose MTU nobody set takes the least of its ports. */
+static void note_port(struct plan *plan, struct net_link *bridge)
+{
+	unsigned least = 0;
+
+	for (guint i = 0; bridge->auto_mtu && i < plan->state->links->len; i++) {
+		const struct net_link *port = plan->state->links->pdata[i];
+
+		if (port->master == bridge->index && (!least || port->mtu < least))
+			least = port->mtu;
+	}
+	if (least)
+		bridge->mtu = least;
+}
+
+static void set_master(struct plan *plan, struct net_link *link, struct net_link *master)
+{
+	const struct net_link *old = net_state_index(plan->state, link->master);
+	int index = master ? master->index : 0;
+
+	if (link->master == index)
+		return;
+	set_word(plan, link, "link", "master", master ? master->name : "", old ? old->name : "");
+	link->master = index;
+	if (old && !strcmp(old->kind, "bond"))
+		link->flags &= ~(unsigned)IFF_UP;
+	if (master && !strcmp(master->kind, "bond"))
+		link->mtu = master->mtu;
+	else if (master)
+		note_port(plan, master);
+}
+
+static void set_accept_ra(struct plan *plan, struct net_link *link, bool autoconf)
+{
+	int wanted = autoconf ? 2 : 0;               /* 2: also on a host that routes */
+	g_autofree char *old = g_strdup_printf("%d", link->accept_ra);
+
+	if (link->accept_ra == wanted || (link->accept_ra < 0 && !autoconf))
+		return;
+	net_step_add(plan->steps, STEP_ACCEPT_RA, link->name, autoconf ? "2" : "0", old);
+	link->accept_ra = wanted;
+}
+
+static void delete_route_at(struct plan *plan, struct net_link *link, guint i)
+{
+	g_autofree char *text = route_text(link->routes->pdata[i]);
+
+	net_step_add(plan->steps, STEP_ROUTE_DELETE, link->name, text, NULL);
+	g_ptr_array_remove_index(link->routes, i);
 }
 
 /* As it is in the kernel, so that undoing makes the same again. */
-static void delete_address(GPtrArray *steps, const struct net_link *link, const struct net_address *address)
+static void delete_address_at(struct plan *plan, struct net_link *link, guint i)
 {
+	const struct net_address *address = link->addresses->pdata[i];
 	g_autofree char *text = address->broadcast[0] ? g_strdup_printf("%s brd %s", address->text, address->broadcast) : g_strdup(address->text);
 
-	add(steps, STEP_ADDRESS_DELETE, link->name, text, NULL);
+	net_step_add(plan->steps, STEP_ADDRESS_DELETE, link->name, text, NULL);
+	g_ptr_array_remove_index(link->addresses, i);
 }
 
-static void delete_addresses(GPtrArray *steps, struct net_link *link)
+static void delete_all(struct plan *plan, struct net_link *link)
 {
-	for (guint i = 0; i < link->addresses->len; i++) {
-		const struct net_address *address = link->addresses->pdata[i];
-
-		if (!address->link_local)
-			delete_address(steps, link, address);
-	}
-	g_ptr_array_set_size(link->addresses, 0);
+	while (link->routes->len)
+		delete_route_at(plan, link, 0);
+	for (guint i = 0; i < link->addresses->len;)
+		if (((const struct net_address *)link->addresses->pdata[i])->link_local)
+			i++;
+		else
+			delete_address_at(plan, link, i);
 }
 
-/* ---- removal ---- */
+static void delete_rule(struct plan *plan, const char *link, const char *rule)
+{
+	guint i;
 
-/* Ports of the bridge that the network does not own, "vnet0, vnet1"; NULL: none. g_free */
-static char *foreign_ports(const struct net_state *state, const struct net_link *bridge, const char *nic)
+	if (!g_ptr_array_find_with_equal_func(plan->state->rules, rule, g_str_equal, &i))
+		return;
+	net_step_add(plan->steps, STEP_RULE_DELETE, link, rule, NULL);
+	g_ptr_array_remove_index(plan->state->rules, i);
+}
+
+/* ---- what goes ---- */
+
+/* Would the link have to be made anew? */
+static bool is_replaced(const struct plan *plan, const struct net_want *was, const struct net_want *will)
+{
+	const struct net_want *lower = *was->lower ? want_of(plan->old, was->lower) : NULL;
+	GHashTableIter iter;
+	void *name, *value;
+
+	if (!will || strcmp(was->kind, will->kind) || strcmp(was->lower, will->lower) || was->vlan != will->vlan || strcmp(was->mac, will->mac))
+		return true;
+	if (lower && *lower->kind && is_replaced(plan, lower, want_of(plan->new, was->lower)))
+		return true;
+	if (strcmp(was->kind, "bond"))
+		return false;
+	for (int pass = 0; pass < 2; pass++) {
+		GHashTable *here = pass ? will->options : was->options, *there = pass ? was->options : will->options;
+
+		g_hash_table_iter_init(&iter, here);
+		while (g_hash_table_iter_next(&iter, &name, &value)) {
+			const char *other = g_hash_table_lookup(there, name);
+
+			if (!net_option_live("bond", name) && strcmp(value, other ? other : net_option_standard("bond", name)))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* What is above or in the link and is not ours, "vnet0, vnet1"; NULL: none. g_free */
+static char *foreign_users(const struct plan *plan, const struct net_link *link)
 {
 	g_autoptr(GString) names = g_string_new(NULL);
 
-	for (guint i = 0; i < state->links->len; i++) {
-		const struct net_link *link = state->links->pdata[i];
+	for (guint i = 0; i < plan->state->links->len; i++) {
+		const struct net_link *other = plan->state->links->pdata[i];
+		const struct net_want *want = want_of(plan->old, other->name);
+		bool in = other->master == link->index, above = other->lower == link->index && strcmp(other->kind, "veth");
 
-		if (link->master == bridge->index && g_strcmp0(link->name, nic))
-			g_string_append_printf(names, "%s%s", names->len ? ", " : "", link->name);
+		if ((in && !(want && !strcmp(want->master, link->name))) || (above && !(want && !strcmp(want->lower, link->name))))
+			g_string_append_printf(names, "%s%s", names->len ? ", " : "", other->name);
 	}
 	return names->len ? g_strdup(names->str) : NULL;
 }
 
-static bool plan_removal(GPtrArray *steps, struct net_state *state, const char *name, const struct network_config *before, GError **error)
+/* The link as it is, so that it could be made again: "vlan lower=bond0 id=5 mtu=1500 up=1". g_free */
+static char *link_text(const struct plan *plan, const struct net_link *link)
 {
-	struct net_link *bridge = net_state_link(state, name), *nic;
-	g_autofree char *ports = NULL;
+	const struct net_link *lower = net_state_index(plan->state, link->lower), *master = net_state_index(plan->state, link->master);
+	g_autofree char *options = net_options_text(link->kind, link->options);
+	GString *text = g_string_new(link->kind);
 
-	if (!before) {
-		error_set(error, ERR_BAD_BRIDGE, "network '%s' does not exist", name);
+	if (!strcmp(link->kind, "vlan") && lower)
+		g_string_append_printf(text, " lower=%s id=%d", lower->name, link->vlan);
+	if (*link->mac)
+		g_string_append_printf(text, " address=%s", link->mac);
+	g_string_append_printf(text, " mtu=%u", link->mtu);
+	g_string_append(text, options);
+	if (master)
+		g_string_append_printf(text, " master=%s", master->name);
+	if (link->flags & IFF_UP)
+		g_string_append(text, " up=1");
+	return g_string_free(text, FALSE);
+}
+
+static void release_ports(struct plan *plan, const struct net_link *link)
+{
+	for (guint i = 0; i < plan->state->links->len; i++) {
+		struct net_link *port = plan->state->links->pdata[i];
+
+		if (port->master == link->index)
+			set_master(plan, port, NULL);
+	}
+}
+
+static bool plan_removal(struct plan *plan, const struct net_want *was, struct net_link *link, GError **error)
+{
+	g_autofree char *users = NULL;
+	g_autofree char *text = NULL;
+
+	if (strcmp(link->kind, was->kind)) {
+		error_set(error, ERR_BAD_BRIDGE, "network '%s': link '%s' is no %s any more, somebody else made it anew", user_of(was), link->name, was->kind);
 		return false;
 	}
-	if (!bridge)
-		return true;
-	if (strcmp(bridge->kind, "bridge")) {
-		error_set(error, ERR_BAD_BRIDGE, "network '%s': the link of this name is no bridge", name);
+	if ((users = foreign_users(plan, link))) {
+		error_set(error, strcmp(was->kind, "bond") ? ERR_RESOURCE_UNAVAILABLE : ERR_USED_BOND, "%s '%s' is used by %s",
+			  strcmp(was->kind, "bond") ? "network" : "bond", strcmp(was->kind, "vlan") ? link->name : user_of(was), users);
 		return false;
 	}
-	if ((ports = foreign_ports(state, bridge, before->nic))) {
-		error_set(error, ERR_RESOURCE_UNAVAILABLE, "network '%s' is used by %s", name, ports);
-		return false;
-	}
-	delete_routes(steps, bridge);
-	delete_addresses(steps, bridge);
-	if (given(before->nic) && (nic = net_state_link(state, before->nic)) && nic->master == bridge->index)
-		set_master(steps, state, nic, NULL);
-	if (bridge->flags & IFF_UP)
-		add(steps, STEP_DOWN, name, NULL, NULL);
-	set_stp(steps, bridge, false);
-	set_mtu(steps, bridge, MTU_DEFAULT);
-	add(steps, STEP_LINK_DELETE, name, bridge->mac, NULL);
-	g_ptr_array_remove(state->links, bridge);
+	delete_all(plan, link);
+	release_ports(plan, link);
+	text = link_text(plan, link);
+	net_step_add(plan->steps, STEP_LINK_DELETE, link->name, text, NULL);
+	g_ptr_array_remove(plan->state->links, link);
 	return true;
 }
 
-/* ---- addition and change ---- */
-
-static bool check_nic(const struct net_state *state, const char *name, const struct network_config *config, const struct net_link *bridge,
-		      struct net_link **ret_nic, GError **error)
+/* A nic that no network needs any more, or less of it: no master, the usual MTU. */
+static void plan_release(struct plan *plan, const struct net_want *was, struct net_link *link)
 {
-	struct net_link *nic = net_state_link(state, config->nic);
-	const struct net_link *master;
+	const struct net_link *master = net_state_index(plan->state, link->master);
 
-	if (!nic || !net_link_is_nic(nic)) {
-		error_set(error, ERR_BAD_NIC, "network '%s': nic '%s' %s", name, config->nic, nic ? "is no network interface card" : "does not exist");
-		return false;
-	}
-	master = net_state_index(state, nic->master);
-	if (master && master != bridge) {
-		error_set(error, ERR_USED_NIC, "network '%s': nic '%s' is a port of '%s'", name, config->nic, master->name);
-		return false;
-	}
-	if (nic->max_mtu && (unsigned)config->mtu > nic->max_mtu) {
-		error_set(error, ERR_BAD_PARAMS, "network '%s': mtu %d is above the %u of nic '%s'", name, config->mtu, nic->max_mtu, config->nic);
-		return false;
-	}
-	*ret_nic = nic;
-	return true;
+	if (master && !strcmp(master->name, was->master))
+		set_master(plan, link, NULL);
+	if (link->mtu == was->mtu)
+		set_mtu(plan, link, MTU_DEFAULT);
+	set_up(plan, link, true);             /* a bond lets go of it down */
 }
 
-/* The nic's addresses must be the network's. */
-static bool check_nic_addresses(const char *name, const struct net_link *nic, const char *const *wanted, GError **error)
+/* Addresses, routes and rules that were ours and are no longer wanted here. */
+static void plan_deletions(struct plan *plan, const struct net_want *was, const struct net_want *will, struct net_link *link)
 {
-	for (guint i = 0; i < nic->addresses->len; i++) {
-		const struct net_address *address = nic->addresses->pdata[i];
+	for (guint i = 0; i < was->rules->len; i++)
+		if (!will || !has_text(will->rules, was->rules->pdata[i]))
+			delete_rule(plan, was->name, was->rules->pdata[i]);
+	for (guint i = 0; i < link->routes->len;) {
+		bool ours = false, wanted = false;
 
-		if (address->link_local || g_strv_contains(wanted, address->text))
+		for (guint k = 0; k < was->routes->len; k++)
+			ours |= is_route(link->routes->pdata[i], was->routes->pdata[k]);
+		for (guint k = 0; will && k < will->routes->len; k++)
+			wanted |= is_route(link->routes->pdata[i], will->routes->pdata[k]);
+		if (ours && !wanted)
+			delete_route_at(plan, link, i);
+		else
+			i++;
+	}
+	for (guint i = 0; i < link->addresses->len;) {
+		const char *text = ((const struct net_address *)link->addresses->pdata[i])->text;
+
+		if (has_text(was->addresses, text) && !(will && has_text(will->addresses, text)))
+			delete_address_at(plan, link, i);
+		else
+			i++;
+	}
+}
+
+static bool plan_old(struct plan *plan, GError **error)
+{
+	for (guint i = plan->old->wants->len; i-- > 0;) {
+		const struct net_want *was = plan->old->wants->pdata[i], *will = want_of(plan->new, was->name);
+		struct net_link *link = net_state_link(plan->state, was->name);
+
+		if (!is_touched(plan, was) && !(will && is_touched(plan, will)))
 			continue;
-		error_set(error, ERR_USED_NIC, "network '%s': nic '%s' has the address %s, which the network does not take over", name, nic->name,
-			  address->text);
-		return false;
-	}
-	return true;
-}
-
-static bool check_free_address(const struct net_state *state, const char *name, const struct net_link *bridge, const struct net_link *nic,
-			       const char *address, GError **error)
-{
-	for (guint i = 0; address && i < state->links->len; i++) {
-		const struct net_link *link = state->links->pdata[i];
-
-		if (link == bridge || link == nic || !has_address(link, address))
+		if (!link)
 			continue;
-		error_set(error, ERR_BAD_ADDR, "network '%s': address %s is already on '%s'", name, address, link->name);
-		return false;
-	}
-	return true;
-}
-
-static bool check_default_route(const struct net_state *state, const char *name, const struct net_link *bridge, const struct net_link *nic, int family,
-				const char *gateway, GError **error)
-{
-	for (guint i = 0; given(gateway) && i < state->links->len; i++) {
-		const struct net_link *link = state->links->pdata[i];
-
-		for (guint j = 0; link != bridge && link != nic && j < link->routes->len; j++) {
-			const struct net_route *route = link->routes->pdata[j];
-
-			if (route->family != family || strcmp(route->destination, "default"))
-				continue;
-			error_set(error, ERR_BAD_PARAMS, "network '%s': there is a default route already, via %s on '%s'", name, route->gateway, link->name);
+		plan_deletions(plan, was, will, link);
+		if (*was->kind ? !is_replaced(plan, was, will) : will != NULL)
+			continue;
+		if (!*was->kind)
+			plan_release(plan, was, link);
+		else if (!plan_removal(plan, was, link, error))
 			return false;
-		}
 	}
 	return true;
 }
 
-/* Routes of the nic that go on over the bridge (texts), default routes excepted: those are the network's own matter. */
-static GPtrArray *kept_routes(const struct net_link *nic)
-{
-	GPtrArray *kept = g_ptr_array_new_with_free_func(g_free);
-
-	for (guint i = 0; i < nic->routes->len; i++) {
-		const struct net_route *route = nic->routes->pdata[i];
-
-		if (strcmp(route->destination, "default"))
-			g_ptr_array_add(kept, route_text(route));
-	}
-	return kept;
-}
-
-static void plan_address(GPtrArray *steps, struct net_link *bridge, const char *wanted, const char *before)
-{
-	struct net_prefix prefix;
-	g_autofree char *text = NULL;
-
-	for (guint i = 0; before && g_strcmp0(before, wanted) && i < bridge->addresses->len; i++) {
-		const struct net_address *address = bridge->addresses->pdata[i];
-
-		if (strcmp(address->text, before))
-			continue;
-		delete_address(steps, bridge, address);
-		g_ptr_array_remove_index(bridge->addresses, i--);
-	}
-	if (!wanted || has_address(bridge, wanted))
-		return;
-	net_link_add_address(bridge, wanted);
-	if (net_prefix_parse(wanted, &prefix) && prefix.family == AF_INET && prefix.length < 31) {
-		prefix.address.v4.s_addr |= htonl(0xffffffffu >> prefix.length);
-		g_autofree char *last = net_prefix_text(&prefix);
-
-		text = g_strdup_printf("%s brd %.*s", wanted, (int)strcspn(last, "/"), last);
-	}
-	add(steps, STEP_ADDRESS_ADD, bridge->name, text ? text : wanted, NULL);
-}
-
-static void delete_default_route(GPtrArray *steps, struct net_link *bridge, int family, const char *gateway)
-{
-	for (guint i = 0; i < bridge->routes->len; i++) {
-		const struct net_route *route = bridge->routes->pdata[i];
-		g_autofree char *text = route_text(route);
-
-		if (route->family != family || strcmp(route->destination, "default") || !g_strcmp0(route->gateway, gateway))
-			continue;
-		add(steps, STEP_ROUTE_DELETE, bridge->name, text, NULL);
-		g_ptr_array_remove_index(bridge->routes, i--);
-	}
-}
-
-static void plan_default_route(GPtrArray *steps, struct net_link *bridge, int family, const char *gateway)
-{
-	struct net_route *route;
-	g_autofree char *text = NULL;
-
-	for (guint i = 0; i < bridge->routes->len; i++) {
-		route = bridge->routes->pdata[i];
-		if (route->family == family && !strcmp(route->destination, "default") && !strcmp(route->gateway, gateway))
-			return;
-	}
-	route = g_new0(struct net_route, 1);
-	route->family = family;
-	route->protocol = ROUTE_STATIC;
-	route->destination = g_strdup("default");
-	route->gateway = g_strdup(gateway);
-	g_ptr_array_add(bridge->routes, route);
-	text = route_text(route);
-	add(steps, STEP_ROUTE_ADD, bridge->name, text, NULL);
-}
-
-/* The nic is no more a port of the network. */
-static void release_nic(GPtrArray *steps, struct net_state *state, const struct net_link *bridge, const char *name)
-{
-	struct net_link *nic = given(name) ? net_state_link(state, name) : NULL;
-
-	if (nic && nic->master == bridge->index)
-		set_master(steps, state, nic, NULL);
-}
+/* ---- what is made ---- */
 
 /* Locally administered, not multicast. An address of its own keeps a bridge's MAC when ports come and go. */
 static char *random_mac(void)
@@ -384,130 +387,494 @@ static char *random_mac(void)
 			       g_random_int_range(0, 256), g_random_int_range(0, 256));
 }
 
-static struct net_link *plan_bridge(GPtrArray *steps, struct net_state *state, const char *name, const struct net_link *nic)
+/* The nic at the bottom of what is to be in the bridge: its MAC is the network's. NULL: none */
+static const struct net_link *bottom_of(const struct plan *plan, const struct net_want *bridge)
 {
-	g_autofree char *mac = nic ? g_strdup(nic->mac) : random_mac();
-	struct net_link *bridge;
-	int index = 0;
+	for (guint i = 0; i < plan->new->wants->len; i++) {
+		const struct net_want *port = plan->new->wants->pdata[i];
 
-	for (guint i = 0; i < state->links->len; i++)
-		index = MAX(index, ((struct net_link *)state->links->pdata[i])->index);
-	add(steps, STEP_BRIDGE_ADD, name, mac, NULL);
-	bridge = net_state_add(state, name, "bridge");
-	bridge->index = index + 1;
-	return bridge;
+		if (!strcmp(port->master, bridge->name))
+			return net_state_link(plan->state, *port->lower ? port->lower : port->name);
+	}
+	return NULL;
 }
 
-static bool plan_wish(GPtrArray *steps, struct net_state *state, const char *name, const struct network_config *before,
-		      const struct network_config *config, GError **error)
+static const struct net_want *first_slave(const struct plan *plan, const struct net_want *bond)
 {
-	struct net_link *bridge = net_state_link(state, name), *nic = NULL;
-	g_autofree char *plain4 = net_config_ipv4(config);
-	g_autofree char *ipv4 = normal(plain4);
-	g_autofree char *ipv6 = normal(config->ipv6addr);
-	g_autofree char *plain_before4 = before ? net_config_ipv4(before) : NULL;
-	g_autofree char *before4 = normal(plain_before4);
-	g_autofree char *before6 = normal(before ? before->ipv6addr : NULL);
-	const char *wanted[] = { ipv4 ? ipv4 : ipv6, ipv4 ? ipv6 : NULL, NULL };
-	const char *gateway4 = config->default_route && given(config->gateway) ? config->gateway : NULL;
-	const char *gateway6 = config->default_route && given(config->ipv6gateway) ? config->ipv6gateway : NULL;
-	g_autoptr(GPtrArray) kept = NULL;
-	bool joins;
+	for (guint i = 0; i < plan->new->wants->len; i++) {
+		const struct net_want *nic = plan->new->wants->pdata[i];
 
-	if (bridge && (strcmp(bridge->kind, "bridge") || !before)) {
-		error_set(error, ERR_BAD_BRIDGE, "network '%s': there is a link of this name that is not ours", name);
+		if (!strcmp(nic->master, bond->name))
+			return nic;
+	}
+	return NULL;
+}
+
+static enum error_code code_of(const struct net_want *want)
+{
+	return !strcmp(want->kind, "bond") ? ERR_BAD_BONDING : !strcmp(want->kind, "vlan") ? ERR_BAD_VLAN : ERR_BAD_BRIDGE;
+}
+
+static void plan_addition(struct plan *plan, const struct net_want *want)
+{
+	struct net_link *link, *master = net_state_link(plan->state, want->master), *lower = net_state_link(plan->state, want->lower);
+	bool is_bridge = !strcmp(want->kind, "bridge");
+	const struct net_want *slave = !strcmp(want->kind, "bond") ? first_slave(plan, want) : NULL;
+	const struct net_link *like = is_bridge ? bottom_of(plan, want) : slave ? net_state_link(plan->state, slave->name) : NULL;
+	g_autofree char *mac = *want->mac ? g_strdup(want->mac) : like ? g_strdup(like->mac) : is_bridge ? random_mac() : g_strdup("");
+	g_autofree char *options = net_options_text(want->kind, want->options);
+	g_autoptr(GString) text = g_string_new(want->kind);
+	GHashTableIter iter;
+	void *name, *value;
+	int index = 0, accept_ra = -1;
+
+	for (guint i = 0; i < plan->state->links->len; i++) {
+		const struct net_link *other = plan->state->links->pdata[i];
+
+		index = MAX(index, other->index);
+		accept_ra = other->accept_ra >= 0 ? 1 : accept_ra;      /* the host has IPv6 */
+	}
+	link = net_state_add(plan->state, want->name, want->kind);
+	link->index = index + 1;
+	link->mtu = is_bridge ? MTU_DEFAULT : want->mtu;
+	link->auto_mtu = is_bridge;
+	link->accept_ra = accept_ra;
+	if (lower) {
+		link->lower = lower->index;
+		link->vlan = want->vlan;
+		g_string_append_printf(text, " lower=%s id=%d", lower->name, want->vlan);
+	}
+	if (*mac)
+		g_string_append_printf(text, " address=%s", mac);
+	g_free(link->mac);
+	link->mac = g_steal_pointer(&mac);
+	if (!is_bridge)
+		g_string_append_printf(text, " mtu=%u", want->mtu);
+	if (want->options) {
+		link->options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+		g_hash_table_iter_init(&iter, want->options);
+		while (g_hash_table_iter_next(&iter, &name, &value))
+			g_hash_table_insert(link->options, g_strdup(name), g_strdup(value));
+	}
+	g_string_append(text, options);
+	if (master) {
+		g_string_append_printf(text, " master=%s", master->name);
+		link->master = master->index;
+		note_port(plan, master);
+	}
+	/* the host's addresses come before: the first thing it says is with them */
+	if (!want->top) {
+		g_string_append(text, " up=1");
+		link->flags |= IFF_UP;
+	}
+	net_step_add(plan->steps, STEP_LINK_ADD, want->name, text->str, NULL);
+	set_mtu(plan, link, want->mtu);          /* before it has ports: from then on they do not change it */
+}
+
+/* The link that has what the link brings along when it joins: the last of its masters. */
+static const struct net_want *top_of(const struct plan *plan, const struct net_want *want)
+{
+	while (*want->master && want_of(plan->new, want->master))
+		want = want_of(plan->new, want->master);
+	return want;
+}
+
+/* Routes that go on over another link (texts), default routes excepted: those are the network's own matter. */
+struct kept { const char *link; char *route; };
+
+static void kept_free(void *data)
+{
+	g_free(((struct kept *)data)->route);
+	g_free(data);
+}
+
+static void keep_routes(struct net_link *link, const char *top, GPtrArray *kept)
+{
+	for (guint i = 0; i < link->routes->len; i++) {
+		const struct net_route *route = link->routes->pdata[i];
+		struct kept *keep;
+
+		if (!strcmp(route->destination, "default") || route->table != RT_TABLE_MAIN)
+			continue;
+		keep = g_new0(struct kept, 1);
+		keep->link = top;
+		keep->route = route_text(route);
+		g_ptr_array_add(kept, keep);
+	}
+}
+
+static bool check_addresses(const struct net_want *want, const struct net_want *top, const struct net_link *link, GError **error)
+{
+	for (guint i = 0; i < link->addresses->len; i++) {
+		const struct net_address *address = link->addresses->pdata[i];
+
+		if (address->link_local || has_text(top->addresses, address->text) || (top->dhcp && address->family == AF_INET))
+			continue;
+		error_set(error, ERR_USED_NIC, "network '%s': nic '%s' has the address %s, which the network does not take over", user_of(want), link->name,
+			  address->text);
 		return false;
 	}
-	if (given(config->nic) && !check_nic(state, name, config, bridge, &nic, error))
-		return false;
-	joins = nic && (!bridge || nic->master != bridge->index);
-	if ((joins && !check_nic_addresses(name, nic, wanted, error)) || !check_free_address(state, name, bridge, nic, ipv4, error) ||
-	    !check_free_address(state, name, bridge, nic, ipv6, error) || !check_default_route(state, name, bridge, nic, AF_INET, gateway4, error) ||
-	    !check_default_route(state, name, bridge, nic, AF_INET6, gateway6, error))
-		return false;
-
-	if (!bridge)
-		bridge = plan_bridge(steps, state, name, nic);
-	else if (before && g_strcmp0(before->nic, config->nic))
-		release_nic(steps, state, bridge, before->nic);
-	set_stp(steps, bridge, config->stp);
-	if (nic)
-		set_mtu(steps, nic, (unsigned)config->mtu);
-	if (joins) {
-		kept = kept_routes(nic);
-		delete_routes(steps, nic);
-		delete_addresses(steps, nic);
-		set_master(steps, state, nic, bridge);
-	}
-	if (nic)
-		set_up(steps, nic);
-	set_mtu(steps, bridge, (unsigned)config->mtu);
-	delete_default_route(steps, bridge, AF_INET, before && before->default_route ? gateway4 : NULL);
-	delete_default_route(steps, bridge, AF_INET6, before && before->default_route ? gateway6 : NULL);
-	plan_address(steps, bridge, ipv4, before4);
-	plan_address(steps, bridge, ipv6, before6);
-	set_up(steps, bridge);
-	for (guint i = 0; kept && i < kept->len; i++)
-		add(steps, STEP_ROUTE_ADD, name, kept->pdata[i], NULL);
-	if (gateway4)
-		plan_default_route(steps, bridge, AF_INET, gateway4);
-	if (gateway6)
-		plan_default_route(steps, bridge, AF_INET6, gateway6);
 	return true;
 }
 
-static int compare_names(gconstpointer a, gconstpointer b)
+/* Into its bridge or bond, or out of it. A nic joins a bond while it is down; the bond brings it up. */
+static bool plan_join(struct plan *plan, const struct net_want *want, struct net_link *link, GPtrArray *kept, GError **error)
 {
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
+	struct net_link *master = net_state_link(plan->state, want->master), *now = net_state_index(plan->state, link->master);
+	const struct net_want *top = top_of(plan, want), *was = want_of(plan->old, want->name);
+	bool bond = master && !strcmp(master->kind, "bond");
 
-GPtrArray *net_plan(struct net_state *state, GHashTable *before, GHashTable *wishes, GError **error)
-{
-	g_autoptr(GPtrArray) steps = g_ptr_array_new_with_free_func(net_step_free);
-	guint n;
-	g_autofree gpointer *names = g_hash_table_get_keys_as_array(wishes, &n);
-
-	qsort(names, n, sizeof(*names), compare_names);      /* the same request gives the same steps */
-	for (int removals = 1; removals >= 0; removals--)
-		for (guint i = 0; i < n; i++) {
-			const struct network_config *wish = g_hash_table_lookup(wishes, names[i]), *old = g_hash_table_lookup(before, names[i]);
-
-			if (wish->remove != (removals == 1))
-				continue;
-			if (!(removals ? plan_removal(steps, state, names[i], old, error) : plan_wish(steps, state, names[i], old, wish, error)))
-				return NULL;
-		}
-	return g_steal_pointer(&steps);
-}
-
-static bool verify_one(const struct net_state *state, const char *name, const struct network_config *wish, GError **error)
-{
-	const struct net_link *bridge = net_state_link(state, name), *nic = given(wish->nic) ? net_state_link(state, wish->nic) : NULL;
-	g_autofree char *ipv4 = net_config_ipv4(wish);
-	const char *missing = NULL;
-
-	if (wish->remove)
-		missing = bridge ? "its removal" : NULL;
-	else if (!bridge)
-		missing = "the bridge";
-	else
-		missing = !(bridge->flags & IFF_UP) ? "the state up" : bridge->mtu != (unsigned)wish->mtu ? "the mtu" : bridge->stp != wish->stp ? "stp" :
-			  ipv4 && !has_address(bridge, ipv4) ? "ipaddr" : given(wish->ipv6addr) && !has_address(bridge, wish->ipv6addr) ? "ipv6addr" :
-			  given(wish->nic) && (!nic || nic->master != bridge->index) ? "nic" : NULL;
-	if (!missing)
+	if (now == master)
 		return true;
-	error_set(error, ERR_FAILED_IFUP, "network '%s': %s did not take effect", name, missing);
+	if (now && !(was && !strcmp(was->master, now->name))) {
+		if (!master)
+			return true;
+		error_set(error, ERR_USED_NIC, "%s '%s': nic '%s' is a port of '%s'", bond ? "bond" : "network", bond ? master->name : user_of(want), link->name,
+			  now->name);
+		return false;
+	}
+	if (master && !check_addresses(want, top, link, error))
+		return false;
+	if (master) {
+		keep_routes(link, top->name, kept);
+		delete_all(plan, link);
+	}
+	if (bond)
+		set_up(plan, link, false);
+	set_master(plan, link, master);
+	if (bond)
+		link->flags |= IFF_UP;
+	else
+		set_up(plan, link, true);
+	return true;
+}
+
+static void plan_options(struct plan *plan, const struct net_want *want, struct net_link *link)
+{
+	const struct net_want *was = want_of(plan->old, want->name);
+	g_autoptr(GString) text = g_string_new(want->kind);
+	g_autoptr(GString) before = g_string_new(want->kind);
+	GHashTableIter iter;
+	void *name, *value;
+
+	for (int pass = 0; pass < 2; pass++) {
+		GHashTable *options = pass ? (was ? was->options : NULL) : want->options;
+
+		if (!options || !link->options)
+			continue;
+		g_hash_table_iter_init(&iter, options);
+		while (g_hash_table_iter_next(&iter, &name, &value)) {
+			const char *actual = g_hash_table_lookup(link->options, name), *standard = net_option_standard(want->kind, name);
+
+			if (pass && g_hash_table_contains(want->options, name))
+				continue;
+			value = pass ? (void *)standard : value;
+			/* the kernel tells the primary only while it is a slave */
+			if (!strcmp(actual ? actual : standard, value) || (!actual && pass))
+				continue;
+			g_string_append_printf(text, " %s=%s", (char *)name, (char *)value);
+			g_string_append_printf(before, " %s=%s", (char *)name, actual ? actual : standard);
+			g_hash_table_replace(link->options, g_strdup(name), g_strdup(value));
+		}
+	}
+	if (strchr(text->str, ' '))
+		net_step_add(plan->steps, STEP_LINK_SET, link->name, text->str, before->str);
+}
+
+static bool check_nic(const struct net_want *want, const struct net_link *nic, GError **error)
+{
+	const char *kind = want->is_bond ? "bond" : "nic";
+
+	if (!nic || (want->is_bond ? strcmp(nic->kind, "bond") != 0 : !net_link_is_nic(nic))) {
+		error_set(error, want->is_bond ? ERR_BAD_BONDING : ERR_BAD_NIC, "'%s': %s '%s' %s", user_of(want), kind, want->name,
+			  !nic ? "does not exist" : want->is_bond ? "is no bond" : "is no network interface card");
+		return false;
+	}
+	if (nic->max_mtu && want->mtu > nic->max_mtu) {
+		error_set(error, ERR_BAD_PARAMS, "'%s': mtu %u is above the %u of %s '%s'", user_of(want), want->mtu, nic->max_mtu, kind, want->name);
+		return false;
+	}
+	return true;
+}
+
+/* Is the link of this name ours to change? */
+static bool check_ours(const struct plan *plan, const struct net_want *want, const struct net_link *link, GError **error)
+{
+	const struct net_want *was = want_of(plan->old, want->name);
+
+	if (was && !strcmp(link->kind, want->kind))
+		return true;
+	error_set(error, code_of(want), "%s '%s': there is a link '%s' that is not ours", strcmp(want->kind, "bond") ? "network" : "bond", user_of(want),
+		  want->name);
 	return false;
 }
 
-bool net_verify(const struct net_state *state, GHashTable *wishes, GError **error)
+/* One pass over the links of a kind that the request touches; link: NULL when it is to be made. */
+static bool for_kind(struct plan *plan, const char *kind, GPtrArray *kept, GError **error,
+		     bool (*function)(struct plan *, const struct net_want *, struct net_link *, GPtrArray *, GError **))
+{
+	for (guint i = 0; i < plan->new->wants->len; i++) {
+		const struct net_want *want = plan->new->wants->pdata[i];
+
+		if (!strcmp(want->kind, kind) && is_touched(plan, want) && !function(plan, want, net_state_link(plan->state, want->name), kept, error))
+			return false;
+	}
+	return true;
+}
+
+static bool make(struct plan *plan, const struct net_want *want, struct net_link *link, GPtrArray *kept, GError **error)
+{
+	if (!link) {
+		plan_addition(plan, want);
+		return true;
+	}
+	if (!check_ours(plan, want, link, error))
+		return false;
+	if (strcmp(want->kind, "bridge") && link->mtu < want->mtu)
+		set_mtu(plan, link, want->mtu);
+	plan_options(plan, want, link);
+	if (!strcmp(want->kind, "vlan") && !plan_join(plan, want, link, kept, error))
+		return false;
+	if (!want->top)
+		set_up(plan, link, true);
+	return true;
+}
+
+static bool check_nic_of(struct plan *plan, const struct net_want *want, struct net_link *link, GPtrArray *kept, GError **error)
+{
+	return check_nic(want, link, error);
+}
+
+/* Into a bond, or out of what it need not be in. */
+static bool enslave(struct plan *plan, const struct net_want *want, struct net_link *link, GPtrArray *kept, GError **error)
+{
+	const struct net_want *master = want_of(plan->new, want->master);
+
+	return (master && strcmp(master->kind, "bond")) || plan_join(plan, want, link, kept, error);
+}
+
+/* Nics and bonds: before the VLANs on them, which cannot be up or have an MTU without them. */
+static bool lift(struct plan *plan, const struct net_want *want, struct net_link *link, GPtrArray *kept, GError **error)
+{
+	if (want->top)
+		set_accept_ra(plan, link, want->autoconf);
+	if (link->mtu < want->mtu)
+		set_mtu(plan, link, want->mtu);
+	set_up(plan, link, true);
+	return true;
+}
+
+static bool join_bridge(struct plan *plan, const struct net_want *want, struct net_link *link, GPtrArray *kept, GError **error)
+{
+	const struct net_want *master = want_of(plan->new, want->master);
+
+	return (master && !strcmp(master->kind, "bond")) || plan_join(plan, want, link, kept, error);
+}
+
+static bool check_free(struct plan *plan, const struct net_want *want, struct net_link *link, GPtrArray *kept, GError **error)
+{
+	for (guint i = 0; i < plan->state->links->len; i++) {
+		const struct net_link *other = plan->state->links->pdata[i];
+
+		for (guint k = 0; other != link && k < want->addresses->len; k++) {
+			if (!has_address(other, want->addresses->pdata[k]))
+				continue;
+			error_set(error, ERR_BAD_ADDR, "network '%s': address %s is already on '%s'", user_of(want), (char *)want->addresses->pdata[k], other->name);
+			return false;
+		}
+		for (guint k = 0; other != link && k < other->routes->len; k++) {
+			const struct net_route *route = other->routes->pdata[k];
+
+			if (strcmp(route->destination, "default") || route->table != RT_TABLE_MAIN)
+				continue;
+			for (guint r = 0; r < want->routes->len; r++)
+				if (g_str_has_prefix(want->routes->pdata[r], "default ") && g_str_has_suffix(want->routes->pdata[r], " table 254") &&
+				    !strchr(want->routes->pdata[r], ':') == (route->family == AF_INET)) {
+					error_set(error, ERR_BAD_PARAMS, "network '%s': there is a default route already, via %s on '%s'", user_of(want),
+						  route->gateway, other->name);
+					return false;
+				}
+		}
+	}
+	return true;
+}
+
+static void add_address(struct plan *plan, struct net_link *link, const char *wanted)
+{
+	struct net_prefix prefix;
+	g_autofree char *text = NULL;
+
+	if (has_address(link, wanted))
+		return;
+	net_link_add_address(link, wanted);
+	if (net_prefix_parse(wanted, &prefix) && prefix.family == AF_INET && prefix.length < 31) {
+		prefix.address.v4.s_addr |= htonl(0xffffffffu >> prefix.length);
+		g_autofree char *last = net_prefix_text(&prefix);
+
+		text = g_strdup_printf("%s brd %.*s", wanted, (int)strcspn(last, "/"), last);
+	}
+	net_step_add(plan->steps, STEP_ADDRESS_ADD, link->name, text ? text : wanted, NULL);
+}
+
+static void add_route(struct plan *plan, struct net_link *link, const char *text)
+{
+	if (!find_route(link, text))
+		net_step_add(plan->steps, STEP_ROUTE_ADD, link->name, text, NULL);
+}
+
+/* A default route that came along with the link (of a DHCP client, of router advertisements) gives way to the network's. */
+static void drop_default_routes(struct plan *plan, const struct net_want *want, struct net_link *link)
+{
+	const struct net_want *was = want_of(plan->old, want->name);
+
+	for (guint w = 0; was == NULL && w < want->routes->len; w++)
+		for (guint i = 0; i < link->routes->len;) {
+			const struct net_route *route = link->routes->pdata[i];
+			bool family = !strchr(want->routes->pdata[w], ':') == (route->family == AF_INET);
+
+			if (family && !strcmp(route->destination, "default") && route->table == RT_TABLE_MAIN && !is_route(route, want->routes->pdata[w]))
+				delete_route_at(plan, link, i);
+			else
+				i++;
+		}
+}
+
+static bool finish(struct plan *plan, const struct net_want *want, struct net_link *link, GPtrArray *kept, GError **error)
+{
+	if (!want->top)
+		return true;
+	set_accept_ra(plan, link, want->autoconf);
+	drop_default_routes(plan, want, link);
+	for (guint i = 0; i < want->addresses->len; i++)
+		add_address(plan, link, want->addresses->pdata[i]);
+	set_up(plan, link, true);
+	for (guint i = 0; i < kept->len; i++) {
+		const struct kept *keep = kept->pdata[i];
+
+		if (!strcmp(keep->link, want->name))
+			add_route(plan, link, keep->route);
+	}
+	for (guint i = 0; i < want->routes->len; i++)
+		add_route(plan, link, want->routes->pdata[i]);
+	for (guint i = 0; i < want->rules->len; i++)
+		if (!has_text(plan->state->rules, want->rules->pdata[i])) {
+			net_step_add(plan->steps, STEP_RULE_ADD, want->name, want->rules->pdata[i], NULL);
+			g_ptr_array_add(plan->state->rules, g_strdup(want->rules->pdata[i]));
+		}
+	return true;
+}
+
+/* The MTU of a bridge, once its ports are in it. */
+static bool settle(struct plan *plan, const struct net_want *want, struct net_link *link, GPtrArray *kept, GError **error)
+{
+	set_mtu(plan, link, want->mtu);
+	return true;
+}
+
+/* ---- the resolver's file ---- */
+
+/* The file with our servers instead of what it has. */
+static char *resolv_with(const char *old, const GPtrArray *servers)
+{
+	g_auto(GStrv) lines = g_strsplit(old, "\n", -1);
+	GString *text = g_string_new(NULL);
+
+	for (guint i = 0; i < servers->len; i++)
+		g_string_append_printf(text, "nameserver %s\n", (char *)servers->pdata[i]);
+	for (size_t i = 0; lines[i]; i++)
+		if (!g_str_has_prefix(g_strchug(lines[i]), "nameserver") && (lines[i][0] || lines[i + 1]))
+			g_string_append_printf(text, "%s\n", lines[i]);
+	return g_string_free(text, FALSE);
+}
+
+/* Without servers of ours the file stays as it is: what else was in it is not known any more. */
+static void plan_resolv(struct plan *plan)
+{
+	const char *old = plan->state->resolv ? plan->state->resolv : "";
+	g_autofree char *text = NULL;
+
+	if (!plan->new->nameservers || !g_hash_table_contains(plan->touched, plan->new->resolver))
+		return;
+	text = resolv_with(old, plan->new->nameservers);
+	if (!strcmp(text, old))
+		return;
+	net_step_add(plan->steps, STEP_RESOLV, plan->new->resolver, text, old);
+	g_free(plan->state->resolv);
+	plan->state->resolv = g_steal_pointer(&text);
+}
+
+/* ---- networks behind this host ---- */
+
+static bool touches(const struct plan *plan, GHashTable *names)
 {
 	GHashTableIter iter;
-	void *name, *wish;
+	void *name;
 
-	g_hash_table_iter_init(&iter, wishes);
-	while (g_hash_table_iter_next(&iter, &name, &wish))
-		if (!verify_one(state, name, wish, error))
+	g_hash_table_iter_init(&iter, names);
+	while (g_hash_table_iter_next(&iter, &name, NULL))
+		if (g_hash_table_contains(plan->touched, name))
+			return true;
+	return false;
+}
+
+/* Forwarding stays on when the last of them goes: who else counts on it is not known. */
+static void plan_ruleset(struct plan *plan)
+{
+	g_autofree char *wanted = net_nft_digest(plan->new->ruleset);
+	struct net_state *state = plan->state;
+
+	if (!touches(plan, plan->old->behind) && !touches(plan, plan->new->behind))
+		return;
+	if (!state->nft)                      /* asked only here: it takes longer than all the rest of the state */
+		state->nft = net_nft_read();
+	if (*plan->new->ruleset && !state->forwarding)
+		net_step_add(plan->steps, STEP_FORWARDING, "", "1", "0");
+	state->forwarding |= *plan->new->ruleset != '\0';
+	if (!strcmp(wanted, state->nft))
+		return;
+	net_step_add(plan->steps, STEP_RULESET, "", plan->new->ruleset, plan->old->ruleset);
+	g_free(state->nft);
+	state->nft = g_steal_pointer(&wanted);
+}
+
+/* ---- all of it ---- */
+
+static bool plan_new(struct plan *plan, GError **error)
+{
+	g_autoptr(GPtrArray) kept = g_ptr_array_new_with_free_func(kept_free);
+
+	if (!for_kind(plan, "", kept, error, check_nic_of) || !for_kind(plan, "bond", kept, error, make) || !for_kind(plan, "", kept, error, enslave) ||
+	    !for_kind(plan, "", kept, error, lift) || !for_kind(plan, "bond", kept, error, lift) || !for_kind(plan, "bridge", kept, error, make) ||
+	    !for_kind(plan, "vlan", kept, error, make) || !for_kind(plan, "", kept, error, join_bridge) || !for_kind(plan, "bond", kept, error, join_bridge))
+		return false;
+	/* what sinks, from above */
+	if (!for_kind(plan, "bridge", kept, error, settle) || !for_kind(plan, "vlan", kept, error, settle) || !for_kind(plan, "bond", kept, error, settle) ||
+	    !for_kind(plan, "", kept, error, settle))
+		return false;
+	for (size_t i = 0; i < 4; i++) {
+		static const char *const kinds[] = { "", "bond", "vlan", "bridge" };
+
+		if (!for_kind(plan, kinds[i], kept, error, check_free) || !for_kind(plan, kinds[i], kept, error, finish))
 			return false;
+	}
+	plan_resolv(plan);
+	plan_ruleset(plan);
 	return true;
+}
+
+GPtrArray *net_plan(struct net_state *state, const struct net_config *before, const struct net_config *after, GHashTable *touched, GError **error)
+{
+	struct plan plan = { .state = state, .touched = touched };
+	bool good;
+
+	plan.old = net_topology_new(before, error);
+	plan.new = plan.old ? net_topology_new(after, error) : NULL;
+	plan.steps = g_ptr_array_new_with_free_func(net_step_free);
+	good = plan.new && plan_old(&plan, error) && plan_new(&plan, error);
+	net_topology_free(plan.old);
+	net_topology_free(plan.new);
+	if (good)
+		return plan.steps;
+	g_ptr_array_unref(plan.steps);
+	return NULL;
 }

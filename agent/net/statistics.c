@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counters of every link from one dump of the kernel; speed and duplex are asked of nics only, the rest is 1000 and unknown by convention. */
+/* Counters of every link from one dump of the kernel; speed and duplex are asked of nics, bonds and VLANs, the rest is 1000 and unknown by convention. */
 #include <string.h>
 #include "agent/net/net-priv.h"
 #include "common/loop.h"
@@ -20,7 +20,7 @@ static json_t *counters(const struct net_link *link, double sampled)
 	const char *duplex = "unknown";
 	int speed = 0;
 
-	if (net_link_is_nic(link))
+	if (net_link_is_nic(link) || !strcmp(link->kind, "bond") || !strcmp(link->kind, "vlan"))          /* these tell what is below them */
 		net_link_speed(link->name, &speed, &duplex);
 	json_object_set_new(object, "name", json_string(link->name));
 	set_number(object, "rx", link->rx_bytes);
@@ -36,7 +36,7 @@ static json_t *counters(const struct net_link *link, double sampled)
 	return object;
 }
 
-bool net_statistics(struct net *net, struct host_stats *stats, GError **error)
+static bool read_stats(struct network_stats *stats, GError **error)
 {
 	struct netlink *netlink = netlink_new(error);
 	struct net_state *state = netlink ? net_state_read(netlink, /* addresses= */ false, error) : NULL;
@@ -56,7 +56,32 @@ bool net_statistics(struct net *net, struct host_stats *stats, GError **error)
 	}
 	SET(stats, rx_dropped, (int64_t)rx);
 	SET(stats, tx_dropped, (int64_t)tx);
-	set_string(&stats->net_config_dirty, net_config_dirty(net) ? "True" : "False");
 	net_state_free(state);
 	return true;
+}
+
+bool net_statistics(struct net *net, struct host_stats *stats, GError **error)
+{
+	struct network_stats *part = record_new(&network_stats_type);
+	bool good = read_stats(part, error);
+
+	if (good) {
+		stats->network = json_incref(part->network);
+		SET(stats, rx_dropped, part->rx_dropped);
+		SET(stats, tx_dropped, part->tx_dropped);
+		set_string(&stats->net_config_dirty, net_config_dirty(net) ? "True" : "False");
+	}
+	record_unref(part);
+	return good;
+}
+
+bool net_statistics_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
+{
+	struct network_stats *stats = record_new(&network_stats_type);
+	bool good = read_stats(stats, error);
+
+	if (good)
+		result_record(ret_result, stats);
+	record_unref(stats);
+	return good;
 }

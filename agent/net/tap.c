@@ -35,7 +35,8 @@ static const uint32_t hooks[] = { TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), TC_H
 bool net_tap_bridge(struct net *net, const char *tap, const char *bridge, GError **error)
 {
 	struct netlink *netlink = netlink_new(error);
-	int errnum = netlink ? netlink_set_master(netlink, tap, bridge) : 0;
+	g_autofree char *master = g_strdup_printf("link master=%s", bridge);
+	int errnum = netlink ? netlink_link(netlink, tap, master, /* add= */ false) : 0;
 	bool good = netlink && !errnum;
 
 	if (errnum)

@@ -17,7 +17,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 
-#define WATCH_DEBOUNCE_USEC (50 * 1000)
+#define WATCH_DEBOUNCE_USEC (20 * 1000)
 #define STATE_FLAGS ((unsigned)(IFF_UP | IFF_RUNNING | 0x10000 /* IFF_LOWER_UP */))
 
 struct net_watch {

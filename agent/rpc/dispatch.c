@@ -56,7 +56,7 @@ struct pending {
 	GString *result;
 	GError *error;
 	bool good;
-	int64_t started_usec;
+	int64_t started_usec, deadline_usec;
 };
 
 static void pending_unref(void *data)
@@ -219,7 +219,7 @@ static bool is_of_vm(const struct verb *verb)
 static void run(void *data)
 {
 	struct pending *p = data;
-	struct verb_call call = { .flow_id = p->flow_id, .peer = p->peer, .local_address = p->local_address };
+	struct verb_call call = { .flow_id = p->flow_id, .peer = p->peer, .local_address = p->local_address, .deadline_usec = p->deadline_usec };
 
 	log_context_set(is_of_vm(p->entry->verb) ? p->key : NULL, *p->flow_id ? p->flow_id : NULL);
 	p->good = (!p->entry->verb->not_migrating || vms_check_still(p->dispatch->agent->vms, p->key, &p->error)) &&
@@ -307,7 +307,7 @@ static void start(struct dispatch *dispatch, struct entry *entry, struct call *c
 	p->local_address = g_strdup(local ? local : "");
 	p->result = g_string_new(NULL);
 	p->started_usec = now_usec();
-	job.deadline_usec = p->started_usec + (verb->deadline_s ? verb->deadline_s : dispatch->deadline_s) * (int64_t)G_USEC_PER_SEC;
+	job.deadline_usec = p->deadline_usec = p->started_usec + (verb->deadline_s ? verb->deadline_s : dispatch->deadline_s) * (int64_t)G_USEC_PER_SEC;
 	g_hash_table_add(dispatch->pending, p);
 	g_atomic_int_inc(&p->refs);
 	g_hash_table_insert(dispatch->lane_calls, g_strdup(p->lane), GUINT_TO_POINTER(calls + 1));
@@ -410,6 +410,13 @@ struct dispatch *dispatch_new(struct agent *agent)
 	bind_all(dispatch, guest_bindings, n_guest_bindings);
 	bind_all(dispatch, device_bindings, n_device_bindings);
 	bind_all(dispatch, storage_bindings, n_storage_bindings);
+	bind_all(dispatch, volume_bindings, n_volume_bindings);
+	bind_all(dispatch, block_bindings, n_block_bindings);
+	bind_all(dispatch, sdm_bindings, n_sdm_bindings);
+	bind_all(dispatch, image_bindings, n_image_bindings);
+	bind_all(dispatch, pool_bindings, n_pool_bindings);
+	bind_all(dispatch, lease_bindings, n_lease_bindings);
+	bind_all(dispatch, secret_bindings, n_secret_bindings);
 	bind_all(dispatch, snapshot_bindings, n_snapshot_bindings);
 	bind_all(dispatch, net_bindings, n_net_bindings);
 	bind_all(dispatch, job_bindings, n_job_bindings);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One storage domain on a file system, in storage format 5:
+ * Storage domains: found, opened, made and erased. One in a volume group is made by block_domain.c and read by form_block.c; one on a file system, in
+ * storage format 5:
  *
  *   <connection>/<domain id>/dom_md/{metadata,ids,inbox,leases,outbox,xleases}
  *                            images/<image id>/<volume id>{,.meta,.lease}
@@ -11,8 +12,8 @@
  * Who makes, removes or sweeps holds flock() on the connection's directory, so that the half-made domain of one is not the leftover of another;
  * the lock ends with the process.
  *
- * A connection holds one domain. Domains are found by looking for <id>/dom_md/metadata behind the connections; where one was seen last is
- * remembered, so that looking up a domain touches no other connection.
+ * A connection holds one domain. Domains are found by looking for <id>/dom_md/metadata behind the connections, on their own lanes; where one was seen
+ * last is remembered, so that looking up a domain touches no other connection.
  */
 #define LOG_MODULE "storage"
 #include <errno.h>
@@ -21,11 +22,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include "agent/storage/storage-priv.h"
+#include "agent/storage/block.h"
 #include "common/log.h"
 
-#define METADATA "metadata"
-#define METADATA_PATH DIR_METADATA "/" METADATA
+#define METADATA_PATH DIR_METADATA "/" FILE_METADATA
 #define FILE_MODE 0644
 #define LEASE_MODE 0660
 #define DOMAIN_VERSION 5
@@ -33,6 +33,11 @@
 
 static const char *const required_keys[] = { "CLASS", "DESCRIPTION", "POOL_UUID", "ROLE", "SDUUID", "TYPE", "VERSION", NULL };
 static const char *const class_names[] = { [STORAGE_CLASS_DATA] = "Data", [STORAGE_CLASS_ISO] = "Iso", [STORAGE_CLASS_BACKUP] = "Backup" };
+
+static const char *const type_names[STORAGE_GLUSTERFS + 1] = {
+	[STORAGE_NFS] = "NFS", [STORAGE_FCP] = "FCP", [STORAGE_ISCSI] = "ISCSI", [STORAGE_LOCALFS] = "LOCALFS", [STORAGE_CIFS] = "CIFS",
+	[STORAGE_POSIXFS] = "POSIXFS", [STORAGE_GLUSTERFS] = "GLUSTERFS",
+};
 
 char *domain_lane(const char *id)
 {
@@ -43,8 +48,8 @@ struct domain *domain_free(struct domain *domain)
 {
 	if (!domain)
 		return NULL;
-	if (domain->fd >= 0)
-		close(domain->fd);
+	if (domain->form)
+		domain->form->close(domain);
 	if (domain->values)
 		g_hash_table_unref(domain->values);
 	g_free(domain->id);
@@ -66,29 +71,16 @@ static bool is_domain(const char *mount, const char *id)
 	return files_exists(AT_FDCWD, path);
 }
 
-/* The connection's directory that holds the domain. g_free */
-static char *find(struct storage *storage, const char *id, GError **error)
+/* The connection's directory where the domain was seen last, if it is still there. g_free */
+static char *known_place(struct storage *storage, const char *id)
 {
-	g_autoptr(GPtrArray) mounts = NULL;
 	g_autofree char *known = NULL;
 
 	{
 		AUTO_LOCK(&storage->lock);
 		known = g_strdup(g_hash_table_lookup(storage->places, id));
 	}
-	if (known && is_domain(known, id))
-		return g_steal_pointer(&known);
-	if (!(mounts = connection_list(storage, error)))
-		return NULL;
-	for (guint i = 0; i < mounts->len; i++) {
-		if (!is_domain(mounts->pdata[i], id))
-			continue;
-		AUTO_LOCK(&storage->lock);
-		g_hash_table_replace(storage->places, g_strdup(id), g_strdup(mounts->pdata[i]));
-		return g_strdup(mounts->pdata[i]);
-	}
-	error_set(error, ERR_STORAGE_DOMAIN_DOES_NOT_EXIST, "'%s'", id);
-	return NULL;
+	return known && is_domain(known, id) ? g_steal_pointer(&known) : NULL;
 }
 
 static pthread_mutex_t *changing_of(struct storage *storage, const char *id)
@@ -105,17 +97,38 @@ static pthread_mutex_t *changing_of(struct storage *storage, const char *id)
 	return mutex;
 }
 
+static bool load_file(struct domain *domain, char **ret_text, GError **error)
+{
+	domain->form = &form_file;
+	domain->path = g_build_filename(domain->mount, domain->id, NULL);
+	if ((domain->fd = files_open_dir(AT_FDCWD, domain->path)) >= 0 && (*ret_text = files_read(domain->fd, METADATA_PATH, METADATA_MAX)))
+		return true;
+	error_set_errno(error, ERR_STORAGE_DOMAIN_ACCESS_ERROR, errno, "'%s' in '%s'", domain->id, domain->mount);
+	return false;
+}
+
+/* Where it was seen last, else everywhere. */
+static bool load_text(struct domain *domain, struct storage *storage, char **ret_text, GError **error)
+{
+	g_autoptr(GPtrArray) paths = NULL;
+
+	if ((domain->mount = known_place(storage, domain->id)))
+		return load_file(domain, ret_text, error);
+	if ((paths = group_paths(storage, domain->id, /* scan= */ false)) || (paths = group_paths(storage, domain->id, /* scan= */ true)))
+		return block_load(domain, storage, paths, ret_text, error);
+	connection_scan(storage);
+	if ((domain->mount = known_place(storage, domain->id)))
+		return load_file(domain, ret_text, error);
+	error_set(error, ERR_STORAGE_DOMAIN_DOES_NOT_EXIST, "'%s'", domain->id);
+	return false;
+}
+
 static bool load(struct domain *domain, struct storage *storage, const char *id, GError **error)
 {
 	g_autofree char *text = NULL;
 
-	if (!(domain->mount = find(storage, id, error)))
+	if (!load_text(domain, storage, &text, error))
 		return false;
-	domain->path = g_build_filename(domain->mount, id, NULL);
-	if ((domain->fd = files_open_dir(AT_FDCWD, domain->path)) < 0 || !(text = files_read(domain->fd, METADATA_PATH, METADATA_MAX))) {
-		error_set_errno(error, ERR_STORAGE_DOMAIN_ACCESS_ERROR, errno, "'%s' in '%s'", id, domain->mount);
-		return false;
-	}
 	if (!(domain->values = metadata_parse_domain(text, required_keys, error))) {
 		error_wrap(error, "storage domain '%s'", id);
 		return false;
@@ -150,60 +163,37 @@ struct domain *domain_open_active(struct storage *storage, const char *id, GErro
 
 bool domain_save(struct domain *domain, GError **error)
 {
-	g_autofree char *text = metadata_domain_text(domain->values);
-	autofd fd = files_open_dir(domain->fd, DIR_METADATA);
-
-	if (fd < 0 || !files_write(fd, METADATA, text, FILE_MODE)) {
-		files_error(error, ERR_META_DATA_GENERAL_ERROR, errno, "storage domain '%s'", domain->id);
-		return false;
-	}
-	return true;
+	return domain->form->save(domain, error);
 }
 
-/* Past the page cache: a cached block says nothing about the storage. Falls back where O_DIRECT does not exist. */
-bool domain_probe(const char *path, int *ret_version, GError **error)
+bool domain_probe(const struct domain *domain, int *ret_version, GError **error)
 {
-	g_autofree char *file = g_build_filename(path, METADATA_PATH, NULL);
-	autofd fd = open(file, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW);
-	g_autoptr(metadata) values = NULL;
-	void *block = NULL;
-	ssize_t n = -1;
-	int errnum;
-
-	if (fd < 0 && errno == EINVAL)
-		fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd >= 0 && posix_memalign(&block, 4096, METADATA_MAX + 4096) == 0)
-		n = read(fd, block, METADATA_MAX);
-	errnum = errno;
-	if (n >= 0) {
-		((char *)block)[n] = 0;
-		values = metadata_parse_domain(block, required_keys, error);
-	} else
-		error_set_errno(error, ERR_STORAGE_DOMAIN_ACCESS_ERROR, errnum, "'%s'", file);
-	free(block);
-	if (!values)
-		return false;
-	*ret_version = (int)metadata_get_int(values, "VERSION", 0);
-	return true;
+	*ret_version = (int)metadata_get_int(domain->values, "VERSION", 0);
+	return domain->form->probe(domain, error);
 }
 
-bool domain_check_layout(const struct domain *domain, GError **error)
+GPtrArray *domain_list(struct storage *storage)
 {
-	static const char *const directories[] = { DIR_METADATA, DIR_IMAGES };
+	GPtrArray *ids = group_domains(storage);
+	GHashTableIter iter;
+	void *id;
 
-	for (size_t i = 0; i < G_N_ELEMENTS(directories); i++) {
-		autofd fd = files_open_dir(domain->fd, directories[i]);
+	connection_scan(storage);
+	AUTO_LOCK(&storage->lock);
+	g_hash_table_iter_init(&iter, storage->places);
+	while (g_hash_table_iter_next(&iter, &id, NULL))
+		if (!g_ptr_array_find_with_equal_func(ids, id, g_str_equal, NULL))
+			g_ptr_array_add(ids, g_strdup(id));
+	return ids;
+}
 
-		if (fd < 0) {
-			error_set_errno(error, ERR_STORAGE_DOMAIN_LAYOUT_ERROR, errno, "'%s/%s'", domain->path, directories[i]);
-			return false;
-		}
-		if (faccessat(fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) < 0) {
-			error_set_errno(error, ERR_STORAGE_DOMAIN_ACCESS_ERROR, errno, "'%s/%s'", domain->path, directories[i]);
-			return false;
-		}
-	}
-	return true;
+void domain_rest(struct storage *storage, const char *id)
+{
+	g_autoptr(GPtrArray) paths = group_paths(storage, id, /* scan= */ false);
+	autodomain domain = paths ? domain_open(storage, id, NULL) : NULL;
+
+	if (domain)
+		block_rest(domain);
 }
 
 /* ---- making and removing ---- */
@@ -239,6 +229,20 @@ void domain_sweep(int mount_fd)
 		return;
 	sweep_locked(mount_fd);
 	flock(mount_fd, LOCK_UN);
+}
+
+void domain_note_all(struct storage *storage, int mount_fd, const char *mount)
+{
+	g_autoptr(GPtrArray) names = files_list(mount_fd, ".");
+
+	for (guint i = 0; names && i < names->len; i++) {
+		g_autofree char *path = g_build_filename(names->pdata[i], METADATA_PATH, NULL);
+
+		if (!files_is_uuid(names->pdata[i]) || !files_exists(mount_fd, path))
+			continue;
+		AUTO_LOCK(&storage->lock);
+		g_hash_table_replace(storage->places, g_strdup(names->pdata[i]), g_strdup(mount));
+	}
 }
 
 /* Id of a domain in the directory; NULL: none. g_free */
@@ -280,7 +284,7 @@ static metadata *new_values(const struct domain_create_params *params, const cha
 	metadata_set(values, "REMOTE_PATH", path);
 	metadata_set(values, "ROLE", "Regular");
 	metadata_set(values, "SDUUID", params->domain_id);
-	metadata_set(values, "TYPE", "LOCALFS");
+	metadata_set(values, "TYPE", type_names[params->domain_type]);
 	metadata_set_int(values, "VERSION", DOMAIN_VERSION);
 	return values;
 }
@@ -303,7 +307,7 @@ static bool build(int fd, const struct domain_create_params *params, metadata *v
 	for (size_t i = 0; i < G_N_ELEMENTS(files); i++)
 		if (!files_make_sparse(md, files[i].name, files[i].size, LEASE_MODE))
 			return false;
-	return files_write(md, METADATA, text, FILE_MODE) && files_sync_dir(fd, "master") && files_sync_dir(fd, ".");
+	return files_write(md, FILE_METADATA, text, FILE_MODE) && files_sync_dir(fd, "master") && files_sync_dir(fd, ".");
 }
 
 static bool build_named(int mount_fd, const struct domain_create_params *params, metadata *values)
@@ -330,9 +334,8 @@ static bool check_params(const struct domain_create_params *params, int *ret_blo
 {
 	int block_size = params->block_size ? params->block_size : 512;
 
-	if (params->domain_type != STORAGE_LOCALFS)
-		error_set(error, ERR_STORAGE_DOMAIN_TYPE_ERROR, "type %d is not supported by this agent, only %d (local directory)", params->domain_type,
-			  STORAGE_LOCALFS);
+	if (!type_names[params->domain_type])
+		error_set(error, ERR_STORAGE_DOMAIN_TYPE_ERROR, "%d", params->domain_type);
 	else if (params->domain_class < STORAGE_CLASS_DATA || params->domain_class > STORAGE_CLASS_BACKUP)
 		error_set(error, ERR_STORAGE_DOMAIN_CLASS_ERROR, "%d", params->domain_class);
 	else if (params->version != DOMAIN_VERSION)
@@ -348,25 +351,23 @@ static bool check_params(const struct domain_create_params *params, int *ret_blo
 	return false;
 }
 
-bool domain_create(struct storage *storage, const struct domain_create_params *params, GError **error)
+static bool create_file(struct storage *storage, const struct domain_create_params *params, int block_size, GError **error)
 {
-	g_autofree char *path = NULL;
+	g_autofree char *path = connection_directory(storage, params->domain_type, params->type_args, error);
+	bool local = params->domain_type == STORAGE_LOCALFS;
 	g_autofree char *other = NULL;
-	g_autofree char *known = NULL;
 	g_autoptr(metadata) values = NULL;
 	autofd mount = -1;
-	int block_size;
 
-	if (!check_params(params, &block_size, error) || !(path = connection_path(params->type_args, error)) || (mount = connection_open(path, error)) < 0)
+	/* a local directory may say itself what is wrong with it; the mount point of what is not mounted is none */
+	if (!path || (local && (mount = connection_open(path, error)) < 0))
 		return false;
 	if (!connection_exists(storage, path)) {
-		error_set(error, ERR_STORAGE_DOMAIN_FS_NOT_MOUNTED, "'%s' is not connected (StoragePool.connectStorageServer)", path);
+		error_set(error, ERR_STORAGE_DOMAIN_FS_NOT_MOUNTED, "'%s' is not connected (StoragePool.connectStorageServer)", params->type_args);
 		return false;
 	}
-	if ((known = find(storage, params->domain_id, NULL))) {
-		error_set(error, ERR_STORAGE_DOMAIN_ALREADY_EXISTS, "'%s' in '%s'", params->domain_id, known);
+	if (mount < 0 && (mount = connection_open(path, error)) < 0)
 		return false;
-	}
 	if (!lock_mount(mount, path, error))
 		return false;
 	sweep_locked(mount);
@@ -374,21 +375,45 @@ bool domain_create(struct storage *storage, const struct domain_create_params *p
 		error_set(error, ERR_STORAGE_DOMAIN_NOT_EMPTY, "'%s' already holds the domain '%s'", path, other);
 		return false;
 	}
-	values = new_values(params, path, block_size);
+	values = new_values(params, local ? path : params->type_args, block_size);
 	if (!build_named(mount, params, values)) {
 		files_error(error, ERR_STORAGE_DOMAIN_CREATION_ERROR, errno, "'%s' in '%s'", params->domain_id, path);
 		return false;
 	}
+	AUTO_LOCK(&storage->lock);
+	g_hash_table_replace(storage->places, g_strdup(params->domain_id), g_strdup(path));
 	log_info("made storage domain %s in '%s'", params->domain_id, path);
 	return true;
+}
+
+bool domain_create(struct storage *storage, const struct domain_create_params *params, GError **error)
+{
+	bool block = params->domain_type == STORAGE_FCP || params->domain_type == STORAGE_ISCSI;
+	g_autoptr(GPtrArray) known = NULL;
+	g_autoptr(metadata) values = NULL;
+	int block_size;
+
+	if (!check_params(params, &block_size, error))
+		return false;
+	known = domain_list(storage);
+	if (g_ptr_array_find_with_equal_func(known, params->domain_id, g_str_equal, NULL)) {
+		error_set(error, ERR_STORAGE_DOMAIN_ALREADY_EXISTS, "'%s'", params->domain_id);
+		return false;
+	}
+	if (!block)
+		return create_file(storage, params, block_size, error);
+	values = new_values(params, params->type_args, block_size);
+	return block_create(storage, params, values, error);
 }
 
 bool domain_remove(struct storage *storage, struct domain *domain, GError **error)
 {
 	g_autofree char *removed = g_strconcat(REMOVED_PREFIX, domain->id, NULL);
-	autofd mount = connection_open(domain->mount, error);
+	autofd mount = -1;
 
-	if (mount < 0 || !lock_mount(mount, domain->mount, error))
+	if (domain->block)
+		return block_remove(storage, domain, error);
+	if ((mount = connection_open(domain->mount, error)) < 0 || !lock_mount(mount, domain->mount, error))
 		return false;
 	sweep_locked(mount);
 	if (renameat(mount, domain->id, mount, removed) < 0 || fsync(mount) < 0) {

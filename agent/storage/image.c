@@ -3,69 +3,26 @@
  * Images: directories of volumes that form chains, each volume based on its parent down to one without.
  *
  * Preparing an image checks the whole chain before a VM may see it: every volume is there and legal, and every file says the same as the
- * metadata (format, backing file in the same directory, no data elsewhere), so that nothing QEMU opens lies outside the image. On file systems there is
- * nothing to set up: the path is the volume's real path and teardown has nothing to do.
+ * metadata (format, backing file in the same directory, no data elsewhere), so that nothing QEMU opens lies outside the image. Its volumes are then held
+ * (volume_hold()) until teardown; for files that is nothing: the path is the volume's real path.
  */
 #define LOG_MODULE "storage"
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include "agent/storage/storage-priv.h"
+#include "agent/storage/data.h"
 
 GPtrArray *image_list(const struct domain *domain, GError **error)
 {
-	g_autoptr(GPtrArray) names = files_list(domain->fd, DIR_IMAGES);
-	GPtrArray *images;
-
-	if (!names) {
-		error_set_errno(error, ERR_STORAGE_DOMAIN_LAYOUT_ERROR, errno, "'%s/" DIR_IMAGES "'", domain->path);
-		return NULL;
-	}
-	images = g_ptr_array_new_with_free_func(g_free);
-	for (guint i = 0; i < names->len; i++)
-		if (files_is_uuid(names->pdata[i]))
-			g_ptr_array_add(images, g_strdup(names->pdata[i]));
-	return images;
+	return domain->form->images(domain, error);
 }
 
-bool image_prepare(const struct domain *domain, const char *image, const char *volume, bool allow_illegal, char **ret_path,
-		   const char **ret_format, GError **error)
+bool image_prepare(struct domain *domain, const char *image, const char *volume, bool allow_illegal, char **ret_path, const char **ret_format, GError **error)
 {
-	autofd image_fd = volume_open_image(domain, image, error);
-	g_autofree char *current = g_strdup(volume);
-	const char *format = NULL;
+	struct chain_hold hold;
 
-	if (image_fd < 0)
+	if (!chain_hold(&hold, domain, image, volume, /* write= */ true, allow_illegal, error))
 		return false;
-	for (int n = 0; strcmp(current, BLANK_UUID); n++) {
-		g_autoptr(metadata) values = volume_read(image_fd, current, error);
-		const char *parent, *own;
-
-		if (!values)
-			return false;
-		if (n == VOLUME_CHAIN_MAX) {
-			error_set(error, ERR_IMAGE_IS_NOT_LEGAL_CHAIN, "volume '%s' has more than %d ancestors", volume, VOLUME_CHAIN_MAX);
-			return false;
-		}
-		if (!allow_illegal && !strcmp(metadata_get(values, "LEGALITY"), "ILLEGAL")) {
-			error_set(error, ERR_PREPARE_ILLEGAL_VOLUME_ERROR, "'%s'", current);
-			return false;
-		}
-		own = metadata_get(values, "FORMAT");
-		parent = metadata_get(values, "PUUID");
-		if (!volume_check_header(image_fd, current, own, strcmp(parent, BLANK_UUID) ? parent : NULL, error))
-			return false;
-		if (!format)
-			format = !strcmp(own, "COW") ? "qcow2" : "raw";
-		g_free(current);
-		current = g_strdup(parent);
-	}
-	if (!format) {
-		error_set(error, ERR_VOLUME_DOES_NOT_EXIST, "'%s'", volume);
-		return false;
-	}
-	*ret_path = g_build_filename(domain->path, DIR_IMAGES, image, volume, NULL);
-	*ret_format = format;
+	*ret_path = g_steal_pointer(&hold.path);
+	*ret_format = hold.format;
+	chain_keep(&hold);
 	return true;
 }
 
@@ -86,6 +43,13 @@ bool image_teardown_verb(struct agent *agent, const struct verb_call *call, void
 {
 	struct volume_params *params = data;
 	autodomain domain = domain_open(agent->storage, params->domain_id, error);
+	g_autoptr(GPtrArray) volumes = NULL;
 
-	return domain != NULL;
+	if (!domain)
+		return false;
+	/* an image that is gone needs nothing more */
+	volumes = params->volume_id ? chain_list(domain, params->image_id, params->volume_id, NULL) : volume_list(domain, params->image_id, NULL);
+	for (guint i = 0; volumes && i < volumes->len; i++)
+		volume_release(domain, params->image_id, volumes->pdata[i]);
+	return true;
 }

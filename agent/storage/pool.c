@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include "agent/storage/lock.h"
 #include "agent/storage/storage-priv.h"
 #include "common/log.h"
 
@@ -28,8 +29,7 @@ char *pool_of_active(struct storage *storage, const char *domain)
 	return watched ? g_strdup(watched->pool) : NULL;
 }
 
-/* Is the domain in this pool? ERR_STORAGE_DOMAIN_NOT_IN_POOL when in none, ERR_STORAGE_DOMAIN_NOT_MEMBER_OF_POOL when in another. */
-static bool check_member(const struct domain *domain, const char *pool, GError **error)
+bool pool_check_member(const struct domain *domain, const char *pool, GError **error)
 {
 	const char *own = domain_pool(domain);
 
@@ -56,11 +56,11 @@ bool pool_attach(struct storage *storage, struct domain *domain, const char *poo
 		error_set(error, ERR_STORAGE_DOMAIN_ALREADY_ATTACHED, "domain '%s' is attached to pool '%s'", domain->id, own);
 		return false;
 	}
-	metadata_set(domain->values, "POOL_UUID", pool);
-	return domain_save(domain, error);
+	return lock_format_new(domain, error) && pool_write(storage, domain->id, error, "POOL_UUID", pool, NULL) &&
+	       pool_note(storage, pool, domain->id, "Attached", error);
 }
 
-static bool link_active(struct storage *storage, const struct domain *domain, const char *pool)
+bool pool_link(struct storage *storage, const struct domain *domain, const char *pool)
 {
 	autofd repository = files_open_dir(AT_FDCWD, storage->repository);
 	autofd fd = -1;
@@ -71,29 +71,40 @@ static bool link_active(struct storage *storage, const struct domain *domain, co
 	return symlinkat(domain->path, fd, domain->id) == 0 && fsync(fd) == 0 && fsync(repository) == 0;
 }
 
+static void watch(struct storage *storage, const struct domain *domain, const char *pool)
+{
+	struct watched *watched;
+	AUTO_LOCK(&storage->lock);
+
+	watched = g_hash_table_lookup(storage->watched, domain->id);
+	if (!watched) {
+		watched = watched_new(NULL, NULL);
+		g_hash_table_replace(storage->watched, g_strdup(domain->id), watched);
+	}
+	set_string(&watched->pool, pool);
+	set_string(&watched->mount, domain->mount);
+}
+
 bool pool_activate(struct storage *storage, struct domain *domain, const char *pool, GError **error)
 {
 	g_autofree char *active = pool_of_active(storage, domain->id);
 
-	if (!check_member(domain, pool, error) || !domain_check_layout(domain, error))
+	if (!pool_check_member(domain, pool, error) || !domain->form->check(domain, error))
 		return false;
 	if (active && !strcmp(active, pool))
 		return true;
 	volume_sweep(domain);
-	if (!link_active(storage, domain, pool)) {
+	if (!pool_link(storage, domain, pool)) {
 		files_error(error, ERR_STORAGE_DOMAIN_ACTIVATE_ERROR, errno, "link for '%s' in '%s'", domain->id, storage->repository);
 		return false;
 	}
-	{
-		AUTO_LOCK(&storage->lock);
-		g_hash_table_replace(storage->watched, g_strdup(domain->id), watched_new(pool, domain->mount));
-	}
+	watch(storage, domain, pool);
 	health_check(storage, domain->id);
 	health_arm(storage);
-	return true;
+	return pool_note(storage, pool, domain->id, "Active", error);
 }
 
-static bool unlink_active(struct storage *storage, const char *domain, const char *pool)
+bool pool_unlink(struct storage *storage, const char *domain, const char *pool)
 {
 	autofd repository = files_open_dir(AT_FDCWD, storage->repository);
 	autofd fd = repository < 0 ? -1 : files_open_dir(repository, pool);
@@ -108,13 +119,21 @@ static bool unlink_active(struct storage *storage, const char *domain, const cha
 
 static bool make_inactive(struct storage *storage, const char *domain, const char *pool, GError **error)
 {
-	if (!unlink_active(storage, domain, pool)) {
+	if (!pool_unlink(storage, domain, pool)) {
 		error_set_errno(error, ERR_STORAGE_DOMAIN_DEACTIVATE_ERROR, errno, "link of '%s' in '%s'", domain, storage->repository);
 		return false;
 	}
-	AUTO_LOCK(&storage->lock);
-	g_hash_table_remove(storage->watched, domain);
-	return true;
+	{
+		AUTO_LOCK(&storage->lock);
+		struct watched *watched = g_hash_table_lookup(storage->watched, domain);
+
+		if (watched && watched->monitored)
+			g_clear_pointer(&watched->pool, g_free);
+		else
+			g_hash_table_remove(storage->watched, domain);
+	}
+	health_leave(storage, domain);
+	return pool_note(storage, pool, domain, "Attached", error);
 }
 
 /* The domain itself is not needed: one whose storage is gone can be deactivated. */
@@ -125,7 +144,7 @@ bool pool_deactivate(struct storage *storage, const char *id, const char *pool, 
 
 	if (!active) {
 		domain = domain_open(storage, id, error);
-		return domain && check_member(domain, pool, error);
+		return domain && pool_check_member(domain, pool, error);
 	}
 	if (strcmp(active, pool)) {
 		error_set(error, ERR_STORAGE_DOMAIN_NOT_IN_POOL, "domain '%s' is active in pool '%s', not in '%s'", id, active, pool);
@@ -138,7 +157,7 @@ bool pool_detach(struct storage *storage, struct domain *domain, const char *poo
 {
 	g_autofree char *active = pool_of_active(storage, domain->id);
 
-	if (!force && !check_member(domain, pool, error))
+	if (!force && !pool_check_member(domain, pool, error))
 		return false;
 	if (active && !force) {
 		error_set(error, ERR_STORAGE_DOMAIN_ACTIVE, "'%s'", domain->id);
@@ -146,10 +165,15 @@ bool pool_detach(struct storage *storage, struct domain *domain, const char *poo
 	}
 	if (active && !make_inactive(storage, domain->id, active, error))
 		return false;
-	if (!domain_pool(domain)[0])
-		return true;
-	metadata_set(domain->values, "POOL_UUID", "");
-	return domain_save(domain, error);
+	if (!force && !strcmp(metadata_get(domain->values, "ROLE"), "Master")) {
+		error_set(error, ERR_CANNOT_DETACH_MASTER_STORAGE_DOMAIN, "domain '%s' is the master of pool '%s' (StoragePool.switchMaster, destroy)",
+			  domain->id, pool);
+		return false;
+	}
+	if (domain_pool(domain)[0] &&
+	    !pool_write(storage, domain->id, error, "POOL_UUID", "", "ROLE", "Regular", "MASTER_VERSION", "0", NULL))
+		return false;
+	return pool_note(storage, pool, domain->id, NULL, error);
 }
 
 static void load_active(struct storage *storage, int repository, const char *pool, const char *domain)
@@ -182,9 +206,9 @@ bool pool_load(struct storage *storage, GError **error)
 
 		if (!files_is_uuid(pools->pdata[i]) || !(domains = files_list(repository, pools->pdata[i])))
 			continue;
-		for (guint j = 0; j < domains->len; j++) {
+		for (guint j = 0; j < domains->len; j++)
 			load_active(storage, repository, pools->pdata[i], domains->pdata[j]);
-		}
+		pool_recall(storage, pools->pdata[i]);
 	}
 	return true;
 }

@@ -2,211 +2,281 @@
 /*
  * Running qemu-img.
  *
- * One process a call: standard input is /dev/null, output and error are collected through pipes, bounded in size and time. When it is over
- * its time or writes too much it is killed; it is always waited for. LC_ALL=C, because "No space left on device" is told from other failures by
- * its text: qemu-img's exit status is 1 for all of them. Formats are always given, never guessed: a guest that writes a qcow2 header into its raw
- * disk must not get us to open a backing file of its choice.
+ * One process a call, through agent/process.c: output bounded, ended at its time limit or when its job is canceled, always waited for. It does not
+ * outlive the agent (setpriv --pdeathsig): the job that started it goes on after a restart and must not meet its own ghost, which would still write. One
+ * that hangs in a dead storage cannot be ended by anyone; it keeps its lane, nothing else.
  *
- * If the agent is killed meanwhile, the process goes on for a moment on files in a temporary directory that recovery removes: harmless.
+ * LC_ALL=C, because the causes of a failure are told apart by its text: qemu-img's exit status is 1 for all of them. Formats are always given, never
+ * guessed: a guest that writes a qcow2 header into its raw disk must not get us to open a backing file of its choice. What looks at an image of unknown
+ * origin gets little memory and processor time (prlimit; the numbers are OpenStack's).
  */
 #define LOG_MODULE "storage"
 #include "agent/storage/qemu_img.h"
 #include <inttypes.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include "agent/storage/files.h"
+#include "agent/process.h"
+#include "common/error.h"
 #include "common/log.h"
-#include "common/loop.h"
 #include "common/record.h"
 
-#define ERROR_TEXT_MAX 4096
+#define LOOK_MEMORY "--as=1073741824"
+#define LOOK_CPU "--cpu=30"
 
-static char **c_environment(void)
+struct run {
+	GPtrArray *argv;                 /* the arguments after "qemu-img"; words are borrowed */
+	int64_t limit_usec;
+	bool look;                       /* with little memory and time */
+	const struct qemu_img_work *work;
+	char **ret_output;
+};
+
+static GPtrArray *words(const char *first, ...)
 {
-	char **environment = g_get_environ();
+	GPtrArray *argv = g_ptr_array_new();
+	va_list more;
 
-	return g_environ_setenv(environment, "LC_ALL", "C", TRUE);
+	va_start(more, first);
+	for (const char *word = first; word; word = va_arg(more, const char *))
+		g_ptr_array_add(argv, (gpointer)word);
+	va_end(more);
+	return argv;
 }
 
-static bool spawn(const char *const *argv, pid_t *ret_pid, int *ret_out, int *ret_err, GError **error)
+static void add(GPtrArray *argv, const char *option, const char *value)
 {
-	g_autoptr(GPtrArray) full = g_ptr_array_new();
-	g_auto(GStrv) environment = c_environment();
-	autofd out_read = -1;
-	autofd out_write = -1;
-	autofd err_read = -1;
-	autofd err_write = -1;
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	int out[2], err[2], failure;
-	sigset_t signals;
-	pid_t pid;
-
-	if (pipe2(out, O_CLOEXEC) < 0) {
-		error_set_errno(error, ERR_STORAGE_EXCEPTION, errno, "qemu-img: pipe");
-		return false;
-	}
-	out_read = out[0];
-	out_write = out[1];
-	if (pipe2(err, O_CLOEXEC) < 0) {
-		error_set_errno(error, ERR_STORAGE_EXCEPTION, errno, "qemu-img: pipe");
-		return false;
-	}
-	err_read = err[0];
-	err_write = err[1];
-
-	g_ptr_array_add(full, (gpointer)"qemu-img");
-	for (; *argv; argv++)
-		g_ptr_array_add(full, (gpointer)*argv);
-	g_ptr_array_add(full, NULL);
-
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, out_write, 1);
-	posix_spawn_file_actions_adddup2(&actions, err_write, 2);
-	posix_spawnattr_init(&attributes);
-	sigemptyset(&signals);
-	posix_spawnattr_setsigmask(&attributes, &signals);
-	sigaddset(&signals, SIGPIPE);
-	posix_spawnattr_setsigdefault(&attributes, &signals);
-	posix_spawnattr_setpgroup(&attributes, 0);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-	failure = posix_spawnp(&pid, "qemu-img", &actions, &attributes, (char *const *)full->pdata, environment);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&actions);
-	if (failure) {
-		error_set_errno(error, ERR_STORAGE_EXCEPTION, failure, "cannot run qemu-img");
-		return false;
-	}
-	*ret_pid = pid;
-	*ret_out = steal_fd(&out_read);
-	*ret_err = steal_fd(&err_read);
-	return true;
+	g_ptr_array_add(argv, (gpointer)option);
+	if (value)
+		g_ptr_array_add(argv, (gpointer)value);
 }
 
-/* Reads what is there; false at the end of the stream. */
-static bool drain(int fd, GString *to, size_t max, bool *ret_overflow)
+/* "    (12.34/100%)\r", each in one write of qemu-img's */
+static void heard(void *data, const char *text, size_t length)
 {
-	char buffer[65536];
-	ssize_t n = read(fd, buffer, sizeof(buffer));
+	const struct qemu_img_work *work = data;
+	g_autofree char *copy = g_strndup(text, length);
+	const char *last = strrchr(copy, '(');
+	double percent = last ? g_ascii_strtod(last + 1, NULL) : -1;
 
-	if (n < 0)
-		return errno == EINTR || errno == EAGAIN;
-	if (n == 0)
-		return false;
-	if (to->len + (size_t)n > max)
-		*ret_overflow = true;
-	g_string_append_len(to, buffer, (gssize)MIN((size_t)n, max - to->len));
-	return true;
+	if (percent >= 0 && percent <= 100)
+		job_progress(work->job, work->from + (int)(percent * (work->to - work->from) / 100));
 }
 
-/* Collects until both ends are closed; false when it had to be killed. */
-static bool collect(int out, int err, int64_t deadline_usec, GString *output, GString *errors, bool *ret_overflow)
+static enum error_code code_of(const char *text)
 {
-	struct pollfd fds[] = { { .fd = out, .events = POLLIN }, { .fd = err, .events = POLLIN } };
-	bool ignored = false;
-
-	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
-		int64_t left = deadline_usec - now_usec();
-
-		if (left <= 0 || *ret_overflow)
-			return false;
-		if (poll(fds, 2, (int)MIN(left / 1000 + 1, 60000)) < 0 && errno != EINTR)
-			return false;
-		if (fds[0].revents && !drain(out, output, QEMU_IMG_OUTPUT_MAX, ret_overflow))
-			fds[0].fd = -1;
-		if (fds[1].revents && !drain(err, errors, ERROR_TEXT_MAX, &ignored))
-			fds[1].fd = -1;
-		fds[0].revents = fds[1].revents = 0;
-	}
-	return true;
+	if (strstr(text, "No space left") || strstr(text, "quota exceeded"))
+		return ERR_NO_SPACE_LEFT_ON_DOMAIN;
+	return strstr(text, " lock") && strstr(text, "Failed to get") ? ERR_VOLUME_IS_BUSY : ERR_STORAGE_EXCEPTION;
 }
 
-bool qemu_img_run(const char *const *argv, int64_t limit_usec, char **ret_output, GError **error)
+static bool judge(const struct process *process, const char *command, GError **error)
 {
-	g_autoptr(GString) output = g_string_new(NULL);
-	g_autoptr(GString) errors = g_string_new(NULL);
-	const char *command = argv[0];
-	int out = -1, err = -1, status = 0;
-	bool overflow = false, done;
-	pid_t pid;
+	if (process->stopped)
+		error_set(error, ERR_TASK_ABORTED, "qemu-img %s was canceled", command);
+	else if (process->status < 0)
+		error_set(error, ERR_STORAGE_EXCEPTION, "qemu-img %s was ended by signal %d", command, -process->status);
+	else if (process->status > 0)
+		error_set(error, code_of(process->errors->str), "qemu-img %s: %s", command, g_strstrip(process->errors->str));
+	else if (process->cut)
+		error_set(error, ERR_STORAGE_EXCEPTION, "qemu-img %s wrote more than %d bytes", command, QEMU_IMG_OUTPUT_MAX);
+	else
+		return true;
+	return false;
+}
 
-	if (!spawn(argv, &pid, &out, &err, error))
-		return false;
-	done = collect(out, err, now_usec() + limit_usec, output, errors, &overflow);
-	if (!done)
-		kill(-pid, SIGKILL);
-	close(out);
-	close(err);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	g_strstrip(errors->str);
-	if (!done) {
-		if (overflow)
-			error_set(error, ERR_STORAGE_EXCEPTION, "qemu-img %s wrote more than %d bytes", command, QEMU_IMG_OUTPUT_MAX);
-		else
-			error_set(error, ERR_TIMEOUT, "qemu-img %s was not done after %" PRId64 " s", command, limit_usec / G_USEC_PER_SEC);
-		return false;
-	}
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-		enum error_code code = strstr(errors->str, "No space left") || strstr(errors->str, "quota exceeded") ? ERR_NO_SPACE_LEFT_ON_DOMAIN
-														      : ERR_STORAGE_EXCEPTION;
+/* Takes over run->argv. */
+static bool run_it(struct run run, GError **error)
+{
+	g_autoptr(GPtrArray) argv = words("/usr/bin/setpriv", "--pdeathsig", "KILL", NULL);
+	g_autoptr(GPtrArray) own = run.argv;
+	struct process process = { .limit_usec = run.limit_usec, .output_max = QEMU_IMG_OUTPUT_MAX, .apart = true };
+	const char *command = own->pdata[0];
+	bool good;
 
-		if (WIFSIGNALED(status))
-			error_set(error, code, "qemu-img %s was ended by signal %d", command, WTERMSIG(status));
-		else
-			error_set(error, code, "qemu-img %s: %s", command, errors->str);
-		return false;
+	if (run.look)
+		g_ptr_array_extend_and_steal(argv, words("prlimit", LOOK_MEMORY, LOOK_CPU, NULL));
+	add(argv, "qemu-img", NULL);
+	g_ptr_array_extend(argv, own, NULL, NULL);
+	add(argv, NULL, NULL);
+	process.argv = (const char *const *)argv->pdata;
+	if (run.work && run.work->job) {
+		process.stop_fd = job_cancel_fd(run.work->job);
+		process.heard = heard;
+		process.data = (void *)run.work;
 	}
-	log_debug("qemu-img %s: done", command);
-	if (ret_output)
-		*ret_output = g_string_free(g_steal_pointer(&output), FALSE);
-	return true;
+	if (!process_run(&process, error))
+		return false;
+	good = judge(&process, command, error);
+	if (good)
+		log_debug("qemu-img %s: done", command);
+	if (good && run.ret_output)
+		*run.ret_output = g_string_free(g_steal_pointer(&process.output), FALSE);
+	else
+		g_string_free(process.output, TRUE);
+	g_string_free(process.errors, TRUE);
+	return good;
+}
+
+static json_t *look(GPtrArray *argv, GError **error)
+{
+	g_autofree char *output = NULL;
+
+	if (!run_it((struct run){ .argv = argv, .limit_usec = QEMU_IMG_INFO_USEC, .look = true, .ret_output = &output }, error))
+		return NULL;
+	return json_parse(output, strlen(output), error);
+}
+
+static bool short_run(GPtrArray *argv, GError **error)
+{
+	return run_it((struct run){ .argv = argv, .limit_usec = QEMU_IMG_CREATE_USEC }, error);
+}
+
+static bool long_run(GPtrArray *argv, const struct qemu_img_work *work, GError **error)
+{
+	return run_it((struct run){ .argv = argv, .limit_usec = QEMU_IMG_DATA_USEC, .work = work }, error);
 }
 
 bool qemu_img_create(const struct qemu_img_create *image, GError **error)
 {
-	g_autoptr(GPtrArray) argv = g_ptr_array_new();
 	g_autofree char *size = g_strdup_printf("%" PRIu64, image->size);
+	GPtrArray *argv = words("create", "-q", "-f", image->format, NULL);
+	bool qcow2 = !strcmp(image->format, "qcow2");
 
-	g_ptr_array_add(argv, (gpointer)"create");
-	g_ptr_array_add(argv, (gpointer)"-q");
-	g_ptr_array_add(argv, (gpointer)"-f");
-	g_ptr_array_add(argv, (gpointer)image->format);
-	if (!strcmp(image->format, "qcow2")) {
-		g_ptr_array_add(argv, (gpointer)"-o");
-		g_ptr_array_add(argv, (gpointer)(image->preallocate ? "compat=1.1,preallocation=falloc" : "compat=1.1"));
-	} else if (image->preallocate) {
-		g_ptr_array_add(argv, (gpointer)"-o");
-		g_ptr_array_add(argv, (gpointer)"preallocation=falloc");
-	}
+	if (qcow2)
+		add(argv, "-o", image->preallocate ? "compat=1.1,preallocation=falloc" : "compat=1.1");
+	else if (image->preallocate)
+		add(argv, "-o", "preallocation=falloc");
 	if (image->backing) {
 		/* -u: the name is relative to where the image will be, not to where it is now; the caller has checked the backing volume */
-		g_ptr_array_add(argv, (gpointer)"-u");
-		g_ptr_array_add(argv, (gpointer)"-b");
-		g_ptr_array_add(argv, (gpointer)image->backing);
-		g_ptr_array_add(argv, (gpointer)"-F");
-		g_ptr_array_add(argv, (gpointer)image->backing_format);
+		add(argv, "-u", NULL);
+		add(argv, "-b", image->backing);
+		add(argv, "-F", image->backing_format);
 	}
-	g_ptr_array_add(argv, (gpointer)"--");
-	g_ptr_array_add(argv, (gpointer)image->path);
-	g_ptr_array_add(argv, size);
-	g_ptr_array_add(argv, NULL);
-	return qemu_img_run((const char *const *)argv->pdata, QEMU_IMG_CREATE_USEC, /* ret_output= */ NULL, error);
+	add(argv, "--", image->path);
+	add(argv, size, NULL);
+	return short_run(argv, error);
 }
 
 json_t *qemu_img_info(const char *path, const char *format, GError **error)
 {
 	/* -U: also while a VM has it open */
-	const char *argv[] = { "info", "-U", "--output=json", "-f", format, "--", path, NULL };
+	return look(words("info", "-U", "--output=json", "-f", format, "--", path, NULL), error);
+}
+
+json_t *qemu_img_measure(const char *image, const char *format, const char *target_format, GError **error)
+{
+	GPtrArray *argv = words("measure", "-U", "--output=json", "-O", target_format, NULL);
 	g_autofree char *output = NULL;
 
-	if (!qemu_img_run(argv, QEMU_IMG_INFO_USEC, &output, error))
+	if (!g_str_has_prefix(image, "json:"))
+		add(argv, "-f", format);
+	add(argv, "--", image);
+	/* of an image we made or checked; it walks all its tables, so it may take its time */
+	if (!run_it((struct run){ .argv = argv, .limit_usec = QEMU_IMG_CREATE_USEC, .ret_output = &output }, error))
 		return NULL;
 	return json_parse(output, strlen(output), error);
+}
+
+bool qemu_img_convert(const struct qemu_img_convert *what, const struct qemu_img_work *work, GError **error)
+{
+	g_autofree char *rate = what->rate ? g_strdup_printf("%" PRId64, what->rate) : NULL;
+	GPtrArray *argv = words("convert", "-p", "-O", what->target_format, NULL);
+
+	if (!g_str_has_prefix(what->source, "json:"))
+		add(argv, "-f", what->source_format);
+	if (!what->create)
+		add(argv, "-n", NULL);
+	if (what->options)
+		add(argv, "-o", what->options);
+	if (what->backing) {
+		add(argv, "-B", what->backing);
+		add(argv, "-F", what->backing_format);
+	}
+	if (what->compress)
+		add(argv, "-c", NULL);
+	if (what->bitmaps) {
+		add(argv, "--bitmaps", NULL);
+		add(argv, "--skip-broken-bitmaps", NULL);
+	}
+	if (what->keep_allocated)
+		add(argv, "-S", "0");
+	if (rate)
+		add(argv, "-r", rate);
+	add(argv, "--", what->source);
+	add(argv, what->target, NULL);
+	return long_run(argv, work, error);
+}
+
+bool qemu_img_commit(const char *top, const char *base, const struct qemu_img_work *work, GError **error)
+{
+	/* -d: top is not emptied, it stays what it was until it is deleted */
+	return long_run(words("commit", "-p", "-d", "-f", "qcow2", "-b", base, "--", top, NULL), work, error);
+}
+
+bool qemu_img_rebase(const char *path, const char *backing, const char *backing_format, bool unsafe, const struct qemu_img_work *work, GError **error)
+{
+	GPtrArray *argv = words("rebase", "-p", "-f", "qcow2", "-b", backing ? backing : "", NULL);
+
+	if (backing)
+		add(argv, "-F", backing_format);
+	if (unsafe)
+		add(argv, "-u", NULL);
+	add(argv, "--", path);
+	return long_run(argv, work, error);
+}
+
+bool qemu_img_resize(const char *path, const char *format, uint64_t size, bool shrink, bool preallocate, GError **error)
+{
+	g_autofree char *text = g_strdup_printf("%" PRIu64, size);
+	GPtrArray *argv = words("resize", "-q", "-f", format, NULL);
+
+	if (shrink)
+		add(argv, "--shrink", NULL);
+	if (preallocate)
+		add(argv, "--preallocation=falloc", NULL);
+	add(argv, "--", path);
+	add(argv, text, NULL);
+	return short_run(argv, error);
+}
+
+bool qemu_img_amend(const char *path, const char *options, GError **error)
+{
+	return short_run(words("amend", "-q", "-f", "qcow2", "-o", options, "--", path, NULL), error);
+}
+
+json_t *qemu_img_bitmaps(const char *path, const char *format, GError **error)
+{
+	json_t *info = qemu_img_info(path, format, error), *bitmaps, *bitmap, *found;
+	size_t i;
+
+	if (!info)
+		return NULL;
+	found = json_object();
+	bitmaps = json_object_get(json_object_get(json_object_get(info, "format-specific"), "data"), "bitmaps");
+	json_array_foreach(bitmaps, i, bitmap)
+		json_object_set(found, json_string_value(json_object_get(bitmap, "name")), bitmap);
+	json_decref(info);
+	return found;
+}
+
+bool qemu_img_bitmap_add(const char *path, const char *name, int64_t granularity, GError **error)
+{
+	g_autofree char *text = g_strdup_printf("%" PRId64, granularity);
+	GPtrArray *argv = words("bitmap", "--add", "-f", "qcow2", NULL);
+
+	if (granularity)
+		add(argv, "-g", text);
+	add(argv, "--", path);
+	add(argv, name, NULL);
+	return short_run(argv, error);
+}
+
+bool qemu_img_bitmap_remove(const char *path, const char *name, GError **error)
+{
+	return short_run(words("bitmap", "--remove", "-f", "qcow2", "--", path, name, NULL), error);
+}
+
+bool qemu_img_bitmap_merge(const char *from, const char *to, const char *name, GError **error)
+{
+	return short_run(words("bitmap", "--merge", name, "-F", "qcow2", "-b", from, "-f", "qcow2", "--", to, name, NULL), error);
 }

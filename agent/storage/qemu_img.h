@@ -1,28 +1,62 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef BERTH_AGENT_STORAGE_QEMU_IMG_H
 #define BERTH_AGENT_STORAGE_QEMU_IMG_H
-/* The one place that runs qemu-img. Theory of operation in qemu_img.c. Blocks: workers only. */
+/*
+ * The one place that runs qemu-img. Theory of operation in qemu_img.c. Blocks: workers only.
+ *
+ * Formats are qemu-img's names ("raw", "qcow2", "vpc", ...), never NULL where an image is opened: nothing is guessed. Paths are absolute. Errors:
+ * ERR_NO_SPACE_LEFT_ON_DOMAIN, ERR_VOLUME_IS_BUSY (another process has it open), ERR_TASK_ABORTED (the job was canceled), ERR_TIMEOUT, else
+ * ERR_STORAGE_EXCEPTION with what qemu-img said.
+ */
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <glib.h>
+#include "agent/jobs.h"
 
 #define QEMU_IMG_OUTPUT_MAX (4 * 1024 * 1024)
 #define QEMU_IMG_INFO_USEC (60 * G_USEC_PER_SEC)
 #define QEMU_IMG_CREATE_USEC (600 * G_USEC_PER_SEC)
+#define QEMU_IMG_DATA_USEC (INT64_C(7) * 24 * 3600 * G_USEC_PER_SEC)       /* moving data: as long as it takes; a job can be canceled */
 
-/* argv without "qemu-img", NULL-terminated. ret_output: what it wrote (g_free), may be NULL. Ended at limit_usec (ERR_TIMEOUT) or when it writes
- * more than QEMU_IMG_OUTPUT_MAX. Its error text is in the error; "No space left" is ERR_NO_SPACE_LEFT_ON_DOMAIN. */
-bool qemu_img_run(const char *const *argv, int64_t limit_usec, char **ret_output, GError **error);
+/* Whose work it is: the job's progress goes from..to percent, and its cancel ends the process. job NULL: nobody's. */
+struct qemu_img_work { struct job *job; int from, to; };
 
 struct qemu_img_create {
-	const char *path, *format;             /* absolute path; "qcow2" or "raw" */
+	const char *path, *format;             /* "qcow2" or "raw" */
 	uint64_t size;
 	const char *backing, *backing_format;  /* as it shall stand in the header; not opened. NULL: none */
 	bool preallocate;
 };
 bool qemu_img_create(const struct qemu_img_create *image, GError **error);
-/* `qemu-img info --output=json`; new reference. format: never guessed. */
+
+/* `qemu-img info --output=json`; new reference. The process may use 1 GiB of memory and 30 s of processor time: the image may be hostile. */
 json_t *qemu_img_info(const char *path, const char *format, GError **error);
+/* {"required", "fully-allocated", "bitmaps"?} for a copy in that format; image: a path or "json:{...}". */
+json_t *qemu_img_measure(const char *image, const char *format, const char *target_format, GError **error);
+
+struct qemu_img_convert {
+	const char *source, *source_format;    /* path, "json:{...}" or "nbd:..." */
+	const char *target, *target_format;
+	const char *backing, *backing_format;  /* of both: only what lies above it is copied. NULL: everything */
+	bool create;                           /* make the target; else it is there and large enough */
+	const char *options;                   /* -o of a target that is made; NULL: none */
+	bool compress, bitmaps, keep_allocated; /* keep_allocated: zeros are written, too (a preallocated target stays so) */
+	int64_t rate;                          /* bytes a second; 0: no limit */
+};
+bool qemu_img_convert(const struct qemu_img_convert *what, const struct qemu_img_work *work, GError **error);
+
+/* What is in top goes into base, which may be any volume below it. top stays as it is. */
+bool qemu_img_commit(const char *top, const char *base, const struct qemu_img_work *work, GError **error);
+/* A qcow2 image is based on another. unsafe: only the name in the header is changed, nothing is opened or compared. backing NULL: on none. */
+bool qemu_img_rebase(const char *path, const char *backing, const char *backing_format, bool unsafe, const struct qemu_img_work *work, GError **error);
+bool qemu_img_resize(const char *path, const char *format, uint64_t size, bool shrink, bool preallocate, GError **error);
+bool qemu_img_amend(const char *path, const char *options, GError **error);
+
+/* Bitmaps of a qcow2 image, as `qemu-img info` tells of them: {name: {"granularity", "flags"}}, new reference. */
+json_t *qemu_img_bitmaps(const char *path, const char *format, GError **error);
+bool qemu_img_bitmap_add(const char *path, const char *name, int64_t granularity, GError **error);
+bool qemu_img_bitmap_remove(const char *path, const char *name, GError **error);
+bool qemu_img_bitmap_merge(const char *from, const char *to, const char *name, GError **error);
 
 #endif

@@ -6,18 +6,21 @@
 #include <pthread.h>
 #include "agent/jobs.h"
 #include "agent/storage/files.h"
+#include "agent/storage/form.h"
 #include "agent/storage/metadata.h"
 #include "agent/storage/storage.h"
 #include "common/lock.h"
 #include "proto/storage.h"
 
 #define STORAGE_HEALTH_USEC (10 * G_USEC_PER_SEC)
+#define STORAGE_LOW_PERCENT 10
 /* Names of half-made and half-removed things; no UUID, so nobody takes them for one. */
 #define NEW_PREFIX ".berth-new-"
 #define REMOVED_PREFIX ".berth-del-"
 #define DIR_LINKS "mnt"                  /* <repository>/mnt: one link per connection */
 #define DIR_METADATA "dom_md"
 #define DIR_IMAGES "images"
+#define FILE_METADATA "metadata"
 
 struct storage {
 	int refs;                        /* atomic: jobs in lanes hold one each */
@@ -25,8 +28,16 @@ struct storage {
 	char *repository;
 	pthread_mutex_t lock;            /* guards the three tables; held for look-ups only, never while storage is touched */
 	GHashTable *places;              /* domain id -> directory of the connection it was seen in last */
+	GHashTable *groups;              /* domain id -> GPtrArray of paths: devices its volume group was seen on last (group.c) */
+	GHashTable *holds;               /* "domain/volume" -> how often it is held (form_block.c) */
 	GHashTable *watched;             /* domain id -> struct watched: the domains that are active here */
 	GHashTable *changing;            /* domain id -> pthread_mutex_t, see volume_change(); entries stay */
+	GHashTable *claims;              /* see claim.c */
+	struct pool *pool;               /* the one this host is in; NULL: none */
+	struct locks *locks;
+	enum spm_role { SPM_FREE, SPM_CONTEND, SPM_ACTIVE } spm_role;      /* of this host in its pool */
+	int64_t spm_version;             /* of its lease */
+	int low_percent;                 /* free space below this is low */
 	struct timer *timer;             /* loop */
 };
 struct storage *storage_ref(struct storage *storage);
@@ -38,6 +49,10 @@ char *connection_path(const char *text, GError **error);
 /* Name of its link: no two paths share one. g_free */
 char *connection_link_name(const char *path);
 bool connection_exists(struct storage *storage, const char *path);
+/* The directory on this host of what is connected under this name (directory, server:/path). ERR_STORAGE_DOMAIN_ILLEGAL_REMOTE_PATH. g_free */
+char *connection_directory(struct storage *storage, enum storage_wire_type type, const char *text, GError **error);
+/* Has it looked, on their own lanes, which domains all connections have (domain_note_all()); those that do not answer are not waited for. */
+void connection_scan(struct storage *storage);
 /* The directories of all connections (char *), g_ptr_array_unref; NULL + error */
 GPtrArray *connection_list(struct storage *storage, GError **error);
 /* Opens the directory and checks that it can be written: ERR_STORAGE_SERVER_VALIDATION_ERROR, ..._ACCESS_PERMISSION_ERROR; -1 + error */
@@ -47,9 +62,12 @@ bool connection_disconnect_verb(struct agent *agent, const struct verb_call *cal
 
 /* ---- domain.c: one domain on disk ---- */
 struct domain {
-	char *id, *mount, *path;         /* path: mount/id */
-	int fd;                          /* of path */
+	char *id;
+	const struct domain_form *form;
 	metadata *values;
+	char *mount, *path;              /* files: mount/id */
+	int fd;                          /* files: of path; else -1 */
+	struct block *block;             /* volume groups (block.h); else NULL */
 	pthread_mutex_t *changing;       /* the storage's, of this id */
 };
 struct domain *domain_free(struct domain *domain);
@@ -71,10 +89,20 @@ bool domain_create(struct storage *storage, const struct domain_create_params *p
 bool domain_remove(struct storage *storage, struct domain *domain, GError **error);
 /* Removes what a killed creation or removal left in a connection's directory; nothing while another process is at it. */
 void domain_sweep(int mount_fd);
-bool domain_check_layout(const struct domain *domain, GError **error);
-/* Reads and checks a metadata block past the page cache. false + error */
-bool domain_probe(const char *path, int *ret_version, GError **error);
+/* Remembers where the domains in a connection's directory are. */
+void domain_note_all(struct storage *storage, int mount_fd, const char *mount);
+/* Reads from the domain past the page cache; its version. false + error */
+bool domain_probe(const struct domain *domain, int *ret_version, GError **error);
+/* Ids of all domains that connections and devices show now. char *, g_ptr_array_unref */
+GPtrArray *domain_list(struct storage *storage);
+/* Deactivated here: block devices of it need not be active. */
+void domain_rest(struct storage *storage, const char *id);
 char *domain_lane(const char *id);                         /* g_free */
+
+/* ---- area.c ---- */
+bool domain_is_shared(const struct domain *domain);        /* can other hosts see its storage? */
+/* Path of "ids", "leases", "xleases", "inbox", "outbox" or "metadata", and where in it that begins. NULL + error. g_free */
+char *domain_area(const struct domain *domain, const char *name, int64_t *ret_offset, GError **error);
 
 /* ---- pool.c: domains and pools, which domains are active on this host ---- */
 /* The pool a domain is active in here; NULL: it is not. g_free */
@@ -86,11 +114,61 @@ bool pool_detach(struct storage *storage, struct domain *domain, const char *poo
 /* Fills storage->watched from the links. */
 bool pool_load(struct storage *storage, GError **error);
 
+/* The link that makes an active domain be so after a restart, too. */
+bool pool_link(struct storage *storage, const struct domain *domain, const char *pool);
+bool pool_unlink(struct storage *storage, const char *domain, const char *pool);
+/* Is the domain in this pool? ERR_STORAGE_DOMAIN_NOT_IN_POOL when in none, ERR_STORAGE_DOMAIN_NOT_MEMBER_OF_POOL when in another. */
+bool pool_check_member(const struct domain *domain, const char *pool, GError **error);
+
+/* ---- pool_connect.c: the pool this host is in ---- */
+struct pool { char *id, *name, *master; int host_id, master_version; json_t *domains; };      /* domains: {id: "Active" | "Attached" | ...} */
+/* A copy, pool_free(); NULL + ERR_STORAGE_POOL_UNKNOWN when this host is in none, or in another. id NULL: whichever */
+struct pool *pool_get(struct storage *storage, const char *id, GError **error);
+struct pool *pool_free(struct pool *pool);
+static inline void pool_drop(struct pool **pool)
+{
+	pool_free(*pool);
+}
+#define autopool __attribute__((cleanup(pool_drop))) struct pool *
+/* Another name or another master (NULL: as it is), in memory and on disk. Nothing when this host is not in that pool. */
+bool pool_update(struct storage *storage, const char *id, const char *name, const char *master, int version, GError **error);
+/* A domain of the pool this host is in has another status; NULL: it is no longer in the pool. Nothing when this host is not in that pool. */
+bool pool_note(struct storage *storage, const char *pool, const char *domain, const char *status, GError **error);
+/* Reads what was written before the agent ended. */
+void pool_recall(struct storage *storage, const char *id);
+/* The number this host is to have in the domain; 0: none */
+int pool_host_id(struct storage *storage, const char *domain);
+/* The master, readable and really the pool's. ERR_STORAGE_POOL_MASTER_NOT_FOUND, ERR_STORAGE_POOL_WRONG_MASTER */
+struct domain *pool_open_master(struct storage *storage, const struct pool *pool, GError **error);
+/* May this domain be a master? ERR_ISO_CANNOT_BE_MASTER_DOMAIN, ERR_BACKUP_CANNOT_BE_MASTER_DOMAIN */
+bool pool_check_master_class(const struct domain *domain, GError **error);
+bool pool_check_name(const char *name, GError **error);
+/* Values of the domain's metadata ("KEY", value, ..., NULL), read anew and written under the domain's lock. */
+bool pool_write(struct storage *storage, const char *domain, GError **error, ...) G_GNUC_NULL_TERMINATED;
+bool pool_make_master(struct storage *storage, const char *domain, const char *pool, int version, GError **error);
+bool pool_make_regular(struct storage *storage, const char *domain, GError **error);
+/* What storage on other hosts' sight needs: this host manages the pool. ERR_SPM_STATUS_ERROR */
+bool pool_check_spm(struct storage *storage, const struct pool *pool, GError **error);
+bool pool_is_spm(struct storage *storage, const char *pool);
+
 /* ---- health.c ---- */
-struct watched { char *pool, *mount; bool busy; int64_t checked_usec, delay_usec; int code, version; };
+struct watched {
+	char *pool, *mount;              /* pool NULL: watched, but not active; mount NULL: not found yet */
+	bool monitored;                  /* by Host.startMonitoringDomain, whatever else */
+	int host_id;                     /* its number in the domain; 0: none */
+	bool busy, acquired, low;        /* low: less space than [storage] low_space */
+	int64_t checked_usec, delay_usec, total, available;
+	int code, version, phase;        /* phase: enum lock_phase, of this host in the domain */
+};
 struct watched *watched_new(const char *pool, const char *mount);      /* mount: directory of its connection */
 void watched_free(void *watched);
 void health_check(struct storage *storage, const char *domain);      /* now, on this thread */
+bool health_submit(struct storage *storage, const char *domain);     /* soon, on its lane */
+/* Gives the host id in the domain back if nobody wants it any more; on its lane. */
+void health_leave(struct storage *storage, const char *domain);
+/* Runs it on the lane <lanes>/<domain>; false: logged */
+bool storage_submit(struct storage *storage, const char *lanes, const char *domain, const char *name,
+		    void (*run)(struct storage *storage, const char *domain));
 void health_arm(struct storage *storage);                            /* any thread */
 void health_tick(void *storage);                                     /* the timer */
 
@@ -98,35 +176,21 @@ void health_tick(void *storage);                                     /* the time
 #define VOLUME_SIZE_MAX (INT64_C(1) << 53)      /* 8 PiB: beyond what a file can have anywhere; a number in JSON is still exact */
 #define VOLUME_SIZE_STEP 4096
 #define VOLUME_DESCRIPTION_MAX 210
+#define VOLUME_ITEMS_SUFFIX ".items"    /* of the file of volume_items.c */
 #define VOLUME_CHAIN_MAX 256
 #define VOLUME_LEASE_SIZE (1024 * 1024)
 
-int volume_open_image(const struct domain *domain, const char *image, GError **error);     /* directory; ERR_VOLUME_DOES_NOT_EXIST */
-/* Metadata of a volume; image_fd: its image's directory. ERR_VOLUME_DOES_NOT_EXIST, ERR_INVALID_METADATA */
-metadata *volume_read(int image_fd, const char *volume, GError **error);
-bool volume_save(int image_fd, const char *volume, metadata *values, GError **error);
-/* Sets values of a volume that is there ("KEY", value, ..., NULL), one such change in a domain at a time: its lane and the VMs' lanes make them. */
-bool volume_change(const struct domain *domain, int image_fd, const char *volume, GError **error, ...) G_GNUC_NULL_TERMINATED;
-GPtrArray *volume_children(const struct domain *domain, int image_fd, const char *image, const char *volume, GError **error);  /* char * */
-/* LEAF or INTERNAL by its children; SHARED stays. */
-bool volume_retype(const struct domain *domain, const char *image, const char *volume, GError **error);
-/* Is somebody's QEMU at it? (its locks on the file) */
-bool volume_in_use(int image_fd, const char *volume);
-/* What the file itself says: must be qcow2 with this backing name (NULL: none) and no data file, or raw. ERR_IMAGE_IS_NOT_LEGAL_CHAIN */
-bool volume_check_header(int image_fd, const char *volume, const char *format, const char *backing, GError **error);
-/* The backing name in the file of a qcow2 volume; "" when there is none. NULL + error. g_free */
-char *volume_backing(int image_fd, const char *volume, GError **error);
-char *volume_meta_name(const char *volume);
-char *volume_lease_name(const char *volume);
-/* Names of the directories in images/ where a volume is made or removed: prefix, image, '.', volume. g_free */
-char *volume_work_name(const char *prefix, const char *image, const char *volume);
-/* Removes what a creation that did not finish has left; ret false + errno */
-bool volume_undo_create(const struct domain *domain, int images_fd, const char *image, const char *volume);
-/* Carries a removal that has begun to its end. */
-bool volume_finish_delete(const struct domain *domain, int images_fd, const char *image, const char *volume);
+/* Each volume of a domain once; from what is remembered where nothing changed (listing.c). */
+GPtrArray *listing_all(const struct domain *domain, GError **error);
+/* Is somebody's QEMU at it? (its locks on the data) */
+bool volume_in_use(const struct domain *domain, const char *image, const char *volume);
+/* What the data themselves say (image_header.h): must be of this FORMAT, qcow2 with this backing name (NULL: none). ERR_IMAGE_IS_NOT_LEGAL_CHAIN */
+bool volume_check_header(const struct domain *domain, const char *image, const char *volume, const char *format, const char *backing, GError **error);
+/* The backing name in a qcow2 volume; "" when there is none. NULL + error. g_free */
+char *volume_backing(const struct domain *domain, const char *image, const char *volume, GError **error);
 /* Writes zeros from..to; progress and cancel through job (NULL: none). false + errno (ECANCELED) */
 bool volume_write_zeros(int fd, int64_t from, int64_t to, struct job *job);
-/* Finishes or undoes what a killed creation or removal left in images/. */
+/* Finishes or undoes what killed creations and removals left. */
 void volume_sweep(const struct domain *domain);
 bool volume_create_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 bool volume_delete_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
@@ -135,8 +199,8 @@ bool volume_size_verb(struct agent *agent, const struct verb_call *call, void *p
 
 /* ---- image.c ---- */
 GPtrArray *image_list(const struct domain *domain, GError **error);       /* char * */
-bool image_prepare(const struct domain *domain, const char *image, const char *volume, bool allow_illegal, char **ret_path,
-		   const char **ret_format, GError **error);
+/* Path of a chain's top, every volume of it checked and held: until image_teardown(). */
+bool image_prepare(struct domain *domain, const char *image, const char *volume, bool allow_illegal, char **ret_path, const char **ret_format, GError **error);
 bool image_prepare_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 bool image_teardown_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 

@@ -2,11 +2,18 @@
 /*
  * Storage of this host.
  *
- *   connection.c   where storage comes from: links <repository>/mnt/<path> -> path
+ *   connection.c   where storage comes from: directories, mounts (mount.c), iSCSI sessions (iscsi.c), disks (device.c)
+ *   group.c        volume groups on those disks; block_domain.c: domains in them
  *   domain.c       one domain on disk: layout, metadata, making and erasing
  *   pool.c         attached, active: links <repository>/<pool>/<domain>
+ *   form*.c        where the parts of a domain lie: files, logical volumes
  *   volume*.c      volumes in a domain; image.c: chains of them that a VM opens; chain.c: what block jobs of a running VM make of them
+ *   pool_*.c       the pool this host is in: joined, made, ended, its master; spm.c: who manages it; ovf.c: definitions of VMs it keeps
+ *   lock*.c        host ids and leases between hosts, with their time diary; xlease.c, lease.c: leases with names
+ *   data.c         jobs that change data: sdm.c, merge.c, image_copy.c, image_delete.c, volume_size.c, volume_convert.c, volume_parent.c; claim.c keeps them
+ *                  apart, endpoint.c and chain_data.c are what they read and write, thin.c looks into images through qemu-nbd
  *   health.c       is it still there
+ *   managed.c      volumes of other providers
  *   qemu_img.c, metadata.c, files.c: tools
  *
  * Truth is on disk. In memory are only where a domain was seen last (`places`, may be wrong, checked at use) and which domains are active
@@ -22,9 +29,13 @@
 #define LOG_MODULE "storage"
 #include "agent/storage/storage-priv.h"
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
+#include "agent/storage/block.h"
+#include "agent/storage/data.h"
+#include "agent/storage/lock.h"
+#include "agent/storage/pool.h"
 #include "common/log.h"
 
 static void mutex_free(void *mutex)
@@ -46,8 +57,13 @@ void storage_unref(void *data)
 	if (!storage || __atomic_sub_fetch(&storage->refs, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
 	g_hash_table_unref(storage->places);
+	g_hash_table_unref(storage->groups);
+	g_hash_table_unref(storage->holds);
 	g_hash_table_unref(storage->watched);
 	g_hash_table_unref(storage->changing);
+	g_hash_table_unref(storage->claims);
+	locks_free(storage->locks);
+	pool_free(storage->pool);
 	pthread_mutex_destroy(&storage->lock);
 	g_free(storage->repository);
 	g_free(storage);
@@ -61,43 +77,35 @@ struct storage *storage_free(struct storage *storage)
 	return NULL;
 }
 
-struct recovery { struct storage *storage; char *domain; };
-
-static void recovery_free(void *data)
+static void recover(struct storage *storage, const char *id)
 {
-	struct recovery *recovery = data;
-
-	storage_unref(recovery->storage);
-	g_free(recovery->domain);
-	g_free(recovery);
-}
-
-static void recovery_run(void *data)
-{
-	struct recovery *recovery = data;
 	g_autoptr(GError) problem = NULL;
-	autodomain domain = domain_open(recovery->storage, recovery->domain, &problem);
+	autodomain domain = domain_open(storage, id, &problem);
 
 	if (domain)
 		volume_sweep(domain);
 	else
-		log_error("recover storage domain %s: %s", recovery->domain, problem->message);
-	health_check(recovery->storage, recovery->domain);
+		log_error("recover storage domain %s: %s", id, problem->message);
+	health_check(storage, id);
 }
 
-static void recover(struct storage *storage, const char *domain)
+/* sanlock is about to end who holds leases of storage that is lost. */
+static void give_up(void *data)
 {
-	g_autofree char *lane = domain_lane(domain);
-	struct recovery *recovery = g_new0(struct recovery, 1);
+	lock_give_up(((struct storage *)data)->locks);
+}
+
+/* Asks the daemon: not on the loop. */
+static void on_leases_lost(void *data)
+{
+	struct storage *storage = data;
 	g_autoptr(GError) problem = NULL;
 
-	recovery->storage = storage_ref(storage);
-	recovery->domain = g_strdup(domain);
-	if (!lane_submit(storage->agent->lanes, lane,
-			 &(struct lane_job){ .name = "recover", .run = recovery_run, .data = recovery, .free_data = recovery_free }, &problem)) {
-		log_error("recover storage domain %s: %s", domain, problem->message);
-		recovery_free(recovery);
-	}
+	if (lane_submit(storage->agent->lanes, "leases",
+			&(struct lane_job){ .name = "give leases up", .run = give_up, .data = storage_ref(storage), .free_data = storage_unref }, &problem))
+		return;
+	log_error("leases are not given up: %s", problem->message);
+	storage_unref(storage);
 }
 
 static bool make_repository(const char *repository, GError **error)
@@ -125,9 +133,18 @@ struct storage *storage_new(struct agent *agent, const char *repository, GError 
 	storage->repository = g_strdup(repository);
 	pthread_mutex_init(&storage->lock, NULL);
 	storage->places = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	storage->groups = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
+	storage->holds = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	storage->watched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, watched_free);
 	storage->changing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, mutex_free);
+	storage->claims = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	storage->locks = locks_new();
+	storage->low_percent = agent->config ? (int)config_int(agent->config, "storage", "low_space") : STORAGE_LOW_PERCENT;
 	storage->timer = timer_new(agent->loop, health_tick, storage);
+	loop_on_signal(agent->loop, SIGUSR2, on_leases_lost, storage);
+	switch_register(storage);
+	data_register(storage);
+	block_register(storage);
 	if (!pool_load(storage, error))
 		return storage_free(storage);
 	{
@@ -137,7 +154,7 @@ struct storage *storage_new(struct agent *agent, const char *repository, GError 
 			domains[i] = g_strdup(domains[i]);
 	}
 	for (guint i = 0; i < n; i++) {
-		recover(storage, domains[i]);
+		(void)storage_submit(storage, "domain", domains[i], "recover", recover);
 		g_free(domains[i]);
 	}
 	if (n)
@@ -185,7 +202,10 @@ static bool deactivate_verb(struct agent *agent, const struct verb_call *call, v
 {
 	struct domain_pool_params *params = data;
 
-	return pool_deactivate(agent->storage, params->domain_id, params->pool_id, error);
+	if (!pool_deactivate(agent->storage, params->domain_id, params->pool_id, error))
+		return false;
+	domain_rest(agent->storage, params->domain_id);
+	return true;
 }
 
 static bool detach_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
@@ -241,6 +261,8 @@ static bool info_verb(struct agent *agent, const struct verb_call *call, void *d
 		g_ptr_array_add(info->pool, g_strdup(domain_pool(domain)));
 		info->state = g_strdup(active ? "active" : "inactive");
 	}
+	if (domain->block)
+		info->vg_uuid = g_strdup(domain->block->group_id);
 	SET(info, block_size, (int)metadata_get_int(domain->values, "BLOCK_SIZE", 512));
 	SET(info, alignment, (int)metadata_get_int(domain->values, "ALIGNMENT", 1 << 20));
 	result_record(ret_result, info);
@@ -253,17 +275,19 @@ static bool stats_verb(struct agent *agent, const struct verb_call *call, void *
 	struct domain_id_params *params = data;
 	autodomain domain = domain_open(agent->storage, params->domain_id, error);
 	struct domain_stats *stats;
-	struct statvfs vfs;
+	int64_t total, available;
 
-	if (!domain)
+	if (!domain || !domain->form->space(domain, &total, &available, error))
 		return false;
-	if (fstatvfs(domain->fd, &vfs) < 0) {
-		error_set_errno(error, ERR_GET_FILE_STATS_ERROR, errno, "'%s'", domain->path);
-		return false;
-	}
 	stats = record_new(&domain_stats_type);
-	SET(stats, disk_total, (int64_t)vfs.f_blocks * (int64_t)vfs.f_frsize);
-	SET(stats, disk_free, (int64_t)vfs.f_bavail * (int64_t)vfs.f_frsize);
+	SET(stats, disk_total, total);
+	SET(stats, disk_free, available);
+	if (domain->block) {
+		stats->md_valid = g_strdup(domain->block->partial ? "false" : "true");
+		stats->md_threshold = g_strdup(domain->block->mda_free * 2 > domain->block->mda_size / 2 ? "true" : "false");
+		stats->md_size = g_strdup_printf("%" PRId64, domain->block->mda_size);
+		stats->md_free = g_strdup_printf("%" PRId64, domain->block->mda_free);
+	}
 	stats->alerts = json_array();
 	result_record(ret_result, stats);
 	record_unref(stats);
@@ -292,7 +316,7 @@ static bool validate_verb(struct agent *agent, const struct verb_call *call, voi
 	autodomain domain = domain_open(agent->storage, params->domain_id, error);
 	int version;
 
-	return domain && domain_probe(domain->path, &version, error) && domain_check_layout(domain, error);
+	return domain && domain_probe(domain, &version, error) && domain->form->check(domain, error);
 }
 
 const struct verb_binding storage_bindings[] = {

@@ -30,6 +30,12 @@ bool storage_merge_undo(struct storage *storage, const struct storage_merge *mer
 bool storage_is_based(struct storage *storage, const char *domain, const char *image, const char *volume, const char *parent, bool *ret_based,
 		      GError **error);
 
+/*
+ * Where a lease is, for libvirt's lock manager: with an image that of its volume `lease`, without (NULL) one of that name, a VM's (Lease.create).
+ * ERR_NO_SUCH_LEASE, ERR_VOLUME_DOES_NOT_EXIST
+ */
+bool storage_lease(struct storage *storage, const char *domain, const char *image, const char *lease, char **ret_path, int64_t *ret_offset, GError **error);
+
 /* A running VM has given the volume this virtual size: its metadata follow. */
 bool storage_set_capacity(struct storage *storage, const char *domain, const char *image, const char *volume, int64_t bytes, GError **error);
 

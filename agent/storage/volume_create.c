@@ -1,36 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Making a volume.
- *
- * The verb checks everything that can be checked and starts a job on the domain's lane; its id is the answer. The job:
- *
- *   1  images/.berth-new-<image>.<volume>/ is made; in it the data, the lease, the metadata; all on disk
- *   2a the image is new: the links to a shared parent's files are added, and the directory gets the image's name by one rename. Done.
- *   2b the image is there: lease and data are moved into it, the parent becomes INTERNAL, the metadata is moved in: now the volume is there.
- *      The directory is removed.
- *
- * Killed or failed before the last move: volume_undo_create() takes back what was moved (before step 1 it was checked that no such files existed,
- * so they are ours), looks again whether the parent is a leaf, and removes the directory. Killed after it: only the empty directory is left and is removed.
+ * Making a volume. The verb checks everything that can be checked and starts a job on the domain's lane; its id is the answer. The job makes the data
+ * where the domain's form has them made (volume_make()), fills them, and publishes the volume; killed or failed before that nothing is left.
  */
 #define LOG_MODULE "storage"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include "agent/storage/qemu_img.h"
-#include "agent/storage/storage-priv.h"
+#include "agent/storage/data.h"
 #include "common/log.h"
 
-#define DATA_MODE 0660
-#define META_MODE 0644
 #define ALLOCATE_STEP (INT64_C(256) << 20)
 #define ZERO_BLOCK (1 << 20)
 
 struct creation {
 	struct storage *storage;
 	struct volume_params *params;
-	int64_t capacity, allocate;      /* bytes */
+	int64_t capacity, allocate, initial;      /* bytes */
 };
 
 static void creation_free(void *data)
@@ -61,7 +47,7 @@ static bool parse_size(const char *name, const char *text, int64_t *ret_size, GE
 	return true;
 }
 
-static bool check_values(const struct volume_params *params, int64_t *ret_capacity, int64_t *ret_allocate, GError **error)
+static bool check_values(const struct volume_params *params, int64_t *ret_capacity, int64_t *ret_allocate, int64_t *ret_initial, GError **error)
 {
 	int64_t capacity, initial = 0;
 
@@ -91,6 +77,7 @@ static bool check_values(const struct volume_params *params, int64_t *ret_capaci
 			return false;
 		}
 		*ret_capacity = capacity;
+		*ret_initial = initial;
 		*ret_allocate = params->preallocate == VOLUME_SPARSE ? 0 : initial ? initial : capacity;
 		return true;
 	}
@@ -100,8 +87,7 @@ static bool check_values(const struct volume_params *params, int64_t *ret_capaci
 static bool check_parent(const struct domain *domain, const struct volume_params *params, int64_t capacity, GError **error)
 {
 	const char *image = strcmp(params->src_image, BLANK_UUID) ? params->src_image : params->image_id;
-	autofd image_fd = volume_open_image(domain, image, error);
-	g_autoptr(metadata) parent = image_fd < 0 ? NULL : volume_read(image_fd, params->src_volume, error);
+	g_autoptr(metadata) parent = volume_read(domain, image, params->src_volume, error);
 
 	if (!parent) {
 		error_wrap(error, "parent of volume '%s'", params->volume_id);
@@ -125,12 +111,7 @@ static bool check_parent(const struct domain *domain, const struct volume_params
 /* Any of its files counts: one without metadata may be somebody's data. */
 static bool check_new(const struct domain *domain, const struct volume_params *params, GError **error)
 {
-	g_autofree char *path = g_build_filename(DIR_IMAGES, params->image_id, NULL);
-	g_autofree char *meta = volume_meta_name(params->volume_id);
-	g_autofree char *lease = volume_lease_name(params->volume_id);
-	autofd image_fd = files_open_dir(domain->fd, path);
-
-	if (image_fd >= 0 && (files_exists(image_fd, params->volume_id) || files_exists(image_fd, meta) || files_exists(image_fd, lease))) {
+	if (volume_exists(domain, params->image_id, params->volume_id)) {
 		error_set(error, ERR_VOLUME_ALREADY_EXISTS, "'%s' in image '%s'", params->volume_id, params->image_id);
 		return false;
 	}
@@ -139,12 +120,10 @@ static bool check_new(const struct domain *domain, const struct volume_params *p
 
 static bool check_space(const struct domain *domain, int64_t allocate, GError **error)
 {
-	struct statvfs vfs;
-	int64_t available;
+	int64_t total, available;
 
-	if (!allocate || fstatvfs(domain->fd, &vfs) < 0)
+	if (!allocate || !domain->form->space(domain, &total, &available, NULL))
 		return true;
-	available = (int64_t)vfs.f_bavail * (int64_t)vfs.f_frsize;
 	if (allocate <= available)
 		return true;
 	error_set(error, ERR_NO_SPACE_LEFT_ON_DOMAIN, "'%s': %" PRId64 " bytes wanted, %" PRId64 " available", domain->id, allocate, available);
@@ -196,46 +175,42 @@ static bool allocate(int fd, int64_t size, struct job *job)
 	return true;
 }
 
-static bool make_raw(int fd, const struct creation *creation, struct job *job, GError **error)
+static bool fill_raw(int fd, const struct domain *domain, const char *volume, int64_t capacity, int64_t allocated, struct job *job, GError **error)
 {
-	const char *volume = creation->params->volume_id;
-	autofd data = openat(fd, volume, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, DATA_MODE);
-
-	if (data < 0 || fchmod(data, DATA_MODE) < 0 || ftruncate(data, creation->capacity) < 0 || !allocate(data, creation->allocate, job) || fsync(data) < 0) {
-		files_error(error, errno == ECANCELED ? ERR_TASK_ABORTED : ERR_VOLUME_CREATION_ERROR, errno, "'%s'", volume);
-		return false;
-	}
-	return true;
+	if (!domain->form->grows || (ftruncate(fd, capacity) == 0 && allocate(fd, allocated, job)))
+		return true;
+	files_error(error, errno == ECANCELED ? ERR_TASK_ABORTED : ERR_VOLUME_CREATION_ERROR, errno, "'%s'", volume);
+	return false;
 }
 
-static bool make_qcow2(const struct domain *domain, int fd, const char *work, const struct creation *creation, const char *parent_format, GError **error)
+bool volume_build(const struct domain *domain, const struct volume_draft *draft, metadata *values, int64_t allocated, struct job *job, GError **error)
 {
-	const char *volume = creation->params->volume_id;
-	g_autofree char *path = g_build_filename(domain->path, DIR_IMAGES, work, volume, NULL);
-	const struct qemu_img_create image = {
-		.path = path, .format = "qcow2", .size = (uint64_t)creation->capacity, .preallocate = creation->allocate > 0,
-		.backing = parent_format ? creation->params->src_volume : NULL, .backing_format = parent_format,
-	};
-	autofd data = -1;
+	g_autoptr(metadata) parent = draft->parent ? volume_read(domain, draft->parent_image, draft->parent, error) : NULL;
+	int64_t capacity = metadata_get_int(values, "CAP", 0);
+	struct qemu_img_create image = { .format = "qcow2", .size = (uint64_t)capacity, .preallocate = domain->form->grows && allocated > 0 };
+	g_autofree char *path = NULL;
+	autofd fd = -1;
 
-	if (!qemu_img_create(&image, error))
+	if ((draft->parent && !parent) || !volume_make(domain, draft, &path, &fd, error))
 		return false;
-	if ((data = openat(fd, volume, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) < 0 || fchmod(data, DATA_MODE) < 0 || fsync(data) < 0) {
-		files_error(error, ERR_VOLUME_CREATION_ERROR, errno, "'%s'", volume);
+	image.path = path;
+	image.backing = draft->parent;
+	image.backing_format = parent ? volume_format(parent) : NULL;
+	if (!(strcmp(volume_format(values), "raw") ? qemu_img_create(&image, error) : fill_raw(fd, domain, draft->volume, capacity, allocated, job, error)))
+		return false;
+	if (fsync(fd) < 0) {
+		files_error(error, ERR_VOLUME_CREATION_ERROR, errno, "'%s'", draft->volume);
 		return false;
 	}
-	return true;
+	return volume_publish(domain, draft, values, error);
 }
 
-static char *meta_text(const struct creation *creation)
+static metadata *new_values(const struct creation *creation)
 {
 	const struct volume_params *params = creation->params;
-	g_autofree char *description = g_strndup(params->desc, VOLUME_DESCRIPTION_MAX);
-	const char *end;
-	g_autoptr(metadata) values = metadata_new();
+	g_autofree char *description = volume_description(params->desc);
+	metadata *values = metadata_new();
 
-	if (!g_utf8_validate(description, -1, &end))
-		description[end - description] = 0;      /* not in the middle of a character */
 	metadata_set_int(values, "CAP", creation->capacity);
 	metadata_set_int(values, "CTIME", wall_msec() / 1000);
 	metadata_set(values, "DESCRIPTION", description);
@@ -249,159 +224,47 @@ static char *meta_text(const struct creation *creation)
 	metadata_set_int(values, "SEQ", params->sequence);
 	metadata_set(values, "TYPE", params->preallocate == VOLUME_PREALLOCATED ? "PREALLOCATED" : "SPARSE");
 	metadata_set(values, "VOLTYPE", "LEAF");
-	return metadata_volume_text(values);
+	return values;
 }
 
-/* A shared parent's three files in the directory of the child. false + errno */
-static bool link_parent(const struct domain *domain, const struct volume_params *params, int to)
+/* Bytes that block storage must have for it: a raw disk all, a qcow2 one also room for its tables; a thin one grows from a first piece. */
+static int64_t bytes_of(const struct creation *creation)
 {
-	g_autofree char *path = g_build_filename(DIR_IMAGES, params->src_image, NULL);
-	g_autofree char *meta = volume_meta_name(params->src_volume);
-	g_autofree char *lease = volume_lease_name(params->src_volume);
-	const char *names[] = { lease, params->src_volume, meta };
-	autofd from = files_open_dir(domain->fd, path);
-
-	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
-		if (from < 0 || (linkat(from, names[i], to, names[i], 0) < 0 && errno != EEXIST))
-			return false;
-	return true;
+	if (creation->params->format == VOLUME_RAW)
+		return creation->capacity;
+	return creation->allocate ? creation->allocate + creation->allocate / 10 : creation->initial;
 }
 
-bool volume_undo_create(const struct domain *domain, int images_fd, const char *image, const char *volume)
-{
-	g_autofree char *work = volume_work_name(NEW_PREFIX, image, volume);
-	g_autofree char *meta = volume_meta_name(volume);
-	g_autofree char *lease = volume_lease_name(volume);
-	g_autofree char *parent = NULL;
-	autofd work_fd = files_open_dir(images_fd, work);
-	autofd image_fd = files_open_dir(images_fd, image);
-	g_autoptr(metadata) values = work_fd < 0 ? NULL : volume_read(work_fd, volume, NULL);
-
-	if (image_fd >= 0 && !files_exists(image_fd, meta)) {
-		if (!files_sweep(image_fd) || (unlinkat(image_fd, volume, 0) < 0 && errno != ENOENT) ||
-		    (unlinkat(image_fd, lease, 0) < 0 && errno != ENOENT))
-			return false;
-		parent = values ? g_strdup(metadata_get(values, "PUUID")) : NULL;
-		if (parent && strcmp(parent, BLANK_UUID))
-			(void)volume_retype(domain, image, parent, NULL);
-	}
-	return files_remove_tree(images_fd, work) && fsync(images_fd) == 0;
-}
-
-/* The move that makes it visible: on disk, or taken back. */
-static bool put(int from, const char *old_name, int to, const char *new_name)
-{
-	int errnum;
-
-	if (!files_rename_new(from, old_name, to, new_name))
-		return false;
-	if (fsync(to) == 0)
-		return true;
-	errnum = errno;
-	(void)files_rename_new(to, new_name, from, old_name);
-	errno = errnum;
-	return false;
-}
-
-/* Step 2. false + errno */
-static bool publish(const struct domain *domain, int images_fd, const char *work, int work_fd, const struct creation *creation, GError **error)
+static bool build(const struct domain *domain, const struct creation *creation, struct job *job, GError **error)
 {
 	const struct volume_params *params = creation->params;
-	const char *image = params->image_id, *volume = params->volume_id;
-	bool shared = has_parent(params) && strcmp(params->src_image, BLANK_UUID) && strcmp(params->src_image, image);
-	g_autofree char *meta = volume_meta_name(volume);
-	g_autofree char *lease = volume_lease_name(volume);
-	autofd image_fd = files_open_dir(images_fd, image);
+	const struct volume_draft draft = {
+		.image = params->image_id, .volume = params->volume_id, .parent = has_parent(params) ? params->src_volume : NULL,
+		.parent_image = strcmp(params->src_image, BLANK_UUID) ? params->src_image : params->image_id, .bytes = bytes_of(creation),
+	};
+	g_autoptr(metadata) values = new_values(creation);
 
-	if (image_fd < 0 && errno != ENOENT)
-		return false;
-	if (shared && !link_parent(domain, params, image_fd < 0 ? work_fd : image_fd))
-		return false;
-	if (fsync(work_fd) < 0)
-		return false;
-	if (image_fd < 0)
-		return put(images_fd, work, images_fd, image);
-	if (!files_rename_new(work_fd, lease, image_fd, lease) || !files_rename_new(work_fd, volume, image_fd, volume))
-		return false;
-	if (has_parent(params) && !shared) {
-		g_autoptr(metadata) parent = volume_read(image_fd, params->src_volume, error);
-
-		if (!parent)
-			return false;
-		if (!strcmp(metadata_get(parent, "VOLTYPE"), "LEAF") &&
-		    !volume_change(domain, image_fd, params->src_volume, error, "VOLTYPE", "INTERNAL", NULL))
-			return false;
-	}
-	if (fsync(image_fd) < 0 || !put(work_fd, meta, image_fd, meta))
-		return false;
-	if (!files_remove_tree(images_fd, work))
-		log_warn("storage domain %s: cannot remove '%s': %s, ignoring", domain->id, work, g_strerror(errno));
-	return true;
-}
-
-/* "raw" or "qcow2"; NULL: no parent, or error */
-static const char *format_of_parent(const struct domain *domain, const struct volume_params *params, GError **error)
-{
-	const char *image = strcmp(params->src_image, BLANK_UUID) ? params->src_image : params->image_id;
-	autofd image_fd = volume_open_image(domain, image, error);
-	g_autoptr(metadata) parent = image_fd < 0 ? NULL : volume_read(image_fd, params->src_volume, error);
-
-	return !parent ? NULL : !strcmp(metadata_get(parent, "FORMAT"), "COW") ? "qcow2" : "raw";
-}
-
-static bool build(const struct domain *domain, int images_fd, const char *work, const struct creation *creation, struct job *job, GError **error)
-{
-	const struct volume_params *params = creation->params;
-	g_autofree char *meta = volume_meta_name(params->volume_id);
-	g_autofree char *lease = volume_lease_name(params->volume_id);
-	g_autofree char *text = meta_text(creation);
-	const char *parent_format = NULL;
-	autofd work_fd = -1;
-
-	if (has_parent(params) && !(parent_format = format_of_parent(domain, params, error)))
-		return false;
-	if (!files_make_dir(images_fd, work) || (work_fd = files_open_dir(images_fd, work)) < 0) {
-		files_error(error, ERR_VOLUME_CREATION_ERROR, errno, "'%s'", params->volume_id);
-		return false;
-	}
-	if (!(params->format == VOLUME_RAW ? make_raw(work_fd, creation, job, error) : make_qcow2(domain, work_fd, work, creation, parent_format, error)))
-		return false;
-	errno = 0;
-	if (files_make_sparse(work_fd, lease, VOLUME_LEASE_SIZE, DATA_MODE) && files_write(work_fd, meta, text, META_MODE) &&
-	    publish(domain, images_fd, work, work_fd, creation, error))
-		return true;
-	if (!error || !*error)
-		files_error(error, ERR_VOLUME_CREATION_ERROR, errno, "'%s'", params->volume_id);
-	return false;
+	return volume_build(domain, &draft, values, creation->allocate, job, error);
 }
 
 static bool create_run(struct job *job, void *data, GError **error)
 {
 	struct creation *creation = data;
 	const struct volume_params *params = creation->params;
-	g_autofree char *work = volume_work_name(NEW_PREFIX, params->image_id, params->volume_id);
 	autodomain domain = domain_open_active(creation->storage, params->domain_id, error);
-	autofd images_fd = domain ? files_open_dir(domain->fd, DIR_IMAGES) : -1;
-	GError *problem = NULL;
+	g_autoptr(GError) left = NULL;
 
-	if (!domain)
+	if (!domain || !claim_check(creation->storage, params->domain_id, params->image_id, /* write= */ false, error))
 		return false;
-	if (images_fd < 0) {
-		error_set_errno(error, ERR_STORAGE_DOMAIN_LAYOUT_ERROR, errno, "'%s/" DIR_IMAGES "'", domain->path);
+	/* what a killed one of this volume left; then all again: other jobs of this lane came in between */
+	if (!volume_undo(domain, params->image_id, params->volume_id, error) || !check(domain, params, creation->capacity, creation->allocate, error))
 		return false;
-	}
-	if (files_exists(images_fd, work))
-		volume_sweep(domain);
-	/* again: other jobs of this lane came in between */
-	if (!check(domain, params, creation->capacity, creation->allocate, error))
-		return false;
-	if (build(domain, images_fd, work, creation, job, &problem)) {
+	if (build(domain, creation, job, error)) {
 		log_info("made volume %s of image %s in domain %s", params->volume_id, params->image_id, params->domain_id);
 		return true;
 	}
-	if (!volume_undo_create(domain, images_fd, params->image_id, params->volume_id))
-		log_warn("storage domain %s: cannot remove '%s': %s, ignoring", domain->id, work, g_strerror(errno));
-	g_propagate_error(error, problem);
+	if (!volume_undo(domain, params->image_id, params->volume_id, &left))
+		log_warn("storage domain %s: cannot clean up after volume %s: %s, ignoring", domain->id, params->volume_id, left->message);
 	return false;
 }
 
@@ -413,9 +276,9 @@ bool volume_create_verb(struct agent *agent, const struct verb_call *call, void 
 	g_autofree char *lane = domain_lane(params->domain_id);
 	g_autofree char *id = NULL;
 	struct creation *creation;
-	int64_t capacity, allocated;
+	int64_t capacity, allocated, initial;
 
-	if (!check_values(params, &capacity, &allocated, error) || !(domain = domain_open_active(agent->storage, params->domain_id, error)) ||
+	if (!check_values(params, &capacity, &allocated, &initial, error) || !(domain = domain_open_active(agent->storage, params->domain_id, error)) ||
 	    !check(domain, params, capacity, allocated, error))
 		return false;
 	creation = g_new0(struct creation, 1);
@@ -423,6 +286,7 @@ bool volume_create_verb(struct agent *agent, const struct verb_call *call, void 
 	creation->params = record_ref(params);
 	creation->capacity = capacity;
 	creation->allocate = allocated;
+	creation->initial = initial;
 	if (!jobs_start(agent->jobs, &(struct job_work){ .type = "storage", .description = description, .lane = lane, .run = create_run, .data = creation,
 							 .free_data = creation_free }, &id, error)) {
 		creation_free(creation);

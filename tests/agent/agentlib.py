@@ -11,6 +11,7 @@ import base64
 import json
 import os
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -27,6 +28,7 @@ BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
 LABDIR = os.path.join(ROOT, "tests/lab")
 AGENT = os.path.join(BUILD, "berth-agent")
 LAB = os.environ.get("LAB", os.path.join(ROOT, "build/lab"))
+PATIENCE = 90           # s: a guest boots in three, but not on a machine that has ten other things to do
 
 _count = _failed = 0
 _labs = []
@@ -105,6 +107,19 @@ def requires(*commands):
         skip_all("no %s: build it first" % AGENT)
 
 
+def in_host_vm(**environment):
+    """The rest of the test runs in a machine of its own, with a full kernel (tests/lab/hostvm.sh, whose environment this is)."""
+    if os.path.isdir("/lab/.hostvm"):
+        return
+    hostvm = os.path.join(LABDIR, "hostvm.sh")
+    check = subprocess.run([hostvm, "--check"], stderr=subprocess.PIPE, text=True)
+    if check.returncode:
+        skip_all(check.stderr.strip())
+    command = "BUILD=%s exec /usr/bin/python3 %s" % (shlex.quote(BUILD), shlex.quote(os.path.realpath(sys.argv[0])))
+    sys.stdout.flush()
+    os.execve(hostvm, [hostvm, "-c", command], dict(os.environ, LAB=LAB, **{k: str(v) for k, v in environment.items()}))
+
+
 # ---- the channel ----
 
 class Failed(Exception):
@@ -116,6 +131,7 @@ class Failed(Exception):
 
 class Client:
     """JSON-RPC over STOMP. A thread reads; calls and events wait on one condition."""
+    patience = 60                       # seconds that call() waits for its answer
 
     def __init__(self, port, address="127.0.0.1", events=True, tls=None):
         self.socket = socket.create_connection((address, port), 10)
@@ -197,7 +213,7 @@ class Client:
         return m["result"]
 
     def call(self, method, *positional, **params):
-        return self.answer(self.send(method, list(positional) if positional else params))
+        return self.answer(self.send(method, list(positional) if positional else params), self.patience)
 
     def call_when_ready(self, method, timeout=20, **params):
         """Until recovery is over (error 99); nothing tells a client that."""
@@ -217,7 +233,7 @@ class Client:
         with self.changed:
             return len(self.events)
 
-    def wait_event(self, vm, fits, timeout=30, since=0):
+    def wait_event(self, vm, fits, timeout=PATIENCE, since=0):
         """(index, status object) of the first event of that VM from index `since` on that fits."""
         name = "|virt|VM_status|" + vm
         at, found = since, False
@@ -237,7 +253,7 @@ class Client:
                 raise Failed(-3, "no such event within %g s; seen: %s" % (timeout, seen))
             return at, self.events[at - 1][2][vm]
 
-    def wait_status(self, vm, status, timeout=30, since=0):
+    def wait_status(self, vm, status, timeout=PATIENCE, since=0):
         return self.wait_event(vm, lambda e: e.get("status") == status, timeout, since)
 
     def statuses(self, vm, since=0):

@@ -288,3 +288,58 @@ class Mover:
     def running(self):
         """The hosts whose libvirt runs it."""
         return [h.name for h in self.pair.hosts if self.name in h.domains() and h.virsh("domstate", self.name) == "running"]
+
+
+# ---- what ends in the middle ----
+
+def restart(host, **env):
+    """The agent anew; BERTH_... in its environment."""
+    host.c.close()
+    if host.agent.poll() is None:
+        host.stop_agent()
+    os.environ.update(env)
+    host.start_agent()
+    for name in env:
+        del os.environ[name]
+
+
+def quiet(host, timeout=90):
+    """No job of the agent is under way."""
+    end = time.monotonic() + timeout
+    while True:
+        mark = host.c.mark()
+        active = [j for j in host.c.call("Host.getJobs", job_type="virt").values() if j["status"] in ("pending", "running")]
+        if not active:
+            return
+        with host.c.changed:
+            if not host.c.changed.wait_for(lambda: any(m.startswith("|jobs|status|") for _, m, _ in host.c.events[mark:]), min(1, end - time.monotonic())) and \
+                    time.monotonic() > end:
+                raise Failed(-7, "still under way: %r" % active)
+
+
+def settled(g, name, moved=None):
+    """Both agents have nothing to do; one host runs the VM. moved: it must have (True), must not have (False)."""
+    pair, source = g.pair, g.host
+    target = pair.other(source)
+    for h in (source, target):
+        quiet(h)
+    running = g.running()
+    where = {h.name: h for h in pair.hosts}.get(running[0]) if len(running) == 1 else None
+    if not ok(where is not None, "%s: exactly one host runs it" % name):
+        diag("running on %r, domains %r and %r, agents %r and %r" % (running, pair.a.domains(), pair.b.domains(), pair.a.vms(), pair.b.vms()))
+        diag(g.console())
+        bail("there is nothing to go on with")
+    other = pair.other(where)
+    here, there = where.vms().get(g.id), other.vms().get(g.id, "Down")
+    good = (here, there, other.domains()) == ("Up", "Down", []) and moved in (None, where is target)
+    if not ok(good, "%s: it %s, and both agents know" % (name, "moved" if where is target else "stayed")):
+        diag("here %r, there %r, domains there %r, status %r" % (here, there, other.domains(), source.c.call("VM.getMigrationStatus", vmID=g.id) if g.id in source.vms() else None))
+    n = len(g.ticks())
+    end = time.monotonic() + 60
+    while len(g.ticks()) <= n and time.monotonic() < end:
+        time.sleep(0.05)                # a file tells nobody
+    if len(g.ticks()) <= n:
+        ok(False, "%s: it ticks" % name)
+    if g.id in other.vms():
+        other.c.call("VM.destroy", vmID=g.id)
+    g.host = where

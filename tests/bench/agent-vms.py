@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a real agent costs on a real libvirt. One JSON object a line; the exit status is 1 when a limit is missed.
 
-    agent-vms.py [rest] [connections] [create] [stats]        default: all four
+    agent-vms.py [rest] [connections] [create]        default: all three
 
-It has a libvirtd of its own (tests/lab). Names of processes below: A is the agent, L is that libvirtd.
+It has a libvirtd of its own (tests/lab). With many VMs: agent-100-vms.py.
 """
-import ctypes
 import os
 import re
 import statistics
@@ -18,14 +17,11 @@ import time
 import libvirt
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "agent"))
-from benchlib import Report, cpu_seconds, idle_connections, own_cpu, pss_kib, switches, wakeups  # noqa: E402
+from benchlib import Report, cpu_seconds, idle_connections, pss_kib, switches, wakeups  # noqa: E402
 from agentlib import new_id  # noqa: E402
 from tlslib import TlsLab, frame  # noqa: E402
 
 CREATE_PAIRS = 7
-VMS = 20
-SAMPLES = 8             # periods of one second in each of the windows
-WINDOWS = 5             # of each kind, in turns
 QUIET = 20              # seconds watched at rest
 CONNECTIONS = 500
 
@@ -142,121 +138,14 @@ def create(lab):
     report.add("vm_create_over_virsh_start", statistics.median(a - b for a, b in zip(ours, theirs)), "ms", 150)
 
 
-# ---- statistics ----
-
-class BareCaller:
-    """virConnectGetAllDomainStats as a C program would call it: no conversion of what comes, only freed. In a process of its own (bare())."""
-    # what agent/virt/stats/vm_stats.c asks for
-    WANTED = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_CPU_TOTAL | libvirt.VIR_DOMAIN_STATS_BALLOON | \
-        libvirt.VIR_DOMAIN_STATS_VCPU | libvirt.VIR_DOMAIN_STATS_INTERFACE | libvirt.VIR_DOMAIN_STATS_BLOCK
-    FLAGS = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
-
-    def __init__(self, uri):
-        self.lib = ctypes.CDLL("libvirt.so.0")
-        self.lib.virConnectOpen.restype = ctypes.c_void_p
-        self.lib.virConnectOpen.argtypes = [ctypes.c_char_p]
-        self.lib.virConnectGetAllDomainStats.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.POINTER(ctypes.c_void_p), ctypes.c_uint]
-        self.lib.virDomainStatsRecordListFree.argtypes = [ctypes.c_void_p]
-        self.conn = self.lib.virConnectOpen(uri.encode())
-
-    def call(self):
-        records = ctypes.c_void_p()
-        n = self.lib.virConnectGetAllDomainStats(self.conn, self.WANTED, ctypes.byref(records), self.FLAGS)
-        self.lib.virDomainStatsRecordListFree(records)
-        return n
-
-
-def bare(uri):
-    """Says how many VMs it sees, waits for a line, makes its calls, says how much CPU they took."""
-    caller = BareCaller(uri)
-    print(caller.call(), flush=True)
-    sys.stdin.readline()
-    begun = own_cpu()
-    every_second(SAMPLES, caller.call)
-    print(own_cpu() - begun, flush=True)
-
-
-def every_second(n, work):
-    at = time.monotonic()
-    for _ in range(n):
-        work()
-        at += 1
-        time.sleep(max(at - time.monotonic(), 0))
-
-
-def stats(lab):
-    """With 20 paused VMs, in windows of 8 seconds, in turns; the median of the windows' ratios counts:
-       - A samples once a second (vm/stats_period=1) and is asked Host.getAllVmStats once a second: CPU of A + CPU of L
-       - no agent runs; the bare call with the same flags once a second: CPU of the caller + CPU of L
-    Most of the work is L's on both sides, so that an agent that asked libvirt more than once, or for more, would be seen at once; what the
-    agent itself needs for a period, with the JSON for the client, is told as well. QEMUs' CPU (answering their monitors) is left out on both."""
-    c = quiet_client(lab)
-    for i in range(VMS):
-        vm = new_id()
-        mark = c.mark()
-        c.call("VM.create", vmID=vm, vmParams=lab.params(name="s%02d" % i, memSize=64, launchPaused=True))
-        c.wait_status(vm, "Paused", since=mark, timeout=60)
-    c.close()
-    libvirtd = int(lab.libvirtd_do("pid"))
-    agent_all, agent_own, bare_all, bare_own = [], [], [], []
-    for _ in range(WINDOWS):
-        c = lab.client(events=False)
-        c.call_when_ready("Host.ping2")
-        c.call("Host.setLogLevel", level="INFO")
-        n = 0
-
-        def full():
-            """Once all have been sampled twice: a period at full cost."""
-            return all(len(s.get("disks", {})) and s.get("cpuActual") for s in c.call("Host.getAllVmStats")) or time.sleep(0.1)
-        end = time.monotonic() + 20
-        while not full() and time.monotonic() < end:
-            pass
-        pid = lab.agent.pid
-        own, all_ = cpu_seconds(pid), cpu_seconds(pid) + cpu_seconds(libvirtd)
-
-        def ask():
-            nonlocal n
-            n = len(c.call("Host.getAllVmStats"))
-        every_second(SAMPLES, ask)
-        agent_own.append(cpu_seconds(pid) - own)
-        agent_all.append(cpu_seconds(pid) + cpu_seconds(libvirtd) - all_)
-        if n != VMS:
-            sys.exit("agent-vms: %d VMs in the statistics" % n)
-        c.close()
-        lab.stop_agent()
-        caller = subprocess.Popen([sys.executable, os.path.realpath(__file__), "bare", lab.uri], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        if int(caller.stdout.readline()) != VMS:
-            sys.exit("agent-vms: the bare call does not see all VMs")
-        all_ = cpu_seconds(libvirtd)
-        caller.stdin.write("\n")
-        caller.stdin.flush()
-        own = float(caller.stdout.readline())
-        bare_own.append(own)
-        bare_all.append(own + cpu_seconds(libvirtd) - all_)
-        caller.communicate()
-        lab.start_agent()
-    for name, seconds in (("all_vm_stats_bare_cpu", bare_all), ("all_vm_stats_cpu", agent_all), ("all_vm_stats_bare_caller_cpu", bare_own),
-                          ("all_vm_stats_agent_cpu", agent_own)):
-        report.add(name, statistics.median(seconds) * 1000 / SAMPLES, "ms", None)
-    report.add("all_vm_stats_cpu_ratio", statistics.median(a / b for a, b in zip(agent_all, bare_all)), "", 1.3)
-    report.add("agent_pss_20_vms", pss_kib(lab.agent.pid) / 1024, "MiB", None)
-
-
 def main():
-    what = sys.argv[1:] or ["rest", "connections", "create", "stats"]
-    if what[0] == "bare":
-        return bare(what[1])
+    what = sys.argv[1:] or ["rest", "connections", "create"]
     lab = TlsLab()
     lab.config["agent"]["log_level"] = "info"
-    if what != ["stats"]:
-        lab.config["vm"]["stats_period"] = "15"
+    lab.config["vm"]["stats_period"] = "15"
     lab.start()
     for name in what:
-        if name == "stats":
-            lab.stop_agent()
-            lab.config["vm"]["stats_period"] = "1"
-            lab.start_agent()
-        {"rest": rest, "connections": connections, "create": create, "stats": stats}[name](lab)
+        {"rest": rest, "connections": connections, "create": create}[name](lab)
     return report.status()
 
 

@@ -3,21 +3,10 @@
  * What the channel costs: Host.ping over TLS, the server in a process of its own, so that its CPU is measured alone.
  *
  * The child runs a channel server whose handler answers "true" at once, and to Bench.cpu with the CPU time it has used (usec). The
- * parent drives it with the product's own client. One JSON object a line: {"name","value","unit","limit","ok"}.
+ * parent drives it with the product's own client.
  */
-#include <inttypes.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <signal.h>
-#include <unistd.h>
-#include "common/error.h"
-#include "common/log.h"
-#include "proto/channel.h"
+#include "tests/bench/channel-bench.h"
 
 #define CHANNELS 8
 #define IN_FLIGHT 8
@@ -29,29 +18,6 @@
 #define BIG_ROUNDS 9
 #define NEXT (70 * 1024)                /* just big enough for the helper thread */
 #define MIB (1024 * 1024)
-#define TIMEOUT_USEC (60 * G_USEC_PER_SEC)
-
-static struct loop *loop;
-static struct tls_context *client_tls;
-static struct sockaddr_in address = { .sin_family = AF_INET };
-static bool failed;
-
-static void check(bool ok, const GError *error)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "bench-ping: %s\n", error ? error->message : "failed");
-	exit(1);
-}
-
-static void report(const char *name, double value, const char *unit, double limit, bool at_least)
-{
-	bool ok = at_least ? value >= limit : value <= limit;
-
-	printf("{\"name\": \"%s\", \"value\": %.3f, \"unit\": \"%s\", \"limit\": %.3f, \"ok\": %s}\n", name, value, unit, limit, ok ? "true" : "false");
-	fflush(stdout);
-	failed = failed || !ok;
-}
 
 /* Where there are two processors, one for each process: the scheduler likes to put two that talk this much on one. Only while small frames
  * are measured; the helper thread for big ones would inherit it. */
@@ -72,110 +38,13 @@ static void pin(pid_t process, int processor)
 	(void)sched_setaffinity(process, sizeof(one), processor < 0 ? &all : &one);
 }
 
-/* ---- the server's process ---- */
-
 static void on_request(struct call *call, const char *method, const json_t *params, void *data)
 {
 	char text[32] = "true";
 
-	if (!strcmp(method, "Bench.cpu")) {
-		struct rusage usage;
-
-		getrusage(RUSAGE_SELF, &usage);
-		g_snprintf(text, sizeof(text), "%" PRId64, (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * G_USEC_PER_SEC +
-			   usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-	}
+	if (!strcmp(method, "Bench.cpu"))
+		g_snprintf(text, sizeof(text), "%" PRId64, used_usec());
 	call_reply(call, text, strlen(text));
-}
-
-static struct tls_context *make_tls(const char *dir, const char *who, bool server)
-{
-	g_autofree char *ca = g_build_filename(dir, "ca.pem", NULL);
-	g_autofree char *cert = g_strdup_printf("%s/%s.pem", dir, who), *key = g_strdup_printf("%s/%s.key", dir, who);
-	static const char *const names[] = { "127.0.0.1", NULL };
-	struct ca_request request = { .common_name = who, .addresses = names, .server = server, .client = !server, .days = 1 };
-	struct tls_settings settings = { .ca_file = ca, .cert_file = cert, .key_file = key, .server = server, .require_peer = true };
-	g_autoptr(GError) error = NULL;
-	struct tls_context *tls;
-
-	check(ca_issue(dir, &request, cert, key, &error), error);
-	tls = tls_context_new(&settings, &error);
-	check(tls, error);
-	return tls;
-}
-
-static void serve(const char *dir, int port_fd)
-{
-	struct loop *serving = loop_new();
-	struct channel_server_settings settings = { .loop = serving, .address = "127.0.0.1", .tls = make_tls(dir, "server", true), .request = on_request };
-	g_autoptr(GError) error = NULL;
-	struct channel_server *server = channel_server_new(&settings, &error);
-	uint16_t port;
-
-	check(server, error);
-	port = channel_server_port(server);
-	check(write(port_fd, &port, sizeof(port)) == sizeof(port), NULL);
-	close(port_fd);
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	loop_run(serving);
-}
-
-/* ---- the client ---- */
-
-static void on_up(struct channel *channel, void *data)
-{
-	if (data)
-		(*(unsigned *)data)--;
-	if (!data || !*(unsigned *)data)
-		loop_stop(loop);
-}
-
-static void on_down(struct channel *channel, const GError *error, void *data)
-{
-	check(false, error);
-}
-
-static const struct channel_events events = { .up = on_up, .down = on_down };
-
-static struct channel *start_channel(unsigned *waiting)
-{
-	struct channel_settings settings = {
-		.loop = loop, .address = (struct sockaddr *)&address, .address_length = sizeof(address), .tls = client_tls, .events = &events, .data = waiting,
-	};
-	g_autoptr(GError) error = NULL;
-	struct channel *channel = channel_open(&settings, &error);
-
-	check(channel, error);
-	return channel;
-}
-
-static struct channel *open_channel(void)
-{
-	struct channel *channel = start_channel(NULL);
-
-	loop_run(loop);
-	return channel;
-}
-
-static int64_t last_number;
-
-static void on_number(const json_t *result, const GError *error, void *data)
-{
-	check(result, error);
-	last_number = json_integer_value(result);
-	loop_stop(loop);
-}
-
-static int64_t call_and_wait(struct channel *channel, const char *method, const char *params)
-{
-	channel_call(channel, method, params, /* flow_id= */ NULL, TIMEOUT_USEC, on_number, NULL);
-	loop_run(loop);
-	return last_number;
-}
-
-static int64_t server_cpu(struct channel *channel)
-{
-	return call_and_wait(channel, "Bench.cpu", NULL);
 }
 
 /* ---- throughput ---- */
@@ -229,19 +98,6 @@ static void bench_rate(void)
 }
 
 /* ---- latency ---- */
-
-static int compare(const void *a, const void *b)
-{
-	int64_t first = *(const int64_t *)a, second = *(const int64_t *)b;
-
-	return (first > second) - (first < second);
-}
-
-static double percentile_ms(GArray *samples, double percent)
-{
-	g_array_sort(samples, compare);
-	return (double)g_array_index(samples, int64_t, (guint)((double)(samples->len - 1) * percent / 100)) / 1000;
-}
 
 static void bench_latency(void)
 {
@@ -385,26 +241,11 @@ static void bench_big(void)
 
 int main(void)
 {
-	g_autofree char *dir = g_dir_make_tmp("berth-bench-XXXXXX", NULL), *remove = NULL;
-	g_autoptr(GError) error = NULL;
-	int port_pipe[2];
-	uint16_t port;
+	g_autofree char *dir = g_dir_make_tmp("berth-bench-XXXXXX", NULL);
 	pid_t server;
 
 	log_set_level(NULL, LOG_LEVEL_WARN);
-	check(dir && ca_create(dir, "bench", 1, &error), error);
-	check(pipe(port_pipe) == 0, NULL);
-	server = fork();
-	check(server >= 0, NULL);
-	if (server == 0) {
-		serve(dir, port_pipe[1]);
-		_exit(0);
-	}
-	check(read(port_pipe[0], &port, sizeof(port)) == sizeof(port), NULL);
-	address.sin_port = htons(port);
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	client_tls = make_tls(dir, "client", false);
-	loop = loop_new();
+	server = start_server(dir, on_request);
 
 	pin(server, 0);
 	pin(0, 1);
@@ -415,9 +256,6 @@ int main(void)
 	pin(0, -1);
 	bench_big();
 
-	kill(server, SIGTERM);
-	waitpid(server, NULL, 0);
-	remove = g_strdup_printf("rm -r '%s'", dir);
-	(void)!system(remove);
+	stop_server(server, dir);
 	return failed;
 }

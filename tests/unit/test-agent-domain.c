@@ -55,10 +55,10 @@ static void test_connect(void **state)
 	/* another type: told per connection */
 	assert_int_equal(call_full(room, "StoragePool.connectStorageServer",
 				   json_pack("{s:s, s:i, s:[{s:s, s:s}]}", "storagepoolID", BLANK_UUID, "domainType", STORAGE_NFS, "connectionParams",
-					     "id", POOL, "connection", "server:/x"), &result, NULL), 0);
-	assert_int_equal(json_integer_value(json_object_get(json_array_get(result, 0), "status")), 470);
+					     "id", POOL, "connection", "nothing"), &result, NULL), 0);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(result, 0), "status")), 390);
 	assert_string_equal(json_string_value(json_object_get(json_array_get(result, 0), "id")), POOL);
-	assert_non_null(strstr(json_string_value(json_object_get(json_array_get(result, 0), "message")), "not supported"));
+	assert_non_null(strstr(json_string_value(json_object_get(json_array_get(result, 0), "message")), "is not server:/path"));
 	json_decref(result);
 	assert_int_equal(disconnect_path(room, room->data), 0);
 	assert_int_equal(disconnect_path(room, room->data), 0);
@@ -95,7 +95,7 @@ static void test_create(void **state)
 	assert_int_equal(connect_path(room, other), 0);
 	wrong = domain_params(DOMAIN, room->data);
 	json_object_set_new(wrong, "domainType", json_integer(STORAGE_NFS));
-	assert_int_equal(call(room, "StorageDomain.create", wrong), 372);
+	assert_int_equal(call(room, "StorageDomain.create", wrong), 360);
 	wrong = domain_params(DOMAIN, room->data);
 	json_object_set_new(wrong, "version", json_integer(3));
 	assert_int_equal(call(room, "StorageDomain.create", wrong), 394);

@@ -34,6 +34,13 @@ static bool prepare(void *data, const char *domain, const char *image, const cha
 	return true;
 }
 
+static bool lease(void *data, const char *domain, const char *image, const char *id, char **ret_path, int64_t *ret_offset, GError **error)
+{
+	*ret_path = g_strdup(image ? "/dev/null.lease" : "/dev/null.xleases");
+	*ret_offset = image ? 0 : 3 << 20;
+	return true;
+}
+
 static char *bridge(void *data, const char *network, GError **error)
 {
 	if (!strcmp(network, "nowhere")) {
@@ -87,7 +94,8 @@ static struct domain_xml_env env_of(bool kvm, const char *display)
 	return (struct domain_xml_env){
 		.vm_id = VM, .kvm = kvm, .no_kvm = kvm ? NULL : "there is no /dev/kvm", .host_uuid = "bbbbbbbb-0000-4000-8000-000000000002", .os_name = "Debian GNU/Linux",
 		.os_version = "12", .host_cpus = "0-3", .host_nodes = "0-1", .display_address = display, .password = "drawn123", .files_dir = "/run/agent/vms",
-		.nvram_dir = "/var/lib/agent/nvram", .start_time = 1700000000.25, .prepare = prepare, .prepared = prepared, .bridge = bridge, .address = address,
+		.nvram_dir = "/var/lib/agent/nvram", .start_time = 1700000000.25, .prepare = prepare, .prepared = prepared, .lease = lease,
+		.bridge = bridge, .address = address,
 		.filter = filter, .node_device = node_device,
 	};
 }

@@ -44,8 +44,7 @@ static void script(const char *point, const char *name, const char *text, mode_t
 /* Runs a point that may fail, with data "start"; the data afterwards, or the error's message after "! ". */
 static char *run_with(struct hooks *hooks, const json_t *parameters, const json_t *custom)
 {
-	struct hook_run run = { .point = "before_vm_start", .vm_id = "the-vm", .domain_xml = "start", .parameters = parameters, .custom = custom,
-				.may_fail = true };
+	struct hook_run run = { .point = "before_vm_start", .vm_id = "the-vm", .data = "start", .parameters = parameters, .custom = custom };
 	g_autoptr(GError) error = NULL;
 	char *data = NULL;
 
@@ -113,12 +112,43 @@ static void test_exit_codes(void **state)
 
 static void test_may_not_fail(void **state)
 {
-	struct hook_run run = { .point = "after_vm_start", .json = "{}" };
-	g_autofree char *data = NULL;
+	struct hook_run run = { .point = "after_get_caps", .data = "{}" }, unused = { .point = "after_vm_start", .data = "<domain/>" };
+	g_autofree char *data = NULL, *none = NULL;
 
-	script("after_vm_start", "10", "printf x > $_hook_json; exit 1", 0755);
+	script("after_get_caps", "10", "printf x > $_hook_json; exit 1", 0755);
 	assert_true(hooks_run(*state, &run, &data, NULL));
 	assert_string_equal(data, "x");
+	script("after_vm_start", "10", "printf x > $_hook_domxml; exit 1", 0755);
+	assert_true(hooks_run(*state, &unused, &none, NULL));
+	assert_null(none);                              /* what is left at this point counts for nothing */
+}
+
+/* vdsm has another code for some points. */
+static void test_codes(void **state)
+{
+	struct hook_run stats = { .point = "before_get_stats", .data = "{}" }, caps = { .point = "before_get_caps", .data = "{}" };
+	g_autoptr(GError) of_stats = NULL, of_caps = NULL;
+
+	script("before_get_stats", "10", "exit 1", 0755);
+	script("before_get_caps", "10", "exit 1", 0755);
+	assert_false(hooks_run(*state, &stats, NULL, &of_stats));
+	assert_true(error_is(of_stats, ERR_HOOK_FAILED));
+	assert_false(hooks_run(*state, &caps, NULL, &of_caps));
+	assert_true(error_is(of_caps, ERR_HOOK_ERROR));
+}
+
+static void test_over(void **state)
+{
+	g_autoptr(GString) answer = g_string_new("{\"a\": 1}");
+
+	assert_true(hooks_run_over(*state, "after_get_caps", NULL, answer, NULL));
+	assert_string_equal(answer->str, "{\"a\": 1}");
+	script("after_get_caps", "10", "sed -i s/a/b/ $_hook_json", 0755);
+	assert_true(hooks_run_over(*state, "after_get_caps", NULL, answer, NULL));
+	assert_string_equal(answer->str, "{\"b\":1}");
+	script("after_get_caps", "20", "echo '{' > $_hook_json", 0755);
+	assert_true(hooks_run_over(*state, "after_get_caps", NULL, answer, NULL));
+	assert_string_equal(answer->str, "{\"b\":1}");
 }
 
 static void test_time_limit(void **state)
@@ -156,7 +186,7 @@ static void test_inventory(void **state)
 
 static void test_bad_point(void **state)
 {
-	struct hook_run run = { .point = "../before_vm_start", .json = "{}", .may_fail = true };
+	struct hook_run run = { .point = "../before_vm_start", .data = "{}" };
 
 	script("before_vm_start", "10", "exit 1", 0755);
 	assert_true(hooks_run(*state, &run, NULL, NULL));
@@ -205,7 +235,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
-		TEST(test_none), TEST(test_order_and_data), TEST(test_environment), TEST(test_exit_codes), TEST(test_may_not_fail), TEST(test_time_limit),
+		TEST(test_none), TEST(test_order_and_data), TEST(test_environment), TEST(test_exit_codes), TEST(test_may_not_fail), TEST(test_codes), TEST(test_over), TEST(test_time_limit),
 		TEST(test_much_output), TEST(test_inventory), TEST(test_bad_point), TEST(test_launch_flags), TEST(test_limits),
 	};
 

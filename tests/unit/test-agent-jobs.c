@@ -100,6 +100,33 @@ static void test_good(void **state)
 	assert_true(error_is(error, ERR_UNKNOWN_TASK));
 }
 
+/* The first holds the lane; the second is stopped before it begins, and leaves nothing that would have to be undone. rows: verb:Task.stop verb:Task.revert */
+static void test_stop(void **state)
+{
+	g_autofree char *first = start(NULL, NULL), *second = start(NULL, NULL);
+	g_autoptr(GError) error = NULL;
+	json_t *all;
+
+	assert_true(jobs_stop(t.jobs, second, &error));
+	all = jobs_task_infos(t.jobs, true);
+	assert_string_equal(member(all, second, "state"), "aborting");
+	assert_string_equal(member(all, second, "verb"), "Volume.create");
+	json_decref(all);
+	assert_false(jobs_revert(t.jobs, second, &error));
+	assert_true(error_is(error, ERR_TASK_NOT_FINISHED));
+	g_clear_error(&error);
+	pthread_barrier_wait(&barrier);                 /* the first goes on; the second would wait here for ever */
+	assert_false(jobs_wait(t.jobs, second, now_usec() + 20 * G_USEC_PER_SEC, &error));
+	assert_true(error_is(error, ERR_TASK_ABORTED));
+	g_clear_error(&error);
+	assert_true(jobs_revert(t.jobs, second, &error) && jobs_stop(t.jobs, second, &error));
+	assert_false(jobs_revert(t.jobs, first, &error));
+	assert_true(error_is(error, ERR_TASK_STATE_ERROR));
+	g_clear_error(&error);
+	assert_false(jobs_stop(t.jobs, "none", &error));
+	assert_true(error_is(error, ERR_UNKNOWN_TASK));
+}
+
 static void test_wait(void **state)
 {
 	g_autofree char *good = start(NULL, NULL), *bad = NULL;
@@ -344,7 +371,7 @@ int main(void)
 {
 #define KIND_TEST(name) cmocka_unit_test_setup_teardown(name, kind_set_up, kind_tear_down)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-	const struct CMUnitTest tests[] = { TEST(test_good), TEST(test_wait), TEST(test_bad), TEST(test_same_id),
+	const struct CMUnitTest tests[] = { TEST(test_good), TEST(test_stop), TEST(test_wait), TEST(test_bad), TEST(test_same_id),
 		KIND_TEST(test_kind), KIND_TEST(test_kind_restart), KIND_TEST(test_kind_cancel), KIND_TEST(test_kind_bad) };
 
 	return cmocka_run_group_tests_name("agent jobs", tests, NULL, NULL);

@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The network room on a real kernel, in a network namespace of its own. Without arguments: unit tests. With arguments it is the driver of
  * tests/agent/net.test, one agent's life per call:  test-agent-net STATE_DIR RUN_DIR KILL_AT VERB [JSON]     (VERB "restore": only start;
- * "capabilities", "statistics"; KILL_AT n: killed before step n; -1: never).
- * rows: verb:Host.setupNetworks verb:Host.setSafeNetworkConfig verb:Host.confirmConnectivity */
+ * "capabilities", "statistics", "state": what the kernel has; "killed VERB JSON STRIDE": the change, killed before its steps 0, STRIDE, ... in turn,
+ * until it is done; "time VERB JSON", "cpu", "latency LINK", "bare LINK N": for the bench;
+ * KILL_AT n: killed before step n; -1: never).
+ * rows: verb:Host.setupNetworks verb:Host.setSafeNetworkConfig verb:Host.confirmConnectivity verb:Host.getLldp verb:Host.hostdevChangeNumvfs
+ *       verb:Host.getNetworkCapabilities verb:Host.getNetworkStatistics */
 #include "cmocka-all.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include "agent/events.h"
 #include "agent/hooks.h"
@@ -50,6 +56,7 @@ static struct room *room_open_at(const char *directory, const char *hooks, bool 
 	room->directory = g_strdup(directory);
 	room->agent.state_dir = room->directory;
 	room->agent.loop = loop_new();
+	room->agent.lanes = lane_pool_new(2);
 	room->agent.events = events_new(room->agent.loop, on_event, room);
 	room->agent.hooks = hooks ? hooks_new(&(struct hooks_settings){ .directory = hooks, .limit_usec = 10 * G_USEC_PER_SEC }, NULL) : NULL;
 	room->agent.net = net_new(&room->agent, &error);
@@ -70,12 +77,43 @@ static void room_leave(struct room *room)
 		loop_stop(room->agent.loop);
 		pthread_join(room->thread, NULL);
 	}
+	assert_null(lane_pool_free(room->agent.lanes, 10 * G_USEC_PER_SEC));
 	net_free(room->agent.net);
 	hooks_free(room->agent.hooks);
 	events_free(room->agent.events);
 	loop_free(room->agent.loop);
 	g_free(room->directory);
 	g_free(room);
+}
+
+/* On the lane of networks, as the dispatcher does it: a lease that comes meanwhile waits. */
+struct lane_call {
+	struct room *room;
+	const struct verb_binding *binding;
+	void *params;
+	GString *out;
+	GError **error;
+	sem_t done;
+};
+
+static void run_call(void *data)
+{
+	const struct verb_call who = { "", "", "" };
+	struct lane_call *call = data;
+
+	(void)call->binding->handler(&call->room->agent, &who, call->params, call->out, call->error);
+	sem_post(&call->done);
+}
+
+static void call_on_lane(struct room *room, const struct verb_binding *binding, void *params, GString *out, GError **error)
+{
+	struct lane_call call = { .room = room, .binding = binding, .params = params, .out = out, .error = error };
+
+	sem_init(&call.done, 0, 0);
+	assert_true(lane_submit(room->agent.lanes, "network", &(struct lane_job){ .name = binding->name, .run = run_call, .data = &call }, NULL));
+	while (sem_wait(&call.done) < 0)
+		;
+	sem_destroy(&call.done);
 }
 
 static int call_full(struct room *room, const char *name, json_t *json, char **ret_message)
@@ -89,8 +127,12 @@ static int call_full(struct room *room, const char *name, json_t *json, char **r
 	assert_non_null(json);
 	if ((params = verb_params(verb_find(name), json, NULL, &error))) {
 		for (size_t i = 0; i < n_net_bindings; i++)
-			if (!strcmp(net_bindings[i].name, name))
-				(void)net_bindings[i].handler(&room->agent, &who, params, out, &error);
+			if (!strcmp(net_bindings[i].name, name)) {
+				if (verb_find(name)->lane == VERB_NETWORK)
+					call_on_lane(room, &net_bindings[i], params, out, &error);
+				else
+					(void)net_bindings[i].handler(&room->agent, &who, params, out, &error);
+			}
 		record_unref(params);
 	}
 	json_decref(json);
@@ -101,6 +143,26 @@ static int call_full(struct room *room, const char *name, json_t *json, char **r
 		*ret_message = error ? g_strdup(error->message) : NULL;
 	g_clear_error(&error);
 	return code;
+}
+
+/* What a verb that changes nothing answers; new reference */
+static json_t *answer(struct room *room, const char *name, const char *text, int *ret_code)
+{
+	const struct verb_call who = { "", "", "" };
+	g_autoptr(GString) out = g_string_new(NULL);
+	g_autoptr(GError) error = NULL;
+	json_t *json = json_loads(text, 0, NULL), *result;
+	void *params = verb_params(verb_find(name), json, NULL, &error);
+
+	assert_null(error);
+	for (size_t i = 0; i < n_net_bindings; i++)
+		if (!strcmp(net_bindings[i].name, name))
+			(void)net_bindings[i].handler(&room->agent, &who, params, out, &error);
+	*ret_code = error ? error->code : 0;
+	result = json_loads(out->str, 0, NULL);
+	record_unref(params);
+	json_decref(json);
+	return result;
 }
 
 static json_t *request(const char *networks, const char *options)
@@ -232,8 +294,8 @@ static void test_refused(void **state)
 	assert_int_equal(setup(room, "{\"good\": {}, \"net3\": {\"mtu\": 12}}"), 21);
 	assert_int_equal(setup(room, "{\"good\": {}, \"net3\": {\"mtu\": \"x\"}}"), 21);
 	assert_int_equal(setup(room, "{\"good\": 7}"), 21);
-	assert_int_equal(setup(room, "{\"good\": {\"vlan\": 5}}"), 75);
-	assert_int_equal(call_full(room, "Host.setupNetworks", json_pack("{s:{}, s:{s:{}}, s:{}}", "networks", "bondings", "bond0", "options"), NULL), 75);
+	assert_int_equal(setup(room, "{\"good\": {\"vlan\": 5}}"), 26);
+	assert_int_equal(call_full(room, "Host.setupNetworks", json_pack("{s:{}, s:{s:{}}, s:{}}", "networks", "bondings", "bond0", "options"), NULL), 25);
 	assert_int_equal(call_full(room, "Host.setupNetworks", request("{\"good\": {}}", "{\"connectivityTimeout\": \"x\"}"), NULL), 21);
 	/* a failure in the middle, by the kernel: a name it refuses only at the last step of the request is not possible, an address is */
 	assert_same(before);
@@ -308,7 +370,8 @@ static void test_report(void **state)
 	struct room *room = *state;
 	struct host_caps *caps = record_new(&host_caps_type);
 	struct host_stats *stats = record_new(&host_stats_type);
-	json_t *network, *nic;
+	json_t *network, *nic, *part;
+	int code;
 
 	assert_int_equal(setup(room, FULL), 0);
 	assert_true(net_capabilities(room->agent.net, "::ffff:192.0.2.1", caps, NULL));
@@ -342,6 +405,17 @@ static void test_report(void **state)
 	assert_string_equal(json_string_value(json_object_get(json_object_get(stats->network, "net1"), "speed")), "1000");
 	assert_non_null(json_object_get(stats->network, "lo"));
 	assert_true(HAS(stats, rx_dropped));
+	/* the verbs of their own say the same */
+	part = answer(room, "Host.getNetworkCapabilities", "{}", &code);
+	assert_int_equal(code, 0);
+	assert_true(json_equal(json_object_get(part, "networks"), caps->networks));
+	assert_true(json_equal(json_object_get(part, "nics"), caps->nics));
+	assert_string_equal(json_string_value(json_object_get(part, "netConfigDirty")), "True");
+	json_decref(part);
+	part = answer(room, "Host.getNetworkStatistics", "{}", &code);
+	assert_int_equal(json_object_size(json_object_get(part, "network")), json_object_size(stats->network));
+	assert_true(json_is_string(json_object_get(part, "rxDropped")));
+	json_decref(part);
 	record_unref(caps);
 	record_unref(stats);
 }
@@ -397,6 +471,183 @@ static void test_hooks(void **state)
 	assert_false(if_nametoindex("net5"));
 }
 
+static bool wait_sh(const char *command)
+{
+	for (int i = 0; i < 900; i++) {
+		if (sh("%s", command) == 0)
+			return true;
+		usleep(100 * 1000);
+	}
+	return false;
+}
+
+/* A real server at the other end of the wire, in a namespace of its own. */
+static void test_dhcp(void **state)
+{
+	struct room *room = *state;
+	g_autofree char *directory = g_strdup(room->directory);
+	g_autofree char *resolv = g_build_filename(directory, "resolv.conf", NULL);
+	g_autofree char *message = NULL;
+	struct host_caps *caps;
+	json_t *network;
+
+	if (sh("busybox --list 2>/dev/null | grep -qx udhcpd"))
+		skip();
+	net_resolv_path = resolv;
+	assert_int_equal(sh("cd '%s' && printf 'start 192.0.2.100\\nend 192.0.2.110\\ninterface peer0\\nlease_file leases\\npidfile pid\\nmin_lease 10\\n"
+			    "option subnet 255.255.255.0\\noption router 192.0.2.254\\noption dns 192.0.2.53\\noption lease 600\\n' > conf && "
+			    "(unshare -n sh -c 'echo $$ > server; until ip link show peer0 >/dev/null 2>&1; do sleep 0.05; done; "
+			    "ip addr add 192.0.2.254/24 dev peer0; ip link set peer0 up; touch leases; exec busybox udhcpd -f conf' >/dev/null 2>&1 &) ; "
+			    "until [ -s server ]; do sleep 0.05; done; ip link set peer0 netns $(cat server)", directory), 0);
+	/* rolled back while the client asks: nothing is left */
+	assert_int_equal(call_full(room, "Host.setupNetworks", request("{\"net1\": {\"nic\": \"eth0\", \"bootproto\": \"dhcp\"}}",
+								       "{\"connectivityCheck\": true, \"connectivityTimeout\": 4}"), &message), 10);
+	assert_false(if_nametoindex("net1"));
+
+	assert_int_equal(setup(room, "{\"net1\": {\"nic\": \"eth0\", \"bootproto\": \"dhcp\", \"defaultRoute\": true}}"), 0);
+	assert_true(wait_sh("ip -4 -o addr show net1 | grep -q 'inet 192.0.2.10[0-9]/24'"));
+	assert_true(wait_sh("ip route show default | grep -q 'via 192.0.2.254 dev net1'"));
+	assert_int_equal(sh("grep -qx 'nameserver 192.0.2.53' '%s'", resolv), 0);
+	caps = record_new(&host_caps_type);
+	assert_true(net_capabilities(room->agent.net, NULL, caps, NULL));
+	network = json_object_get(caps->networks, "net1");
+	assert_true(json_is_true(json_object_get(network, "dhcpv4")) && json_is_true(json_object_get(network, "in_sync")));
+	assert_string_equal(json_string_value(json_object_get(network, "gateway")), "192.0.2.254");
+	record_unref(caps);
+
+	/* the agent starts again: the address stays, and the client asks for the same one */
+	room_leave(room);
+	assert_int_equal(sh("ip -4 -o addr show net1 | grep -q 'inet 192.0.2.10[0-9]/24'"), 0);
+	*state = room = room_open_at(directory, NULL, true);
+	assert_true(wait_sh("ps -eo args | grep -q '[u]dhcpc -f -i net1 .*-r 192.0.2.10[0-9]'"));
+	assert_int_equal(sh("ip -4 -o addr show net1 | grep -q 'inet 192.0.2.10[0-9]/24'"), 0);
+
+	/* the server is gone, and the lease ended while the agent did not run: the address goes, and comes back with the server */
+	assert_int_equal(sh("kill -STOP $(cat '%s/server')", directory), 0);
+	room_leave(room);
+	assert_int_equal(sh("sed -i 's/\"until\": [0-9]*/\"until\": 1/' '%s/net/leases.json'", directory), 0);
+	*state = room = room_open_at(directory, NULL, true);
+	assert_true(wait_sh("! ip -4 -o addr show net1 | grep -q inet"));
+	assert_int_equal(sh("kill -CONT $(cat '%s/server')", directory), 0);
+	assert_true(wait_sh("ip -4 -o addr show net1 | grep -q 'inet 192.0.2.10[0-9]/24'"));
+
+	assert_int_equal(setup(room, "{\"net1\": {\"nic\": \"eth0\"}}"), 0);
+	assert_int_equal(sh("ip -4 -o addr show net1 | grep -q inet"), 1);
+	assert_true(wait_sh("! ps -eo args | grep -q '[u]dhcpc -f -i net1'"));
+	assert_int_equal(sh("kill $(cat '%s/server')", directory), 0);
+	net_resolv_path = "/etc/resolv.conf";
+}
+
+/* ---- LLDP ---- */
+
+#define CHASSIS "\x02\x07\x04\x02\x00\x00\x00\x00\x01"
+#define PORT "\x04\x08\x05Gi0/1/7"
+#define TTL "\x06\x02\x00\x78"
+
+static void send_frame(const char *body, size_t length)
+{
+	uint8_t frame[1500] = { 0x01, 0x80, 0xc2, 0, 0, 0x0e, 2, 0, 0, 0, 0, 1, 0x88, 0xcc };
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex("peer0"), .sll_halen = 6 };
+	int fd = socket(AF_PACKET, SOCK_RAW, 0);
+
+	memcpy(frame + 14, body, length);
+	assert_true(fd >= 0);
+	assert_int_equal(sendto(fd, frame, 14 + length, 0, (struct sockaddr *)&to, sizeof(to)), 14 + length);
+	close(fd);
+}
+
+static size_t n_tlvs(struct room *room, const char *nic)
+{
+	int code;
+	json_t *told = answer(room, "Host.getLldp", "{}", &code);
+	size_t n = json_array_size(json_object_get(json_object_get(told, nic), "tlvs"));
+
+	json_decref(told);
+	return n;
+}
+
+static bool wait_tlvs(struct room *room, size_t n)
+{
+	for (int i = 0; i < 500; i++) {
+		if (n_tlvs(room, "eth0") == n)
+			return true;
+		usleep(20 * 1000);
+	}
+	return false;
+}
+
+static void test_lldp(void **state)
+{
+	static const char whole[] = CHASSIS PORT TTL "\x08\x06uplink" "\x0a\x04" "sw-1" "\x0c\x02\xff\xfe" "\x0e\x04\x00\x14\x00\x04"
+		"\x10\x0c\x05\x01\xc0\x00\x02\x05\x02\x00\x00\x00\x07\x00" "\xfe\x06\x00\x80\xc2\x01\x00\x05" "\xfe\x06\x00\x12\x0f\x04\x05\xee"
+		"\xfe\x05\x00\x00\x01\x01\x01" "\x00\x00";
+	static const char *const expected[] = { "\"chassis ID\": \"02:00:00:00:00:01\"", "\"chassis ID subtype\": \"MAC\"", "\"port ID\": \"Gi0/1/7\"",
+		"\"port ID subtype\": \"Ifname\"", "\"time to live\": \"120\"", "\"port description\": \"uplink\"", "\"system name\": \"sw-1\"",
+		"\"system description\": \"fffe\"", "\"system capabilities\": \"Bridge, Router\"", "\"enabled capabilities\": \"Bridge\"",
+		"\"management address\": \"192.0.2.5\"", "\"interface numbering\": \"7\"", "\"Port VLAN ID\": \"5\"", "\"mtu\": \"1518\"" };
+	struct room *room = *state;
+	unsigned seconds;
+	g_autofree char *text = NULL;
+	json_t *told;
+	int code;
+
+	/* a nic that is a bridge's port, seen by its link event */
+	assert_int_equal(setup(room, "{\"net1\": {\"nic\": \"eth0\"}}"), 0);
+	assert_int_equal(n_tlvs(room, "eth0"), 0);
+	send_frame(whole, sizeof(whole) - 1);
+	assert_true(wait_tlvs(room, 10));
+	told = answer(room, "Host.getLldp", "{\"filter\": {\"devices\": [\"eth0\"]}}", &code);
+	text = json_dumps(told, 0);
+	for (size_t i = 0; i < G_N_ELEMENTS(expected); i++)
+		if (!strstr(text, expected[i]))
+			fail_msg("%s is not in %s", expected[i], text);
+	assert_int_equal(json_object_size(told), 1);
+	json_decref(told);
+	json_decref(answer(room, "Host.getLldp", "{\"filter\": {\"devices\": 7}}", &code));
+	assert_int_equal(code, 21);
+	/* good-bye */
+	send_frame(CHASSIS PORT "\x06\x02\x00\x00", sizeof(CHASSIS PORT) - 1 + 4);
+	assert_true(wait_tlvs(room, 0));
+	/* whatever is cut off where ever: refused or read, never beyond its end (as the sanitizers see) */
+	for (size_t length = 0; length < sizeof(whole) - 1; length++) {
+		g_autofree uint8_t *cut = g_memdup2(whole, length);
+
+		told = net_lldp_parse(cut, length, &seconds);
+		assert_true(!told || length >= sizeof(CHASSIS PORT TTL) - 1);
+		json_decref(told);
+	}
+	assert_null(net_lldp_parse((const uint8_t *)PORT CHASSIS TTL, sizeof(PORT CHASSIS TTL) - 1, &seconds));
+}
+
+/* ---- SR-IOV ---- */
+
+static int numvfs(struct room *room, const char *device, int number)
+{
+	return call_full(room, "Host.hostdevChangeNumvfs", json_pack("{s:s, s:i}", "deviceName", device, "numvfs", number), NULL);
+}
+
+static void test_numvfs(void **state)
+{
+	struct room *room = *state;
+	const char *real = net_pci_devices;
+
+	/* files in the place of sysfs: no machine of ours has such a device */
+	assert_int_equal(sh("cd '%s' && mkdir -p pci/0000:03:00.0 pci/0000:03:00.1 && echo 8 > pci/0000:03:00.0/sriov_totalvfs && "
+			    "echo 2 > pci/0000:03:00.0/sriov_numvfs", room->directory), 0);
+	net_pci_devices = g_build_filename(room->directory, "pci", NULL);
+	assert_int_equal(numvfs(room, "pci_0000_03_00_0", 9), 91);
+	assert_int_equal(numvfs(room, "pci_0000_03_00_1", 1), 75);
+	assert_int_equal(numvfs(room, "pci_0000_04_00_0", 1), 23);
+	assert_int_equal(numvfs(room, "../../etc", 1), 23);
+	assert_int_equal(sh("grep -qx 2 '%s/pci/0000:03:00.0/sriov_numvfs'", room->directory), 0);
+	assert_int_equal(numvfs(room, "pci_0000_03_00_0", 4), 0);
+	assert_int_equal(sh("grep -qx 4 '%s/pci/0000:03:00.0/sriov_numvfs'", room->directory), 0);
+	assert_int_equal(numvfs(room, "pci_0000_03_00_0", 0), 0);
+	assert_int_equal(sh("grep -qx 0 '%s/pci/0000:03:00.0/sriov_numvfs'", room->directory), 0);
+	g_free((char *)net_pci_devices);
+	net_pci_devices = real;
+}
+
 /* ---- driver ---- */
 
 static int kill_at;
@@ -407,6 +658,116 @@ static void kill_before(unsigned n)
 		kill(getpid(), SIGKILL);
 }
 
+static int compare_lines(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Everything a network change could change, sorted; without what comes and goes by itself. */
+static char *kernel_state(void)
+{
+	struct netlink *netlink = netlink_new(NULL);
+	struct net_state *state = net_state_read(netlink, /* addresses= */ true, NULL);
+	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
+
+	assert_non_null(state);
+	for (guint i = 0; i < state->links->len; i++) {
+		const struct net_link *link = state->links->pdata[i], *master = net_state_index(state, link->master);
+		g_autofree char *options = net_options_text(link->kind, link->options);
+
+		g_ptr_array_add(lines, g_strdup_printf("%s %s mac %s master %s lower %d vlan %d mtu %u %s accept_ra %d%s", link->name, link->kind, link->mac,
+						       master ? master->name : "-", *link->kind ? 0 : link->lower, link->vlan, link->mtu,
+						       link->flags & IFF_UP ? "up" : "down", link->accept_ra, options));
+		for (guint k = 0; k < link->addresses->len; k++) {
+			const struct net_address *address = link->addresses->pdata[k];
+
+			if (!address->link_local)
+				g_ptr_array_add(lines, g_strdup_printf("%s address %s %s", link->name, address->text, address->broadcast));
+		}
+		for (guint k = 0; k < link->routes->len; k++) {
+			const struct net_route *route = link->routes->pdata[k];
+
+			g_ptr_array_add(lines, g_strdup_printf("%s route %s %s %u %u %u", link->name, route->destination, route->gateway, route->metric,
+							       route->protocol, route->table));
+		}
+	}
+	for (guint i = 0; i < state->rules->len; i++)
+		g_ptr_array_add(lines, g_strdup_printf("rule %s", (char *)state->rules->pdata[i]));
+	g_ptr_array_add(lines, g_strdup_printf("resolver %s", state->resolv));
+	g_ptr_array_sort(lines, compare_lines);
+	g_ptr_array_add(lines, NULL);
+	net_state_free(state);
+	netlink_free(netlink);
+	return g_strjoinv("\n", (char **)lines->pdata);
+}
+
+static int drive(int argc, char **argv);
+
+/* One life in a process of its own; its wait status. */
+static int life(char *const *argv, char *kill_before_step, char *verb, char *json)
+{
+	char *arguments[] = { argv[0], argv[1], argv[2], kill_before_step, verb, json, NULL };
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(drive(6, arguments));
+	return waitpid(pid, &status, 0) == pid ? status : -1;
+}
+
+/* Kills a change before its steps 0, STRIDE, ..., until it is done; each time the next start must restore all. */
+static int kill_everywhere(char **argv)
+{
+	g_autofree char *before = kernel_state();
+	int status = 0, n = 0, stride = MAX(1, atoi(argv[7]));
+
+	for (; n < 1000; n += stride) {
+		g_autofree char *text = g_strdup_printf("%d", n);
+		g_autofree char *after = NULL;
+
+		status = life(argv, text, argv[5], argv[6]);
+		if (!WIFSIGNALED(status) || life(argv, (char *)"-1", (char *)"restore", (char *)"{}"))
+			break;
+		after = kernel_state();
+		if (strcmp(before, after)) {
+			printf("killed before step %d: before:\n%s\nafter:\n%s\n", n, before, after);
+			return 1;
+		}
+	}
+	printf("%d\n", n);
+	return status ? 1 : 0;
+}
+
+static double cpu_ms(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e3 + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e3;
+}
+
+/* For the bench: "bare LINK N": the fewest messages that make N bridges, each with a VLAN of LINK; prints ms. */
+static int bare(const char *lower, int n)
+{
+	struct netlink *netlink = netlink_new(NULL);
+	int64_t begun = now_usec();
+	int errnum = 0;
+
+	for (int i = 1; i <= n && !errnum; i++) {
+		g_autofree char *bridge = g_strdup_printf("net%d", i);
+		g_autofree char *vlan = g_strdup_printf("%s.%d", lower, i);
+		g_autofree char *text = g_strdup_printf("vlan lower=%s id=%d", lower, i);
+		g_autofree char *master = g_strdup_printf("link master=%s", bridge);
+
+		if (!(errnum = netlink_link(netlink, bridge, "bridge", true)) && !(errnum = netlink_link(netlink, vlan, text, true)) &&
+		    !(errnum = netlink_link(netlink, vlan, master, false)) && !(errnum = netlink_link(netlink, vlan, "link up=1", false)))
+			errnum = netlink_link(netlink, bridge, "link up=1", false);
+	}
+	printf("%.3f\n", (double)(now_usec() - begun) / 1e3);
+	netlink_free(netlink);
+	return errnum ? 1 : 0;
+}
+
 static int drive(int argc, char **argv)
 {
 	struct room *room;
@@ -415,6 +776,16 @@ static int drive(int argc, char **argv)
 
 	if (argc < 5)
 		return 2;
+	if (!strcmp(argv[4], "killed"))
+		return argc > 7 ? kill_everywhere(argv) : 2;
+	if (!strcmp(argv[4], "state")) {
+		g_autofree char *state = kernel_state();
+
+		puts(state);
+		return 0;
+	}
+	if (!strcmp(argv[4], "bare"))
+		return argc > 6 ? bare(argv[5], atoi(argv[6])) : 2;
 	kill_at = atoi(argv[3]);
 	room = room_open_at(argv[1], NULL, true);
 	net_before_step = kill_before;
@@ -432,6 +803,36 @@ static int drive(int argc, char **argv)
 			return 3;
 		json = record_to_json(stats, RECORD_CHANNEL);
 		record_unref(stats);
+	} else if (!strcmp(argv[4], "cpu")) {                 /* ms of processor time of one Host.getNetworkStatistics, the least of ten */
+		double least = 1e9;
+
+		for (int i = 0; i < 10; i++) {
+			double begun = cpu_ms();
+
+			code |= call_full(room, "Host.getNetworkStatistics", json_object(), NULL);
+			least = MIN(least, cpu_ms() - begun);
+		}
+		printf("%.3f\n", least);
+	} else if (!strcmp(argv[4], "latency")) {             /* "latency LINK": ms from a change of its state to the event, the most of ten */
+		struct netlink *netlink = netlink_new(NULL);
+		int64_t most = 0;
+
+		for (int i = 0; i < 10; i++) {
+			int seen = __atomic_load_n(&room->events, __ATOMIC_SEQ_CST);
+			int64_t begun = now_usec();
+
+			code |= netlink_link(netlink, argv[5], i % 2 ? "link up=1" : "link up=0", false);
+			while (__atomic_load_n(&room->events, __ATOMIC_SEQ_CST) == seen)
+				usleep(200);
+			most = MAX(most, now_usec() - begun);
+		}
+		netlink_free(netlink);
+		printf("%.3f\n", (double)most / 1e3);
+	} else if (!strcmp(argv[4], "time")) {                /* "time VERB JSON": and ms on the clock */
+		int64_t begun = now_usec();
+
+		code = call_full(room, argv[5], json_loads(argv[6], 0, NULL), NULL);
+		printf("%.3f\n", (double)(now_usec() - begun) / 1e3);
 	} else if (strcmp(argv[4], "restore"))
 		code = call_full(room, argv[4], argc > 5 ? json_loads(argv[5], 0, NULL) : json_object(), NULL);
 	if (json)
@@ -450,7 +851,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		ROOM_TEST(test_setup), ROOM_TEST(test_refused), ROOM_TEST(test_undo), ROOM_TEST(test_nic_in_use), ROOM_TEST(test_confirm),
 		ROOM_TEST(test_report),
-		ROOM_TEST(test_events), ROOM_TEST(test_hooks),
+		ROOM_TEST(test_events), ROOM_TEST(test_hooks), ROOM_TEST(test_dhcp), ROOM_TEST(test_lldp),
+		ROOM_TEST(test_numvfs),
 	};
 
 	if (argc > 1)

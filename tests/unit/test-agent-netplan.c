@@ -4,16 +4,13 @@
 #include <string.h>
 #include "agent/net/net-priv.h"
 
-static GHashTable *configs(const char *json)
+/* {"networks", "bonds"}: text is of networks, or of both when it has "bonds". */
+static json_t *both(const char *text)
 {
-	json_t *networks = json_loads(json, 0, NULL);
-	GHashTable *table;
+	json_t *json = json_loads(text, 0, NULL);
 
-	assert_non_null(networks);
-	table = net_configs(networks);
-	assert_int_equal(g_hash_table_size(table), json_object_size(networks));
-	json_decref(networks);
-	return table;
+	assert_non_null(json);
+	return json_object_get(json, "bonds") ? json : json_pack("{s:o, s:{}}", "networks", json, "bonds");
 }
 
 /* eth0 and eth1, hardware; vnet0, a tap; br9, a bridge of somebody else */
@@ -24,22 +21,43 @@ static struct net_state *host(void)
 	net_state_add(state, "lo", "")->type = 772;
 	net_state_add(state, "eth0", "")->max_mtu = 9000;
 	net_state_add(state, "eth1", "");
+	net_state_add(state, "eth2", "");
 	net_state_add(state, "vnet0", "tun");
 	net_state_add(state, "br9", "bridge");
 	return state;
 }
 
-/* The steps as "step link value; ..."; "error CODE" */
+/* The steps as "step link value; ...", without MACs; "error CODE". wishes: as in a request, laid over before */
 static char *plan(struct net_state *state, const char *before, const char *wishes)
 {
-	g_autoptr(GHashTable) old = configs(before);
-	g_autoptr(GHashTable) wanted = configs(wishes);
+	json_t *old = both(before), *wanted = json_deep_copy(old), *request = both(wishes), *objects, *object, *json, *step;
+	g_autoptr(GHashTable) touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	struct net_config *was, *will;
 	g_autoptr(GError) error = NULL;
-	g_autoptr(GPtrArray) steps = net_plan(state, old, wanted, &error);
+	g_autoptr(GPtrArray) steps = NULL;
 	GString *text = g_string_new(NULL);
-	json_t *json, *step;
+	g_autoptr(GRegex) mac = g_regex_new(" address=[0-9a-f:]+", 0, 0, NULL);
+	const char *part, *name;
+	char *plain;
 	size_t i;
 
+	json_object_foreach(request, part, objects)
+		json_object_foreach(objects, name, object) {
+			g_hash_table_add(touched, g_strdup(name));
+			if (json_is_true(json_object_get(object, "remove")))
+				json_object_del(json_object_get(wanted, part), name);
+			else
+				json_object_set(json_object_get(wanted, part), name, object);
+		}
+	was = net_config_new(old, NULL);
+	will = net_config_new(wanted, NULL);
+	assert_int_equal(g_hash_table_size(will->networks), json_object_size(json_object_get(wanted, "networks")));
+	steps = net_plan(state, was, will, touched, &error);
+	net_config_free(was);
+	net_config_free(will);
+	json_decref(old);
+	json_decref(wanted);
+	json_decref(request);
 	if (!steps) {
 		print_message("# %s\n", error->message);
 		g_string_printf(text, "error %d", error->code);
@@ -48,10 +66,8 @@ static char *plan(struct net_state *state, const char *before, const char *wishe
 	json = net_steps_to_json(steps);
 	json_array_foreach(json, i, step) {
 		const char *kind = json_string_value(json_object_get(step, "step")), *value = json_string_value(json_object_get(step, "value"));
-		bool mac = !strcmp(kind, "bridge add") || !strcmp(kind, "link delete");
 
-		g_string_append_printf(text, "%s%s %s%s%s", i ? "; " : "", kind, json_string_value(json_object_get(step, "link")), mac || !value[0] ? "" : " ",
-				       mac ? "" : value);
+		g_string_append_printf(text, "%s%s %s %s", i ? "; " : "", kind, json_string_value(json_object_get(step, "link")), value);
 	}
 	/* the journal has all of it */
 	g_autoptr(GPtrArray) again = net_steps_from_json(json);
@@ -59,7 +75,9 @@ static char *plan(struct net_state *state, const char *before, const char *wishe
 	assert_true(json_equal(json, copy));
 	json_decref(copy);
 	json_decref(json);
-	return g_string_free(text, FALSE);
+	plain = g_regex_replace_literal(mac, text->str, -1, 0, "", 0, NULL);
+	g_string_free(text, TRUE);
+	return plain;
 }
 
 static void assert_plan(struct net_state *state, const char *before, const char *wishes, const char *expected)
@@ -72,27 +90,73 @@ static void assert_plan(struct net_state *state, const char *before, const char 
 
 #define NET1 "{\"net1\": {\"ipaddr\": \"192.0.2.1\", \"netmask\": \"255.255.255.0\"}}"
 
+static struct net_route *route(int family, const char *destination, const char *gateway, unsigned metric, unsigned protocol)
+{
+	struct net_route *route = g_new0(struct net_route, 1);
+
+	*route = (struct net_route){ .family = family, .destination = g_strdup(destination), .gateway = g_strdup(gateway), .metric = metric,
+				     .protocol = protocol, .table = 254 };
+	return route;
+}
+
 static void test_add(void **unused)
 {
 	struct net_state *state = host();
 
-	assert_plan(host(), "{}", "{\"net1\": {}}", "bridge add net1; up net1");
+	assert_plan(host(), "{}", "{\"net1\": {}}", "link add net1 bridge; set net1 link up=1");
 	assert_plan(host(), "{}",
 		    "{\"net1\": {\"ipaddr\": \"192.0.2.1\", \"netmask\": \"24\", \"ipv6addr\": \"2001:DB8::1/64\", \"mtu\": 1400, \"stp\": true}}",
-		    "bridge add net1; stp net1 on; mtu net1 1400; address add net1 192.0.2.1/24 brd 192.0.2.255; address add net1 2001:db8::1/64; up net1");
+		    "link add net1 bridge stp_state=1; set net1 link mtu=1400; address add net1 192.0.2.1/24 brd 192.0.2.255; "
+		    "address add net1 2001:db8::1/64; set net1 link up=1");
 	assert_plan(host(), "{}", "{\"net1\": {\"nic\": \"eth0\", \"mtu\": 9000}}",
-		    "bridge add net1; mtu eth0 9000; master eth0 net1; up eth0; mtu net1 9000; up net1");
+		    "set eth0 link mtu=9000; set eth0 link up=1; link add net1 bridge; set net1 link mtu=9000; set eth0 link master=net1; set net1 link up=1");
 	/* a nic that carries the host's address and routes: they move */
 	net_state_link(state, "eth0")->flags = IFF_UP;
 	net_link_add_address(net_state_link(state, "eth0"), "192.0.2.1/24");
-	struct net_route *route = g_new0(struct net_route, 1);
-	*route = (struct net_route){ AF_INET, g_strdup("default"), g_strdup("192.0.2.254"), 100, 16 };
-	g_ptr_array_add(net_state_link(state, "eth0")->routes, route);
+	g_ptr_array_add(net_state_link(state, "eth0")->routes, route(AF_INET, "default", "192.0.2.254", 100, 16));
+	g_ptr_array_add(net_state_link(state, "eth0")->routes, route(AF_INET, "203.0.113.0/24", "192.0.2.253", 0, 3));
 	assert_plan(state, "{}",
 		    "{\"net1\": {\"nic\": \"eth0\", \"ipaddr\": \"192.0.2.1\", \"netmask\": \"255.255.255.0\", \"gateway\": \"192.0.2.254\", "
 		    "\"defaultRoute\": true}}",
-		    "bridge add net1; route delete eth0 default via 192.0.2.254 metric 100 proto 16; address delete eth0 192.0.2.1/24; master eth0 net1; "
-		    "address add net1 192.0.2.1/24 brd 192.0.2.255; up net1; route add net1 default via 192.0.2.254 metric 0 proto 4");
+		    "link add net1 bridge; route delete eth0 default via 192.0.2.254 metric 100 proto 16 table 254; "
+		    "route delete eth0 203.0.113.0/24 via 192.0.2.253 metric 0 proto 3 table 254; address delete eth0 192.0.2.1/24; set eth0 link master=net1; "
+		    "address add net1 192.0.2.1/24 brd 192.0.2.255; set net1 link up=1; route add net1 203.0.113.0/24 via 192.0.2.253 metric 0 proto 3 table 254; "
+		    "route add net1 default via 192.0.2.254 metric 0 proto 4 table 254");
+}
+
+#define BOND "link add bond0 bond mtu=1500 mode=1 miimon=100 up=1; "
+
+/* VLANs, bonds, networks without a bridge: what is on what, and in which order. */
+static void test_layers(void **unused)
+{
+	struct net_state *state;
+
+	/* VLANs share their nic, whose MTU is the largest of theirs */
+	assert_plan(host(), "{}", "{\"a\": {\"nic\": \"eth0\", \"vlan\": 5, \"mtu\": 9000}, \"b\": {\"nic\": \"eth0\", \"vlan\": 6}}",
+		    "set eth0 link mtu=9000; set eth0 link up=1; link add a bridge; set a link mtu=9000; link add b bridge; "
+		    "link add eth0.5 vlan lower=eth0 id=5 mtu=9000 master=a up=1; link add eth0.6 vlan lower=eth0 id=6 mtu=1500 master=b up=1; "
+		    "set a link up=1; set b link up=1");
+	/* a bond under a VLAN without a bridge, with its own gateway: a routing table of its own */
+	assert_plan(host(), "{}",
+		    "{\"bonds\": {\"bond0\": {\"nics\": [\"eth1\", \"eth2\"], \"options\": \"mode=active-backup\"}}, \"networks\": "
+		    "{\"a\": {\"bonding\": \"bond0\", \"vlan\": 7, \"bridged\": false, \"ipaddr\": \"192.0.2.1\", \"netmask\": \"24\", \"gateway\": \"192.0.2.9\"}}}",
+		    BOND "set eth1 link master=bond0; set eth2 link master=bond0; link add bond0.7 vlan lower=bond0 id=7 mtu=1500; "
+		    "address add bond0.7 192.0.2.1/24 brd 192.0.2.255; set bond0.7 link up=1; "
+		    "route add bond0.7 192.0.2.0/24 via - metric 0 proto 66 table 3221225985; "
+		    "route add bond0.7 default via 192.0.2.9 metric 0 proto 66 table 3221225985; rule add bond0.7 from 192.0.2.0/24 table 3221225985");
+	/* a bond of others can carry a network of ours, too */
+	state = host();
+	net_state_add(state, "team", "bond")->flags = IFF_UP;
+	assert_plan(state, "{}", "{\"a\": {\"bonding\": \"team\"}}", "link add a bridge; set team link master=a; set a link up=1");
+	/* a nic that is up goes down to join; what it carried moves to the bridge on the bond */
+	state = host();
+	net_state_link(state, "eth1")->flags = IFF_UP;
+	net_link_add_address(net_state_link(state, "eth1"), "192.0.2.1/24");
+	assert_plan(state, "{}",
+		    "{\"bonds\": {\"bond0\": {\"nics\": [\"eth1\"], \"options\": \"mode=active-backup\"}}, \"networks\": "
+		    "{\"a\": {\"bonding\": \"bond0\", \"ipaddr\": \"192.0.2.1\", \"netmask\": \"24\"}}}",
+		    BOND "address delete eth1 192.0.2.1/24; set eth1 link up=0; set eth1 link master=bond0; link add a bridge; set bond0 link master=a; "
+		    "address add a 192.0.2.1/24 brd 192.0.2.255; set a link up=1");
 }
 
 /* host() after net1 was set up */
@@ -111,6 +175,8 @@ static struct net_state *with_net1(const char *nic)
 	return state;
 }
 
+#define NET1_ETH0 "{\"net1\": {\"nic\": \"eth0\", \"ipaddr\": \"192.0.2.1\", \"netmask\": \"24\"}}"
+
 static void test_change(void **unused)
 {
 	struct net_state *state;
@@ -118,17 +184,23 @@ static void test_change(void **unused)
 	assert_plan(with_net1(NULL), NET1, NET1, "");
 	assert_plan(with_net1(NULL), NET1, "{\"net1\": {\"ipaddr\": \"192.0.2.2\", \"netmask\": \"24\"}}",
 		    "address delete net1 192.0.2.1/24; address add net1 192.0.2.2/24 brd 192.0.2.255");
-	assert_plan(with_net1("eth0"), "{\"net1\": {\"nic\": \"eth0\"}}", "{\"net1\": {\"nic\": \"eth1\"}}", "master eth0; master eth1 net1; up eth1");
+	assert_plan(with_net1("eth0"), NET1_ETH0, "{\"net1\": {\"nic\": \"eth1\", \"ipaddr\": \"192.0.2.1\", \"netmask\": \"24\"}}",
+		    "set eth0 link master=; set eth1 link up=1; set eth1 link master=net1");
 	/* a nic freed by one network is taken by another in the same request */
-	assert_plan(with_net1("eth0"), "{\"net1\": {\"nic\": \"eth0\"}}", "{\"net1\": {\"remove\": true}, \"net2\": {\"nic\": \"eth0\"}}",
-		    "address delete net1 192.0.2.1/24; master eth0; down net1; link delete net1; bridge add net2; master eth0 net2; up net2");
+	assert_plan(with_net1("eth0"), NET1_ETH0, "{\"net1\": {\"remove\": true}, \"net2\": {\"nic\": \"eth0\"}}",
+		    "address delete net1 192.0.2.1/24; set eth0 link master=; link delete net1 bridge mtu=1500 up=1; link add net2 bridge; "
+		    "set eth0 link master=net2; set net2 link up=1");
 	/* what others put there stays */
 	state = with_net1(NULL);
 	net_link_add_address(net_state_link(state, "net1"), "198.51.100.7/24");
 	assert_plan(state, NET1, "{\"net1\": {}}", "address delete net1 192.0.2.1/24");
 	/* gone behind our back */
-	assert_plan(host(), NET1, NET1, "bridge add net1; address add net1 192.0.2.1/24 brd 192.0.2.255; up net1");
+	assert_plan(host(), NET1, NET1, "link add net1 bridge; address add net1 192.0.2.1/24 brd 192.0.2.255; set net1 link up=1");
 	assert_plan(host(), NET1, "{\"net1\": {\"remove\": true}}", "");
+	/* changed behind our back, but not asked for */
+	state = with_net1(NULL);
+	net_state_link(state, "net1")->mtu = 1400;
+	assert_plan(state, NET1, "{\"net2\": {}}", "link add net2 bridge; set net2 link up=1");
 }
 
 static void test_refused(void **unused)
@@ -143,8 +215,21 @@ static void test_refused(void **unused)
 	assert_plan(host(), "{}", "{\"net1\": {\"nic\": \"eth0\", \"mtu\": 9001}}", "error 21");
 	assert_plan(host(), "{}", "{\"br9\": {}}", "error 27");
 	assert_plan(host(), "{}", "{\"eth0\": {}}", "error 27");
-	assert_plan(host(), "{}", "{\"br9\": {\"remove\": true}}", "error 27");
+	assert_plan(host(), "{}", "{\"eth0\": {\"nic\": \"eth0\"}}", "error 27");
 	assert_plan(with_net1(NULL), NET1, "{\"net2\": {\"ipaddr\": \"192.0.2.1\", \"netmask\": \"24\"}}", "error 22");
+	assert_plan(with_net1(NULL), NET1, "{\"net2\": {\"ipaddr\": \"192.0.0.1\", \"netmask\": \"16\"}}", "error 22");
+	assert_plan(host(), "{}", "{\"a\": {\"nic\": \"eth0\", \"vlan\": 5}, \"b\": {\"nic\": \"eth0\", \"vlan\": 5}}", "error 26");
+	assert_plan(host(), "{}", "{\"bonds\": {\"bond0\": {\"nics\": [\"eth0\"]}, \"bond1\": {\"nics\": [\"eth0\"]}}, \"networks\": {}}", "error 24");
+	assert_plan(host(), "{}", "{\"bonds\": {\"bond0\": {\"nics\": [\"bond1\"]}, \"bond1\": {\"nics\": [\"bond0\"]}}, \"networks\": {}}", "error 25");
+	assert_plan(host(), "{}", "{\"bonds\": {\"bond0\": {\"nics\": [\"bond0\"]}}, \"networks\": {}}", "error 25");
+	assert_plan(host(), "{}", "{\"bonds\": {\"bond0\": {\"nics\": [\"eth7\"]}}, \"networks\": {}}", "error 23");
+	assert_plan(host(), "{}", "{\"bonds\": {\"bond0\": {\"nics\": [\"eth0\"]}}, \"networks\": {\"a\": {\"nic\": \"eth0\"}}}", "error 24");
+	assert_plan(host(), "{}", "{\"bonds\": {\"bond0\": {\"nics\": [\"eth0\"]}}, \"networks\": {\"a\": {\"nic\": \"bond0\"}}}", "error 23");
+	assert_plan(host(), "{}", "{\"bonds\": {\"bond0\": {\"nics\": [\"eth0\"]}}, \"networks\": {\"a\": {\"bonding\": \"bond0\"}, \"b\": "
+				  "{\"bonding\": \"bond0\", \"bridged\": false}}}", "error 31");
+	assert_plan(host(), "{}", "{\"a\": {\"bonding\": \"bond9\"}}", "error 25");
+	assert_plan(host(), "{}", "{\"a\": {\"bonding\": \"eth0\"}}", "error 25");
+	assert_plan(host(), "{}", "{\"a\": {\"defaultRoute\": true}, \"b\": {\"defaultRoute\": true}}", "error 21");
 	state = host();
 	net_link_add_address(net_state_link(state, "eth0"), "198.51.100.7/24");
 	assert_plan(state, "{}", "{\"net1\": {\"nic\": \"eth0\"}}", "error 24");
@@ -152,9 +237,7 @@ static void test_refused(void **unused)
 	net_state_link(state, "vnet0")->master = net_state_link(state, "net1")->index;
 	assert_plan(state, NET1, "{\"net1\": {\"remove\": true}}", "error 40");
 	state = host();
-	struct net_route *route = g_new0(struct net_route, 1);
-	*route = (struct net_route){ AF_INET, g_strdup("default"), g_strdup("203.0.113.1"), 0, 4 };
-	g_ptr_array_add(net_state_link(state, "eth0")->routes, route);
+	g_ptr_array_add(net_state_link(state, "eth0")->routes, route(AF_INET, "default", "203.0.113.1", 0, 4));
 	assert_plan(state, "{}", "{\"net1\": {\"ipaddr\": \"192.0.2.1\", \"netmask\": \"24\", \"gateway\": \"192.0.2.254\", \"defaultRoute\": true}}",
 		    "error 21");
 }
@@ -183,30 +266,94 @@ static void test_check(void **unused)
 		{ "n", "{\"ipv6addr\": \"192.0.2.1/24\"}", 22 },
 		{ "n", "{\"ipv6addr\": \"2001:db8::1/64\", \"mtu\": 1000}", 21 },
 		{ "n", "{\"ipaddr\": \"192.0.2.1\", \"netmask\": \"24\", \"gateway\": \"192.0.3.1\", \"defaultRoute\": true}", 22 },
-		{ "n", "{\"ipaddr\": \"192.0.2.1\", \"netmask\": \"24\", \"gateway\": \"192.0.2.254\"}", 75 },
+		{ "n", "{\"ipaddr\": \"192.0.2.1\", \"netmask\": \"24\", \"gateway\": \"192.0.2.254\"}", 0 },
 		{ "n", "{\"ipaddr\": \"192.0.2.1\", \"netmask\": \"24\", \"gateway\": \"192.0.2.254\", \"defaultRoute\": true}", 0 },
-		{ "n", "{\"vlan\": 5}", 75 },
-		{ "n", "{\"bonding\": \"bond0\"}", 75 },
-		{ "n", "{\"bootproto\": \"dhcp\"}", 75 },
-		{ "n", "{\"bridged\": false}", 75 },
+		{ "n", "{\"vlan\": 5}", 26 },
+		{ "n", "{\"vlan\": 4095, \"nic\": \"e\"}", 26 },
+		{ "n", "{\"vlan\": -1, \"nic\": \"e\"}", 26 },
+		{ "n", "{\"vlan\": 4094, \"nic\": \"e\"}", 0 },
+		{ "n", "{\"nic\": \"e\", \"bonding\": \"bond0\"}", 21 },
+		{ "n", "{\"bootproto\": \"dhcp\"}", 0 },
+		{ "n", "{\"bootproto\": \"dhcp\", \"ipaddr\": \"192.0.2.1\", \"netmask\": \"24\"}", 21 },
+		{ "n", "{\"bridged\": false}", 21 },
+		{ "n", "{\"bridged\": false, \"nic\": \"e\"}", 0 },
+		{ "n", "{\"bridged\": false, \"nic\": \"e\", \"stp\": true}", 21 },
+		{ "n", "{\"bridged\": false, \"nic\": \"e\", \"roles\": [\"vm\"]}", 21 },
+		{ "n", "{\"bridged\": false, \"nic\": \"e\", \"custom\": {\"bridge_opts\": \"priority=1\"}}", 21 },
+		{ "n", "{\"custom\": {\"bridge_opts\": \"priority=1 ageing_time=100 vlan_filtering=1\"}}", 0 },
+		{ "n", "{\"custom\": {\"bridge_opts\": \"priority=65536\"}}", 21 },
+		{ "n", "{\"custom\": {\"bridge_opts\": \"nonsense=1\"}}", 21 },
+		{ "n", "{\"custom\": {\"bridge_opts\": \"priority\"}}", 21 },
+		{ "n", "{\"custom\": {\"bridge_opts\": \"stp_state=1\"}}", 21 },
+		{ "n", "{\"roles\": [\"management\", \"migration\"]}", 0 },
+		{ "n", "{\"roles\": [\"king\"]}", 21 },
 		{ "n", "{\"switch\": \"ovs\"}", 75 },
-		{ "n", "{\"nameservers\": [\"192.0.2.53\"]}", 75 },
-		{ "n", "{\"ipv6autoconf\": true}", 75 },
+		{ "n", "{\"nameservers\": [\"192.0.2.53\"]}", 21 },
+		{ "n", "{\"nameservers\": [\"192.0.2.53\"], \"defaultRoute\": true}", 0 },
+		{ "n", "{\"nameservers\": [\"ns1\"], \"defaultRoute\": true}", 22 },
+		{ "n", "{\"ipv6autoconf\": true}", 0 },
 		{ "n", "{\"dhcpv6\": true}", 75 },
 		{ "n", "{\"hostQos\": {\"out\": {}}}", 75 },
-		{ "n", "{\"remove\": true, \"vlan\": 5}", 0 },
+		{ "n", "{\"remove\": true, \"vlan\": 5000}", 0 },
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-		g_autofree char *json = g_strdup_printf("{\"n\": %s}", rows[i].config);
-		g_autoptr(GHashTable) table = configs(json);
+		json_t *json = json_loads(rows[i].config, 0, NULL);
 		g_autoptr(GError) error = NULL;
-		bool fine = net_check_config(rows[i].name, g_hash_table_lookup(table, "n"), &error);
+		struct network_config *config = net_parse(&network_config_type, "n", json, &error);
+		bool fine = config && net_check_config(rows[i].name, config, &error);
 
 		if (error)
 			print_message("# %s\n", error->message);
 		assert_true(fine == !error);
 		assert_int_equal(error ? error->code : 0, rows[i].code);
+		record_unref(config);
+		json_decref(json);
+	}
+}
+
+static void test_check_bond(void **unused)
+{
+	static const struct { const char *name, *nics, *options; int code; } rows[] = {
+		{ "bond0", "[\"eth0\"]", "", 0 },
+		{ "a-very-long-bond-name", "[\"eth0\"]", "", 25 },
+		{ "bond0", "[]", "", 25 },
+		{ "bond0", "[\"eth0\", \"eth0\"]", "", 25 },
+		{ "bond0", "[\"eth0\"]", "mode=802.3ad lacp_rate=fast xmit_hash_policy=layer3+4 min_links=1", 0 },
+		{ "bond0", "[\"eth0\"]", "mode=4 miimon=100 updelay=200 downdelay=200 custom=x", 0 },
+		{ "bond0", "[\"eth0\"]", "mode=7", 25 },
+		{ "bond0", "[\"eth0\"]", "mode=fastest", 25 },
+		{ "bond0", "[\"eth0\"]", "turbo=1", 25 },
+		{ "bond0", "[\"eth0\"]", "mode", 25 },
+		{ "bond0", "[\"eth0\"]", "mode=1 mode=2", 25 },
+		{ "bond0", "[\"eth0\"]", "mode=1 lacp_rate=1", 25 },
+		{ "bond0", "[\"eth0\"]", "mode=1 miimon=100 updelay=150", 25 },
+		{ "bond0", "[\"eth0\"]", "mode=1 arp_interval=100", 25 },
+		{ "bond0", "[\"eth0\"]", "mode=1 arp_interval=100 arp_ip_target=192.0.2.1,192.0.2.2 arp_validate=all", 0 },
+		{ "bond0", "[\"eth0\"]", "mode=1 arp_interval=100 arp_ip_target=192.0.2.1 miimon=100", 25 },
+		{ "bond0", "[\"eth0\"]", "mode=1 arp_interval=100 arp_ip_target=gateway", 25 },
+		{ "bond0", "[\"eth0\"]", "mode=4 arp_interval=100 arp_ip_target=192.0.2.1", 25 },
+		{ "bond0", "[\"eth0\"]", "mode=1 primary=eth0", 0 },
+		{ "bond0", "[\"eth0\"]", "mode=1 primary=eth1", 25 },
+		{ "bond0", "[\"eth0\"]", "mode=0 primary=eth0", 25 },
+		{ "bond0", "[\"eth0\"]", "mode=0 packets_per_slave=65536", 25 },
+		{ "bond0", "[\"eth0\"]", "mode=4 ad_actor_system=02:00:00:00:00:01 ad_actor_sys_prio=1 ad_user_port_key=5", 0 },
+		{ "bond0", "[\"eth0\"]", "mode=4 ad_actor_system=02:00:00", 25 },
+		{ "bond0", "[\"eth0\"]", "mode=5 tlb_dynamic_lb=0 lp_interval=2 num_grat_arp=3 resend_igmp=0", 0 },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		json_t *json = json_pack("{s:o, s:s}", "nics", json_loads(rows[i].nics, 0, NULL), "options", rows[i].options);
+		g_autoptr(GError) error = NULL;
+		struct bond_config *config = net_parse(&bond_config_type, "b", json, &error);
+		bool fine = config && net_check_bond(rows[i].name, config, &error);
+
+		if (error)
+			print_message("# %s\n", error->message);
+		assert_true(fine == !error);
+		assert_int_equal(error ? error->code : 0, rows[i].code);
+		record_unref(config);
+		json_decref(json);
 	}
 }
 
@@ -240,7 +387,8 @@ static void test_addresses(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_addresses), cmocka_unit_test(test_check), cmocka_unit_test(test_add), cmocka_unit_test(test_change),
+		cmocka_unit_test(test_addresses), cmocka_unit_test(test_check), cmocka_unit_test(test_check_bond), cmocka_unit_test(test_add),
+		cmocka_unit_test(test_layers), cmocka_unit_test(test_change),
 		cmocka_unit_test(test_refused),
 	};
 

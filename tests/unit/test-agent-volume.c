@@ -165,11 +165,10 @@ static void test_chain(void **state)
 static void edit_meta(struct room *room, const char *image, const char *volume, const char *key, const char *value)
 {
 	autodomain domain = domain_open(room->agent.storage, DOMAIN, NULL);
-	autofd fd = volume_open_image(domain, image, NULL);
-	g_autoptr(metadata) values = volume_read(fd, volume, NULL);
+	g_autoptr(metadata) values = volume_read(domain, image, volume, NULL);
 
 	metadata_set(values, key, value);
-	assert_true(volume_save(fd, volume, values, NULL));
+	assert_true(volume_save(domain, image, volume, values, NULL));
 }
 
 /* What the metadata say of a merge in a running VM: base <- top <- leaf, then top, then the leaf, go down. */

@@ -164,7 +164,7 @@ static void test_failures(void **state)
 static void test_usage(void **state)
 {
 	assert_int_equal(RUN("VM", "getStats", "foo=1"), 2);
-	assert_string_equal(err, "berth: VM.getStats has no parameter 'foo'; it takes vmID\n");
+	assert_string_equal(err, "berth: VM.getStats has no parameter 'foo'; it takes vmID, fields\n");
 	assert_int_equal(RUN("VM", "getStats", "{\"foo\": 1}"), 2);
 	assert_int_equal(RUN("VM", "create", "{\"vmID\": \"11111111-2222-4333-8444-555555555555\", \"vmParams\": {\"nosuch\": 1}}"), 2);
 	assert_non_null(strstr(err, "vmParams/nosuch"));

@@ -60,39 +60,81 @@ static void test_parse(void **state)
 	}
 }
 
+static const struct auth_user *verify(struct auth *auth, const char *pair, struct login *ret_login)
+{
+	char *header = basic(pair);
+	const struct auth_user *user = auth_verify(auth, header, ret_login);
+	g_free(header);
+	g_free(ret_login->name);
+	return user;
+}
+
 static void test_verify(void **state)
 {
 	struct auth *auth = make("secret\n");
-	char *good = basic("admin@internal:secret"), *bad = basic("admin@internal:secreT"), *other = basic("root@internal:secret");
-	bool first = false;
+	char *good = basic("admin@internal:secret"), *bad = basic("admin@internal:secreT");
+	struct login login;
 	assert_null(auth_cached(auth, good));
-	assert_null(auth_verify(auth, bad, &first));
-	assert_null(auth_verify(auth, other, &first));
-	assert_false(first);
-	const struct auth_user *user = auth_verify(auth, good, &first);
+	assert_null(verify(auth, "admin@internal:secreT", &login));
+	assert_int_equal(login.outcome, LOGIN_WRONG);
+	assert_null(verify(auth, "root@internal:secret", &login));
+	assert_int_equal(login.outcome, LOGIN_WRONG);
+	assert_null(verify(auth, "admin@nowhere:secret", &login));
+	assert_int_equal(login.outcome, LOGIN_WRONG);
+	const struct auth_user *user = verify(auth, "admin@internal:secret", &login);
 	assert_non_null(user);
-	assert_true(first);
+	assert_int_equal(login.outcome, LOGIN_OK);
 	assert_string_equal(user->id, AUTH_ADMIN_ID);
+	assert_string_equal(user->name, AUTH_ADMIN_NAME);
 	assert_ptr_equal(auth_cached(auth, good), user);
 	assert_null(auth_cached(auth, bad));
-	assert_non_null(auth_verify(auth, good, &first));
-	assert_false(first);
 	clock_usec += AUTH_CACHE_USEC + 1;
 	assert_null(auth_cached(auth, good));
 	auth_free(auth);
 	/* kept as a hash: the file is not needed again, another password replaces it */
 	auth = make(NULL);
-	assert_non_null(auth_verify(auth, good, NULL));
+	assert_non_null(verify(auth, "admin@internal:secret", &login));
 	auth_free(auth);
 	auth = make("other");
-	assert_null(auth_verify(auth, good, NULL));
+	assert_null(verify(auth, "admin@internal:secret", &login));
 	auth_free(auth);
 	assert_null(make("\n"));
 	g_free(good);
 	g_free(bad);
-	g_free(other);
 }
 
+/* The diary of auth.c, on a clock of our own. */
+static void test_slow_down(void **state)
+{
+	struct auth *auth = make("secret");
+	struct login login;
+	for (int i = 0; i < AUTH_TRIES; i++) {
+		assert_null(verify(auth, "Admin@internal:wrong", &login));
+		assert_int_equal(login.outcome, LOGIN_WRONG);
+	}
+	for (int pause = 1; pause <= 300; pause *= 2) {
+		clock_usec += pause * G_USEC_PER_SEC - 1;
+		assert_null(verify(auth, "admin@internal:secret", &login));
+		assert_int_equal(login.outcome, LOGIN_LOCKED);
+		clock_usec++;
+		assert_null(verify(auth, "admin@internal:wrong", &login));
+		assert_int_equal(login.outcome, LOGIN_WRONG);
+	}
+	clock_usec += 299 * (int64_t)G_USEC_PER_SEC;
+	assert_null(verify(auth, "admin@internal:secret", &login));
+	assert_int_equal(login.outcome, LOGIN_LOCKED);
+	clock_usec += G_USEC_PER_SEC;
+	assert_non_null(verify(auth, "admin@internal:secret", &login));
+	/* forgotten with the right one, and with time */
+	for (int i = 0; i < AUTH_TRIES - 1; i++)
+		assert_null(verify(auth, "admin@internal:wrong", &login));
+	clock_usec += 901 * (int64_t)G_USEC_PER_SEC;
+	assert_null(verify(auth, "admin@internal:wrong", &login));
+	assert_non_null(verify(auth, "admin@internal:secret", &login));
+	auth_free(auth);
+}
+
+/* rows: r01-018 */
 static void test_sessions(void **state)
 {
 	struct auth *auth = make("secret");
@@ -132,7 +174,7 @@ static void test_sessions(void **state)
 
 static int tear_down(void **state)
 {
-	const char *const names[] = { "auth", "password", "initial-password" };
+	const char *const names[] = { "auth", "auth.lock", "password", "initial-password" };
 	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
 		char *file = g_build_filename(dir, names[i], NULL);
 		(void)g_unlink(file);
@@ -143,7 +185,8 @@ static int tear_down(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_parse), cmocka_unit_test(test_verify), cmocka_unit_test(test_sessions) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_parse), cmocka_unit_test(test_verify),
+		cmocka_unit_test(test_slow_down), cmocka_unit_test(test_sessions) };
 	if (!mkdtemp(dir))
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, tear_down);

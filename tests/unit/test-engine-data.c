@@ -135,7 +135,7 @@ static struct datacenter *new_datacenter(const char *name)
 
 static struct cluster *new_cluster(const struct datacenter *dc, const char *name)
 {
-	g_autofree char *xml = g_strdup_printf("<cluster><name>%s</name><cpu id='x'/><data_center id='%s'/></cluster>", name, dc->id);
+	g_autofree char *xml = g_strdup_printf("<cluster><name>%s</name><cpu id='Intel Penryn Family'/><data_center id='%s'/></cluster>", name, dc->id);
 
 	return must_post(&resource_cluster, NULL, xml);
 }
@@ -227,7 +227,7 @@ static void levels_only_rise(void **state)
 static void a_local_data_center_has_one_cluster(void **state)
 {
 	struct datacenter *dc = must_post(&resource_datacenter, NULL, "<data_center><name>here</name><local>true</local></data_center>");
-	g_autofree char *xml = g_strdup_printf("<cluster><name>c2</name><cpu id='x'/><data_center id='%s'/></cluster>", dc->id);
+	g_autofree char *xml = g_strdup_printf("<cluster><name>c2</name><cpu id='Intel Penryn Family'/><data_center id='%s'/></cluster>", dc->id);
 
 	record_unref(new_cluster(dc, "c1"));
 	assert_fails(ERR_OPERATION_FAILED, "is local and has a cluster already: 'c1'", post(&resource_cluster, NULL, xml, &error) != NULL);

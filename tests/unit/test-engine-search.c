@@ -203,6 +203,32 @@ static void test_malformed(void **state)
 	}
 }
 
+/* Appendix B: the query language's words for states that no query of a running engine could hold still.
+ * rows: r16-217 r16-218 r16-219 r16-220 r16-221 */
+static void test_words(void **state)
+{
+	static const struct { const char *word; int state; } rows[] = {
+		{ "nonresponsive", HOST_NON_RESPONSIVE }, { "installfailed", HOST_INSTALL_FAILED }, { "preparingformaintenance", HOST_PREPARING_FOR_MAINTENANCE },
+		{ "nonoperational", HOST_NON_OPERATIONAL }, { "pendingapproval", HOST_PENDING_APPROVAL },
+	};
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autofree char *text = g_strdup_printf("status=%s", rows[i].word);
+		const struct search_options options = { 0 };
+		struct query *query = query_new(&host_kind, text, &options, NULL);
+		assert_non_null(query);
+		for (int value = 0; host_state_names[value]; value++) {
+			struct host *host = record_new(&host_type);
+			set_string(&host->id, "h");
+			SET(host, state, value);
+			g_autoptr(GPtrArray) one = g_ptr_array_new_with_free_func(record_unref);
+			g_ptr_array_add(one, host);
+			g_autoptr(GPtrArray) found = query_run(query, model, one);
+			assert_int_equal(found->len, value == rows[i].state);
+		}
+		query_free(query);
+	}
+}
+
 static void test_wildcards(void **state)
 {
 	assert_true(search_wildcard("*", "", false));
@@ -218,7 +244,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_members), cmocka_unit_test(test_relations), cmocka_unit_test(test_events),
 			cmocka_unit_test(test_order_and_pages),
-		cmocka_unit_test(test_malformed), cmocka_unit_test(test_wildcards),
+		cmocka_unit_test(test_malformed), cmocka_unit_test(test_words), cmocka_unit_test(test_wildcards),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -35,9 +35,16 @@ static void a_new_installation_has_its_first_objects(void **state)
 	assert_int_equal(blank->memory, 1073741824);
 	assert_string_equal(root->parent.id, "-1");
 	assert_string_equal(admin->user_name, "admin@internal");
-	assert_int_equal(model_count(world->model, &role_kind), 4);
+	for (const struct builtin_role *row = builtin_roles; row->id; row++) {
+		struct role *role = model_get(world->model, &role_kind, row->id);
+		assert_non_null(role);
+		assert_string_equal(role->name, row->name);
+		assert_false(role->mutable);
+		record_unref(role);
+	}
 	assert_int_equal(model_count(world->model, &cpu_profile_kind), 1);
-	assert_int_equal(model_count(world->model, &permission_kind), 1);
+	/* the administrator's, and what everyone may use: template and network */
+	assert_int_equal(model_count(world->model, &permission_kind), 3);
 	record_unref(dc);
 	record_unref(cluster);
 	record_unref(network);
@@ -240,9 +247,9 @@ static void permissions_go_with_their_object(void **state)
 	set_string(&permission->object_kind, "vms");
 	set_string(&permission->object_id, id);
 	assert_done(add(world, permission, &e_));
-	assert_int_equal(model_count(world->model, &permission_kind), 2);
+	assert_int_equal(model_count(world->model, &permission_kind), 4);
 	assert_done(remove_object(world, &vm_kind, id, &e_));
-	assert_int_equal(model_count(world->model, &permission_kind), 1);
+	assert_int_equal(model_count(world->model, &permission_kind), 3);
 }
 
 static bool check_says_no(struct model *model, void *data, GError **error)

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Steps of a plan: made, in the journal, and told as differences between what is and what should be. */
+#include <string.h>
+#include "agent/net/net-priv.h"
+
+static const char *const kind_names[] = { [STEP_LINK_ADD] = "link add", [STEP_LINK_DELETE] = "link delete", [STEP_LINK_SET] = "set",
+	[STEP_ACCEPT_RA] = "accept_ra", [STEP_ADDRESS_ADD] = "address add", [STEP_ADDRESS_DELETE] = "address delete", [STEP_ROUTE_ADD] = "route add",
+	[STEP_ROUTE_DELETE] = "route delete", [STEP_RULE_ADD] = "rule add", [STEP_RULE_DELETE] = "rule delete", [STEP_RESOLV] = "resolv",
+	[STEP_FORWARDING] = "forwarding", [STEP_RULESET] = "ruleset", NULL };
+
+void net_step_free(void *data)
+{
+	struct net_step *step = data;
+
+	g_free(step->link);
+	g_free(step->value);
+	g_free(step->old);
+	g_free(step);
+}
+
+void net_step_add(GPtrArray *steps, enum net_step_kind kind, const char *link, const char *value, const char *old)
+{
+	struct net_step *step = g_new0(struct net_step, 1);
+
+	step->kind = kind;
+	step->link = g_strdup(link);
+	step->value = g_strdup(value ? value : "");
+	step->old = g_strdup(old ? old : "");
+	g_ptr_array_add(steps, step);
+}
+
+json_t *net_steps_to_json(const GPtrArray *steps)
+{
+	json_t *array = json_array();
+
+	for (guint i = 0; i < steps->len; i++) {
+		const struct net_step *step = steps->pdata[i];
+
+		json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s}", "step", kind_names[step->kind], "link", step->link, "value", step->value,
+						       "old", step->old));
+	}
+	return array;
+}
+
+GPtrArray *net_steps_from_json(const json_t *json)
+{
+	GPtrArray *steps = g_ptr_array_new_with_free_func(net_step_free);
+
+	for (size_t i = 0; i < json_array_size(json); i++) {
+		const char *kind, *link, *value, *old;
+		int number;
+
+		if (json_unpack(json_array_get(json, i), "{s:s, s:s, s:s, s:s}", "step", &kind, "link", &link, "value", &value, "old", &old) == 0 &&
+		    (number = enum_value(kind_names, kind)) >= 0)
+			net_step_add(steps, (enum net_step_kind)number, link, value, old);
+	}
+	return steps;
+}
+
+/* "link mtu=1400 up=1" against "link mtu=1500 up=0": one difference a word. */
+static void add_words(json_t *list, const struct net_step *step)
+{
+	g_auto(GStrv) wanted = g_strsplit(step->value, " ", -1);
+	g_auto(GStrv) actual = g_strsplit(step->old, " ", -1);
+
+	for (size_t i = 1; wanted[i] && actual[i]; i++) {
+		char *value = strchr(wanted[i], '='), *old = strchr(actual[i], '=');
+
+		*value++ = '\0';
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "link", step->link, "property", wanted[i], "expected", value, "actual", old + 1));
+	}
+}
+
+json_t *net_steps_differences(const GPtrArray *steps)
+{
+	static const struct { const char *property; bool missing; } told[STEP_KIND_MAX] = { [STEP_LINK_ADD] = { "link", true },
+		[STEP_LINK_DELETE] = { "link", false }, [STEP_ADDRESS_ADD] = { "address", true }, [STEP_ADDRESS_DELETE] = { "address", false },
+		[STEP_ROUTE_ADD] = { "route", true }, [STEP_ROUTE_DELETE] = { "route", false }, [STEP_RULE_ADD] = { "rule", true },
+		[STEP_RULE_DELETE] = { "rule", false } };
+	json_t *list = json_array();
+
+	for (guint i = 0; i < steps->len; i++) {
+		const struct net_step *step = steps->pdata[i];
+
+		if (step->kind == STEP_LINK_SET)
+			add_words(list, step);
+		else if (step->kind == STEP_RULESET)
+			json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "link", step->link, "property", kind_names[step->kind], "expected",
+							      "ours", "actual", "missing or changed"));
+		else if (!told[step->kind].property)
+			json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "link", step->link, "property", kind_names[step->kind], "expected",
+							      step->value, "actual", step->old));
+		else
+			json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "link", step->link, "property", told[step->kind].property, "expected",
+							      told[step->kind].missing ? step->value : "", "actual",
+							      told[step->kind].missing ? "" : step->value));
+	}
+	return list;
+}

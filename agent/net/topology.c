@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From what is wanted (networks and bonds) to the links that it needs, and to what contradicts itself: a nic in two bonds, a VLAN id used twice on one
+ * nic, two networks without a VLAN on it, two default routes, overlapping addresses, a bond that is none.
+ *
+ *   nic --(master)--> bond <--(lower)-- VLAN "bond0.5" --(master)--> bridge, named as the network
+ *
+ * Each part may be absent. The last link of a network's chain is its `top`: there are the host's addresses of the network. The MTU of a nic or bond
+ * is the largest of its networks.
+ *
+ * A gateway of a network without the default route is for what the host sends from the network's own addresses: a routing table (its number is the
+ * address, or for IPv6 its hash) with the network and the default route, and a rule that leads there.
+ */
+#include <arpa/inet.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+#include "agent/net/net-priv.h"
+
+#define MTU_DEFAULT 1500
+
+static const char *const kinds[] = { "", "bond", "vlan", "bridge" };
+
+static void want_free(void *data)
+{
+	struct net_want *want = data;
+
+	g_free(want->name);
+	g_free(want->lower);
+	g_free(want->master);
+	g_free(want->dhcp);
+	g_free(want->untagged);
+	g_free(want->mac);
+	if (want->options)
+		g_hash_table_unref(want->options);
+	g_hash_table_unref(want->users);
+	g_ptr_array_unref(want->addresses);
+	g_ptr_array_unref(want->routes);
+	g_ptr_array_unref(want->rules);
+	g_free(want);
+}
+
+struct net_topology *net_topology_free(struct net_topology *topology)
+{
+	if (!topology)
+		return NULL;
+	g_ptr_array_unref(topology->wants);
+	g_hash_table_unref(topology->index);
+	g_free(topology->resolver);
+	g_free(topology->ruleset);
+	g_hash_table_unref(topology->behind);
+	if (topology->nameservers)
+		g_ptr_array_unref(topology->nameservers);
+	g_free(topology);
+	return NULL;
+}
+
+static struct net_want *want_find(const struct net_topology *topology, const char *name)
+{
+	return g_hash_table_lookup(topology->index, name);
+}
+
+static struct net_want *want_add(struct net_topology *topology, const char *kind, const char *name)
+{
+	struct net_want *want = g_new0(struct net_want, 1);
+
+	want->kind = kind;
+	want->name = g_strdup(name);
+	want->lower = g_strdup("");
+	want->master = g_strdup("");
+	want->mac = g_strdup("");
+	want->users = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	want->addresses = g_ptr_array_new_with_free_func(g_free);
+	want->routes = g_ptr_array_new_with_free_func(g_free);
+	want->rules = g_ptr_array_new_with_free_func(g_free);
+	g_ptr_array_add(topology->wants, want);
+	g_hash_table_insert(topology->index, want->name, want);
+	return want;
+}
+
+static void use(struct net_want *want, const char *user)
+{
+	g_hash_table_add(want->users, g_strdup(user));
+}
+
+static void set(char **slot, const char *value)
+{
+	g_free(*slot);
+	*slot = g_strdup(value);
+}
+
+/* ---- bonds ---- */
+
+static bool add_bond(struct net_topology *topology, const char *name, const struct bond_config *config, GError **error)
+{
+	GHashTable *options = net_bond_options(name, config->options, error);
+	struct net_want *bond = want_find(topology, name);
+
+	if (!options)
+		return false;
+	if (bond) {
+		error_set(error, ERR_BAD_BONDING, "bond '%s' is a nic of bond '%s'", name, bond->master);
+		g_hash_table_unref(options);
+		return false;
+	}
+	bond = want_add(topology, "bond", name);
+	bond->options = options;
+	if (net_given(config->hwaddr)) {
+		g_free(bond->mac);
+		bond->mac = g_ascii_strdown(config->hwaddr, -1);
+	}
+	use(bond, name);
+	for (guint i = 0; i < config->nics->len; i++) {
+		struct net_want *nic = want_find(topology, config->nics->pdata[i]);
+
+		if (nic) {
+			error_set(error, *nic->kind ? ERR_BAD_BONDING : ERR_USED_NIC, "bond '%s': nic '%s' is %s%s", name, nic->name,
+				  *nic->kind ? "a bond itself" : "a nic of bond ", nic->master);
+			return false;
+		}
+		nic = want_add(topology, "", config->nics->pdata[i]);
+		set(&nic->master, name);
+		use(nic, name);
+	}
+	return true;
+}
+
+/* ---- networks ---- */
+
+/* The nic or bond of a network. NULL + error: contradiction */
+static struct net_want *lower_of(struct net_topology *topology, const char *name, const struct network_config *config, GError **error)
+{
+	const char *lower = net_given(config->nic) ? config->nic : config->bonding;
+	bool is_bond = !net_given(config->nic);
+	struct net_want *want = want_find(topology, lower);
+
+	if (!want) {
+		want = want_add(topology, "", lower);
+		want->is_bond = is_bond;
+	} else if (!is_bond && !strcmp(want->kind, "bond")) {
+		error_set(error, ERR_BAD_NIC, "network '%s': nic '%s' is a bond", name, lower);
+		return NULL;
+	} else if (strcmp(want->kind, "") && strcmp(want->kind, "bond")) {
+		error_set(error, is_bond ? ERR_BAD_BONDING : ERR_BAD_NIC, "network '%s': '%s' is a %s of a network", name, lower, want->kind);
+		return NULL;
+	} else if (!*want->kind && want->master[0] && !want->untagged) {
+		error_set(error, ERR_USED_NIC, "network '%s': nic '%s' is in bond '%s'", name, lower, want->master);
+		return NULL;
+	}
+	return want;
+}
+
+static struct net_want *add_vlan(struct net_topology *topology, const char *name, struct net_want *lower, int id, GError **error)
+{
+	g_autofree char *link = g_strdup_printf("%s.%d", lower->name, id);
+	struct net_want *vlan = want_find(topology, link);
+
+	if (strlen(link) >= IFNAMSIZ) {
+		error_set(error, ERR_BAD_VLAN, "network '%s': the link of vlan %d would be '%s', which is longer than %d characters", name, id, link, IFNAMSIZ - 1);
+		return NULL;
+	}
+	if (vlan) {
+		error_set(error, ERR_BAD_VLAN, "network '%s': vlan %d on '%s' is network '%s' already", name, id, lower->name, vlan->untagged);
+		return NULL;
+	}
+	vlan = want_add(topology, "vlan", link);
+	vlan->vlan = id;
+	set(&vlan->lower, lower->name);
+	set(&vlan->untagged, name);
+	return vlan;
+}
+
+static uint32_t table_of(const struct net_prefix *prefix)
+{
+	g_autofree char *text = net_prefix_text(prefix);
+
+	return prefix->family == AF_INET ? ntohl(prefix->address.v4.s_addr) : g_str_hash(text) | 0x10000;
+}
+
+static void add_gateway(struct net_want *top, const char *address, const char *gateway, bool is_default)
+{
+	g_autofree char *network = net_prefix_network(address);
+	struct net_prefix prefix;
+	uint32_t table;
+
+	if (is_default) {
+		g_ptr_array_add(top->routes, g_strdup_printf("default via %s metric 0 proto %u table %u", gateway, RTPROT_STATIC, RT_TABLE_MAIN));
+		return;
+	}
+	(void)net_prefix_parse(address, &prefix);
+	table = table_of(&prefix);
+	/* IPv6 routes have a metric always */
+	g_ptr_array_add(top->routes, g_strdup_printf("%s via - metric %u proto %u table %u", network, prefix.family == AF_INET ? 0u : 1024u, NET_PROTOCOL, table));
+	g_ptr_array_add(top->routes, g_strdup_printf("default via %s metric %u proto %u table %u", gateway, prefix.family == AF_INET ? 0u : 1024u,
+						     NET_PROTOCOL, table));
+	g_ptr_array_add(top->rules, g_strdup_printf("from %s table %u", network, table));
+}
+
+static bool add_addresses(struct net_topology *topology, const char *name, struct net_want *top, const struct network_config *config, GError **error)
+{
+	g_autofree char *ipv4 = net_config_ipv4(config);
+	g_autofree char *ipv6 = net_config_ipv6(config);
+	const char *const texts[] = { ipv4, ipv6 }, *const gateways[] = { config->gateway, config->ipv6gateway };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+		if (!texts[i])
+			continue;
+		for (guint w = 0; w < topology->wants->len; w++) {
+			const struct net_want *other = topology->wants->pdata[w];
+
+			for (guint a = 0; a < other->addresses->len; a++) {
+				struct net_prefix mine, theirs;
+
+				if (!net_prefix_parse(texts[i], &mine) || !net_prefix_parse(other->addresses->pdata[a], &theirs) || mine.family != theirs.family)
+					continue;
+				g_autofree char *plain = g_strndup(texts[i], strcspn(texts[i], "/"));
+				g_autofree char *their_plain = g_strndup(other->addresses->pdata[a], strcspn(other->addresses->pdata[a], "/"));
+
+				if (!net_prefix_contains(&theirs, plain) && !net_prefix_contains(&mine, their_plain))
+					continue;
+				error_set(error, ERR_BAD_ADDR, "network '%s': address %s overlaps with %s on '%s'", name, texts[i],
+					  (char *)other->addresses->pdata[a], other->name);
+				return false;
+			}
+		}
+		g_ptr_array_add(top->addresses, g_strdup(texts[i]));
+		if (net_given(gateways[i]))
+			add_gateway(top, texts[i], gateways[i], config->default_route);
+	}
+	return true;
+}
+
+static bool add_network(struct net_topology *topology, const char *name, const struct network_config *config, GError **error)
+{
+	struct net_want *lower = NULL, *top = NULL, *bridge;
+	const char *bridge_opts = json_string_value(json_object_get(config->custom, "bridge_opts"));
+
+	if (net_given(config->nic) || net_given(config->bonding)) {
+		if (!(top = lower = lower_of(topology, name, config, error)))
+			return false;
+		use(lower, name);
+		lower->mtu = MAX(lower->mtu, (unsigned)config->mtu);
+		if (HAS(config, vlan)) {
+			if (!(top = add_vlan(topology, name, lower, config->vlan, error)))
+				return false;
+		} else if (lower->untagged) {
+			error_set(error, *lower->kind ? ERR_USED_BOND : ERR_USED_NIC, "network '%s': '%s' carries network '%s' without a VLAN already", name,
+				  lower->name, lower->untagged);
+			return false;
+		} else
+			lower->untagged = g_strdup(name);
+	}
+	if (config->bridged) {
+		if (want_find(topology, name)) {
+			error_set(error, ERR_BAD_BRIDGE, "network '%s': its bridge cannot be named as the %s of the same name", name,
+				  *want_find(topology, name)->kind ? want_find(topology, name)->kind : "nic");
+			return false;
+		}
+		bridge = want_add(topology, "bridge", name);
+		if (!(bridge->options = net_bridge_options(name, bridge_opts, error)))
+			return false;
+		g_hash_table_insert(bridge->options, g_strdup("stp_state"), g_strdup(config->stp ? "1" : "0"));
+		if (top) {
+			use(top, name);
+			top->mtu = MAX(top->mtu, (unsigned)config->mtu);
+			set(&top->master, name);
+		}
+		top = bridge;
+	}
+	use(top, name);
+	top->mtu = MAX(top->mtu, (unsigned)config->mtu);
+	top->top = true;
+	top->autoconf = config->ipv6autoconf;
+	if (!g_strcmp0(config->bootproto, "dhcp"))
+		top->dhcp = g_strdup(name);
+	if (config->default_route && config->nameservers && config->nameservers->len)
+		topology->nameservers = g_ptr_array_ref(config->nameservers);
+	if (config->default_route)
+		topology->resolver = g_strdup(name);
+	return add_addresses(topology, name, top, config, error);
+}
+
+/* ---- all of it ---- */
+
+static int rank(const struct net_want *want)
+{
+	int i = 0;
+
+	while (strcmp(kinds[i], want->kind))
+		i++;
+	return i;
+}
+
+static int compare_wants(gconstpointer a, gconstpointer b)
+{
+	const struct net_want *x = *(struct net_want *const *)a, *y = *(struct net_want *const *)b;
+	int difference = rank(x) - rank(y);
+
+	return difference ? difference : strcmp(x->name, y->name);
+}
+
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+	return strcmp(a, b);
+}
+
+/* Who uses the bond uses its nics, and they have its MTU. */
+static void pass_on(struct net_topology *topology)
+{
+	for (guint i = 0; i < topology->wants->len; i++) {
+		struct net_want *want = topology->wants->pdata[i], *bond;
+		GHashTableIter iter;
+		void *user;
+
+		if (!want->mtu)
+			want->mtu = MTU_DEFAULT;
+		bond = want->master[0] && !*want->kind ? want_find(topology, want->master) : NULL;
+		if (!bond || strcmp(bond->kind, "bond"))
+			continue;
+		want->mtu = bond->mtu ? bond->mtu : MTU_DEFAULT;
+		g_hash_table_iter_init(&iter, bond->users);
+		while (g_hash_table_iter_next(&iter, &user, NULL))
+			use(want, user);
+	}
+}
+
+struct net_topology *net_topology_new(const struct net_config *config, GError **error)
+{
+	struct net_topology *topology = g_new0(struct net_topology, 1);
+	GList *bonds = g_list_sort(g_hash_table_get_keys(config->bonds), compare_names);
+	GList *networks = g_list_sort(g_hash_table_get_keys(config->networks), compare_names);
+	const char *first = NULL;
+	bool good = true;
+
+	topology->wants = g_ptr_array_new_with_free_func(want_free);
+	topology->index = g_hash_table_new(g_str_hash, g_str_equal);
+	topology->behind = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	for (GList *l = bonds; good && l; l = l->next)
+		good = add_bond(topology, l->data, g_hash_table_lookup(config->bonds, l->data), error);
+	for (GList *l = networks; good && l; l = l->next) {
+		const struct network_config *network = g_hash_table_lookup(config->networks, l->data);
+
+		if (network->default_route && first) {
+			error_set(error, ERR_BAD_PARAMS, "network '%s': there is a default route already, of network '%s'", (char *)l->data, first);
+			good = false;
+			break;
+		}
+		if (network->default_route)
+			first = l->data;
+		if (g_strcmp0(network->forward, "bridge"))
+			g_hash_table_add(topology->behind, g_strdup(l->data));
+		good = add_network(topology, l->data, network, error);
+	}
+	good = good && (topology->ruleset = net_nft_ruleset(config, error));
+	g_list_free(bonds);
+	g_list_free(networks);
+	if (!good)
+		return net_topology_free(topology);
+	pass_on(topology);
+	g_ptr_array_sort(topology->wants, compare_wants);
+	return topology;
+}

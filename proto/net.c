@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/net.h"
+
+#define IN CREATE
+#define NEED (CREATE | REQUIRED)
+#define OUT READ_ONLY
+#define N struct network_config
+#define B struct bond_config
+
+static const struct field setup_networks_fields[] = {
+	FIELD_JSON_(struct host_setup_networks_params, networks, "networks", NEED, "name -> network_config"),
+	FIELD_JSON_(struct host_setup_networks_params, bondings, "bondings", NEED, "name -> bond_config"),
+	FIELD_JSON_(struct host_setup_networks_params, options, "options", NEED, "connectivityCheck, connectivityTimeout (s, default 4), commitOnSuccess"),
+};
+const struct record_type host_setup_networks_params_type =
+	RECORD_TYPE("Host.setupNetworks", NULL, struct host_setup_networks_params, setup_networks_fields, "Parameters of Host.setupNetworks");
+
+static const struct field network_config_fields[] = {
+	FIELD_STRING_(N, bonding, "bonding", IN, "bond the network is on"),
+	FIELD_STRING_(N, nic, "nic", IN, "interface the network is on; a network without nic and bonding is a bridge without ports"),
+	FIELD_INT_(N, vlan, "vlan", IN, "VLAN id, 0 to 4094"),
+	FIELD_STRING_(N, bootproto, "bootproto", IN, "none or dhcp", .def = "none", .pattern = "none|dhcp"),
+	FIELD_STRING_(N, ipaddr, "ipaddr", IN, "IPv4 address"),
+	FIELD_STRING_(N, netmask, "netmask", IN, "IPv4 netmask, 255.255.255.0 or prefix length"),
+	FIELD_STRING_(N, gateway, "gateway", IN, "IPv4 gateway: of the host with defaultRoute, else only of what comes from the network's own addresses"),
+	FIELD_STRING_(N, ipv6addr, "ipv6addr", IN, "IPv6 address/prefix"),
+	FIELD_STRING_(N, ipv6gateway, "ipv6gateway", IN, "IPv6 gateway, as gateway"),
+	FIELD_BOOL_(N, ipv6autoconf, "ipv6autoconf", IN, "IPv6 autoconfiguration", .def = "false"),
+	FIELD_BOOL_(N, dhcpv6, "dhcpv6", IN, "DHCPv6: not supported", .def = "false"),
+	FIELD_BOOL_(N, default_route, "defaultRoute", IN, "the host's default route goes here; at most one network", .def = "false"),
+	FIELD_STRINGS_(N, nameservers, "nameservers", IN, "DNS servers, only with defaultRoute"),
+	FIELD_INT_(N, mtu, "mtu", IN, "MTU", .unit = "bytes", .def = "1500", .min = 68, .max = 65535),
+	FIELD_BOOL_(N, bridged, "bridged", IN, "VMs can be attached", .def = "true"),
+	FIELD_BOOL_(N, stp, "stp", IN, "Spanning Tree Protocol", .def = "false"),
+	FIELD_STRINGS_(N, roles, "roles", IN, "what it is for: management, migration, display, vm; only told again (a member of our own)"),
+	FIELD_STRING_(N, forward, "forward", IN,
+		      "bridge; nat: machines get out with the host's address (IPv4); isolated: they do not (a member of our own, for bridges without a nic)",
+		      .def = "bridge", .pattern = "bridge|nat|isolated"),
+	FIELD_JSON_(N, port_forwards, "portForwards", IN,
+		    "[{protocol tcp or udp, port of the host, address of a machine, toPort (default: port)}], with forward nat (a member of our own)"),
+	FIELD_JSON_(N, host_qos, "hostQos", IN, "{out: {ls, ul, rt: {m1 bit/s, d us, m2 bit/s}}}: share and rates of the host's own traffic"),
+	FIELD_JSON_(N, custom, "custom", IN, "custom properties, handed to hook scripts; bridge_opts \"name=value ...\" is carried out"),
+	FIELD_STRING_(N, switch_type, "switch", IN, "legacy (Linux bridge) or ovs", .def = "legacy", .pattern = "legacy|ovs"),
+	FIELD_BOOL_(N, remove, "remove", IN, "remove the network", .def = "false"),
+};
+const struct record_type network_config_type = RECORD_TYPE("network", NULL, N, network_config_fields, "One network of Host.setupNetworks");
+
+static const struct field bond_config_fields[] = {
+	FIELD_STRINGS_(B, nics, "nics", IN, "interfaces, at least one"),
+	FIELD_STRING_(B, options, "options", IN,
+		      "options of the kernel's bonding driver, \"mode=4 miimon=100\"; miimon is 100 when neither it nor arp_interval is given"),
+	FIELD_STRING_(B, hwaddr, "hwaddr", IN, "MAC address; absent: of an interface"),
+	FIELD_STRING_(B, switch_type, "switch", IN, "legacy or ovs", .def = "legacy", .pattern = "legacy|ovs"),
+	FIELD_BOOL_(B, remove, "remove", IN, "remove the bond", .def = "false"),
+};
+const struct record_type bond_config_type = RECORD_TYPE("bond", NULL, B, bond_config_fields, "One bond of Host.setupNetworks");
+
+static const struct field network_caps_fields[] = {
+	FIELD_JSON_(struct network_caps, networks, "networks", OUT,
+		    "name -> network; in_sync and differences [{link, property, expected, actual}] are of our own"),
+	FIELD_JSON_(struct network_caps, bridges, "bridges", OUT, "name -> bridge"),
+	FIELD_JSON_(struct network_caps, bondings, "bondings", OUT, "name -> bond"),
+	FIELD_JSON_(struct network_caps, nics, "nics", OUT, "name -> interface"),
+	FIELD_JSON_(struct network_caps, vlans, "vlans", OUT, "name -> VLAN"),
+	FIELD_JSON_(struct network_caps, nameservers, "nameservers", OUT, "addresses"),
+	FIELD_BOOL_(struct network_caps, supports_ipv6, "supportsIPv6", OUT, "true"),
+	FIELD_STRING_(struct network_caps, net_config_dirty, "netConfigDirty", OUT, "True when the running network configuration is not saved"),
+	FIELD_STRING_(struct network_caps, last_client_iface, "lastClientIface", OUT, "device through which this client came in"),
+};
+const struct record_type network_caps_type = RECORD_TYPE("networkCapabilities", NULL, struct network_caps, network_caps_fields, "Host.getNetworkCapabilities");
+
+static const struct field network_stats_fields[] = {
+	FIELD_JSON_(struct network_stats, network, "network", OUT, "name -> counters of each link"),
+	FIELD_LONG_(struct network_stats, rx_dropped, "rxDropped", TEXT, "sum over links", .unit = "packets"),
+	FIELD_LONG_(struct network_stats, tx_dropped, "txDropped", TEXT, "sum over links", .unit = "packets"),
+};
+const struct record_type network_stats_type = RECORD_TYPE("networkStats", NULL, struct network_stats, network_stats_fields, "Host.getNetworkStatistics");
+
+static const struct field lldp_fields[] = { FIELD_JSON_(struct lldp_params, filter, "filter", IN, "{devices: [names]}; all when absent or empty") };
+const struct record_type lldp_params_type = RECORD_TYPE("Host.getLldp", NULL, struct lldp_params, lldp_fields, "Parameters of Host.getLldp");
+
+static const struct field numvfs_fields[] = {
+	FIELD_STRING_(struct numvfs_params, device_name, "deviceName", NEED, "PCI device as Host.hostdevListByCaps names it, pci_0000_03_00_0"),
+	FIELD_INT_(struct numvfs_params, numvfs, "numvfs", NEED, "number of virtual functions", .min = 0, .max = 65535),
+};
+const struct record_type numvfs_params_type =
+	RECORD_TYPE("Host.hostdevChangeNumvfs", NULL, struct numvfs_params, numvfs_fields, "Parameters of Host.hostdevChangeNumvfs");
