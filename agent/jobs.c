@@ -18,10 +18,9 @@
  * Waking: a job that waits takes no thread. jobs_wake() puts it on its lane; while it runs, it is noted and it runs once more. One timer on the loop serves
  * all job_wake_after().
  */
-#include "agent/jobs.h"
+#include "agent/jobs-priv.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -33,54 +32,13 @@
 #include "common/log.h"
 #include "common/refs.h"
 #include "proto/host.h"
-#include "proto/storage.h"
 #include "proto/vm.h"
 
 #define LOG_MODULE "jobs"
 #define JOBS_MAX 10000
 #define JOB_ID_MAX 64
 
-enum job_state { STATE_PENDING, STATE_RUNNING, STATE_DONE, STATE_FAILED, STATE_ABORTED };
 static const char *const state_names[] = { "pending", "running", "done", "failed", "aborted" };
-
-struct registered { const struct job_kind *kind; void *context; };
-
-struct jobs {
-	pthread_mutex_t lock;
-	GHashTable *table;            /* id -> struct job */
-	struct loop *loop;
-	struct lane_pool *lanes;
-	struct events *events;
-	char *directory;              /* NULL: no jobs of a kind */
-	GArray *kinds;                /* struct registered */
-	pthread_cond_t over;          /* some job is */
-	struct timer *timer;          /* made with the first need; loop's thread only */
-};
-
-struct job {
-	struct jobs *jobs;
-	atomic_int refs;
-	char *id, *type, *description;
-	enum job_state state;
-	int progress;                 /* percent; -1: not told */
-	int64_t ended_usec;
-	GError *error;
-	bool told;                    /* over, and whoever waits was told */
-	atomic_bool canceled;
-	int cancel_fd;                /* eventfd; -1: nobody asked for it */
-	bool (*run)(struct job *job, void *data, GError **error);
-	void *data;
-	GDestroyNotify free_data;
-
-	/* of a kind */
-	const struct job_kind *kind;  /* NULL: plain */
-	void *context;
-	char *lane;
-	json_t *request;              /* for whoever asks; never changed */
-	json_t *memory;               /* its state, run()'s own */
-	bool queued, runs, wake;      /* wake: somebody called while it ran */
-	int64_t wake_at_usec;         /* 0: nobody asked */
-};
 
 static void job_unref(void *data)
 {
@@ -141,7 +99,7 @@ struct jobs *jobs_free(struct jobs *jobs)
 	return NULL;
 }
 
-static bool is_over(const struct job *job)
+bool job_is_over(const struct job *job)
 {
 	return job->state >= STATE_DONE;
 }
@@ -164,7 +122,7 @@ static void removal_free(void *data)
 }
 
 /* The loop asks for this, too, and must not wait for the disk. A file that stays is forgotten after the next start. */
-static void remove_file(struct job *job)
+void job_remove_file(struct job *job)
 {
 	struct removal *removal = g_new0(struct removal, 1);
 	struct lane_job lane_job = { .name = "forget a job", .run = removal_run, .data = removal, .free_data = removal_free };
@@ -179,7 +137,7 @@ static void remove_file(struct job *job)
 }
 
 /* Lock held. */
-static void forget_old(struct jobs *jobs)
+void jobs_forget_old(struct jobs *jobs)
 {
 	int64_t now = now_usec();
 	GHashTableIter iter;
@@ -189,16 +147,16 @@ static void forget_old(struct jobs *jobs)
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
 		struct job *job = value;
 
-		if (!is_over(job) || now - job->ended_usec <= JOBS_KEEP_USEC)
+		if (!job_is_over(job) || now - job->ended_usec <= JOBS_KEEP_USEC)
 			continue;
 		if (job->kind)
-			remove_file(job);
+			job_remove_file(job);
 		g_hash_table_iter_remove(&iter);
 	}
 }
 
 /* Lock held. */
-static json_t *describe(const struct job *job)
+json_t *job_describe(const struct job *job)
 {
 	json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "id", job->id, "status", state_names[job->state], "description", job->description,
 				 "job_type", job->type);
@@ -217,7 +175,7 @@ static void publish(struct job *job)
 
 	{
 		AUTO_LOCK(&job->jobs->lock);
-		json = describe(job);
+		json = job_describe(job);
 	}
 	events_publish(job->jobs->events, method, json);
 }
@@ -227,7 +185,7 @@ static void change_state(struct job *job, enum job_state state, GError *error)
 	AUTO_LOCK(&job->jobs->lock);
 	job->state = state;
 	job->error = error;
-	if (is_over(job)) {
+	if (job_is_over(job)) {
 		job->ended_usec = now_usec();
 		if (state == STATE_DONE && job->progress >= 0)
 			job->progress = 100;
@@ -295,7 +253,7 @@ static struct job *job_ref(struct job *job)
 /* Lock held. The table gets a reference. */
 static bool add(struct jobs *jobs, struct job *job, GError **error)
 {
-	forget_old(jobs);
+	jobs_forget_old(jobs);
 	if (g_hash_table_contains(jobs->table, job->id)) {
 		error_set(error, ERR_JOB_EXISTS, "{'job_id': '%s'}", job->id);
 		return false;
@@ -359,7 +317,7 @@ static bool write_file(struct job *job, GError **error)
 
 	{
 		AUTO_LOCK(&job->jobs->lock);
-		if (is_over(job)) {
+		if (job_is_over(job)) {
 			json_object_set_new(file, "over", json_string(state_names[job->state]));
 			json_object_set_new(file, "ended", json_integer(wall_msec()));
 		}
@@ -434,7 +392,7 @@ static void queue(struct job *job)
 
 	{
 		AUTO_LOCK(&job->jobs->lock);
-		if (is_over(job) || job->queued)
+		if (job_is_over(job) || job->queued)
 			return;
 		if (job->runs) {
 			job->wake = true;
@@ -467,7 +425,7 @@ static GPtrArray *matching(struct jobs *jobs, bool (*match)(const struct job *jo
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
 		struct job *job = value;
 
-		if (job->kind && !is_over(job) && match(job, data))
+		if (job->kind && !job_is_over(job) && match(job, data))
 			g_ptr_array_add(found, job_ref(job));
 	}
 	return found;
@@ -715,8 +673,8 @@ static void load(struct jobs *jobs, const char *file)
 	for (size_t i = STATE_DONE; over_as && i < G_N_ELEMENTS(state_names); i++)
 		if (!strcmp(state_names[i], over_as))
 			job->state = (enum job_state)i;
-	job->told = is_over(job);
-	if (is_over(job))
+	job->told = job_is_over(job);
+	if (job_is_over(job))
 		job->ended_usec = now_usec() - CLAMP(wall_msec() - json_integer_value(json_object_get(json, "ended")), 0, JOBS_KEEP_USEC / 1000) * 1000;
 	if (failure)
 		error_set_literal(&job->error, (enum error_code)json_integer_value(json_object_get(failure, "code")),
@@ -751,6 +709,13 @@ void jobs_resume(struct jobs *jobs)
 	queue_all(pending);
 }
 
+void job_ask_to_end(struct job *job)
+{
+	atomic_store(&job->canceled, true);
+	if (job->cancel_fd >= 0)
+		(void)eventfd_write(job->cancel_fd, 1);
+}
+
 bool jobs_cancel(struct jobs *jobs, const char *id, GError **error)
 {
 	{
@@ -758,13 +723,11 @@ bool jobs_cancel(struct jobs *jobs, const char *id, GError **error)
 		AUTO_LOCK(&jobs->lock);
 
 		job = g_hash_table_lookup(jobs->table, id);
-		if (!job || is_over(job)) {
+		if (!job || job_is_over(job)) {
 			error_set(error, job ? ERR_JOB_NOT_ACTIVE : ERR_NO_SUCH_JOB, "{'job_id': '%s'}", id);
 			return false;
 		}
-		atomic_store(&job->canceled, true);
-		if (job->cancel_fd >= 0)
-			(void)eventfd_write(job->cancel_fd, 1);
+		job_ask_to_end(job);
 	}
 	jobs_wake(jobs, id);
 	return true;
@@ -827,177 +790,4 @@ int job_cancel_fd(struct job *job)
 	if (job->cancel_fd < 0)
 		job->cancel_fd = eventfd(atomic_load(&job->canceled), EFD_CLOEXEC | EFD_NONBLOCK);
 	return job->cancel_fd;
-}
-
-static bool listed(const GPtrArray *ids, const char *id)
-{
-	for (guint i = 0; i < ids->len; i++)
-		if (!strcmp(ids->pdata[i], id))
-			return true;
-	return false;
-}
-
-/* id -> view of the job, for all that match. */
-static json_t *viewed(struct jobs *jobs, bool (*match)(const struct job *job, const void *data), const void *data, json_t *(*view)(const struct job *job))
-{
-	json_t *map = json_object();
-	GHashTableIter iter;
-	gpointer value;
-
-	AUTO_LOCK(&jobs->lock);
-	forget_old(jobs);
-	g_hash_table_iter_init(&iter, jobs->table);
-	while (g_hash_table_iter_next(&iter, NULL, &value)) {
-		const struct job *job = value;
-
-		if (!match || match(job, data))
-			json_object_set_new(map, job->id, view(job));
-	}
-	return map;
-}
-
-struct listing { const char *type; const GPtrArray *ids; };
-
-static bool is_asked_for(const struct job *job, const void *data)
-{
-	const struct listing *listing = data;
-
-	return (!listing->type || !*listing->type || !strcmp(listing->type, job->type)) &&
-	       (!listing->ids || !listing->ids->len || listed(listing->ids, job->id));
-}
-
-json_t *jobs_list(struct jobs *jobs, const char *type, GPtrArray *ids)
-{
-	return viewed(jobs, is_asked_for, &(struct listing){ type, ids }, describe);
-}
-
-/* A task is finished in every end state; that it failed is in its code and its result: what was begun is undone. */
-static struct task_status *task_of(const struct job *job)
-{
-	static const char *const states[] = { "init", "running", "finished", "finished", "finished" };
-	static const char *const results[] = { "", "", "success", "cleanSuccess", "cleanSuccess" };
-	struct task_status *status = record_new(&task_status_type);
-
-	set_string(&status->task_id, job->id);
-	set_string(&status->state, !is_over(job) && atomic_load(&job->canceled) ? "aborting" : states[job->state]);
-	set_string(&status->result, results[job->state]);
-	SET(status, code, job->error ? job->error->code : 0);
-	set_string(&status->message, job->error ? job->error->message : job->state == STATE_DONE ? "1 jobs completed successfully" : "running job 1 of 1");
-	return status;
-}
-
-static json_t *task_view(const struct job *job)
-{
-	struct task_status *status = task_of(job);
-	json_t *json = record_to_json(status, RECORD_CHANNEL);
-
-	record_unref(status);
-	return json;
-}
-
-/* The verb is the first word of what the job says of itself. */
-static json_t *info_view(const struct job *job)
-{
-	return json_pack("{s:s, s:s%}", "id", job->id, "verb", job->description, strcspn(job->description, " "));
-}
-
-static json_t *details_view(const struct job *job)
-{
-	struct task_status *status = task_of(job);
-	json_t *json = info_view(job);
-
-	json_object_update_new(json, json_pack("{s:s, s:i, s:s, s:s, s:s}", "state", status->state, "code", status->code, "message", status->message,
-					       "result", status->result, "tag", job->type));
-	record_unref(status);
-	return json;
-}
-
-json_t *jobs_task_statuses(struct jobs *jobs)
-{
-	return viewed(jobs, NULL, NULL, task_view);
-}
-
-json_t *jobs_task_infos(struct jobs *jobs, bool details)
-{
-	return viewed(jobs, NULL, NULL, details ? details_view : info_view);
-}
-
-/* Lock held. */
-static struct job *find_task(struct jobs *jobs, const char *id, GError **error)
-{
-	struct job *job;
-
-	forget_old(jobs);
-	if (!(job = g_hash_table_lookup(jobs->table, id)))
-		error_set(error, ERR_UNKNOWN_TASK, "('%s',)", id);
-	return job;
-}
-
-/* Lock held. */
-static struct job *find_finished_task(struct jobs *jobs, const char *id, GError **error)
-{
-	struct job *job = find_task(jobs, id, error);
-
-	if (!job || is_over(job))
-		return job;
-	error_set(error, ERR_TASK_NOT_FINISHED, "('%s',)", id);
-	return NULL;
-}
-
-void *jobs_task_status(struct jobs *jobs, const char *id, GError **error)
-{
-	const struct job *job;
-	AUTO_LOCK(&jobs->lock);
-
-	job = find_task(jobs, id, error);
-	return job ? task_of(job) : NULL;
-}
-
-json_t *jobs_task_info(struct jobs *jobs, const char *id, GError **error)
-{
-	const struct job *job;
-	AUTO_LOCK(&jobs->lock);
-
-	job = find_task(jobs, id, error);
-	return job ? info_view(job) : NULL;
-}
-
-bool jobs_stop(struct jobs *jobs, const char *id, GError **error)
-{
-	{
-		struct job *job;
-		AUTO_LOCK(&jobs->lock);
-
-		if (!(job = find_task(jobs, id, error)))
-			return false;
-		atomic_store(&job->canceled, true);
-	}
-	jobs_wake(jobs, id);
-	return true;
-}
-
-bool jobs_revert(struct jobs *jobs, const char *id, GError **error)
-{
-	const struct job *job;
-	AUTO_LOCK(&jobs->lock);
-
-	if (!(job = find_finished_task(jobs, id, error)))
-		return false;
-	if (job->state != STATE_DONE)
-		return true;
-	error_set(error, ERR_TASK_STATE_ERROR, "task '%s' (%s) is done and is not undone afterwards", id, job->description);
-	return false;
-}
-
-bool jobs_clear(struct jobs *jobs, const char *id, GError **error)
-{
-	struct job *job;
-	AUTO_LOCK(&jobs->lock);
-
-	if (!(job = find_finished_task(jobs, id, error)))
-		return false;
-	if (job->kind)
-		remove_file(job);
-	g_hash_table_remove(jobs->table, id);
-	return true;
 }

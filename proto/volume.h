@@ -16,7 +16,8 @@ struct volume_call {
 	GPtrArray *volumes;
 };
 extern const struct record_type volume_ids_type, volume_measure_params_type, volume_extend_params_type, volume_description_params_type,
-	volume_legality_params_type, volume_teardown_params_type, volume_reduce_params_type, image_ids_type, image_find_params_type, image_delete_params_type, image_delete_volumes_params_type,
+	volume_legality_params_type,
+	volume_teardown_params_type, volume_reduce_params_type, image_ids_type, image_find_params_type, image_delete_params_type, image_delete_volumes_params_type,
 	image_reconcile_params_type, volume_convert_params_type, volume_shrink_params_type, volume_parent_params_type, volume_item_params_type,
 	volume_set_item_params_type, image_move_params_type, image_clone_params_type, image_sync_params_type, volume_copy_params_type, volume_compact_params_type;
 

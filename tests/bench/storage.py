@@ -3,7 +3,7 @@
 """Volumes of the agent against the bare tools on the same data in the same run: copy, export, import, a 1 TiB thin volume made and deleted, and a
 domain of 10,000 volumes. One JSON object a line; the exit status is 1 when a limit is missed.
 
-    storage.py [MIB]          default: 512 MiB of random data for each copy
+    storage.py [MIB]          default: 768 MiB of random data for each copy
 """
 import os
 import statistics
@@ -26,7 +26,7 @@ c = lab.client()
 c.call_when_ready("Host.ping2")
 a = Domain(lab, c)
 b = Domain(lab, c, "other", a.pool)
-size = int(sys.argv[1]) * MIB if len(sys.argv) > 1 else 512 * MIB
+size = int(sys.argv[1]) * MIB if len(sys.argv) > 1 else 768 * MIB
 
 
 def seconds(act):
@@ -147,6 +147,7 @@ for i in range(VOLUMES):
     for name, text in ((volume, ""), (volume + ".lease", ""), (volume + ".meta", meta.replace(template.image, image))):
         with open(os.path.join(directory, name), "w") as f:
             f.write(text)
+time.sleep(6)               # what changed a moment ago is looked at again each time; a domain of this size has been at rest for long
 with open("/proc/sys/vm/drop_caches", "w") as f:
     f.write("3")
 

@@ -28,7 +28,8 @@
 #include "engine/model/vm.h"
 
 static const struct record_type *const others[] = {
-	&datacenter_cluster_type, &datacenter_network_type, &cluster_member_network_type, &attached_domain_type, &attached_connection_type, &power_agent_type, &power_proxy_type, &bond_type, &host_nic_type, &cdrom_type, &permit_type,
+	&datacenter_cluster_type, &datacenter_network_type, &cluster_member_network_type, &attached_domain_type, &attached_connection_type,
+	&power_agent_type, &power_proxy_type, &bond_type, &host_nic_type, &cdrom_type, &permit_type,
 	&directory_domain_type, &version_type, &object_ref_type, &option_item_type, &ip_type, &logical_unit_type, &boot_item_type, &vcpu_pin_type,
 	&sso_method_type, &payload_type, &payload_file_type, &nic_configuration_type, &vm_initialization_type, NULL
 };
