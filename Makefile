@@ -42,7 +42,7 @@ UNIT_LIBS := $(shell pkg-config --libs $(UNIT_PKGS) 2>/dev/null)
 
 common_src := $(wildcard common/*.c)
 proto_src := $(wildcard proto/*.c)
-agent_src := $(wildcard agent/*.c agent/*/*.c agent/virt/*/*.c)
+agent_src := $(wildcard agent/*.c agent/*/*.c agent/*/*/*.c)
 engine_src := $(wildcard engine/*.c engine/*/*.c)
 client_src := $(wildcard client/*.c)
 unit_src := $(wildcard tests/unit/test-*.c)

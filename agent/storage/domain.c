@@ -22,7 +22,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include "agent/storage/block.h"
+#include "agent/storage/form/block.h"
 #include "common/log.h"
 
 #define METADATA_PATH DIR_METADATA "/" FILE_METADATA

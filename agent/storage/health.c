@@ -15,8 +15,8 @@
  */
 #define LOG_MODULE "storage"
 #include <string.h>
-#include "agent/storage/lock.h"
-#include "agent/storage/pool.h"
+#include "agent/storage/lease/lock.h"
+#include "agent/storage/pool/pool.h"
 #include "agent/storage/storage-priv.h"
 #include "common/log.h"
 

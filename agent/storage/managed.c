@@ -10,7 +10,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include "agent/storage/pool.h"
+#include "agent/storage/pool/pool.h"
 #include "agent/storage/storage-priv.h"
 #include "common/json_file.h"
 #include "proto/secret.h"

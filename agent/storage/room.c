@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include "agent/storage/block.h"
+#include "agent/storage/form/block.h"
 
 /* The domain of a disk on block storage, and how large its volume is and may become. NULL: it is on none, or the volume has all it needs; or error */
 static struct domain *thin_volume(struct storage *storage, const struct storage_disk *disk, int64_t *ret_size, int64_t *ret_most, GError **error)

@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include "agent/jobs.h"
 #include "agent/storage/files.h"
-#include "agent/storage/form.h"
+#include "agent/storage/form/form.h"
 #include "agent/storage/metadata.h"
 #include "agent/storage/storage.h"
 #include "common/lock.h"

@@ -2,17 +2,16 @@
 /*
  * Storage of this host.
  *
- *   connection.c   where storage comes from: directories, mounts (mount.c), iSCSI sessions (iscsi.c), disks (device.c)
- *   group.c        volume groups on those disks; block_domain.c: domains in them
+ *   connection/    where storage comes from: directories, mounts, iSCSI sessions, disks; errand.c keeps what hangs there off all others
  *   domain.c       one domain on disk: layout, metadata, making and erasing
- *   pool.c         attached, active: links <repository>/<pool>/<domain>
- *   form*.c        where the parts of a domain lie: files, logical volumes
- *   volume*.c      volumes in a domain; image.c: chains of them that a VM opens; chain.c: what block jobs of a running VM make of them
- *   pool_*.c       the pool this host is in: joined, made, ended, its master; spm.c: who manages it; ovf.c: definitions of VMs it keeps
- *   lock*.c        host ids and leases between hosts, with their time diary; xlease.c, lease.c: leases with names
- *   data.c         jobs that change data: sdm.c, merge.c, image_copy.c, image_delete.c, volume_size.c, volume_convert.c, volume_parent.c; claim.c keeps them
- *                  apart, endpoint.c and chain_data.c are what they read and write, thin.c looks into images through qemu-nbd
- *   health.c       is it still there
+ *   form/          where the parts of a domain lie: in files, or in logical volumes of a group on those disks
+ *   volume/        volumes in a domain, images: chains of them that a VM opens; chain.c: what block jobs of a running VM make of them
+ *   data/          jobs that change data (data.c): sdm.c, merge.c, image_copy.c, image_delete.c, volume_size.c, volume_convert.c, volume_parent.c; claim.c
+ *                  keeps them apart, endpoint.c and chain_data.c are what they read and write, thin.c looks into images through qemu-nbd
+ *   pool/          attached, active: links <repository>/<pool>/<domain>; the pool this host is in: joined, made, ended, its master; spm.c: who
+ *                  manages it; ovf.c: definitions of VMs it keeps
+ *   lease/         host ids and leases between hosts, with their time diary (lock.c); leases with names
+ *   health.c       is it still there; room.c: space for volumes that grow
  *   managed.c      volumes of other providers
  *   qemu_img.c, metadata.c, files.c: tools
  *
@@ -32,10 +31,10 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
-#include "agent/storage/block.h"
-#include "agent/storage/data.h"
-#include "agent/storage/lock.h"
-#include "agent/storage/pool.h"
+#include "agent/storage/data/data.h"
+#include "agent/storage/form/block.h"
+#include "agent/storage/lease/lock.h"
+#include "agent/storage/pool/pool.h"
 #include "common/log.h"
 
 static void mutex_free(void *mutex)

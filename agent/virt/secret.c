@@ -7,8 +7,8 @@
 #include <libvirt/virterror.h>
 #include <string.h>
 #include "agent/virt/libvirt_connection.h"
-#include "agent/virt/vms.h"
 #include "agent/virt/vm.h"
+#include "agent/virt/vms.h"
 #include "agent/xml.h"
 #include "common/log.h"
 #include "proto/secret.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include "agent/storage/image_header.h"
+#include "agent/storage/volume/image_header.h"
 #include "common/error.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -3,8 +3,8 @@
  * rows: verb:StoragePool.connectStorageServer verb:StoragePool.disconnectStorageServer */
 #include "agent-storage.h"
 #include <sched.h>
-#include "agent/storage/iscsi.h"
-#include "agent/storage/mount.h"
+#include "agent/storage/connection/iscsi.h"
+#include "agent/storage/connection/mount.h"
 
 static void test_plans(void **state)
 {

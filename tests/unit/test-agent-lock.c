@@ -4,11 +4,11 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/wait.h>
-#include "agent/storage/lock.h"
-#include "agent/storage/xlease.h"
+#include "agent/storage/lease/lock.h"
+#include "agent/storage/lease/xlease.h"
 #include "tests/unit/agent-storage.h"
 
-/* ---- the diary: agent/storage/lock.c ---- */
+/* ---- the diary: agent/storage/lease/lock.c ---- */
 
 struct moment { int second; enum lock_phase phase; };
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The decision, without HTTP: objects in their places, permissions of users and groups; and that every operation names a permit that there is. */
-#include "tests/unit/store-fixture.h"
 #include "engine/api/action.h"
 #include "engine/api/resource.h"
 #include "engine/auth/access.h"
@@ -9,6 +8,7 @@
 #include "engine/model/permission.h"
 #include "engine/model/role.h"
 #include "engine/model/user.h"
+#include "tests/unit/store-fixture.h"
 
 static void *find(struct world *world, const struct kind *kind, const char *name)
 {

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Chains of volumes whose data a job uses: checked as for a VM (image.c), and held while it runs. */
+#include <string.h>
+#include "agent/storage/data/data.h"
+#include "common/error.h"
+
+const char *volume_format(metadata *values)
+{
+	return !strcmp(metadata_get(values, "FORMAT"), "COW") ? "qcow2" : "raw";
+}
+
+bool volume_has_parent(metadata *values)
+{
+	return strcmp(metadata_get(values, "PUUID"), BLANK_UUID) != 0;
+}
+
+GPtrArray *chain_list(const struct domain *domain, const char *image, const char *volume, GError **error)
+{
+	g_autoptr(GPtrArray) chain = g_ptr_array_new_with_free_func(g_free);
+
+	for (g_autofree char *current = g_strdup(volume); strcmp(current, BLANK_UUID);) {
+		g_autoptr(metadata) values = volume_read(domain, image, current, error);
+
+		if (!values)
+			return NULL;
+		if (chain->len == VOLUME_CHAIN_MAX) {
+			error_set(error, ERR_IMAGE_IS_NOT_LEGAL_CHAIN, "volume '%s' has more than %d ancestors", volume, VOLUME_CHAIN_MAX);
+			return NULL;
+		}
+		g_ptr_array_add(chain, g_steal_pointer(&current));
+		current = g_strdup(metadata_get(values, "PUUID"));
+	}
+	return g_steal_pointer(&chain);
+}
+
+static bool hold_one(struct chain_hold *hold, const char *volume, bool write, bool allow_illegal, GError **error)
+{
+	g_autoptr(metadata) values = volume_read(hold->domain, hold->image, volume, error);
+	g_autofree char *path = NULL;
+	const char *parent;
+
+	if (!values)
+		return false;
+	if (!allow_illegal && !strcmp(metadata_get(values, "LEGALITY"), "ILLEGAL")) {
+		error_set(error, ERR_PREPARE_ILLEGAL_VOLUME_ERROR, "'%s'", volume);
+		return false;
+	}
+	if (!volume_hold(hold->domain, hold->image, volume, write, &path, error))
+		return false;
+	g_ptr_array_add(hold->volumes, g_strdup(volume));
+	parent = volume_has_parent(values) ? metadata_get(values, "PUUID") : NULL;
+	if (!volume_check_header(hold->domain, hold->image, volume, metadata_get(values, "FORMAT"), parent, error))
+		return false;
+	if (!hold->path) {
+		hold->path = g_steal_pointer(&path);
+		hold->format = volume_format(values);
+	}
+	return true;
+}
+
+static bool hold_chain(struct chain_hold *hold, struct domain *domain, const char *image, const char *volume, bool write, guint illegal, GError **error)
+{
+	g_autoptr(GPtrArray) chain = chain_list(domain, image, volume, error);
+
+	*hold = (struct chain_hold){ .domain = domain, .image = image, .volumes = g_ptr_array_new_with_free_func(g_free), .write = write };
+	for (guint i = 0; chain && i < chain->len; i++)
+		if (!hold_one(hold, chain->pdata[i], write && i == 0, i < illegal, error)) {
+			chain_release(hold);
+			return false;
+		}
+	if (!chain)
+		chain_release(hold);
+	return chain != NULL;
+}
+
+bool chain_hold(struct chain_hold *hold, struct domain *domain, const char *image, const char *volume, bool write, bool allow_illegal, GError **error)
+{
+	return hold_chain(hold, domain, image, volume, write, allow_illegal ? 1 : 0, error);
+}
+
+bool chain_hold_all(struct chain_hold *hold, struct domain *domain, const char *image, const char *volume, GError **error)
+{
+	return hold_chain(hold, domain, image, volume, /* write= */ true, VOLUME_CHAIN_MAX, error);
+}
+
+void chain_release(struct chain_hold *hold)
+{
+	for (guint i = hold->volumes ? hold->volumes->len : 0; i > 0; i--)
+		volume_release(hold->domain, hold->image, hold->volumes->pdata[i - 1]);
+	chain_keep(hold);
+}
+
+void chain_keep(struct chain_hold *hold)
+{
+	if (hold->volumes)
+		g_ptr_array_unref(hold->volumes);
+	g_free(hold->path);
+	*hold = (struct chain_hold){ .path = NULL };
+}

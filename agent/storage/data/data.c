@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Jobs that change the data of a volume: copies, merges, resizes. They may take hours, so they do not run on their domain's lane but on one of their
+ * image ("image/<domain>/<image>"); claims (claim.c) keep two of them apart, and each change of metadata is one volume_change().
+ *
+ *	(start) --check--> begun --work--> worked --finish--> over
+ *
+ *   begun    is written before the first effect. The volume becomes illegal if the kind wants it: whoever looks meanwhile, also from another host, sees that
+ *            its data are not to be used. Killed: work is done again, from its beginning; every work can be.
+ *   worked   the data are on the storage. finish, then one write of the volume's metadata: legal again, next generation. Killed: repeated; that it was
+ *            done is seen by the generation.
+ *
+ * The generation is vdsm's: the caller says which one the volume must have, and knows from a changed one that its job, whose answer it may have missed, is
+ * done. A job that fails or is canceled leaves the generation, and an illegal volume illegal: its data are not what anybody wanted.
+ */
+#define LOG_MODULE "storage"
+#include "agent/storage/data/data.h"
+#include <string.h>
+#include "common/log.h"
+
+int data_next_generation(int generation)
+{
+	return generation >= VOLUME_GENERATION_MAX ? 0 : generation + 1;
+}
+
+struct qemu_img_work data_work(const struct data_run *run, int from, int to)
+{
+	return (struct qemu_img_work){ .job = run->job, .from = from, .to = to };
+}
+
+static bool load(struct data_run *run, GError **error)
+{
+	if (run->values)
+		g_hash_table_unref(run->values);
+	return (run->values = volume_read(run->domain, run->image, run->volume, error)) != NULL;
+}
+
+/* The volume is what the caller thinks it is. */
+static bool check_generation(struct data_run *run, GError **error)
+{
+	int64_t actual = metadata_get_int(run->values, "GEN", 0);
+
+	json_object_set_new(run->state, "generation", json_integer(actual));
+	if (run->generation < 0 || run->generation == actual)
+		return true;
+	error_set(error, ERR_GENERATION_MISMATCH, "volume '%s': generation %d is wanted, it has %" PRId64, run->volume, run->generation, actual);
+	return false;
+}
+
+static bool begin(const struct data_kind *kind, struct data_run *run, GError **error)
+{
+	if (job_canceled(run->job)) {
+		error_set(error, ERR_TASK_ABORTED, "job '%s' was canceled before it began", job_id(run->job));
+		return false;
+	}
+	return (!run->volume || check_generation(run, error)) && (!kind->check || kind->check(run, error)) && job_step(run->job, run->state, "begun", error);
+}
+
+static bool work(const struct data_kind *kind, struct data_run *run, GError **error)
+{
+	if (run->volume && kind->illegal && !volume_change(run->domain, run->image, run->volume, error, "LEGALITY", "ILLEGAL", NULL))
+		return false;
+	return kind->work(run, error) && job_step(run->job, run->state, "worked", error);
+}
+
+static bool finish(const struct data_kind *kind, struct data_run *run, GError **error)
+{
+	int generation = (int)json_integer_value(json_object_get(run->state, "generation")), next = data_next_generation(generation);
+	g_autofree char *text = g_strdup_printf("%d", next);
+
+	if (kind->finish && !kind->finish(run, error))
+		return false;
+	if (!run->volume || kind->quiet)
+		return true;
+	if (!load(run, error))
+		return false;
+	if (metadata_get_int(run->values, "GEN", 0) == next)
+		return true;                    /* before the agent was killed */
+	return kind->illegal ? volume_change(run->domain, run->image, run->volume, error, "LEGALITY", "LEGAL", "GEN", text, NULL)
+			     : volume_change(run->domain, run->image, run->volume, error, "GEN", text, NULL);
+}
+
+static bool go(const struct data_kind *kind, struct data_run *run, GError **error)
+{
+	const char *step = json_string_value(json_object_get(run->state, "step"));
+
+	if (run->domain_id && !(run->domain = domain_open_active(run->storage, run->domain_id, error)))
+		return false;
+	if (run->volume && !load(run, error))
+		return false;
+	run->again = step != NULL;
+	if (!step && !begin(kind, run, error))
+		return false;
+	if ((!step || !strcmp(step, "begun")) && !work(kind, run, error))
+		return false;
+	return finish(kind, run, error);
+}
+
+enum job_run data_run(const struct data_kind *kind, struct job *job, json_t *state, void *storage, GError **error)
+{
+	struct data_run run = { .storage = storage, .job = job, .state = state, .generation = -1 };
+	void *params = record_from_json(kind->params, json_object_get(state, "request"), &(struct record_input){ .dialect = RECORD_CHANNEL }, error);
+	bool good;
+
+	if (!params)
+		return JOB_FAILED;
+	record_defaults(params, 0);
+	run.params = params;
+	kind->target(&run);
+	if (!claim_take(run.storage, run.claims, run.n_claims, NULL)) {
+		record_unref(params);
+		if (!job_canceled(job))
+			return JOB_WAITS;       /* claim_drop() wakes it */
+		error_set(error, ERR_TASK_ABORTED, "job '%s' was canceled before it began", job_id(job));
+		return JOB_FAILED;
+	}
+	good = go(kind, &run, error);
+	domain_free(run.domain);
+	if (run.values)
+		g_hash_table_unref(run.values);
+	claim_drop(run.storage, run.claims, run.n_claims);
+	record_unref(params);
+	return good ? JOB_DONE : JOB_FAILED;
+}
+
+bool data_begin(struct agent *agent, const struct data_kind *kind, const void *params, const char *verb, const char *id, char **ret_id, GError **error)
+{
+	struct data_run run = { .storage = agent->storage, .params = params };
+	json_t *request = record_to_json(params, RECORD_CHANNEL);
+	g_autofree char *lane = NULL;
+	g_autofree char *description = NULL;
+	bool good;
+
+	kind->target(&run);
+	lane = g_strdup_printf("image/%s/%s", run.claims[0].domain, run.claims[0].image);
+	description = g_strdup_printf("%s %s", verb, run.volume ? run.volume : run.claims[0].image);
+	good = jobs_begin(agent->jobs, &(struct job_order){ .id = id, .kind = &kind->kind, .description = description, .lane = lane, .request = request }, ret_id,
+			  error);
+	json_decref(request);
+	return good;
+}
+
+bool data_task(struct agent *agent, const struct data_kind *kind, const void *params, const char *verb, GString *ret_result, GError **error)
+{
+	g_autofree char *id = NULL;
+
+	if (!data_begin(agent, kind, params, verb, /* id= */ NULL, &id, error))
+		return false;
+	result_json(ret_result, json_string(id));
+	return true;
+}

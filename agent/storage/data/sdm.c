@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SDM verbs: jobs on one volume whose id the caller gives, as vdsm's (lib/vdsm/storage/sdm/api). Merging is in merge.c.
+ *
+ * copy_data      what the source reads goes into a volume that is there; between two volumes that both have a parent only what lies above it, because the
+ *                caller has copied, or shares, the parents. Above the old contents of a target without parent nothing is left: qemu-img writes zeros there.
+ * update_volume  legality, description, type and generation in one write of the metadata
+ * amend_volume   version of the qcow2 format
+ * sparsify       thin.c
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include "agent/storage/data/data.h"
+#include "agent/storage/data/thin.h"
+#include "common/error.h"
+
+/* Each image once; the target, which is written, comes first. */
+static void claim(struct data_run *run, const struct endpoint *endpoint, bool write)
+{
+	for (size_t i = 0; i < run->n_claims; i++)
+		if (!strcmp(run->claims[i].domain, endpoint->domain_id) && !strcmp(run->claims[i].image, endpoint->image_id))
+			return;
+	run->claims[run->n_claims++] = (struct claim){ endpoint->domain_id, endpoint->image_id, write };
+}
+
+static void aim(struct data_run *run, const struct endpoint *endpoint)
+{
+	claim(run, endpoint, /* write= */ true);
+	run->domain_id = endpoint->domain_id;
+	run->image = endpoint->image_id;
+	run->volume = endpoint->volume_id;
+	run->generation = HAS(endpoint, generation) ? endpoint->generation : -1;
+}
+
+static bool is_volume(const struct endpoint *endpoint)
+{
+	return !strcmp(endpoint->type, "div");
+}
+
+/* ---- copy_data ---- */
+
+static void copy_target(struct data_run *run)
+{
+	const struct sdm_params *params = run->params;
+
+	if (is_volume(params->destination))
+		aim(run, params->destination);
+	if (is_volume(params->source))
+		claim(run, params->source, /* write= */ false);
+}
+
+static bool copy_check(struct data_run *run, GError **error)
+{
+	const struct sdm_params *params = run->params;
+	struct end source = END_NONE, target = END_NONE;
+	bool good = end_open(run->storage, params->source, /* write= */ false, run->again, &source, error) &&
+		    end_open(run->storage, params->destination, /* write= */ true, run->again, &target, error);
+
+	if (good && run->volume && volume_in_use(run->domain, run->image, run->volume)) {
+		error_set(error, ERR_VOLUME_IS_BUSY, "'%s' is open in a virtual machine", run->volume);
+		good = false;
+	} else if (good && target.capacity && source.capacity > target.capacity) {
+		error_set(error, ERR_DESTINATION_VOLUME_TOO_SMALL, "volume '%s' has %" PRId64 " bytes, the source %" PRId64, run->volume, target.capacity,
+			  source.capacity);
+		good = false;
+	}
+	end_close(&source);
+	end_close(&target);
+	return good;
+}
+
+/* A work that is repeated finds the bitmaps of the first time. */
+static bool drop_bitmaps(const struct end *target, GError **error)
+{
+	json_t *bitmaps = qemu_img_bitmaps(target->path, target->format, error), *bitmap;
+	bool good = bitmaps != NULL;
+	const char *name;
+
+	json_object_foreach(bitmaps, name, bitmap)
+		good = good && qemu_img_bitmap_remove(target->path, name, error);
+	json_decref(bitmaps);
+	return good;
+}
+
+/* A preallocated volume has its blocks also after zeros were written as holes. */
+static bool settle(const struct data_run *run, const struct end *target, GError **error)
+{
+	autofd fd = volume_open(run->domain, run->image, run->volume, O_RDWR, error);
+	bool allocate = target->domain->form->grows && !strcmp(target->format, "raw") && !strcmp(metadata_get(target->values, "TYPE"), "PREALLOCATED");
+
+	if (fd < 0)
+		return false;
+	if ((!allocate || fallocate(fd, 0, 0, target->capacity) == 0 || errno == EOPNOTSUPP) && fsync(fd) == 0)
+		return true;
+	files_error(error, ERR_VOLUME_COPY_ERROR, errno, "'%s'", run->volume);
+	return false;
+}
+
+static bool convert(const struct data_run *run, const struct end *source, const struct end *target, GError **error)
+{
+	const struct sdm_params *params = run->params;
+	struct qemu_img_work work = data_work(run, 0, 100);
+	g_autofree char *backing = NULL;
+	const char *backing_format = NULL;
+
+	if (target->values && volume_has_parent(target->values) && source->values && volume_has_parent(source->values)) {
+		g_autoptr(metadata) parent = volume_read(target->domain, run->image, target->hold.volumes->pdata[1], error);
+		g_autofree char *directory = g_path_get_dirname(target->path);
+
+		if (!parent)
+			return false;
+		backing = g_build_filename(directory, target->hold.volumes->pdata[1], NULL);
+		backing_format = volume_format(parent);
+	}
+	if (params->bitmaps && target->domain && !drop_bitmaps(target, error))
+		return false;
+	return qemu_img_convert(&(struct qemu_img_convert){
+		.source = source->path, .source_format = source->format, .target = target->path, .target_format = target->format, .backing = backing,
+		.backing_format = backing_format, .create = target->file != NULL, .rate = params->rate,
+		.bitmaps = params->bitmaps && !strcmp(source->format, "qcow2") && !strcmp(target->format, "qcow2") }, &work, error);
+}
+
+static bool copy_work(struct data_run *run, GError **error)
+{
+	const struct sdm_params *params = run->params;
+	struct end source = END_NONE, target = END_NONE;
+	bool good = end_open(run->storage, params->source, /* write= */ false, run->again, &source, error) &&
+		    end_open(run->storage, params->destination, /* write= */ true, run->again, &target, error) && convert(run, &source, &target, error) &&
+		    (!target.domain || settle(run, &target, error)) && (!target.file || end_publish(&target, run->again, error));
+
+	end_close(&source);
+	end_close(&target);
+	return good;
+}
+
+DATA_KIND_RUN(sdm_copy_kind)
+const struct data_kind sdm_copy_kind = {
+	.kind = { "copy_data", "storage", sdm_copy_kind_run }, .params = &sdm_copy_params_type, .illegal = true, .target = copy_target, .check = copy_check,
+	.work = copy_work,
+};
+
+/* ---- update_volume ---- */
+
+static void volume_target(struct data_run *run)
+{
+	aim(run, ((const struct sdm_params *)run->params)->volume);
+}
+
+static bool update_check(struct data_run *run, GError **error)
+{
+	const struct volume_attributes *wanted = ((const struct sdm_params *)run->params)->attributes;
+
+	if (wanted->type && strcmp(metadata_get(run->values, "VOLTYPE"), "LEAF"))
+		error_set(error, ERR_INVALID_VOLUME_UPDATE, "'%s' is %s and cannot become %s", run->volume, metadata_get(run->values, "VOLTYPE"), wanted->type);
+	else if (wanted->type && volume_has_parent(run->values))
+		error_set(error, ERR_INVALID_VOLUME_UPDATE, "'%s' has the parent '%s' and cannot become %s", run->volume, metadata_get(run->values, "PUUID"),
+			  wanted->type);
+	else if (wanted->description && !metadata_is_value(wanted->description))
+		error_set(error, ERR_INVALID_PARAMETER_EXCEPTION, "description: contains control characters");
+	else
+		return true;
+	return false;
+}
+
+static bool update_work(struct data_run *run, GError **error)
+{
+	const struct volume_attributes *wanted = ((const struct sdm_params *)run->params)->attributes;
+	int generation = (int)json_integer_value(json_object_get(run->state, "generation"));
+	g_autofree char *text = g_strdup_printf("%d", HAS(wanted, generation) ? wanted->generation : data_next_generation(generation));
+	g_autofree char *description = volume_description(wanted->description ? wanted->description : metadata_get(run->values, "DESCRIPTION"));
+
+	return volume_change(run->domain, run->image, run->volume, error, "GEN", text, "DESCRIPTION", description,
+			     "LEGALITY", wanted->legality ? wanted->legality : metadata_get(run->values, "LEGALITY"),
+			     "VOLTYPE", wanted->type ? wanted->type : metadata_get(run->values, "VOLTYPE"), NULL);
+}
+
+DATA_KIND_RUN(sdm_update_kind)
+const struct data_kind sdm_update_kind = {
+	.kind = { "update_volume", "storage", sdm_update_kind_run }, .params = &sdm_update_params_type, .quiet = true, .target = volume_target,
+	.check = update_check, .work = update_work,
+};
+
+/* ---- amend_volume, sparsify_volume ---- */
+
+bool volume_check_idle(struct data_run *run, GError **error)
+{
+	if (!strcmp(metadata_get(run->values, "VOLTYPE"), "SHARED"))
+		error_set(error, ERR_SHARED_VOLUME_NON_WRITABLE, "'%s'", run->volume);
+	else if (volume_in_use(run->domain, run->image, run->volume))
+		error_set(error, ERR_VOLUME_IS_BUSY, "'%s' is open in a virtual machine", run->volume);
+	else
+		return true;
+	return false;
+}
+
+static bool amend_check(struct data_run *run, GError **error)
+{
+	if (strcmp(metadata_get(run->values, "FORMAT"), "COW")) {
+		error_set(error, ERR_INCORRECT_FORMAT, "'%s' is %s, not qcow2", run->volume, metadata_get(run->values, "FORMAT"));
+		return false;
+	}
+	return volume_check_idle(run, error);
+}
+
+static bool amend_work(struct data_run *run, GError **error)
+{
+	g_autofree char *options = g_strconcat("compat=", ((const struct sdm_params *)run->params)->qcow2->compat, NULL);
+	struct chain_hold hold;
+	bool good = chain_hold(&hold, run->domain, run->image, run->volume, /* write= */ true, /* allow_illegal= */ false, error);
+
+	if (good) {
+		good = qemu_img_amend(hold.path, options, error);
+		chain_release(&hold);
+	}
+	return good;
+}
+
+DATA_KIND_RUN(sdm_amend_kind)
+const struct data_kind sdm_amend_kind = {
+	.kind = { "amend_volume", "storage", sdm_amend_kind_run }, .params = &sdm_amend_params_type, .target = volume_target, .check = amend_check,
+	.work = amend_work,
+};
+
+bool volume_check_idle_leaf(struct data_run *run, GError **error)
+{
+	if (!strcmp(metadata_get(run->values, "VOLTYPE"), "INTERNAL")) {
+		error_set(error, ERR_INTERNAL_VOLUME_NON_WRITABLE, "'%s' is the parent of another volume", run->volume);
+		return false;
+	}
+	return volume_check_idle(run, error);
+}
+
+static bool sparsify_work(struct data_run *run, GError **error)
+{
+	struct chain_hold hold;
+	bool good = chain_hold(&hold, run->domain, run->image, run->volume, /* write= */ true, /* allow_illegal= */ false, error);
+
+	if (good) {
+		good = thin_zeros(hold.path, hold.format, run->job, error);
+		chain_release(&hold);
+	}
+	return good;
+}
+
+DATA_KIND_RUN(sdm_sparsify_kind)
+const struct data_kind sdm_sparsify_kind = {
+	.kind = { "sparsify_volume", "storage", sdm_sparsify_kind_run }, .params = &sdm_volume_params_type, .target = volume_target, .check = volume_check_idle_leaf,
+	.work = sparsify_work,
+};
+
+/* ---- the verbs ---- */
+
+static bool copy_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	const struct sdm_params *params = data;
+
+	if (!end_check(params->source, "source", error) || !end_check(params->destination, "destination", error))
+		return false;
+	if (!is_volume(params->source) && !is_volume(params->destination)) {
+		error_set(error, ERR_INVALID_PARAMETER_EXCEPTION, "source, destination: one of them must be a volume ('div')");
+		return false;
+	}
+	if (is_volume(params->source) && is_volume(params->destination) && !strcmp(params->source->volume_id, params->destination->volume_id) &&
+	    !strcmp(params->source->domain_id, params->destination->domain_id)) {
+		error_set(error, ERR_INVALID_PARAMETER_EXCEPTION, "source, destination: both are volume '%s'", params->source->volume_id);
+		return false;
+	}
+	return data_begin(agent, &sdm_copy_kind, data, "SDM.copy_data", params->job_id, /* ret_id= */ NULL, error);
+}
+
+static bool begin(struct agent *agent, const struct data_kind *kind, const char *verb, const struct sdm_params *params, GError **error)
+{
+	if (!end_check(params->volume, "vol_info", error))
+		return false;
+	if (!is_volume(params->volume)) {
+		error_set(error, ERR_INVALID_PARAMETER_EXCEPTION, "vol_info: endpoint_type '%s' is no volume", params->volume->type);
+		return false;
+	}
+	return data_begin(agent, kind, params, verb, params->job_id, /* ret_id= */ NULL, error);
+}
+
+static bool update_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	return begin(agent, &sdm_update_kind, "SDM.update_volume", data, error);
+}
+
+static bool amend_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	return begin(agent, &sdm_amend_kind, "SDM.amend_volume", data, error);
+}
+
+static bool sparsify_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	return begin(agent, &sdm_sparsify_kind, "SDM.sparsify_volume", data, error);
+}
+
+static bool merge_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	return data_begin(agent, &sdm_merge_kind, data, "SDM.merge", ((const struct sdm_params *)data)->job_id, /* ret_id= */ NULL, error);
+}
+
+const struct verb_binding sdm_bindings[] = {
+	{ "SDM.copy_data", copy_verb },
+	{ "SDM.update_volume", update_verb },
+	{ "SDM.amend_volume", amend_verb },
+	{ "SDM.sparsify_volume", sparsify_verb },
+	{ "SDM.merge", merge_verb },
+};
+const size_t n_sdm_bindings = G_N_ELEMENTS(sdm_bindings);

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a volume is based on, and what is based on it (verbs of our own).
+ *
+ * Volume.setParent with check: qemu-img compares the old and the new chain below and copies into the volume what differs, so a guest reads the same as
+ * before, whatever the new parent holds. It needs the old parent; when that is gone, nothing can be proved, and only check=false, which believes the caller,
+ * puts the new name into the header. Killed in between, the header tells which of the two is true, and the job goes on from there.
+ */
+#define LOG_MODULE "storage"
+#include <string.h>
+#include "agent/storage/data/data.h"
+#include "common/log.h"
+
+static void target(struct data_run *run)
+{
+	const struct volume_call *params = run->params;
+
+	run->claims[run->n_claims++] = (struct claim){ params->domain_id, params->image_id, true };
+	run->domain_id = params->domain_id;
+	run->image = params->image_id;
+	run->volume = params->volume_id;
+}
+
+static bool has_new_parent(const struct data_run *run)
+{
+	return strcmp(((const struct volume_call *)run->params)->parent_id, BLANK_UUID) != 0;
+}
+
+static bool check_parent(struct data_run *run, GError **error)
+{
+	const struct volume_call *params = run->params;
+	g_autoptr(GPtrArray) below = chain_list(run->domain, run->image, params->parent_id, error);
+	g_autoptr(metadata) parent = below ? volume_read(run->domain, run->image, params->parent_id, error) : NULL;
+
+	if (!parent)
+		return false;
+	if (g_ptr_array_find_with_equal_func(below, run->volume, g_str_equal, NULL))
+		error_set(error, ERR_WRONG_PARENT_VOLUME, "'%s' is based on '%s'", params->parent_id, run->volume);
+	else if (!strcmp(metadata_get(parent, "LEGALITY"), "ILLEGAL"))
+		error_set(error, ERR_PREPARE_ILLEGAL_VOLUME_ERROR, "'%s'", params->parent_id);
+	else if (metadata_get_int(parent, "CAP", 0) > metadata_get_int(run->values, "CAP", 0))
+		error_set(error, ERR_WRONG_PARENT_VOLUME, "'%s' has %s bytes, '%s' has %s", params->parent_id, metadata_get(parent, "CAP"), run->volume,
+			  metadata_get(run->values, "CAP"));
+	else
+		return true;
+	return false;
+}
+
+static bool check(struct data_run *run, GError **error)
+{
+	const struct volume_call *params = run->params;
+	struct chain_hold hold;
+
+	if (strcmp(metadata_get(run->values, "FORMAT"), "COW")) {
+		error_set(error, ERR_INCORRECT_FORMAT, "raw volume '%s' has no parent", run->volume);
+		return false;
+	}
+	if (!volume_check_idle(run, error) || (has_new_parent(run) && !check_parent(run, error)))
+		return false;
+	if (!params->check)
+		return true;
+	if (!chain_hold(&hold, run->domain, run->image, run->volume, /* write= */ true, /* allow_illegal= */ false, error)) {
+		error_wrap(error, "what volume '%s' is based on now cannot be read, so nothing can be compared (check is true)", run->volume);
+		return false;
+	}
+	chain_release(&hold);
+	return true;
+}
+
+static bool rebase(struct data_run *run, const char *format, GError **error)
+{
+	const struct volume_call *params = run->params;
+	struct qemu_img_work work = data_work(run, 0, 100);
+	const char *parent = has_new_parent(run) ? params->parent_id : NULL;
+	struct chain_hold now = { .path = NULL }, wanted = { .path = NULL };
+	g_autofree char *path = NULL;
+	bool good;
+
+	if (!params->check) {
+		log_warn("volume %s is based on %s from now on, unproved", run->volume, params->parent_id);
+		good = volume_hold(run->domain, run->image, run->volume, /* write= */ true, &path, error);
+		if (good) {
+			good = qemu_img_rebase(path, parent, format, /* unsafe= */ true, &work, error);
+			volume_release(run->domain, run->image, run->volume);
+		}
+		return good;
+	}
+	good = chain_hold(&now, run->domain, run->image, run->volume, /* write= */ true, /* allow_illegal= */ false, error) &&
+	       (!parent || chain_hold(&wanted, run->domain, run->image, parent, /* write= */ false, /* allow_illegal= */ false, error)) &&
+	       qemu_img_rebase(now.path, parent, format, /* unsafe= */ false, &work, error);
+	chain_release(&wanted);
+	chain_release(&now);
+	return good;
+}
+
+static bool work(struct data_run *run, GError **error)
+{
+	const struct volume_call *params = run->params;
+	g_autofree char *before = g_strdup(metadata_get(run->values, "PUUID"));
+	g_autofree char *backing = volume_backing(run->domain, run->image, run->volume, error);
+	g_autoptr(metadata) parent = has_new_parent(run) ? volume_read(run->domain, run->image, params->parent_id, error) : NULL;
+
+	if (!backing || (has_new_parent(run) && !parent))
+		return false;
+	if (strcmp(backing, has_new_parent(run) ? params->parent_id : "") && !rebase(run, parent ? volume_format(parent) : NULL, error))
+		return false;
+	if (!volume_change(run->domain, run->image, run->volume, error, "PUUID", params->parent_id, NULL) ||
+	    (parent && !volume_retype(run->domain, run->image, params->parent_id, error)))
+		return false;
+	if (strcmp(before, BLANK_UUID))
+		(void)volume_retype(run->domain, run->image, before, NULL);      /* it may be gone */
+	return true;
+}
+
+DATA_KIND_RUN(volume_parent_kind)
+const struct data_kind volume_parent_kind = {
+	.kind = { "set_parent", "storage", volume_parent_kind_run }, .params = &volume_parent_params_type, .target = target, .check = check, .work = work,
+};
+
+bool volume_parent_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	const struct volume_call *params = data;
+	g_autofree char *id = NULL;
+
+	if (!data_begin(agent, &volume_parent_kind, data, "Volume.setParent", params->job_id, &id, error))
+		return false;
+	result_json(ret_result, json_string(id));
+	return true;
+}
+
+/* ---- who needs whom ---- */
+
+static json_t *ids_of(const GPtrArray *list, guint from)
+{
+	json_t *ids = json_array();
+
+	for (guint i = from; i < list->len; i++)
+		json_array_append_new(ids, json_string(list->pdata[i]));
+	return ids;
+}
+
+/* Each volume that is based on it, at any depth, within the image; and of a template those in other images. */
+static bool add_dependants(const struct domain *domain, const char *image, const char *volume, json_t *found, GError **error)
+{
+	g_autoptr(GPtrArray) children = volume_children(domain, image, volume, error);
+
+	for (guint i = 0; children && i < children->len; i++) {
+		g_autoptr(metadata) values = volume_read(domain, image, children->pdata[i], NULL);
+
+		json_array_append_new(found, json_string(children->pdata[i]));
+		if (json_array_size(found) > VOLUME_CHAIN_MAX * VOLUME_CHAIN_MAX) {
+			error_set(error, ERR_IMAGE_IS_NOT_LEGAL_CHAIN, "more volumes than there can be are based on '%s'", volume);
+			return false;
+		}
+		if (values && !add_dependants(domain, image, children->pdata[i], found, error))
+			return false;
+	}
+	return children != NULL;
+}
+
+bool volume_dependencies_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	const struct volume_call *params = data;
+	autodomain domain = domain_open_active(agent->storage, params->domain_id, error);
+	g_autoptr(GPtrArray) chain = domain ? chain_list(domain, params->image_id, params->volume_id, error) : NULL;
+	bool in_use, claimed;
+	json_t *children;
+
+	if (!chain)
+		return false;
+	children = json_array();
+	if (!add_dependants(domain, params->image_id, params->volume_id, children, error)) {
+		json_decref(children);
+		return false;
+	}
+	in_use = volume_in_use(domain, params->image_id, params->volume_id);
+	claimed = !claim_check(agent->storage, params->domain_id, params->image_id, /* write= */ true, NULL);
+	result_json(ret_result, json_pack("{s:o, s:o, s:b, s:b}", "parents", ids_of(chain, 1), "children", children, "inUse", in_use, "inJob", claimed));
+	return true;
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Volumes: data, metadata and lease, wherever the domain's form keeps them (form.h). What a volume is stands in its metadata; sizes come from the data.
+ */
+#define LOG_MODULE "storage"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include "agent/storage/storage-priv.h"
+#include "agent/storage/volume/image_header.h"
+
+/* QEMU locks bytes 100.. (what it does) and 200.. (what it lets others do) of a file it has open. */
+#define QEMU_LOCK_START 100
+#define QEMU_LOCK_LENGTH 200
+
+static const char *const required_keys[] = { "CAP", "CTIME", "DISKTYPE", "DOMAIN", "FORMAT", "IMAGE", "LEGALITY", "PUUID", "TYPE", "VOLTYPE", NULL };
+
+metadata *volume_read(const struct domain *domain, const char *image, const char *volume, GError **error)
+{
+	g_autofree char *text = domain->form->read(domain, image, volume, error);
+	g_autoptr(metadata) values = NULL;
+
+	if (!text)
+		return NULL;
+	if (!(values = metadata_parse_volume(text, required_keys, error))) {
+		error_wrap(error, "volume '%s'", volume);
+		return NULL;
+	}
+	if (!files_is_uuid(metadata_get(values, "PUUID"))) {
+		error_set(error, ERR_INVALID_METADATA, "volume '%s': PUUID is no id", volume);
+		return NULL;
+	}
+	return g_steal_pointer(&values);
+}
+
+bool volume_save(const struct domain *domain, const char *image, const char *volume, metadata *values, GError **error)
+{
+	return domain->form->write(domain, image, volume, values, error);
+}
+
+bool volume_change(const struct domain *domain, const char *image, const char *volume, GError **error, ...)
+{
+	g_autoptr(metadata) values = NULL;
+	bool differs = false;
+	const char *key;
+	va_list changes;
+
+	AUTO_LOCK(domain->changing);
+	if (!(values = volume_read(domain, image, volume, error)))
+		return false;
+	va_start(changes, error);
+	while ((key = va_arg(changes, const char *))) {
+		const char *value = va_arg(changes, const char *);
+
+		differs |= strcmp(metadata_get(values, key), value) != 0;
+		metadata_set(values, key, value);
+	}
+	va_end(changes);
+	return !differs || volume_save(domain, image, volume, values, error);
+}
+
+GPtrArray *volume_list(const struct domain *domain, const char *image, GError **error)
+{
+	return image ? domain->form->list(domain, image, error) : listing_all(domain, error);
+}
+
+GPtrArray *volume_children(const struct domain *domain, const char *image, const char *volume, GError **error)
+{
+	g_autoptr(metadata) values = volume_read(domain, image, volume, error);
+
+	if (!values)
+		return NULL;
+	return domain->form->children(domain, image, volume, !strcmp(metadata_get(values, "VOLTYPE"), "SHARED") && !strcmp(metadata_get(values, "IMAGE"), image),
+				      error);
+}
+
+bool volume_retype(const struct domain *domain, const char *image, const char *volume, GError **error)
+{
+	g_autoptr(metadata) values = volume_read(domain, image, volume, error);
+	g_autoptr(GPtrArray) children = NULL;
+
+	if (!values)
+		return false;
+	if (!strcmp(metadata_get(values, "VOLTYPE"), "SHARED"))
+		return true;
+	if (!(children = volume_children(domain, image, volume, error)))
+		return false;
+	return volume_change(domain, image, volume, error, "VOLTYPE", children->len ? "INTERNAL" : "LEAF", NULL);
+}
+
+/* ---- what the form does ---- */
+
+bool volume_exists(const struct domain *domain, const char *image, const char *volume)
+{
+	return domain->form->exists(domain, image, volume);
+}
+
+int volume_open(const struct domain *domain, const char *image, const char *volume, int flags, GError **error)
+{
+	return domain->form->open(domain, image, volume, flags, error);
+}
+
+bool volume_hold(const struct domain *domain, const char *image, const char *volume, bool write, char **ret_path, GError **error)
+{
+	return domain->form->hold(domain, image, volume, write, ret_path, error);
+}
+
+void volume_release(const struct domain *domain, const char *image, const char *volume)
+{
+	domain->form->release(domain, image, volume);
+}
+
+bool volume_sizes(const struct domain *domain, const char *image, const char *volume, int64_t *ret_truesize, int64_t *ret_apparentsize, GError **error)
+{
+	return domain->form->sizes(domain, image, volume, ret_truesize, ret_apparentsize, error);
+}
+
+char *volume_lease(const struct domain *domain, const char *image, const char *volume, int64_t *ret_offset, GError **error)
+{
+	return domain->form->lease(domain, image, volume, ret_offset, error);
+}
+
+bool volume_make(const struct domain *domain, const struct volume_draft *draft, char **ret_path, int *ret_fd, GError **error)
+{
+	return domain->form->make(domain, draft, ret_path, ret_fd, error);
+}
+
+bool volume_publish(const struct domain *domain, const struct volume_draft *draft, metadata *values, GError **error)
+{
+	return domain->form->publish(domain, draft, values, error);
+}
+
+bool volume_undo(const struct domain *domain, const char *image, const char *volume, GError **error)
+{
+	return domain->form->undo(domain, image, volume, error);
+}
+
+bool volume_unpublish(const struct domain *domain, const char *image, const char *volume, bool zero, GError **error)
+{
+	return domain->form->unpublish(domain, image, volume, zero, error);
+}
+
+bool volume_remove(const struct domain *domain, const char *image, const char *volume, GError **error)
+{
+	return domain->form->remove(domain, image, volume, error);
+}
+
+void volume_sweep(const struct domain *domain)
+{
+	domain->form->sweep(domain);
+}
+
+/* ---- what is in the data ---- */
+
+bool volume_in_use(const struct domain *domain, const char *image, const char *volume)
+{
+	autofd fd = volume_open(domain, image, volume, O_RDONLY, NULL);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = QEMU_LOCK_START, .l_len = QEMU_LOCK_LENGTH };
+
+	return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+char *volume_backing(const struct domain *domain, const char *image, const char *volume, GError **error)
+{
+	autofd fd = volume_open(domain, image, volume, O_RDONLY, error);
+	struct image_header header;
+
+	return fd >= 0 && image_header_read(fd, "qcow2", volume, &header, error) ? header.backing : NULL;
+}
+
+bool volume_check_header(const struct domain *domain, const char *image, const char *volume, const char *format, const char *backing, GError **error)
+{
+	autofd fd = volume_open(domain, image, volume, O_RDONLY, error);
+	struct image_header header;
+	bool same;
+
+	if (fd < 0 || !image_header_read(fd, !strcmp(format, "COW") ? "qcow2" : "raw", volume, &header, error))
+		return false;
+	same = !strcmp(header.backing, backing ? backing : "");
+	if (!same)
+		error_set(error, ERR_IMAGE_IS_NOT_LEGAL_CHAIN, "volume '%s' is based on '%s' where '%s' is expected", volume, header.backing,
+			  backing ? backing : "");
+	image_header_clear(&header);
+	return same;
+}
+
+/* ---- verbs that read ---- */
+
+static json_t *lease_of(const struct domain *domain, const char *image, const char *volume)
+{
+	int64_t offset = 0;
+	g_autofree char *path = volume_lease(domain, image, volume, &offset, NULL);
+
+	return path ? json_pack("{s:s, s:I, s:[], s:n}", "path", path, "offset", (json_int_t)offset, "owners", "version") : json_object();
+}
+
+bool volume_info_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	struct volume_params *params = data;
+	autodomain domain = domain_open(agent->storage, params->domain_id, error);
+	g_autoptr(metadata) values = domain ? volume_read(domain, params->image_id, params->volume_id, error) : NULL;
+	g_autoptr(GPtrArray) children = NULL;
+	int64_t truesize, apparentsize;
+	struct volume_info *info;
+
+	if (!values || !volume_sizes(domain, params->image_id, params->volume_id, &truesize, &apparentsize, error))
+		return false;
+	info = record_new(&volume_info_type);
+	info->uuid = g_strdup(params->volume_id);
+	info->pool = g_strdup(domain_pool(domain));
+	info->domain = g_strdup(domain->id);
+	info->image = g_strdup(metadata_get(values, "IMAGE"));
+	info->parent = g_strdup(metadata_get(values, "PUUID"));
+	info->format = g_strdup(metadata_get(values, "FORMAT"));
+	info->type = g_strdup(metadata_get(values, "TYPE"));
+	info->vol_type = g_strdup(metadata_get(values, "VOLTYPE"));
+	info->disk_type = g_strdup(metadata_get(values, "DISKTYPE"));
+	info->description = g_strdup(metadata_get(values, "DESCRIPTION"));
+	info->legality = g_strdup(metadata_get(values, "LEGALITY"));
+	info->status = g_strdup(!strcmp(info->legality, "ILLEGAL") ? "ILLEGAL" : "OK");
+	SET(info, capacity, metadata_get_int(values, "CAP", 0));
+	SET(info, truesize, truesize);
+	SET(info, apparentsize, apparentsize);
+	SET(info, ctime, metadata_get_int(values, "CTIME", 0));
+	SET(info, generation, (int)metadata_get_int(values, "GEN", 0));
+	SET(info, sequence, (int)metadata_get_int(values, "SEQ", 0));
+	info->children = json_array();
+	children = volume_children(domain, params->image_id, params->volume_id, NULL);
+	for (guint i = 0; children && i < children->len; i++)
+		json_array_append_new(info->children, json_string(children->pdata[i]));
+	info->lease = lease_of(domain, params->image_id, params->volume_id);
+	result_record(ret_result, info);
+	record_unref(info);
+	return true;
+}
+
+bool volume_size_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	struct volume_params *params = data;
+	autodomain domain = domain_open(agent->storage, params->domain_id, error);
+	g_autoptr(metadata) values = domain ? volume_read(domain, params->image_id, params->volume_id, error) : NULL;
+	int64_t truesize, apparentsize;
+	struct volume_size *size;
+
+	if (!values || !volume_sizes(domain, params->image_id, params->volume_id, &truesize, &apparentsize, error))
+		return false;
+	size = record_new(&volume_size_type);
+	SET(size, truesize, truesize);
+	SET(size, apparentsize, apparentsize);
+	result_record(ret_result, size);
+	record_unref(size);
+	return true;
+}
