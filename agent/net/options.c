@@ -371,9 +371,9 @@ GHashTable *net_options_read(const char *kind, struct nlattr *data)
 
 	if (!table || nla_parse_nested(attributes, G_N_ELEMENTS(attributes) - 1, data, NULL) < 0)
 		return NULL;
-	options = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+	options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	for (const struct net_option *option = table; option->name; option++)
 		if (attributes[option->attribute])
-			g_hash_table_insert(options, (char *)option->name, read_value(option, attributes[option->attribute]));
+			g_hash_table_insert(options, g_strdup(option->name), read_value(option, attributes[option->attribute]));
 	return options;
 }
