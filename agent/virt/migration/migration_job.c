@@ -373,7 +373,7 @@ static enum job_run create(struct leave *l, GError **error)
 
 enum where { WHERE_UNKNOWN, WHERE_MOVING, WHERE_HERE, WHERE_HELD, WHERE_GONE, WHERE_BROKEN };
 
-static enum where where(struct leave *l, virDomainPtr *ret_domain)
+static enum where where(struct leave *l, enum migration_call call, virDomainPtr *ret_domain)
 {
 	g_autoptr(virConnect) conn = libvirt_connection_get(l->vms->connection, NULL);
 	virDomainPtr domain = conn ? virDomainLookupByUUIDString(conn, l->m->vm_id) : NULL;
@@ -388,6 +388,9 @@ static enum where where(struct leave *l, virDomainPtr *ret_domain)
 		return WHERE_GONE;
 	if (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_POSTCOPY_FAILED)
 		return WHERE_BROKEN;
+	/* in its downtime: whatever QEMU is asked now makes that longer */
+	if (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_MIGRATION && call == CALL_OUT)
+		return WHERE_MOVING;
 	if (migration_look(l->vms, l->m, l->job, l->state, domain))
 		return WHERE_MOVING;
 	return state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_MIGRATION ? WHERE_HELD : WHERE_HERE;
@@ -555,8 +558,8 @@ static void tell_pause(struct leave *l)
 static enum job_run run(struct leave *l, GError **error)
 {
 	g_autoptr(virDomain) domain = NULL;
-	enum where is = where(l, &domain);
 	struct call_outcome outcome = outcome_of(l);
+	enum where is = where(l, outcome.call, &domain);
 	g_autofree G_GNUC_UNUSED char *words = outcome.error;
 	enum job_run next = wait(l, LOOK_USEC);
 
