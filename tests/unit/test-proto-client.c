@@ -502,11 +502,36 @@ static int setup(void **state)
 	return 0;
 }
 
+struct farewell { struct timer *timer; int tries; };
+
+static void look_again(void *data)
+{
+	struct farewell *farewell = data;
+
+	if (!channel_server_connections(world.server) || !--farewell->tries)
+		loop_stop(world.loop);
+	else
+		timer_set(farewell->timer, G_USEC_PER_SEC / 100);
+}
+
+/* A connection that has much to say yet ends on the loop only: it hears that its client is gone. */
+static void say_farewell(void)
+{
+	struct farewell farewell = { .tries = 500 };
+
+	farewell.timer = timer_new(world.loop, look_again, &farewell);
+	timer_set(farewell.timer, 1);
+	loop_run(world.loop);
+	timer_free(farewell.timer);
+}
+
 static int teardown(void **state)
 {
 	g_autoptr(GError) error = NULL;
 
 	world.channel = channel_free(world.channel);
+	if (world.server)
+		say_farewell();
 	world.server = channel_server_free(world.server);
 	error_set(&error, ERR_CANCELED, NULL);
 	listener_free(world.listener);
