@@ -97,10 +97,28 @@ static bool is_saved(struct vm *vm)
 	return vm->status == VM_WIRE_SAVING || snapshot_is_out(vm);
 }
 
+/* One that is made anew with the id of one that has just ended still hears of that one's end. */
+static bool is_of_another(struct vm *vm, int event)
+{
+	g_autoptr(virDomain) domain = NULL;
+
+	{
+		AUTO_LOCK(&vm->vms->lock);
+		if (vm->launch != LAUNCH_OVER)
+			return true;
+	}
+	return event == VIR_DOMAIN_EVENT_STOPPED && (domain = vm_domain(vm, NULL)) && virDomainIsActive(domain) == 1;
+}
+
 static void do_lifecycle(struct vm *vm, void *data)
 {
 	struct told *told = data;
 
+	if (is_of_another(vm, told->event)) {
+		log_debug("VM %s: libvirt's event %d is of the one before, ignoring", vm->id, told->event);
+		told_free(told);
+		return;
+	}
 	migration_news(vm);
 
 	switch (told->event) {
