@@ -226,9 +226,10 @@ static inline void fake_answer(struct call *call, const char *method, json_t *re
 	} else
 		call_reply(call, text, strlen(text));
 	free(text);
-	if (world.delayed && !strcmp(world.until, method)) {
-		world.delays = NULL;
-		call_reply(g_steal_pointer(&world.delayed), world.delayed_answer, strlen(world.delayed_answer));
+	if (world.until && !strcmp(world.until, method)) {
+		world.delays = NULL;                    /* also when it comes first */
+		if (world.delayed)
+			call_reply(g_steal_pointer(&world.delayed), world.delayed_answer, strlen(world.delayed_answer));
 	}
 }
 
