@@ -44,6 +44,8 @@ struct vm_stats *fleet_vm_stats_before(struct fleet *fleet, const char *vm_id); 
 struct host_stats *fleet_host_stats(struct fleet *fleet, const char *host_id);
 struct host_caps *fleet_host_caps(struct fleet *fleet, const char *host_id);
 
+/* What a host has answered about one VM (an object as in VM.getStats) is in the model when this returns, like any news. Worker. */
+void fleet_report_vm(struct fleet *fleet, const char *host_id, const json_t *json);
 /* Waits until the VM's stored state is one of states (bit mask of enum vm_state) or the time is over. Worker. */
 bool fleet_wait_vm(struct fleet *fleet, const char *vm_id, uint32_t states, int timeout_s, GError **error);
 

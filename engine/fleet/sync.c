@@ -421,8 +421,8 @@ static bool edit_vm(void *copy, struct change *change, void *data, GError **erro
 	bool was_saving = vm->state == VM_SAVING_STATE;
 
 	report->applied = false;
-	/* Another host's VM, or one whose start has not reached this host. */
-	if (g_strcmp0(vm->host.id, report->host_id))
+	/* Another host's VM, or an earlier run's: of this one its host knows when VM.create was answered (flow/vm_flow.c). */
+	if (g_strcmp0(vm->host.id, report->host_id) || (vm->state == VM_WAIT_FOR_LAUNCH && !HAS(vm, status_time)))
 		return false;
 	if (!report->fresh && HAS(stats, status_time) && HAS(vm, status_time) && stats->status_time < vm->status_time)
 		return false;
@@ -533,6 +533,17 @@ static void run_vm_event(void *data)
 		remember(news->fleet, news->host_id, stats, false);
 	record_unref(stats);
 	tell_waiters(news->fleet);
+}
+
+void fleet_report_vm(struct fleet *fleet, const char *host_id, const json_t *json)
+{
+	struct vm_stats *stats = json ? stats_from(json, host_id) : NULL;
+
+	/* It is launched: nothing new, but older than an event that came meanwhile may have told. */
+	if (stats && stats->vm_id && stats->status != VM_WIRE_WAIT_FOR_LAUNCH)
+		apply_vm(fleet, host_id, stats, true, false);
+	record_unref(stats);
+	tell_waiters(fleet);
 }
 
 void sync_vm_event(struct fleet *fleet, const char *host_id, const char *vm_id, const json_t *params)

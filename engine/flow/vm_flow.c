@@ -32,7 +32,7 @@
 #define LOG_MODULE "flow"
 #define CREATE_TIMEOUT_S 60
 #define RUNNING_TIMEOUT_S 120
-#define LOOK_S 5                          /* no news so long: is it still there? */
+#define LOOK_S 5                          /* no news so long: it is looked at */
 /* Members of a flow's data: what the undo of launch came to */
 #define DESTROYED "destroyed"             /* the VM is not there */
 #define UNDESTROYED "undestroyed"         /* it may be there */
@@ -198,10 +198,44 @@ static bool drop_leftover(struct flow *flow, GError **error)
 	return gone;
 }
 
+/* From now on what its host says of the VM is about this start (fleet/sync.c). answer: of VM.create; NULL: it was given to an engine that was killed. */
+static bool edit_launched(void *copy, struct change *change, void *data, GError **error)
+{
+	struct vm *vm = copy;
+	const char *time = json_string_value(json_object_get(data, "statusTime"));
+
+	if (vm->state != VM_WAIT_FOR_LAUNCH || HAS(vm, status_time))
+		return false;
+	SET(vm, status_time, time ? g_ascii_strtoll(time, NULL, 10) : 0);
+	return true;
+}
+
+/*
+ * What its host says of the VM now, as any news of it: some may have come too early to count, and an agent that died between its answer to VM.create and
+ * libvirt's start has forgotten the VM, and no news comes of what nobody knows. A host that does not answer tells when it is back.
+ */
+static bool look(struct flow *flow, GError **error)
+{
+	struct vm_id_params *params = record_new(&vm_id_params_type);
+	g_autoptr(GError) own = NULL;
+	json_t *stats = NULL;
+
+	set_string(&params->vm_id, flow->object_id);
+	if (agent_call(flow->engine, host_of(flow), "VM.getStats", params, flow->id, AGENT_PATIENCE_NONE, &stats, &own))
+		fleet_report_vm(flow->engine->fleet, host_of(flow), json_array_get(stats, 0));
+	json_decref(stats);
+	record_unref(params);
+	if (!error_is(own, ERR_NO_SUCH_VM))
+		return true;
+	error_set_literal(error, ERR_CANNOT_CREATE_VM, "its host has forgotten it: the agent there was restarted");
+	return false;
+}
+
 static bool launch(struct flow *flow, GError **error)
 {
 	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
 	struct vm_create_params *params = vm ? vm_definition(flow->engine, vm, flow_flag(flow, "paused"), error) : NULL;
+	json_t *answer = NULL;
 	GError *own = NULL;
 	bool ok = false, again;
 
@@ -212,7 +246,7 @@ static bool launch(struct flow *flow, GError **error)
 		GError *cause = NULL;
 
 		g_clear_error(&own);
-		ok = agent_call_timed(flow->engine, host_of(flow), "VM.create", params, flow->id, CREATE_TIMEOUT_S, AGENT_PATIENCE_S, NULL, &own);
+		ok = agent_call_timed(flow->engine, host_of(flow), "VM.create", params, flow->id, CREATE_TIMEOUT_S, AGENT_PATIENCE_S, &answer, &own);
 		again = !ok && error_is(own, ERR_VM_EXISTS) && drop_leftover(flow, &cause);
 		if (!ok && !again && error_is(own, ERR_VM_EXISTS)) {
 			/* Taken up after a restart: what the agent has is this start's. */
@@ -224,6 +258,9 @@ static bool launch(struct flow *flow, GError **error)
 	record_unref(params);
 	if (!ok)
 		g_propagate_error(error, own);
+	else
+		ok = store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_launched, answer, NULL, error) && look(flow, error);
+	json_decref(answer);
 	return ok;
 }
 
@@ -273,21 +310,6 @@ static bool destroy(struct flow *flow, GError **error)
 #define STATES_RUN (1u << VM_UP | 1u << VM_POWERING_UP | 1u << VM_REBOOT_IN_PROGRESS | 1u << VM_POWERING_DOWN)
 #define STATES_END (1u << VM_DOWN | 1u << VM_SUSPENDED | 1u << VM_UNKNOWN)
 
-/* An agent that died between its answer to VM.create and libvirt's start has forgotten the VM, and no news comes of what nobody knows. */
-static bool is_there(struct flow *flow, GError **error)
-{
-	struct vm_id_params *params = record_new(&vm_id_params_type);
-	g_autoptr(GError) own = NULL;
-
-	set_string(&params->vm_id, flow->object_id);
-	(void)agent_call(flow->engine, host_of(flow), "VM.getStats", params, flow->id, AGENT_PATIENCE_NONE, NULL, &own);
-	record_unref(params);
-	if (!error_is(own, ERR_NO_SUCH_VM))
-		return true;
-	error_set_literal(error, ERR_CANNOT_CREATE_VM, "its host has forgotten it: the agent there was restarted");
-	return false;
-}
-
 /* As fleet_wait_vm() */
 static bool wait_state(struct flow *flow, uint32_t states, int timeout_s, GError **error)
 {
@@ -304,7 +326,7 @@ static bool wait_state(struct flow *flow, uint32_t states, int timeout_s, GError
 			error_set(error, ERR_TIMEOUT, "it does not run after %d s", timeout_s);
 			return false;
 		}
-		if (!is_there(flow, error))
+		if (!look(flow, error))
 			return false;
 	}
 }

@@ -140,6 +140,8 @@ static inline json_t *fake_vm(const char *verb, const json_t *params, GError **e
 	}
 	if (!strcmp(verb, "VM.getInfo"))
 		return json_incref(vm);
+	if (!strcmp(verb, "VM.getStats"))
+		return json_pack("[O]", vm);
 	if (!strcmp(verb, "VM.destroy")) {
 		world.destroyed_running += strcmp(text_in(vm, "status"), "Down") != 0;
 		json_object_del(world.vms, id);

@@ -117,6 +117,26 @@ static void or_it_is_down_when_its_host_says_so(void **state)
 
 /* ---- start from memory ---- */
 
+/* The entry of an earlier run is still there, and a list that tells of its end comes between the reservation and the answer to VM.create. */
+static void the_end_of_an_earlier_run_is_not_its_own(void **state)
+{
+	struct attempt *attempt;
+
+	add_vm(VM_DOWN);
+	engine_connect();
+	pthread_mutex_lock(&world.lock);
+	json_object_set_new(world.vms, VM_ID, json_pack("{s:s, s:s, s:s, s:i, s:i, s:s}", "vmId", VM_ID, "status", "Down", "statusTime", "1", "exitCode", 1,
+							"exitReason", VM_EXIT_GENERIC, "exitMessage", "of the earlier run"));
+	world.time = 1;
+	world.delays = "VM.getInfo";
+	world.until = "Host.getAllVmStats";
+	pthread_mutex_unlock(&world.lock);
+	attempt = begin(&start_vm_flow, json_object());
+	end(attempt, 0);
+	assert_int_equal(vm_state(), VM_UP);
+	assert_int_equal(agent_asked("VM.create"), 2);
+}
+
 static void a_restored_guest_runs_when_that_is_stored(void **state)
 {
 	const char *create, *cont, *removal;
@@ -365,7 +385,8 @@ static void a_suspended_vm_that_is_removed_leaves_no_memory(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(a_start_ends_when_its_host_is_silent), TEST(or_it_is_down_when_its_host_says_so), TEST(a_restored_guest_runs_when_that_is_stored),
+		TEST(a_start_ends_when_its_host_is_silent), TEST(or_it_is_down_when_its_host_says_so), TEST(the_end_of_an_earlier_run_is_not_its_own),
+		TEST(a_restored_guest_runs_when_that_is_stored),
 		TEST(or_stays_paused_as_asked_for), TEST(a_failed_restore_loses_nothing), TEST(nor_does_a_restore_that_is_lost),
 		TEST(nor_one_that_is_under_way_when_its_host_is_back), TEST(a_guest_that_was_restored_meanwhile_stays),
 		TEST(an_agent_killed_when_it_shall_run_is_asked_again), TEST(a_memory_is_not_used_twice), TEST(a_saved_vm_is_suspended),
