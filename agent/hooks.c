@@ -325,7 +325,7 @@ static int run_script(const char *script, char **env, int64_t limit_usec, GStrin
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-static char *make_data_file(const char *content, GError **error)
+static bool make_data_file(const char *content, char **ret_path, GError **error)
 {
 	char *path = g_build_filename(g_get_tmp_dir(), "berth-hook-XXXXXX", NULL);
 	size_t length = strlen(content), done = 0;
@@ -345,10 +345,11 @@ static char *make_data_file(const char *content, GError **error)
 			unlink(path);
 		}
 		g_free(path);
-		return NULL;
+		return false;
 	}
 	close(fd);
-	return path;
+	*ret_path = path;
+	return true;
 }
 
 static char *read_data_file(const char *path)
@@ -382,7 +383,7 @@ bool hooks_run(struct hooks *hooks, const struct hook_run *run, char **ret_data,
 		*ret_data = NULL;
 	if (!scripts)
 		return true;
-	if (run->data && !(data_file = make_data_file(run->data, &problem))) {
+	if (run->data && !make_data_file(run->data, &data_file, &problem)) {
 		g_ptr_array_unref(scripts);
 		if (!point->fails)
 			log_warn("hook %s: %s; its scripts are not run, ignoring", run->point, problem->message);
