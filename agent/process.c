@@ -92,7 +92,7 @@ static bool attend(struct process *process, int pidfd, int to, int from, int err
 		}
 		if (fds[OUTPUT].revents && !drain(process, from, process->output))
 			fds[OUTPUT].fd = -1;
-		if (fds[ERRORS].revents && !drain(process, errors, process->errors))
+		if (process->errors && fds[ERRORS].revents && !drain(process, errors, process->errors))
 			fds[ERRORS].fd = -1;
 		if (fds[INPUT].fd >= 0 && fds[INPUT].revents) {
 			ssize_t n = send(to, input, left, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -106,7 +106,7 @@ static bool attend(struct process *process, int pidfd, int to, int from, int err
 		}
 		if (fds[END].revents) {
 			(void)drain(process, from, process->output);
-			if (errors >= 0)
+			if (process->errors)
 				(void)drain(process, errors, process->errors);
 			return true;
 		}
