@@ -244,12 +244,13 @@ static void on_frame(int fd, unsigned what, void *data)
 	for (;;) {
 		socklen_t length = sizeof(from);
 		ssize_t n = recvfrom(fd, frame, sizeof(frame), 0, (struct sockaddr *)&from, &length);
-		void *key = GINT_TO_POINTER(from.sll_ifindex);
 		unsigned seconds = 0;
 		json_t *tlvs;
+		void *key;
 
 		if (n < 0)
 			return;
+		key = GINT_TO_POINTER(from.sll_ifindex);
 		if (from.sll_pkttype == PACKET_OUTGOING || !(tlvs = net_lldp_parse(frame, (size_t)n, &seconds)))
 			continue;
 		AUTO_LOCK(&lldp->lock);

@@ -82,8 +82,9 @@ static void see(struct vms *vms, const char *id, virDomainPtr domain, bool just_
 static bool is_missing(struct vm *vm, GHashTable *seen)
 {
 	AUTO_LOCK(&vm->vms->lock);
-	/* One that is saved, leaves or arrives has a job that looks for it. */
-	return vm_is_running_status(vm->status) && !vm->saving && !vm->leaving && !vm->arriving && !g_hash_table_contains(seen, vm->id);
+	/* One that is saved, leaves or arrives has a job that looks for it; one that is launched a lane. */
+	return (vm_is_running_status(vm->status) || (vm->status == VM_WIRE_WAIT_FOR_LAUNCH && vm->launch == LAUNCH_OVER)) && !vm->saving && !vm->leaving &&
+	       !vm->arriving && !g_hash_table_contains(seen, vm->id);
 }
 
 bool recovery_run(struct vms *vms, virConnectPtr conn, GError **error)

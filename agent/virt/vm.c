@@ -395,8 +395,11 @@ void vm_adopt(struct vm *vm, virDomainPtr domain)
 	bool connected, was_running, error_known;
 
 	vm_refresh(vm, domain);
-	if (virDomainGetState(domain, &state, &reason, 0) < 0)
-		return;
+	if (virDomainGetState(domain, &state, &reason, 0) < 0) {
+		if (libvirt_error_code() != VIR_ERR_NO_DOMAIN)
+			return;
+		state = VIR_DOMAIN_SHUTOFF;             /* it ended after it was listed */
+	}
 	{
 		AUTO_LOCK(&vms->lock);
 		was_running = vm_is_running_status(vm->status);

@@ -225,12 +225,12 @@ static bool unpack_entry(struct archive *archive, struct archive_entry *entry, c
 {
 	const char *name = archive_entry_pathname(entry);
 	const struct passwd *user = getpwnam(SWTPM_USER);
-	g_auto(GStrv) parts = g_strsplit(name ? name : "..", "/", -1);
+	g_auto(GStrv) parts = g_strsplit(name ? name : "", "/", -1);
 	g_autofree char *path = g_build_filename(directory, name, NULL);
 	g_autoptr(GBytes) data = NULL;
 	bool is_directory = archive_entry_filetype(entry) == AE_IFDIR;
 
-	if (g_strv_contains((const char *const *)parts, "..") || name[0] == '/')
+	if (!name || g_strv_contains((const char *const *)parts, "..") || name[0] == '/')
 		return false;
 	if (!is_directory && archive_entry_filetype(entry) != AE_IFREG)
 		return true;
