@@ -13,10 +13,16 @@
  *
  * What libvirt still had to do when it was listed is seen by its "started" event: an agent that is killed in the middle of a start leaves libvirt going on
  * with it. Such a domain is treated the same, on its VM's lane. If its start was reported as failed, it is ended.
+ *
+ * One that is listed while libvirt starts it is "Restoring state" (LAUNCH_SEEN) until it runs, is paused as was asked for, or is gone: it is not Paused, which
+ * would mean that its memory is all there. It is looked at with each event and each second. libvirt shows a domain that comes from another host just the same
+ * (paused, migration), and only its answer to a question about its job tells the two apart, for which it may keep the asker waiting: so that is asked on the
+ * VM's lane. One whose arrival is in the journal is not asked about.
  */
 #define LOG_MODULE "virt"
 #include <libvirt/virterror.h>
 #include <stdlib.h>
+#include "agent/virt/migration/migration.h"
 #include "agent/virt/vm.h"
 #include "common/lock.h"
 #include "common/log.h"
@@ -119,6 +125,96 @@ bool recovery_run(struct vms *vms, virConnectPtr conn, GError **error)
 	g_ptr_array_unref(all);
 	g_hash_table_destroy(seen);
 	return true;
+}
+
+/* ---- started by libvirt for an agent that was killed ---- */
+
+static bool is_announced(struct vm *vm)
+{
+	g_autoptr(GPtrArray) jobs = jobs_active(vm->vms->agent->jobs, &incoming_kind, "vmID", vm->id);
+
+	return jobs->len > 0;
+}
+
+bool recovery_adopt_start(struct vm *vm, int pause_reason)
+{
+	if ((pause_reason != VIR_DOMAIN_PAUSED_STARTING_UP && pause_reason != VIR_DOMAIN_PAUSED_MIGRATION) || is_announced(vm))
+		return false;
+	{
+		AUTO_LOCK(&vm->vms->lock);
+		if (vm->leaving || vm->arriving || (vm->launch != LAUNCH_OVER && vm->launch != LAUNCH_SEEN))
+			return false;
+		vm->launch = LAUNCH_SEEN;
+	}
+	vm_set_status(vm, VM_WIRE_RESTORING);
+	return true;
+}
+
+static bool sees_start(struct vm *vm)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	vm->look_queued = false;
+	return vm->launch == LAUNCH_SEEN;
+}
+
+static void start_is_over(struct vm *vm)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	vm->launch = LAUNCH_OVER;
+}
+
+/* Of the job of a domain that comes from another host libvirt 9.0 refuses to tell; of that of one that it starts it tells, when it can. */
+static bool comes_from_elsewhere(virDomainPtr domain)
+{
+	virDomainJobInfo unused;
+
+	return virDomainGetJobInfo(domain, &unused) < 0 && libvirt_error_code() == VIR_ERR_OPERATION_INVALID && virDomainIsActive(domain) == 1;
+}
+
+bool recovery_look(struct vm *vm)
+{
+	g_autoptr(virConnect) conn = NULL;
+	g_autoptr(virDomain) domain = NULL;
+	int state = 0, reason = 0;
+
+	if (!sees_start(vm))
+		return false;
+	if (!(conn = libvirt_connection_get(vm->vms->connection, NULL)))
+		return true;
+	if (!(domain = virDomainLookupByUUIDString(conn, vm->id)) || virDomainGetState(domain, &state, &reason, 0) < 0) {
+		if (libvirt_error_code() != VIR_ERR_NO_DOMAIN)
+			return true;
+		state = VIR_DOMAIN_SHUTOFF;
+	}
+	if (state == VIR_DOMAIN_SHUTOFF) {
+		start_is_over(vm);
+		vm_set_down(vm, 1, VM_EXIT_LIBVIRT_START_FAILED, "It ended before it ran");
+		return true;
+	}
+	if (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_STARTING_UP)
+		return true;
+	if (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_MIGRATION) {
+		if (!comes_from_elsewhere(domain))
+			return true;
+		start_is_over(vm);
+		(void)migration_adopt(vm);
+		return true;
+	}
+	vm_adopt(vm, domain);
+	start_is_over(vm);
+	vm_adopted(vm);
+	return true;
+}
+
+static void look(struct vm *vm, void *unused)
+{
+	(void)recovery_look(vm);
+}
+
+void recovery_tick(struct vm *vm)
+{
+	if (!vm->look_queued)
+		vm->look_queued = vm_queue(vm, "look at a start", look, NULL, NULL, NULL);
 }
 
 /* ---- started by somebody else ---- */

@@ -349,13 +349,22 @@ static bool is_paused_by_unknown(struct vm *vm)
 	return vm->status == VM_WIRE_PAUSED && !g_strcmp0(vm->pause_code, "EOTHER");
 }
 
+static bool is_starting(struct vm *vm)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	return vm->launch == LAUNCH_SEEN;
+}
+
 void vm_adopted(struct vm *vm)
 {
+	if (is_starting(vm))
+		return;                         /* when it runs */
 	(void)vm_queue(vm, "watermarks", watermark_arm, NULL, NULL, NULL);
 	(void)vm_queue(vm, "settle", live_settle, NULL, NULL, NULL);
 	if (is_paused_by_unknown(vm))
 		(void)vm_queue(vm, "ask for the I/O error", vm_ask_io_error, NULL, NULL, NULL);
 	(void)vm_queue(vm, "look for a crash", crash_look, NULL, NULL, NULL);
+	(void)vm_queue(vm, "its block jobs are known", block_jobs_known, NULL, NULL, NULL);
 }
 
 static bool has_path(struct vm *vm, const char *target)
@@ -402,7 +411,7 @@ void vm_adopt(struct vm *vm, virDomainPtr domain)
 	}
 	{
 		AUTO_LOCK(&vms->lock);
-		was_running = vm_is_running_status(vm->status);
+		was_running = vm_is_running_status(vm->status) && vm->launch != LAUNCH_SEEN;
 		if (!vm->params && vm->info)
 			vm->params = record_ref(vm->info->params);
 		if (!vm->custom && vm->info)
@@ -422,7 +431,7 @@ void vm_adopt(struct vm *vm, virDomainPtr domain)
 			vm_set_status(vm, VM_WIRE_SAVING);
 			break;
 		}
-		if (reason == VIR_DOMAIN_PAUSED_MIGRATION && migration_adopt(vm))
+		if (recovery_adopt_start(vm, reason) || (reason == VIR_DOMAIN_PAUSED_MIGRATION && migration_adopt(vm)))
 			break;
 		vm_set_paused(vm, reason != VIR_DOMAIN_PAUSED_IOERROR ? "NOERR" : error_known ? NULL : "EOTHER");
 		break;

@@ -34,6 +34,7 @@ enum vm_launch {
 	LAUNCH_OVER,
 	LAUNCH_PREPARES,                         /* its storage is asked for, nothing is made: VM.destroy need not wait */
 	LAUNCH_STARTS,                           /* its start is queued or runs */
+	LAUNCH_SEEN,                             /* libvirt starts it, for an agent that was killed: it is looked at until it runs (recovery.c) */
 };
 
 /* Rates and counters of the last two samples (stats/vm_sample.h). */
@@ -72,6 +73,7 @@ struct vm {
 	enum vm_end_cause end_cause;             /* QEMU said that it is about to end */
 	unsigned reboots;                        /* of the guest, since the agent started */
 	enum vm_launch launch;
+	bool look_queued;                        /* at one that is LAUNCH_SEEN */
 	bool start_unknown;                      /* libvirt went away while it started: Down was told, what came of it is seen when libvirt is back */
 	struct guest_facts guest;
 	int64_t query_at_usec[QUERY_MAX];        /* next; 0: not before the agent connects */
@@ -207,6 +209,9 @@ void watermark_reached(struct vm *vm, const char *name);      /* loop; "vda[3]" 
 /* ---- recovery.c ---- */
 bool recovery_run(struct vms *vms, virConnectPtr conn, GError **error);
 void recovery_started(struct vms *vms, virDomainPtr domain);                   /* loop: libvirt started it */
+bool recovery_adopt_start(struct vm *vm, int pause_reason);                    /* false: it is paused for another reason */
+void recovery_tick(struct vm *vm);                                             /* lock held */
+bool recovery_look(struct vm *vm);                                             /* lane; there is news. false: nobody starts it */
 
 /* ---- domain XML of this host's VMs (vm_env.c) ---- */
 struct vm_xml_env {

@@ -114,6 +114,10 @@ static void do_lifecycle(struct vm *vm, void *data)
 {
 	struct told *told = data;
 
+	if (recovery_look(vm)) {
+		told_free(told);
+		return;
+	}
 	if (is_of_another(vm, told->event)) {
 		log_debug("VM %s: libvirt's event %d is of the one before, ignoring", vm->id, told->event);
 		told_free(told);

@@ -99,6 +99,10 @@ static bool tick_vm(struct vm *vm, int64_t now)
 {
 	if (!vm_is_running_status(vm->status))
 		return vm->status == VM_WIRE_WAIT_FOR_LAUNCH;
+	if (vm->launch == LAUNCH_SEEN) {
+		recovery_tick(vm);
+		return true;
+	}
 	if (vm->status_until_usec && now >= vm->status_until_usec) {
 		vm->status_until_usec = 0;
 		(void)vm_queue(vm, "end of a wait", wait_is_over, NULL, NULL, NULL);
@@ -202,7 +206,6 @@ static void on_up(void *data)
 		if (!first)
 			vm_publish(all->pdata[i]);
 		vm_adopted(all->pdata[i]);
-		(void)vm_queue(all->pdata[i], "its block jobs are known", block_jobs_known, NULL, NULL, NULL);
 	}
 	if (!first)
 		jobs_wake_type(vms->agent->jobs, "virt");
