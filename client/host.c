@@ -301,7 +301,7 @@ static int take_arguments(const struct verb *verb, GPtrArray *words, json_t *arg
 		return status;
 	/* wrong values are the agent's to judge, missing ones need no agent */
 	record = record_from_json(verb->params, args, &input, NULL);
-	if (record && !record_check_required(record, verb->name, &error))
+	if (record && !record_check_required(record, verb->name, /* more= */ NULL, &error))
 		status = usage_error("%s; `berth help host %.*s %s` explains it", error->message, (int)strcspn(verb->name, "."), verb->name,
 				     strchr(verb->name, '.') + 1);
 	record_unref(record);

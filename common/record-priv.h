@@ -141,6 +141,8 @@ bool reader_takes(const struct reader *reader, const struct crumb *up, const str
 bool reader_note(const struct reader *reader, const struct crumb *up, const struct node *node, const char *name, bool attribute);
 /* Sets the error "vm: path: 'value' problem" and returns false; of a member that nobody can set, a PUT's bad value is only noted. Frees problem. */
 bool reader_refuse(const struct reader *reader, const struct crumb *up, const struct node *node, const char *value, char *problem);
+/* A value where only members can be: refused when one of them can be set here ("vm: cpu: '7' is not an object"), else noted. */
+bool reader_no_value(const struct reader *reader, const struct crumb *up, const struct node *node, const char *value);
 bool reader_set_text(const struct reader *reader, const struct crumb *up, const struct plan *plan, const struct node *node, void *record,
 		     const char *text);
 bool reader_add_string(const struct reader *reader, const struct crumb *up, const struct plan *plan, const struct node *node, void *record,

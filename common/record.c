@@ -591,13 +591,15 @@ static void find_missing(const void *record, const char *prefix, GPtrArray *miss
 	}
 }
 
-bool record_check_required(const void *record, const char *operation, GError **error)
+bool record_check_required(const void *record, const char *operation, const GPtrArray *more, GError **error)
 {
 	g_autoptr(GPtrArray) missing = strings_new();
 	g_autofree char *names = NULL;
 	GString *type;
 
 	find_missing(record, "", missing);
+	for (guint i = 0; more && i < more->len; i++)
+		g_ptr_array_add(missing, g_strdup(more->pdata[i]));
 	if (!missing->len)
 		return true;
 	g_ptr_array_add(missing, NULL);

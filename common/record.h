@@ -185,8 +185,11 @@ void *record_from_xml(const struct record_type *type, const xmlNode *element, st
 xmlDoc *xml_parse(const char *text, size_t length, GError **error);
 json_t *json_parse(const char *text, size_t length, GError **error);          /* depth bound, duplicate keys refused; ERR_SYNTAX with line and column */
 
-/* All REQUIRED members present? Else ERR_INCOMPLETE: "Incomplete parameters: Vm [name, cluster.id|name] required for add" (all of them named). */
-bool record_check_required(const void *record, const char *operation, GError **error);
+/*
+ * All REQUIRED members present? Else ERR_INCOMPLETE: "Incomplete parameters: Vm [name, cluster.id|name] required for add" (all of them named).
+ * more: names of others that are missing, which no table can know (char *), or NULL.
+ */
+bool record_check_required(const void *record, const char *operation, const GPtrArray *more, GError **error);
 /* PUT: members present in change replace those of record (a copy to publish). A change of a member without UPDATE to another value: ERR_IMMUTABLE
  * "Broken immutability constraint: Attempt to set immutable field: <path>". INTERNAL and absent members are untouched. */
 bool record_merge(void *record, const void *change, GError **error);

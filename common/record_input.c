@@ -36,6 +36,15 @@ bool reader_takes(const struct reader *reader, const struct crumb *up, const str
 	return flags & take;
 }
 
+/* Is a member that can be set here somewhere below the node? Then the node is no stranger, and what it holds can be of the wrong type. */
+static bool sets_below(const struct reader *reader, const struct crumb *up, const struct node *node)
+{
+	for (const struct node *child = node->first; child; child = child->next)
+		if ((child->input && reader_takes(reader, up, child) && !is_sent_back(reader, child)) || sets_below(reader, up, child))
+			return true;
+	return false;
+}
+
 static void append_path(GString *out, const struct crumb *up)
 {
 	if (!up)
@@ -89,6 +98,19 @@ bool reader_refuse(const struct reader *reader, const struct crumb *up, const st
 	if (is_sent_back(reader, node))
 		return reader_note(reader, up, node, /* name= */ NULL, false);
 	error_set(reader->error, ERR_BAD_VALUE, "%s: %s%s%s %s", reader->type->name, path, *path ? ": " : "", quoted, text);
+	return false;
+}
+
+bool reader_no_value(const struct reader *reader, const struct crumb *up, const struct node *node, const char *value)
+{
+	g_autofree char *path = NULL, *quoted = NULL;
+
+	/* the channel's other side may be of a later version: there it is only noted */
+	if (!reader->input->take || !sets_below(reader, up, node))
+		return reader_note(reader, up, node, /* name= */ NULL, false);
+	path = full_path(up, node, /* name= */ NULL, false);
+	quoted = quote_value(value);
+	error_set(reader->error, ERR_BAD_VALUE, "%s: %s%s%s is not an object", reader->type->name, path, *path ? ": " : "", quoted);
 	return false;
 }
 

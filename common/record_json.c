@@ -191,6 +191,7 @@ static bool read_child(const struct reader *reader, const struct crumb *up, cons
 		       const json_t *value)
 {
 	const struct field *field = node->input;
+	g_autofree char *text = NULL;
 
 	if (field && !reader_takes(reader, up, node)) {
 		if (json_is_object(value) && node->first)
@@ -206,7 +207,8 @@ static bool read_child(const struct reader *reader, const struct crumb *up, cons
 			return true;
 		if (node->sole_list)
 			return read_child(reader, up, plan, node->sole_list, record, value);
-		return reader_note(reader, up, node, NULL, false);
+		text = show(value);
+		return reader_no_value(reader, up, node, json_is_string(value) ? json_string_value(value) : text);
 	}
 	if (json_is_object(value) && (node->first || json_object_get(value, "value")) && field->kind < FIELD_REF)
 		return read_object(reader, up, plan, node, record, value);

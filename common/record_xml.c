@@ -140,7 +140,8 @@ static bool read_text(const struct reader *reader, const struct crumb *up, const
 	const char *text = text_of(element->children, &heap);
 
 	if (!node->input)
-		return is_blank(text) || reader_note(reader, up, node, NULL, false);
+		return is_blank(text) || (element->properties || has_elements(element) ? reader_note(reader, up, node, NULL, false) :
+											 reader_no_value(reader, up, node, text));
 	/* <x priority="5"/> does not say that the text of x is empty; <x/> does */
 	if (is_blank(text) && (node->input->kind != FIELD_STRING || element->properties || has_elements(element)))
 		return true;
@@ -188,9 +189,14 @@ void *record_from_xml(const struct record_type *type, const xmlNode *element, st
 	struct record_input plain = { .dialect = RECORD_REST };
 	struct reader reader = { .input = input ? input : &plain, .type = type, .check = true, .error = error };
 	const struct plan *plan = record_plan(type);
+	const char *name = (const char *)element->name;
 	void *record = record_new(type);
+	bool done;
 
-	if (!read_element(&reader, NULL, plan, plan->root, record, element))
+	/* clients call the outermost element what they like (<nic>, <host_nic>): it is as any name that no table knows */
+	done = !strcmp(name, type->name) || reader_note(&reader, NULL, plan->root, name, false);
+	done = done && read_element(&reader, NULL, plan, plan->root, record, element);
+	if (!done)
 		g_clear_pointer(&record, record_unref);
 	if (!input)
 		record_input_clear(&plain);

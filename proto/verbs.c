@@ -83,7 +83,7 @@ void *verb_params(const struct verb *verb, const json_t *params, struct record_i
 		}
 		return NULL;
 	}
-	if (!record_check_required(record, verb->name, &cause)) {
+	if (!record_check_required(record, verb->name, /* more= */ NULL, &cause)) {
 		error_set(error, ERR_JSONRPC_INTERNAL, "{'reason': '%s'}", cause->message);
 		g_error_free(cause);
 		record_unref(record);

@@ -105,7 +105,7 @@ void action_start(struct call *call)
 	void *object = object_of_call(call, &error);
 	bool ok = object && api_permitted(call, action->permit, object, &error) &&
 		  input_read(call, params_type(action), CREATE, false, &call->input, NULL, &error) &&
-		  record_check_required(call->input, action->name, &error) && input_resolve(&call->request, call->input, object, &error);
+		  record_check_required(call->input, action->name, /* more= */ NULL, &error) && input_resolve(&call->request, call->input, object, &error);
 	record_unref(object);
 	if (!ok) {
 		answer_fault(call, error);

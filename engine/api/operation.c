@@ -201,10 +201,13 @@ static bool add_input(struct call *call, GError **error)
 {
 	struct request *request = &call->request;
 	const struct record_type *type = resource_type(request->resource);
+	g_autoptr(GPtrArray) missing = strings_new();
 	if (!input_read(call, type, CREATE, false, &call->input, NULL, error))
 		return false;
 	set_parent(request, call->input);
-	if (!record_check_required(call->input, "add", error) ||
+	if (request->resource->missing)
+		request->resource->missing(request, call->input, missing);
+	if (!record_check_required(call->input, "add", missing, error) ||
 	    !input_resolve(request, call->input, request->parent ? request->parent : call->input, error))
 		return false;
 	/* an id that may be given names an object that exists: there is nothing to be filled in */

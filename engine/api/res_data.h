@@ -25,6 +25,7 @@ extern const struct resource resource_vm_permission, resource_disk_permission;
 
 /* For rows like these elsewhere: permissions of any resource; sub-collections that are linked but have no members yet. */
 GPtrArray *permission_list(struct request *request, GError **error);
+void permission_missing(const struct request *request, const void *input, GPtrArray *names);
 bool permission_add(struct request *request, void *input, void **ret_record, GError **error);
 bool permission_remove(struct request *request, const void *current, const void *options, GError **error);
 GPtrArray *empty_list(struct request *request, GError **error);
@@ -32,7 +33,7 @@ extern const char *const no_links[];
 #define PERMISSION_RESOURCE(of) { \
 	.kind = &permission_kind, .path = "permissions", .parent = (of), .methods = RESOURCE_LIST | RESOURCE_GET | RESOURCE_ADD | RESOURCE_REMOVE, \
 	.links = no_links, .permit_add = "manipulate_permissions", .permit_remove = "manipulate_permissions", \
-	.doc = "Who may do what with it", .list = permission_list, .add = permission_add, .remove = permission_remove }
+	.doc = "Who may do what with it", .missing = permission_missing, .list = permission_list, .add = permission_add, .remove = permission_remove }
 #define EMPTY_RESOURCE(of, segment, of_type, text) { \
 	.type = (of_type), .path = (segment), .parent = (of), .methods = RESOURCE_READ, .links = no_links, .doc = (text), .list = empty_list }
 

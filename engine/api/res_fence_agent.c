@@ -55,7 +55,8 @@ bool host_take_agents(struct model *model, struct change *change, const struct h
 		set_string(&agent->id, base ? base->id : NULL);
 		set_ref(&agent->host, host->id);
 		if (!agent->type || !agent->address) {
-			error_set(error, ERR_INCOMPLETE, "Host [powerManagement.agents.agent.%s] required", agent->type ? "ip" : "type");
+			error_set(error, ERR_INCOMPLETE, "Host [%s%s%s] required", agent->type ? "" : "powerManagement.agents.agent.type",
+				  agent->type || agent->address ? "" : ", ", agent->address ? "" : "powerManagement.agents.agent.ip");
 			record_unref(agent);
 			return false;
 		}

@@ -108,6 +108,15 @@ static bool add_on(struct request *request, struct permission *permission, void 
 	return change_commit(change, error);
 }
 
+void permission_missing(const struct request *request, const void *input, GPtrArray *names)
+{
+	const struct kind *kind = kind_of(request->parent);
+	const struct permission *permission = input;
+
+	if (kind != &user_kind && kind != &group_kind && !permission->user.id && !permission->user.name && !permission->group.id && !permission->group.name)
+		g_ptr_array_add(names, g_strdup("user.id|group.id"));
+}
+
 bool permission_add(struct request *request, void *input, void **ret_record, GError **error)
 {
 	const struct kind *kind = kind_of(request->parent);
@@ -119,11 +128,8 @@ bool permission_add(struct request *request, void *input, void **ret_record, GEr
 		set_ref(&permission->user, object_id(request->parent));
 	else if (kind == &group_kind && !permission->group.id)
 		set_ref(&permission->group, object_id(request->parent));
-	if (!permission->user.id == !permission->group.id) {
-		if (permission->user.id)
-			error_set(error, ERR_BAD_VALUE, "permission: either user or group can be given, not both");
-		else
-			error_set(error, ERR_INCOMPLETE, "Permission [user.id|group.id] required for add");
+	if (permission->user.id && permission->group.id) {
+		error_set(error, ERR_BAD_VALUE, "permission: either user or group can be given, not both");
 		return false;
 	}
 	if (of_holder && !named_object(request, permission, &object, error))

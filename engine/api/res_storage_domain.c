@@ -74,12 +74,6 @@ struct host *storage_named_host(struct request *request, const struct ref *ref, 
 	return host;
 }
 
-static bool missing(const char *what, GError **error)
-{
-	error_set(error, ERR_INCOMPLETE, "StorageDomain [%s] required for add", what);
-	return false;
-}
-
 /* What the storage is: named by a connection that there is, or described. */
 static bool take_connection(struct model *model, struct storage_domain *domain, struct storage_connection **ret_connection, GError **error)
 {
@@ -101,20 +95,35 @@ static bool take_connection(struct model *model, struct storage_domain *domain, 
 	return true;
 }
 
+static bool is_empty(const char *text)
+{
+	return !text || !*text;
+}
+
+/* What says where it is, unless a connection is named. */
+static void find_missing(const struct request *request, const void *input, GPtrArray *names)
+{
+	const struct storage_domain *domain = input;
+	enum storage_type type = domain->storage_type;
+
+	if (domain->storage_id)
+		return;
+	if (!HAS(domain, storage_type))
+		g_ptr_array_add(names, g_strdup("storage.type"));
+	else if (type == STORAGE_NFS && is_empty(domain->address))
+		g_ptr_array_add(names, g_strdup("storage.address"));
+	if (is_empty(domain->path) && !(HAS(domain, storage_type) && (type == STORAGE_ISCSI || type == STORAGE_FCP)))
+		g_ptr_array_add(names, g_strdup("storage.path"));
+	if (HAS(domain, storage_type) && type == STORAGE_POSIXFS && is_empty(domain->vfs_type))
+		g_ptr_array_add(names, g_strdup("storage.vfsType"));
+}
+
 static bool check_kind(const struct storage_domain *domain, GError **error)
 {
-	if (!HAS(domain, storage_type))
-		return missing("storage.type", error);
-	if (domain->storage_type == STORAGE_NFS && !domain->address)
-		return missing(domain->path ? "storage.address" : "storage.address, storage.path", error);
-	if (domain->storage_type == STORAGE_POSIXFS && !domain->vfs_type)
-		return missing(domain->path ? "storage.vfsType" : "storage.path, storage.vfsType", error);
 	if (domain->storage_type == STORAGE_ISCSI || domain->storage_type == STORAGE_FCP) {
 		error_set(error, ERR_UNSUPPORTED_OPERATION, "storage/type: '%s' is not supported yet, only storage in files", storage_type_names[domain->storage_type]);
 		return false;
 	}
-	if (!domain->path)
-		return missing("storage.path", error);
 	if (domain->type == DOMAIN_IMAGE) {
 		error_set(error, ERR_UNSUPPORTED_OPERATION, "type: 'image' needs an image service, of which this engine knows none");
 		return false;
@@ -184,9 +193,10 @@ static bool take_existing(struct request *request, struct storage_domain *domain
 		return false;
 	ok = storage_look(&call, target, &id, &name, &flavor, error);
 	known = id ? model_get(request->engine->model, &storage_domain_kind, id) : NULL;
-	if (ok && !id)
-		ok = missing("name", error);
-	else if (known) {
+	if (ok && !id) {
+		error_set(error, ERR_INCOMPLETE, "StorageDomain [name] required for add");
+		ok = false;
+	} else if (known) {
 		error_set(error, ERR_OPERATION_FAILED, "storage domain '%s' is known already", known->name);
 		ok = false;
 	} else if (ok && g_strcmp0(flavor, storage_domain_flavor_names[domain->type])) {
@@ -394,7 +404,7 @@ static char *domain_link(struct request *request, const void *record, const char
 const struct resource resource_storage_domain = {
 	.kind = &storage_domain_kind, .path = "storagedomains", .methods = RESOURCE_ALL, .link = domain_link,
 	.permit_add = "create_storage_domain", .permit_update = "edit_storage_domain_configuration", .permit_remove = "delete_storage_domain",
-	.doc = "Storage domains", .view = view, .add = add, .update = update, .remove_params = &remove_domain_type, .remove = remove_domain,
+	.doc = "Storage domains", .missing = find_missing, .view = view, .add = add, .update = update, .remove_params = &remove_domain_type, .remove = remove_domain,
 };
 
 const struct resource resource_storage_domain_permission = PERMISSION_RESOURCE(&resource_storage_domain);

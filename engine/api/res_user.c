@@ -201,19 +201,21 @@ static bool import_user(struct request *request, const struct user *wanted, void
 	return true;
 }
 
+static void user_missing(const struct request *request, const void *input, GPtrArray *names)
+{
+	const struct user *wanted = input;
+
+	if (!wanted->id && !wanted->user_name)
+		g_ptr_array_add(names, g_strdup("id|user_name"));
+	if (!wanted->roles || wanted->roles->len == 0)
+		g_ptr_array_add(names, g_strdup("roles.role"));
+}
+
 static bool user_add(struct request *request, void *input, void **ret_record, GError **error)
 {
 	const struct user *wanted = input;
 	GError *problem = NULL;
 
-	if (!wanted->id && !wanted->user_name) {
-		error_set(error, ERR_INCOMPLETE, "User [id|user_name] required for add");
-		return false;
-	}
-	if (!wanted->roles || wanted->roles->len == 0) {
-		error_set(error, ERR_INCOMPLETE, "User [roles.role] required for add");
-		return false;
-	}
 	for (unsigned i = 0; i < wanted->roles->len; i++) {
 		const struct object_ref *role = wanted->roles->pdata[i];
 
@@ -302,7 +304,7 @@ static const struct action no_actions[] = { { 0 } };
 
 const struct resource resource_user = {
 	.kind = &user_kind, .path = "users", .methods = RESOURCE_READ | RESOURCE_ADD | RESOURCE_REMOVE, .links = user_links, .actions = no_actions,
-	.permit_add = "manipulate_users", .permit_remove = "manipulate_users", .doc = "Users that may log in", .view = user_view, .add = user_add,
+	.permit_add = "manipulate_users", .permit_remove = "manipulate_users", .doc = "Users that may log in", .missing = user_missing, .view = user_view, .add = user_add,
 	.remove = holder_remove,
 };
 const struct resource resource_user_permission = PERMISSION_RESOURCE(&resource_user);

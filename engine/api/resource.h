@@ -70,6 +70,9 @@ struct resource {
 	int event_added, event_updated, event_removed;
 	bool (*check)(struct model *model, void *record, GError **error);
 
+	/* Adds the names of members that this input needs, too, which its table cannot say: one of two, or those of its type. strings_new() */
+	void (*missing)(const struct request *request, const void *input, GPtrArray *names);
+
 	/* All may be NULL: then the model's records are used as they are. */
 	/* Members of the collection (new array of references), under request->parent. */
 	GPtrArray *(*list)(struct request *request, GError **error);

@@ -63,7 +63,7 @@ static void check_stored(struct sample *s)
 		wrong("copy differs");
 	(void)record_merge(copy, s, NULL);
 	record_defaults(copy, 0);
-	(void)record_check_required(copy, "add", NULL);
+	(void)record_check_required(copy, "add", NULL, NULL);
 	for (size_t i = 0; i < sample_type.n_fields; i++)
 		g_free(record_text(copy, &sample_fields[i]));
 	record_unref(copy);

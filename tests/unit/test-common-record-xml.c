@@ -175,6 +175,40 @@ static void test_ignored(void **state)
 		      "a012345678901234567890123456789012345678901234567890123456789012...");
 }
 
+/* A text where members belong is of the wrong type if one of them can be set; what only we set may have any form. */
+static void test_text_for_members(void **state)
+{
+	static const struct { uint32_t take; const char *text, *message; } cases[] = {
+		{ CREATE, "<vm>text</vm>", "Invalid value: vm: 'text' is not an object" },
+		{ CREATE, "<vm><os>text</os></vm>", "Invalid value: vm: os: 'text' is not an object" },
+		{ UPDATE, "<vm><cpu><topology>4</topology></cpu></vm>", "Invalid value: vm: cpu/topology: '4' is not an object" },
+		{ CREATE, "<vm><nics><nic>x</nic></nics></vm>", "Invalid value: vm: nics/nic: 'x' is not an object" },
+		{ CREATE, "<vm><display>vnc</display></vm>", "Invalid value: vm: display: 'vnc' is not an object" },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct record_input input = { .dialect = RECORD_REST, .take = cases[i].take };
+		g_autoptr(GError) error = NULL;
+
+		assert_null(read_with(cases[i].text, &input, &error));
+		assert_string_equal(error->message, cases[i].message);
+		record_input_clear(&input);
+	}
+	check_ignored(CREATE, "<vm><status>up</status><statistics>none</statistics></vm>", "status statistics");
+	check_ignored(UPDATE, "<vm><status>up</status></vm>", "status");
+}
+
+static void test_root_of_another_name(void **state)
+{
+	struct record_input input = { .dialect = RECORD_REST, .take = CREATE, .strict = true };
+	g_autoptr(GError) error = NULL;
+
+	check_ignored(CREATE, "<host><name>n</name></host>", "host");
+	assert_null(read_with("<host><name>n</name></host>", &input, &error));
+	assert_string_equal(error->message, "Unknown member: vm: host");
+	record_input_clear(&input);
+}
+
 static void test_many_unknown_members_are_bounded(void **state)
 {
 	struct record_input input = { .dialect = RECORD_REST };
@@ -298,7 +332,7 @@ int main(void)
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_empty_elements_are_no_error),
 		cmocka_unit_test(test_aliases),
-		cmocka_unit_test(test_ignored),
+		cmocka_unit_test(test_ignored), cmocka_unit_test(test_text_for_members), cmocka_unit_test(test_root_of_another_name),
 		cmocka_unit_test(test_many_unknown_members_are_bounded),
 		cmocka_unit_test(test_strict),
 		cmocka_unit_test(test_bad_values),

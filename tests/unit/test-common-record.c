@@ -359,28 +359,33 @@ static void test_merge_keeps_what_items_may_not_change(void **state)
 static void test_required(void **state)
 {
 	struct sample *s = record_new(&sample_type);
+	g_autoptr(GPtrArray) more = strings_new();
 	g_autoptr(GError) error = NULL;
 	struct option *option;
 
 	list_add(&s->boot, &boot_type);
 	list_add(&s->boot, &boot_type);
 	list_add(&s->nics, &nic_type);                 /* a resource has its own requirements elsewhere */
-	assert_false(record_check_required(s, "add", &error));
+	assert_false(record_check_required(s, "add", NULL, &error));
 	assert_true(error_is(error, ERR_INCOMPLETE));
 	assert_string_equal(error->message,
 			    "Incomplete parameters: Vm [name, memory, memoryPolicy.guaranteed, os.boot.dev, cluster.id|name] required for add");
+	g_clear_error(&error);
+	g_ptr_array_add(more, g_strdup("host.id|name"));
+	assert_false(record_check_required(s, "add", more, &error));
+	assert_non_null(strstr(error->message, "cluster.id|name, host.id|name] required for add"));
 	g_clear_error(&error);
 	set_string(&s->name, "");
 	SET(s, memory, 1);
 	SET(s, guaranteed, 1);
 	s->cluster.name = g_strdup("Default");
 	CLEAR(s, boot);
-	assert_false(record_check_required(s, "add", &error));
+	assert_false(record_check_required(s, "add", NULL, &error));
 	assert_string_equal(error->message, "Incomplete parameters: Vm [name] required for add");
 	set_string(&s->name, "web1");
 	option = list_add(&s->options, &option_type);
 	set_string(&option->name, "x");
-	assert_true(record_check_required(s, "add", NULL));
+	assert_true(record_check_required(s, "add", NULL, NULL));
 	record_unref(s);
 }
 
