@@ -55,7 +55,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(http_server_port(server)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (const struct sockaddr *)(const void *)&address, sizeof(address)) != 0)
+	int connected;
+	do                 /* libFuzzer's alarm may interrupt it */
+		connected = connect(fd, (const struct sockaddr *)(const void *)&address, sizeof(address));
+	while (connected != 0 && errno == EINTR);
+	if (connected != 0)
 		abort();
 	/* in two pieces: the first byte says where the cut is */
 	size_t cut = size ? data[0] % size : 0;
