@@ -118,13 +118,17 @@ static void on_stop(void *data)
 static void on_reload(void *data)
 {
 	struct program *program = data;
-	GError *error = NULL;
-	if (tls_context_reload(program->tls, &error)) {
+	GError *for_clients = NULL, *for_agents = NULL;
+	bool both = tls_context_reload(program->tls, &for_clients);
+	both = fleet_reload(program->engine.fleet, &for_agents) && both;
+	if (both)
 		log_info("certificates were read again");
-		return;
-	}
-	log_error("the old certificates stay in use: %s", error->message);
-	g_error_free(error);
+	if (for_clients)
+		log_error("the old certificates stay in use: %s", for_clients->message);
+	if (for_agents)
+		log_error("towards agents the old certificates stay in use: %s", for_agents->message);
+	g_clear_error(&for_clients);
+	g_clear_error(&for_agents);
 }
 
 static void on_dump(void *data)

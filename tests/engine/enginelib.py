@@ -59,12 +59,12 @@ def skip_all(why):
     sys.exit(0)
 
 
-def make_pki(directory):
+def make_pki(directory, organization="Test"):
     """A CA and a server certificate for localhost."""
     def run(*args):
         subprocess.run(["openssl"] + list(args), cwd=directory, check=True, capture_output=True)
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    run("req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-days", "30", "-subj", "/O=Test/CN=Test CA")
+    run("req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-days", "30", "-subj", "/O=%s/CN=Test CA" % organization)
     run("req", *curve, "-keyout", "engine.key", "-out", "engine.csr", "-subj", "/O=Test/CN=localhost")
     with open(os.path.join(directory, "ext"), "w") as f:
         f.write("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth,clientAuth\n")
