@@ -168,7 +168,7 @@ lint: compile_commands.json
 	tests/run 'lint/*'
 
 # ---- install: nothing that an administrator may have changed is replaced ----
-hook_points = $(shell sed -n 's/^HOOK_POINT(\([a-z_]*\),.*/\1/p' agent/hook_points.h)
+hook_points = $(shell sed -n 's/^HOOK_POINT.\([a-z_]*\),.*/\1/p' agent/hook_points.h)
 man_pages = $(wildcard docs/*.[1-8] hooks/*/*.[1-8])
 install: programs
 	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(unitdir) $(bashcompdir) $(docdir) $(sysconfdir)/berth $(sysconfdir)/pki/berth)
