@@ -502,7 +502,7 @@ static void shake_hands(struct stream *stream)
 	errno = 0;
 	result = SSL_do_handshake(stream->ssl);
 	if (result == 1) {
-		/* The client's last message of TLS 1.3 has no answer. A client without TCP_NODELAY asks nothing before it is acknowledged: now, not in 40 ms. */
+		/* The last message of TLS 1.3 has no answer, and a client without TCP_NODELAY asks nothing before it is acknowledged: now, not in 40 ms. */
 		if (stream->counted_handshake)
 			(void)setsockopt(stream->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 		become_ready(stream);

@@ -404,7 +404,8 @@ static char *domain_link(struct request *request, const void *record, const char
 const struct resource resource_storage_domain = {
 	.kind = &storage_domain_kind, .path = "storagedomains", .methods = RESOURCE_ALL, .link = domain_link,
 	.permit_add = "create_storage_domain", .permit_update = "edit_storage_domain_configuration", .permit_remove = "delete_storage_domain",
-	.doc = "Storage domains", .missing = find_missing, .view = view, .add = add, .update = update, .remove_params = &remove_domain_type, .remove = remove_domain,
+	.doc = "Storage domains", .missing = find_missing, .view = view, .add = add, .update = update, .remove_params = &remove_domain_type,
+	.remove = remove_domain,
 };
 
 const struct resource resource_storage_domain_permission = PERMISSION_RESOURCE(&resource_storage_domain);

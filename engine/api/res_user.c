@@ -304,8 +304,8 @@ static const struct action no_actions[] = { { 0 } };
 
 const struct resource resource_user = {
 	.kind = &user_kind, .path = "users", .methods = RESOURCE_READ | RESOURCE_ADD | RESOURCE_REMOVE, .links = user_links, .actions = no_actions,
-	.permit_add = "manipulate_users", .permit_remove = "manipulate_users", .doc = "Users that may log in", .missing = user_missing, .view = user_view, .add = user_add,
-	.remove = holder_remove,
+	.permit_add = "manipulate_users", .permit_remove = "manipulate_users", .doc = "Users that may log in", .missing = user_missing, .view = user_view,
+	.add = user_add, .remove = holder_remove,
 };
 const struct resource resource_user_permission = PERMISSION_RESOURCE(&resource_user);
 const struct resource resource_group = {
