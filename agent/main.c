@@ -61,6 +61,10 @@ static const struct option options[] = {
 	{ "agent", "hook_timeouts", OPTION_STRING, "", 0, 0, "The same for single points: 'before_vm_start=300 after_vm_freeze=5'." },
 	{ "agent", "log_level", OPTION_STRING, "info", 0, 0, "error, warn, info, debug or trace." },
 	{ "storage", "low_space", OPTION_INT, "10", 0, 100, "Percent of a storage domain: with less free space it is told to be low (event, log)." },
+	{ "transfer", "port", OPTION_INT, "54322", 0, 65535,
+	  "TCP port where image tickets are good, on [rpc] address, as long as there are any; 0 lets the system choose one, written to run_dir/transfer-port." },
+	{ "transfer", "max_connections", OPTION_INT, "64", 1, 1000, "Connections of clients with image tickets beyond this number are closed at once." },
+	{ "transfer", "nbd_port", OPTION_INT, "10809", 1, 65535, "First of 64 TCP ports for NBD servers with TLS, of which the first free one is taken." },
 	{ "host", "policy_period", OPTION_INT, "10", 1, 3600, "Seconds between two looks of the memory policy (Host.setMOMPolicyParameters)." },
 	{ "host", "fence_dir", OPTION_PATH, "/usr/sbin", 0, 0, "Where fence_<agent> programs are, for Host.fenceNode." },
 	{ "host", "fence_timeout", OPTION_INT, "120", 1, 3600, "Seconds a fence agent may take before it is killed." },
@@ -119,6 +123,7 @@ static void on_reload(void *data)
 		log_info("certificates were read again");
 	else
 		log_error("certificates stay as they were: %s", error->message);
+	storage_reload(d->agent.storage);
 }
 
 static void on_dump(void *data)

@@ -13,8 +13,11 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 #include "common/error.h"
 #include "common/lock.h"
 #include "common/resolve.h"
@@ -188,6 +191,36 @@ json_t *peer_ask(struct agent *agent, const struct peer_call *call, GError **err
 		error_set(error, ERR_NO_CONNECTION_TO_PEER, "agent of %s: %s", call->host, cause->message);
 	}
 	return NULL;
+}
+
+/* ---- certificates for others ---- */
+
+static bool make_link(const char *dir, const char *name, const char *target, GError **error)
+{
+	g_autofree char *path = g_build_filename(dir, name, NULL), *fresh = g_strconcat(path, ".new", NULL), *full = g_canonicalize_filename(target, NULL);
+
+	(void)unlink(fresh);
+	if (symlink(full, fresh) == 0 && rename(fresh, path) == 0)
+		return true;
+	error_set_errno(error, ERR_IO_FAILED, errno, "link %s", path);
+	return false;
+}
+
+char *peer_credentials(struct agent *agent, const char *name, const char *const files[3], GError **error)
+{
+	static const char *const keys[] = { "ca", "cert", "key" };
+	static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+	g_autofree char *run_dir = g_canonicalize_filename(agent->run_dir, NULL), *dir = g_build_filename(run_dir, name, NULL);
+	AUTO_LOCK(&one);
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
+		error_set_errno(error, ERR_IO_FAILED, errno, "directory %s", dir);
+		return NULL;
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++)
+		if (!make_link(dir, files[i], config_string(agent->config, "tls", keys[i]), error))
+			return NULL;
+	return g_steal_pointer(&dir);
 }
 
 /* ---- names ---- */

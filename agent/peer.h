@@ -15,6 +15,12 @@ bool peer_parse(const char *text, char **ret_host, int *ret_port, GError **error
 /* The host as it stands in a URI: IPv6 addresses in brackets; g_free */
 char *peer_uri_host(const char *host);
 
+/*
+ * Directory run_dir/<name> with the agent's certificates under the names that some library looks for: files[0] the CA's, [1] the certificate, [2] the key.
+ * Links, so that a renewed certificate is used at once. NULL + ERR_IO_FAILED. g_free
+ */
+char *peer_credentials(struct agent *agent, const char *name, const char *const files[3], GError **error);
+
 struct peer_call {
 	const char *host;             /* its certificate must have this name or address */
 	int port;

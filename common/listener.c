@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "common/error.h"
+#include "common/listener.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/stream-priv.h"
@@ -137,36 +138,45 @@ static void on_rested(void *data)
 	watch_set(listener->watch, WATCH_READ);
 }
 
-struct listener *listener_new(struct loop *loop, const struct listener_settings *settings, GError **error)
+int listener_socket(const char *text, uint16_t port, uint16_t *ret_port, GError **error)
 {
 	socklen_t length;
-	struct sockaddr_storage address = parse_address(settings->address, settings->port, &length);
-	struct listener *listener;
+	struct sockaddr_storage address = parse_address(text, port, &length);
 	int fd;
 
 	if (!length) {
-		error_set(error, ERR_BAD_VALUE, "listen address '%s': not an IP address", settings->address);
-		return NULL;
+		error_set(error, ERR_BAD_VALUE, "listen address '%s': not an IP address", text);
+		return -1;
 	}
 	fd = listen_on(&address, length);
-	if (fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL) && !strcmp(settings->address, "::")) {
-		address = parse_address("0.0.0.0", settings->port, &length);
+	if (fd < 0 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL) && !strcmp(text, "::")) {
+		address = parse_address("0.0.0.0", port, &length);
 		fd = listen_on(&address, length);
 	}
 	if (fd < 0) {
-		error_set_errno(error, ERR_IO_FAILED, errno, "listen on %s port %u", settings->address, settings->port);
-		return NULL;
+		error_set_errno(error, ERR_IO_FAILED, errno, "listen on %s port %u", text, port);
+		return -1;
 	}
 	length = sizeof(address);
 	(void)getsockname(fd, (struct sockaddr *)&address, &length);
+	*ret_port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port : ((struct sockaddr_in *)&address)->sin_port);
+	return fd;
+}
 
+struct listener *listener_new(struct loop *loop, const struct listener_settings *settings, GError **error)
+{
+	struct listener *listener;
+	uint16_t port;
+	int fd = listener_socket(settings->address, settings->port, &port, error);
+
+	if (fd < 0)
+		return NULL;
 	listener = g_new0(struct listener, 1);
 	listener->loop = loop;
 	listener->settings = *settings;
 	listener->settings.address = NULL; /* the caller's, and not needed any more */
 	listener->fd = fd;
-	listener->port = ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port :
-							       ((struct sockaddr_in *)&address)->sin_port);
+	listener->port = port;
 	listener->count = g_new0(struct stream_count, 1);
 	listener->count->holders = 1;
 	listener->accepted = metric_counter("berth_connections_accepted_total", NULL, "Connections that were accepted");

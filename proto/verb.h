@@ -54,6 +54,7 @@ VERB_TABLE(block);
 VERB_TABLE(pool);
 VERB_TABLE(lease);
 VERB_TABLE(secret);
+VERB_TABLE(transfer);
 VERB_TABLE(snapshot);
 VERB_TABLE(guest);
 VERB_TABLE(device);

@@ -417,6 +417,7 @@ struct dispatch *dispatch_new(struct agent *agent)
 	bind_all(dispatch, pool_bindings, n_pool_bindings);
 	bind_all(dispatch, lease_bindings, n_lease_bindings);
 	bind_all(dispatch, secret_bindings, n_secret_bindings);
+	bind_all(dispatch, transfer_bindings, n_transfer_bindings);
 	bind_all(dispatch, snapshot_bindings, n_snapshot_bindings);
 	bind_all(dispatch, net_bindings, n_net_bindings);
 	bind_all(dispatch, job_bindings, n_job_bindings);

@@ -62,7 +62,7 @@ static void heard(void *data, const char *text, size_t length)
 		job_progress(work->job, work->from + (int)(percent * (work->to - work->from) / 100));
 }
 
-static enum error_code code_of(const char *text)
+enum error_code qemu_img_code(const char *text)
 {
 	if (strstr(text, "No space left") || strstr(text, "quota exceeded"))
 		return ERR_NO_SPACE_LEFT_ON_DOMAIN;
@@ -76,7 +76,7 @@ static bool judge(const struct process *process, const char *command, GError **e
 	else if (process->status < 0)
 		error_set(error, ERR_STORAGE_EXCEPTION, "qemu-img %s was ended by signal %d", command, -process->status);
 	else if (process->status > 0)
-		error_set(error, code_of(process->errors->str), "qemu-img %s: %s", command, g_strstrip(process->errors->str));
+		error_set(error, qemu_img_code(process->errors->str), "qemu-img %s: %s", command, g_strstrip(process->errors->str));
 	else if (process->cut)
 		error_set(error, ERR_STORAGE_EXCEPTION, "qemu-img %s wrote more than %d bytes", command, QEMU_IMG_OUTPUT_MAX);
 	else

@@ -13,11 +13,15 @@
 #include <stdint.h>
 #include <glib.h>
 #include "agent/jobs.h"
+#include "common/error.h"
 
 #define QEMU_IMG_OUTPUT_MAX (4 * 1024 * 1024)
 #define QEMU_IMG_INFO_USEC (60 * G_USEC_PER_SEC)
 #define QEMU_IMG_CREATE_USEC (600 * G_USEC_PER_SEC)
 #define QEMU_IMG_DATA_USEC (INT64_C(7) * 24 * 3600 * G_USEC_PER_SEC)       /* moving data: as long as it takes; a job can be canceled */
+
+/* What the text means that a program of QEMU ended with: one of the first two of these, or ERR_STORAGE_EXCEPTION. */
+enum error_code qemu_img_code(const char *text);
 
 /* Whose work it is: the job's progress goes from..to percent, and its cancel ends the process. job NULL: nobody's. */
 struct qemu_img_work { struct job *job; int from, to; };

@@ -35,6 +35,7 @@ struct storage {
 	GHashTable *claims;              /* see claim.c */
 	struct pool *pool;               /* the one this host is in; NULL: none */
 	struct locks *locks;
+	struct transfer *transfer;       /* transfer/transfer.h; NULL without a configuration */
 	enum spm_role { SPM_FREE, SPM_CONTEND, SPM_ACTIVE } spm_role;      /* of this host in its pool */
 	int64_t spm_version;             /* of its lease */
 	int low_percent;                 /* free space below this is low */

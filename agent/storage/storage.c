@@ -12,6 +12,7 @@
  *                  manages it; ovf.c: definitions of VMs it keeps
  *   lease/         host ids and leases between hosts, with their time diary (lock.c); leases with names
  *   health.c       is it still there; room.c: space for volumes that grow
+ *   transfer/      data to and from elsewhere: NBD servers, image tickets (transfer.h)
  *   managed.c      volumes of other providers
  *   qemu_img.c, metadata.c, files.c: tools
  *
@@ -35,6 +36,8 @@
 #include "agent/storage/form/block.h"
 #include "agent/storage/lease/lock.h"
 #include "agent/storage/pool/pool.h"
+#include "agent/storage/transfer/service.h"
+#include "agent/storage/transfer/transfer.h"
 #include "common/log.h"
 
 static void mutex_free(void *mutex)
@@ -61,6 +64,7 @@ void storage_unref(void *data)
 	g_hash_table_unref(storage->watched);
 	g_hash_table_unref(storage->changing);
 	g_hash_table_unref(storage->claims);
+	transfer_free(storage->transfer);
 	locks_free(storage->locks);
 	pool_free(storage->pool);
 	pthread_mutex_destroy(&storage->lock);
@@ -70,8 +74,10 @@ void storage_unref(void *data)
 
 struct storage *storage_free(struct storage *storage)
 {
-	if (storage)
+	if (storage) {
+		transfer_stop(storage->transfer);
 		storage->timer = timer_free(storage->timer);
+	}
 	storage_unref(storage);
 	return NULL;
 }
@@ -158,7 +164,14 @@ struct storage *storage_new(struct agent *agent, const char *repository, GError 
 	}
 	if (n)
 		timer_set(storage->timer, STORAGE_HEALTH_USEC);
+	if (agent->config)
+		transfer_begin(storage);
 	return storage;
+}
+
+void storage_reload(struct storage *storage)
+{
+	service_reload(storage->transfer->service);
 }
 
 bool storage_prepare(struct storage *storage, const char *domain_id, const char *image, const char *volume, char **ret_path, const char **ret_format,

@@ -8,6 +8,8 @@
 
 struct storage *storage_new(struct agent *agent, const char *repository, GError **error);      /* repository: "/var/lib/berth-agent/storage" */
 struct storage *storage_free(struct storage *storage);
+/* Certificates are read again. Loop thread. */
+void storage_reload(struct storage *storage);
 
 /* Path of a volume that a VM may open; chain checked. ret_format: "raw" or "qcow2" (static). */
 bool storage_prepare(struct storage *storage, const char *domain, const char *image, const char *volume, char **ret_path, const char **ret_format,

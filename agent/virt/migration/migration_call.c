@@ -90,31 +90,12 @@ static bool submit(struct call *call, GError **error)
 
 /* ---- where to ---- */
 
-static bool make_link(const char *dir, const char *name, const char *target, GError **error)
-{
-	g_autofree char *path = g_build_filename(dir, name, NULL), *fresh = g_strconcat(path, ".new", NULL), *full = g_canonicalize_filename(target, NULL);
-
-	(void)unlink(fresh);
-	if (symlink(full, fresh) == 0 && rename(fresh, path) == 0)
-		return true;
-	error_set_errno(error, ERR_IO_FAILED, errno, "link %s", path);
-	return false;
-}
-
 /* The agent's own certificate under the names that libvirt looks for. g_free */
 static char *pki_dir(struct agent *agent, GError **error)
 {
-	static const struct { const char *name, *key; } links[] = { { "cacert.pem", "ca" }, { "clientcert.pem", "cert" }, { "clientkey.pem", "key" } };
-	g_autofree char *run_dir = g_canonicalize_filename(agent->run_dir, NULL), *dir = g_build_filename(run_dir, "pki", NULL);
+	static const char *const files[] = { "cacert.pem", "clientcert.pem", "clientkey.pem" };
 
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
-		error_set_errno(error, ERR_IO_FAILED, errno, "directory %s", dir);
-		return NULL;
-	}
-	for (size_t i = 0; i < G_N_ELEMENTS(links); i++)
-		if (!make_link(dir, links[i].name, config_string(agent->config, "tls", links[i].key), error))
-			return NULL;
-	return g_steal_pointer(&dir);
+	return peer_credentials(agent, "pki", files, error);
 }
 
 static char *libvirt_uri(struct vms *vms, const struct migration *m, GError **error)

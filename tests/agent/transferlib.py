@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of data transfers share: NBD servers and their clients, processes that have an image open."""
+import contextlib
+from volumelib import *  # noqa: F401,F403
+from volumelib import json, os, run, subprocess, wait_until
+
+
+def server_config(volume, **more):
+    return dict({"sd_id": volume.domain.id, "img_id": volume.image, "vol_id": volume.id}, **more)
+
+
+def servers(lab):
+    """pids of the NBD servers of this lab's agents."""
+    found, mark = [], "--pid-file=%s/nbd/" % lab.path("run")
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/cmdline" % pid) as f:
+                if any(word.startswith(mark) for word in f.read().split("\0")):
+                    found.append(int(pid))
+        except OSError:
+            pass
+    return sorted(found)
+
+
+def leftovers(lab):
+    return sorted(os.listdir(lab.path("run/nbd")))
+
+
+def io(url, command, format="raw"):
+    """true when QEMU's client can do that."""
+    done = subprocess.run(["qemu-io", "-f", format, "-c", command, url], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.returncode == 0 and "failed" not in done.stdout
+
+
+def extents_of(url, bitmap=None):
+    """[(offset, length, data)], as base:allocation has it; with a bitmap: dirty instead of data."""
+    options = "driver=nbd,server.type=unix,server.path=" + url[len("nbd:unix:"):] + (",x-dirty-bitmap=qemu:dirty-bitmap:" + bitmap if bitmap else "")
+    # QEMU shows the flag "dirty" as it shows "no data"
+    return [(e["start"], e["length"], e["data"] != bool(bitmap)) for e in json.loads(run("qemu-img", "map", "--output=json", "--image-opts", options))]
+
+
+def nbd_size(url, directory=None):
+    """Over TCP, with these credentials; None: it does not let us in."""
+    host, port = url[url.index("//") + 2:].split(":")
+    options = "driver=nbd,host=%s,port=%s" % (host, port)
+    command = ["qemu-img", "info", "--output=json"]
+    if directory:
+        command += ["--object", "tls-creds-x509,id=t,endpoint=client,dir=" + directory]
+        options += ",tls-creds=t"
+    done = subprocess.run(command + ["--image-opts", options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return json.loads(done.stdout)["virtual-size"] if done.returncode == 0 else None
+
+
+def credentials(lab, directory, name):
+    """A directory as QEMU and libnbd want it."""
+    os.mkdir(lab.path(directory))
+    for target, link in ((lab.path("ca", "ca.pem"), "ca-cert.pem"), (lab.path(name + ".pem"), "client-cert.pem"), (lab.path(name + ".key"), "client-key.pem")):
+        os.symlink(target, lab.path(directory, link))
+
+
+def machine_command(path, format):
+    return ["qemu-system-x86_64", "-S", "-machine", "pc,accel=tcg", "-display", "none", "-nodefaults", "-m", "16", "-drive", "if=virtio,format=%s,file=%s" % (format, path)]
+
+
+@contextlib.contextmanager
+def machine(path, format):
+    """A stopped VM that has the image open for writing."""
+    process = subprocess.Popen(machine_command(path, format) + ["-qmp", "stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdout.readline()               # the monitor's greeting: the image is open
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def starts(path, format):
+    """Does a VM start on it?"""
+    process = subprocess.Popen(machine_command(path, format) + ["-qmp", "stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    greeting = process.stdout.readline()
+    process.kill()
+    process.wait()
+    return b"QMP" in greeting
