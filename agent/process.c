@@ -28,6 +28,8 @@ static bool spawn(const struct process *process, int input, int output, int erro
 	posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
 	posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
 	posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO);
+	if (process->keep_fd)
+		posix_spawn_file_actions_adddup2(&actions, process->keep_fd, process->keep_fd);      /* no longer close-on-exec there */
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	posix_spawnattr_setpgroup(&attributes, 0);

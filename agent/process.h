@@ -16,6 +16,7 @@ struct process {
 	bool apart;                       /* standard error goes to `errors`, not into `output` */
 	void (*heard)(void *data, const char *text, size_t length);      /* standard output as it comes; may be NULL */
 	void *data;                       /* heard()'s */
+	int keep_fd;                      /* stays open in the program, under its number; 0: none */
 	int stop_fd;                      /* when it can be read, the program is killed; 0: none */
 	int status;                       /* out: exit status; negative: the signal that ended it */
 	bool cut, stopped;                /* out: it wrote more than output_max; it was killed because of stop_fd */

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of data transfers share: NBD servers and their clients, processes that have an image open."""
+import atexit
 import contextlib
+import signal
 from volumelib import *  # noqa: F401,F403
 from volumelib import json, os, run, subprocess, wait_until
 
@@ -20,6 +22,11 @@ def servers(lab):
         except OSError:
             pass
     return sorted(found)
+
+
+def end_servers_of(lab):
+    """They outlive the agent, but not the test."""
+    atexit.register(lambda: [os.kill(pid, signal.SIGKILL) for pid in servers(lab)])
 
 
 def leftovers(lab):
@@ -62,12 +69,24 @@ def machine_command(path, format):
     return ["qemu-system-x86_64", "-S", "-machine", "pc,accel=tcg", "-display", "none", "-nodefaults", "-m", "16", "-drive", "if=virtio,format=%s,file=%s" % (format, path)]
 
 
+def open_machine(path, format):
+    """A stopped VM that wants to write the image, and whether it has got it open."""
+    process = subprocess.Popen(machine_command(path, format) + ["-qmp", "stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()               # the greeting comes before the images are opened, the first answer after it
+    try:
+        process.stdin.write(b'{"execute": "qmp_capabilities"}\n')
+        process.stdin.flush()
+    except BrokenPipeError:
+        pass
+    return process, b"return" in process.stdout.readline()
+
+
 @contextlib.contextmanager
 def machine(path, format):
     """A stopped VM that has the image open for writing."""
-    process = subprocess.Popen(machine_command(path, format) + ["-qmp", "stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    process.stdout.readline()               # the monitor's greeting: the image is open
+    process, good = open_machine(path, format)
     try:
+        assert good, process.stderr.read()
         yield process
     finally:
         process.kill()
@@ -76,8 +95,7 @@ def machine(path, format):
 
 def starts(path, format):
     """Does a VM start on it?"""
-    process = subprocess.Popen(machine_command(path, format) + ["-qmp", "stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    greeting = process.stdout.readline()
+    process, good = open_machine(path, format)
     process.kill()
     process.wait()
-    return b"QMP" in greeting
+    return good

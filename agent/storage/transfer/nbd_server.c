@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * NBD servers of single volumes: one qemu-nbd each, so that QEMU's own locks keep writers apart, also from other hosts: a volume that a VM writes is
- * refused, and a VM whose disk is served does not start.
+ * refused, and a VM whose disk is served does not start. A raw image that is only read QEMU lets others write; see keep_writers_out().
  *
  * A server outlives the agent (qemu-nbd --fork, systemd's KillMode=process), because its clients do. What is needed to know it again lies in run_dir/nbd:
  *
@@ -48,6 +48,7 @@ struct server {
 	bool busy;                       /* being started or ended, by one worker, whose it is meanwhile */
 	struct domain *domain;           /* of hold; NULL: the volumes are not held (yet) */
 	struct chain_hold hold;
+	int lock_fd;                     /* while it is being started, see keep_writers_out(); 0: none */
 };
 
 struct nbd_servers {
@@ -55,10 +56,18 @@ struct nbd_servers {
 	GHashTable *table;               /* id -> struct server; under the storage's lock */
 };
 
+static void drop_lock(struct server *server)
+{
+	if (server->lock_fd)
+		close(server->lock_fd);
+	server->lock_fd = 0;
+}
+
 static void server_free(void *data)
 {
 	struct server *server = data;
 
+	drop_lock(server);
 	if (server->domain)
 		chain_release(&server->hold);
 	domain_free(server->domain);
@@ -157,10 +166,16 @@ static bool end_server(struct storage *storage, const char *id, GError **error)
 
 /* ---- what qemu-nbd is told ---- */
 
+/* A bitmap is not shown of these. */
+static bool is_raw(const struct server *server)
+{
+	return server->use == NBD_TICKET || !strcmp(server->hold.format, "raw");
+}
+
 /* The image with its driver named, so that nothing is guessed. g_free */
 static char *image_of(const struct server *server, const char *overlay)
 {
-	const char *format = overlay ? "qcow2" : server->use == NBD_TICKET ? "raw" : server->hold.format;
+	const char *format = is_raw(server) ? "raw" : "qcow2";
 	struct stat st;
 	bool device = !overlay && stat(server->hold.path, &st) == 0 && S_ISBLK(st.st_mode);
 	json_t *image = json_pack("{s:s, s:{s:s, s:s}}", "driver", format, "file", "driver", device ? "host_device" : "file", "filename",
@@ -231,8 +246,28 @@ static void blame(const struct process *process, const struct server *server, GE
 	error_set(error, qemu_img_code(process->output->str), "NBD server of volume '%s': %s", server->config->volume_id, process->output->str);
 }
 
+/*
+ * What QEMU does for formats with metadata: no one else may write. Its locks are read locks on single bytes of the open file: 100 + n for who does n, 200 + n
+ * for who does not want others to (block/file-posix.c; n = 1: write). Such a lock belongs to the open file, which qemu-nbd inherits: it is there as
+ * long as qemu-nbd.
+ */
+static bool keep_writers_out(struct server *server, GError **error)
+{
+	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 201, .l_len = 1 };
+	struct flock writer = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 101, .l_len = 1 };
+	int fd = volume_open(server->domain, server->config->image_id, server->config->volume_id, O_RDONLY, error);
+
+	if (fd < 0)
+		return false;
+	server->lock_fd = fd;
+	if (fcntl(fd, F_OFD_SETLK, &lock) == 0 && fcntl(fd, F_OFD_GETLK, &writer) == 0 && writer.l_type == F_UNLCK)
+		return true;
+	error_set(error, ERR_VOLUME_IS_BUSY, "'%s' is being written", server->config->volume_id);
+	return false;
+}
+
 /* true: it ran, and process->status says how it went. Takes over argv. */
-static bool attempt(GPtrArray *argv, char *where, const char *image, struct process *process, GError **error)
+static bool attempt(const struct server *server, GPtrArray *argv, char *where, const char *image, struct process *process, GError **error)
 {
 	g_autoptr(GPtrArray) own = argv;
 
@@ -240,7 +275,7 @@ static bool attempt(GPtrArray *argv, char *where, const char *image, struct proc
 	add(argv, g_strdup("--"));
 	add(argv, g_strdup(image));
 	add(argv, NULL);
-	*process = (struct process){ .argv = (const char *const *)argv->pdata, .limit_usec = START_USEC };
+	*process = (struct process){ .argv = (const char *const *)argv->pdata, .limit_usec = START_USEC, .keep_fd = server->lock_fd };
 	return process_run(process, error);
 }
 
@@ -250,7 +285,7 @@ static bool run_on_socket(struct storage *storage, struct server *server, const 
 	struct process process;
 
 	unlink(path);
-	if (!attempt(command(storage, server, overlay), g_strconcat("--socket=", path, NULL), image, &process, error))
+	if (!attempt(server, command(storage, server, overlay), g_strconcat("--socket=", path, NULL), image, &process, error))
 		return false;
 	if (process.status)
 		blame(&process, server, error);
@@ -276,7 +311,7 @@ static bool run_on_port(struct storage *storage, struct server *server, const ch
 		add(argv, g_strdup_printf("tls-creds-x509,id=tls0,endpoint=server,verify-peer=on,dir=%s", directory));
 		add(argv, g_strdup("--tls-creds=tls0"));
 		add(argv, g_strdup_printf("--bind=%s", config_string(storage->agent->config, "rpc", "address")));
-		if (!attempt(argv, g_strdup_printf("--port=%d", port), image, &process, error))
+		if (!attempt(server, argv, g_strdup_printf("--port=%d", port), image, &process, error))
 			return false;
 		if (!process.status)
 			server->url = g_strdup_printf("nbds://%s:%d", host, port);
@@ -302,7 +337,7 @@ static bool run_on_device(struct storage *storage, struct server *server, const 
 			break;
 		if (g_file_test(used, G_FILE_TEST_EXISTS))
 			continue;
-		if (!attempt(command(storage, server, NULL), g_strconcat("--connect=", device, NULL), image, &process, error))
+		if (!attempt(server, command(storage, server, NULL), g_strconcat("--connect=", device, NULL), image, &process, error))
 			return false;
 		if (!process.status)
 			server->url = g_steal_pointer(&device);
@@ -380,6 +415,8 @@ static bool run_server(struct storage *storage, struct server *server, GError **
 	g_autofree char *image = NULL;
 
 	if (server->config->bitmap && !join_bitmaps(storage, server, &overlay, error))
+		return false;
+	if (server->config->readonly && is_raw(server) && !keep_writers_out(server, error))
 		return false;
 	image = image_of(server, overlay);
 	if (server->use == NBD_DEVICE)
@@ -535,6 +572,7 @@ bool nbd_start(struct storage *storage, const char *id, enum nbd_use use, const 
 		leave(storage, server);
 		return false;
 	}
+	drop_lock(server);
 	fault_point("nbd: started");
 	if (!write_record(storage, server, error)) {
 		if (!end_server(storage, id, NULL))
