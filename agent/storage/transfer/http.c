@@ -29,6 +29,7 @@
 #define DRAIN_MAX (1024 * 1024)
 #define LINGER_USEC (2 * G_USEC_PER_SEC)
 #define HEADERS_MAX 100
+#define TLS_READ_BYTES (256 * 1024)
 
 struct http {
 	int fd;
@@ -394,8 +395,12 @@ struct http *http_new(int fd, SSL *ssl)
 	http->offsets = g_array_new(FALSE, FALSE, sizeof(size_t));
 	http->query = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	http_set_patience(http, PATIENCE_S);
-	if (ssl)
+	if (ssl) {
+		/* several records with one call of the kernel, instead of two calls for each */
+		SSL_set_read_ahead(ssl, 1);
+		SSL_set_default_read_buffer_len(ssl, TLS_READ_BYTES);
 		SSL_set_fd(ssl, fd);
+	}
 	return http;
 }
 

@@ -18,7 +18,7 @@
 
 #define SLOTS 4
 #define PIECE (256 * 1024)
-#define WRITE_BYTES (64 * 1024)          /* of an answer, between two looks at the server */
+#define NETWORK_BYTES (64 * 1024)        /* received or sent between two looks at the server */
 #define LOOK_MSEC 500                    /* between two looks at the ticket while the server is silent */
 #define ZERO_MAX (INT64_C(1) << 30)
 #define STATUS_MAX (INT64_C(1) << 30)
@@ -167,7 +167,7 @@ static bool wait_all(struct data *data, const char *what, GError **error)
 /* As much as a piece takes; false + error: the client has ended. */
 static bool fill(struct data *data, struct http *http, struct slot *slot, int64_t left, GError **error)
 {
-	size_t want = (size_t)MIN(left, PIECE);
+	size_t want = (size_t)MIN(left, PIECE), looked = 0;
 
 	for (slot->n = 0; slot->n < want;) {
 		ssize_t got = http_read(http, slot->bytes + slot->n, want - slot->n);
@@ -179,7 +179,10 @@ static bool fill(struct data *data, struct http *http, struct slot *slot, int64_
 			return false;
 		}
 		slot->n += (size_t)got;
-		look_after(data);
+		if (slot->n - looked >= NETWORK_BYTES) {
+			look_after(data);
+			looked = slot->n;
+		}
 	}
 	return true;
 }
@@ -229,8 +232,8 @@ static bool ask(struct data *data, struct slot *slot, int64_t offset, int64_t le
 
 static bool pass_on(struct data *data, struct http *http, const struct slot *slot, GError **error)
 {
-	for (size_t at = 0; at < slot->n; at += WRITE_BYTES) {
-		if (!http_write(http, slot->bytes + at, MIN(slot->n - at, WRITE_BYTES)) || ticket_canceled(data->ticket)) {
+	for (size_t at = 0; at < slot->n; at += NETWORK_BYTES) {
+		if (!http_write(http, slot->bytes + at, MIN(slot->n - at, NETWORK_BYTES)) || ticket_canceled(data->ticket)) {
 			if (!ticket_canceled(data->ticket))
 				error_set(error, ERR_BAD_VALUE, "the client has ended");
 			else

@@ -266,10 +266,10 @@ static bool keep_writers_out(struct server *server, GError **error)
 	return false;
 }
 
-/* true: it ran, and process->status says how it went. Takes over argv. */
-static bool attempt(const struct server *server, GPtrArray *argv, char *where, const char *image, struct process *process, GError **error)
+/* true: it ran, and process->status says how it went. Takes over words. */
+static bool attempt(const struct server *server, GPtrArray *words, char *where, const char *image, struct process *process, GError **error)
 {
-	g_autoptr(GPtrArray) own = argv;
+	g_autoptr(GPtrArray) argv = words;
 
 	add(argv, where);
 	add(argv, g_strdup("--"));
