@@ -66,7 +66,8 @@ def credentials(lab, directory, name):
 
 
 def machine_command(path, format):
-    return ["qemu-system-x86_64", "-S", "-machine", "pc,accel=tcg", "-display", "none", "-nodefaults", "-m", "16", "-drive", "if=virtio,format=%s,file=%s" % (format, path)]
+    return ["qemu-system-x86_64", "-S", "-machine", "pc,accel=tcg", "-display", "none", "-nodefaults", "-m", "16",
+            "-drive", "if=virtio,format=%s,file=%s" % (format, path)]
 
 
 def open_machine(path, format):

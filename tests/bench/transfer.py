@@ -67,7 +67,8 @@ def seconds(*command):
 def bare(url, upload, tls):
     """qemu-img convert from a file to the server, or from it to a file; the data are on the disk when it is over."""
     nbd = ["--object", "tls-creds-x509,id=t,endpoint=client,dir=" + lab.path("client-pki")] if tls else []
-    where = "driver=nbd,host=127.0.0.1,port=%s,tls-creds=t" % url.rsplit(":", 1)[1] if tls else "driver=nbd,server.type=unix,server.path=" + url[len("nbd:unix:"):]
+    where = "driver=nbd,host=127.0.0.1,port=%s,tls-creds=t" % url.rsplit(":", 1)[1] if tls else \
+        "driver=nbd,server.type=unix,server.path=" + url[len("nbd:unix:"):]
     if upload:
         return seconds("qemu-img", "convert", *nbd, "-n", "--target-image-opts", "-f", "raw", lab.path("data"), where)
     return seconds("qemu-img", "convert", *nbd, "--image-opts", "-O", "raw", where, lab.path("out"))

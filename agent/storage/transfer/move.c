@@ -4,8 +4,8 @@
  *
  * Each way keeps SLOTS pieces of PIECE bytes on their way, so that the network, TLS and the storage work at the same time: 1 MiB a connection. The thread
  * waits in one place at a time, for the network or for the server; while it waits for the network it looks after the server between two reads or writes.
- * A server that hangs in its storage is waited for, but a ticket that is canceled ends that wait, too. From then on the handle is only closed (`broken`): it still
- * knows of buffers that may be gone, and touches them only while it is asked to go on.
+ * A server that hangs in its storage is waited for, but a ticket that is canceled ends that wait, too. From then on the handle is only closed
+ * (`broken`): it still knows of buffers that may be gone, and touches them only while it is asked to go on.
  */
 #define LOG_MODULE "transfer"
 #include "agent/storage/transfer/move.h"

@@ -13,7 +13,8 @@
  * Removing: canceled (no new use; what runs sees it at its next piece) -> sockets are shut for reading, which ends who waits for a client -> shut
  * altogether after GRACE_USEC -> no connection uses it -> gone. It may be asked for again at any point.
  *
- * One lock guards all tickets; it is held for look-ups only, and never together with the storage's.
+ * `lock` guards all tickets; it is held for look-ups only, and never together with the storage's. `door` comes before it: while it is held, the first
+ * ticket opens the service, or the last one that went closes it.
  */
 #define LOG_MODULE "transfer"
 #include "agent/storage/transfer/ticket.h"
@@ -44,7 +45,7 @@ struct ticket {
 	struct tickets *tickets;
 	struct image_ticket *spec;
 	char *socket, *name;             /* of its data */
-	bool own_server;
+	bool own_server;                 /* which ends with it */
 	/* under the lock */
 	int64_t expires_usec, saved_usec, used_usec;
 	unsigned active;
@@ -56,7 +57,7 @@ struct ticket {
 struct tickets {
 	char *directory, *run_dir;
 	GHashTable *table;               /* id -> struct ticket */
-	pthread_mutex_t lock;
+	pthread_mutex_t door, lock;
 	pthread_cond_t left;             /* a connection has left a ticket */
 };
 
@@ -250,12 +251,9 @@ static bool unknown(const char *id, GError **error)
 	return false;
 }
 
-static void end_server(struct storage *storage, const struct ticket *ticket)
+static bool end_server(struct storage *storage, const struct ticket *ticket, GError **error)
 {
-	g_autoptr(GError) problem = NULL;
-
-	if (ticket->own_server && !nbd_stop(storage, ticket->spec->id, NBD_TICKET, &problem))
-		log_error("ticket %s: %s", ticket->spec->id, problem->message);
+	return !ticket->own_server || nbd_stop(storage, ticket->spec->id, NBD_TICKET, error);
 }
 
 /* The port is there as long as there are tickets. */
@@ -263,6 +261,7 @@ static void rest(struct storage *storage)
 {
 	struct tickets *tickets = storage->transfer->tickets;
 	bool none;
+	AUTO_LOCK(&tickets->door);
 
 	{
 		AUTO_LOCK(&tickets->lock);
@@ -297,6 +296,8 @@ static bool publish(struct tickets *tickets, struct ticket *ticket, GError **err
 	AUTO_LOCK(&tickets->lock);
 
 	if (g_hash_table_contains(tickets->table, ticket->spec->id)) {
+		/* the server is the other one's, too */
+		ticket->own_server = false;
 		error_set(error, ERR_IMAGE_TICKETS_ERROR, "ticket '%s' is being added", ticket->spec->id);
 		return false;
 	}
@@ -304,6 +305,12 @@ static bool publish(struct tickets *tickets, struct ticket *ticket, GError **err
 		return false;
 	g_hash_table_insert(tickets->table, ticket->spec->id, ticket);
 	return true;
+}
+
+static bool open_and_publish(struct storage *storage, struct ticket *ticket, GError **error)
+{
+	AUTO_LOCK(&storage->transfer->tickets->door);
+	return service_open(storage->transfer->service, error) && publish(storage->transfer->tickets, ticket, error);
 }
 
 bool ticket_add(struct storage *storage, const struct image_ticket *spec, GError **error)
@@ -318,9 +325,10 @@ bool ticket_add(struct storage *storage, const struct image_ticket *spec, GError
 		return true;
 	ticket = ticket_new(tickets, spec);
 	good = (g_str_has_prefix(spec->url, "file:") ? start_server(storage, ticket, error) : use_server(ticket, error)) &&
-	       service_open(storage->transfer->service, error) && publish(tickets, ticket, error);
+	       open_and_publish(storage, ticket, error);
 	if (!good) {
-		end_server(storage, ticket);
+		if (!end_server(storage, ticket, NULL))
+			log_error("ticket %s, which was not added: its NBD server does not end", spec->id);
 		ticket_unref(ticket);
 		rest(storage);
 		return false;
@@ -420,7 +428,7 @@ bool ticket_remove(struct storage *storage, const char *id, GError **error)
 {
 	struct tickets *tickets = storage->transfer->tickets;
 	struct ticket *ticket;
-	bool unused;
+	bool unused, good;
 
 	{
 		AUTO_LOCK(&tickets->lock);
@@ -435,11 +443,10 @@ bool ticket_remove(struct storage *storage, const char *id, GError **error)
 			unused = wait_unused(tickets, ticket, now_usec() + REMOVE_USEC);
 		}
 	}
-	if (unused)
-		end_server(storage, ticket);
-	else
+	good = unused && end_server(storage, ticket, error);
+	if (!unused)
 		error_set(error, ERR_IMAGE_TICKETS_ERROR, "ticket '%s' is still in use after %d s", id, REMOVE_USEC / G_USEC_PER_SEC);
-	if (unused) {
+	if (good) {
 		AUTO_LOCK(&tickets->lock);
 		if (g_hash_table_lookup(tickets->table, id) == ticket) {
 			forget_file(ticket);
@@ -449,7 +456,7 @@ bool ticket_remove(struct storage *storage, const char *id, GError **error)
 	}
 	ticket_unref(ticket);
 	rest(storage);
-	return unused;
+	return good;
 }
 
 /* ---- connections ---- */
@@ -578,6 +585,7 @@ struct tickets *tickets_new(struct storage *storage)
 	tickets->run_dir = g_strdup(storage->agent->run_dir);
 	tickets->directory = g_build_filename(tickets->run_dir, "tickets", NULL);
 	tickets->table = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, drop_ticket);
+	pthread_mutex_init(&tickets->door, NULL);
 	pthread_mutex_init(&tickets->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -602,6 +610,7 @@ struct tickets *tickets_free(struct tickets *tickets)
 	g_hash_table_unref(tickets->table);
 	pthread_cond_destroy(&tickets->left);
 	pthread_mutex_destroy(&tickets->lock);
+	pthread_mutex_destroy(&tickets->door);
 	g_free(tickets->directory);
 	g_free(tickets->run_dir);
 	g_free(tickets);
