@@ -4,7 +4,7 @@
 /*
  * Data of volumes to and from elsewhere. What the files of this folder share with the rest of agent/storage:
  *
- *   nbd_server.c   NBD servers of single volumes
+ *   nbd_server.c   NBD servers of single volumes; nbd_run.c starts them
  *   ticket.c       who may move what until when
  *   service.c      the port and the socket where images are moved, one thread a connection
  *   http.c         one HTTP connection of them

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What qemu-nbd is told, and how it is started: in the background when it answers (--fork), on a socket, a port or a block device.
+ *
+ * Bitmaps: one that is in several volumes of a chain (each snapshot begins a new one of the same name) is merged into <id>.qcow2, an empty image on top
+ * of the chain, which is then shown; qemu-nbd alone would show the uppermost. So does vdsm (lib/vdsm/storage/nbd.py).
+ *
+ * TLS: the agent's own certificate; only clients with a certificate of its CA get in (verify-peer).
+ *
+ * A raw image that is only read QEMU lets others write; see keep_writers_out().
+ */
+#define LOG_MODULE "nbd"
+#include "agent/storage/transfer/nbd_server-priv.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "agent/peer.h"
+#include "agent/process.h"
+#include "agent/storage/transfer/transfer.h"
+
+#define START_USEC (60 * G_USEC_PER_SEC)
+#define DEVICES_MAX 256
+
+static bool is_raw(const struct nbd_server *server)
+{
+	return server->use == NBD_TICKET || !strcmp(server->hold.format, "raw");
+}
+
+/* The image with its driver named, so that nothing is guessed. g_free */
+static char *image_of(const struct nbd_server *server, const char *overlay)
+{
+	const char *format = is_raw(server) ? "raw" : "qcow2";
+	struct stat st;
+	bool device = !overlay && stat(server->hold.path, &st) == 0 && S_ISBLK(st.st_mode);
+	json_t *image = json_pack("{s:s, s:{s:s, s:s}}", "driver", format, "file", "driver", device ? "host_device" : "file", "filename",
+				  overlay ? overlay : server->hold.path);
+	char *text, *name;
+
+	if (!strcmp(format, "qcow2") && !server->config->backing_chain)
+		json_object_set_new(image, "backing", json_null());
+	text = json_dumps(image, JSON_COMPACT);
+	name = g_strconcat("json:", text, NULL);
+	free(text);
+	json_decref(image);
+	return name;
+}
+
+/* Where qemu-nbd looks for its certificates. NULL + error. g_free */
+static char *credentials(struct storage *storage, GError **error)
+{
+	static const char *const files[] = { "ca-cert.pem", "server-cert.pem", "server-key.pem" };
+
+	if (!config_bool(storage->agent->config, "rpc", "plain"))
+		return peer_credentials(storage->agent, "nbd-pki", files, error);
+	error_set(error, ERR_MISC_UNSUPPORTED_OPERATION, "tls: this agent works without TLS ([rpc] plain)");
+	return NULL;
+}
+
+static void add(GPtrArray *argv, char *word)
+{
+	g_ptr_array_add(argv, word);
+}
+
+static GPtrArray *command(struct storage *storage, const struct nbd_server *server, const char *overlay)
+{
+	const struct nbd_config *config = server->config;
+	GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
+	g_autofree char *pid_file = nbd_file(storage, server->id, ".pid");
+
+	add(argv, g_strdup("/usr/bin/qemu-nbd"));
+	add(argv, g_strdup("--fork"));
+	add(argv, nbd_mark(pid_file));
+	add(argv, g_strdup("--persistent"));
+	add(argv, g_strdup_printf("--shared=%d", NBD_CLIENTS_MAX));
+	add(argv, g_strdup("--export-name="));
+	if (server->domain->block) {
+		/* other hosts write there too: what the page cache has may be old */
+		add(argv, g_strdup("--cache=none"));
+		add(argv, g_strdup("--aio=native"));
+	}
+	if (config->readonly)
+		add(argv, g_strdup("--read-only"));
+	if (config->discard && !config->readonly)
+		add(argv, g_strdup("--discard=unmap"));
+	if (config->detect_zeroes && !config->readonly)
+		add(argv, g_strdup_printf("--detect-zeroes=%s", config->discard ? "unmap" : "on"));
+	if (config->bitmap)
+		add(argv, g_strdup_printf("--bitmap=%s", config->bitmap));
+	if (!config->backing_chain)
+		add(argv, g_strdup("--allocation-depth"));
+	return argv;
+}
+
+/* ---- starting ---- */
+
+/* The text of a failure, without the program's name before each line. */
+static void blame(const struct process *process, const struct nbd_server *server, GError **error)
+{
+	g_strstrip(process->output->str);
+	error_set(error, qemu_img_code(process->output->str), "NBD server of volume '%s': %s", server->config->volume_id, process->output->str);
+}
+
+/*
+ * What QEMU does for formats with metadata: no one else may write. Its locks are read locks on single bytes of the open file: 100 + n for who does n, 200 + n
+ * for who does not want others to (block/file-posix.c; n = 1: write). Such a lock belongs to the open file, which qemu-nbd inherits: it is there as
+ * long as qemu-nbd.
+ */
+static bool keep_writers_out(struct nbd_server *server, GError **error)
+{
+	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 201, .l_len = 1 };
+	struct flock writer = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 101, .l_len = 1 };
+	int fd = volume_open(server->domain, server->config->image_id, server->config->volume_id, O_RDONLY, error);
+
+	if (fd < 0)
+		return false;
+	server->lock_fd = fd;
+	if (fcntl(fd, F_OFD_SETLK, &lock) == 0 && fcntl(fd, F_OFD_GETLK, &writer) == 0 && writer.l_type == F_UNLCK)
+		return true;
+	error_set(error, ERR_VOLUME_IS_BUSY, "'%s' is being written", server->config->volume_id);
+	return false;
+}
+
+/* true: it ran, and process->status says how it went. Takes over words. */
+static bool attempt(const struct nbd_server *server, GPtrArray *words, char *where, const char *image, struct process *process, GError **error)
+{
+	g_autoptr(GPtrArray) argv = words;
+
+	add(argv, where);
+	add(argv, g_strdup("--"));
+	add(argv, g_strdup(image));
+	add(argv, NULL);
+	*process = (struct process){ .argv = (const char *const *)argv->pdata, .limit_usec = START_USEC, .keep_fd = server->lock_fd };
+	return process_run(process, error);
+}
+
+static bool run_on_socket(struct storage *storage, struct nbd_server *server, const char *image, const char *overlay, GError **error)
+{
+	g_autofree char *path = nbd_socket_path(storage, server->id);
+	struct process process;
+
+	unlink(path);
+	if (!attempt(server, command(storage, server, overlay), g_strconcat("--socket=", path, NULL), image, &process, error))
+		return false;
+	if (process.status)
+		blame(&process, server, error);
+	else
+		server->url = g_strconcat("nbd:unix:", path, NULL);
+	g_string_free(process.output, TRUE);
+	return server->url;
+}
+
+/* The first free port. */
+static bool run_on_port(struct storage *storage, struct nbd_server *server, const char *image, const char *overlay, GError **error)
+{
+	int first = (int)config_int(storage->agent->config, "transfer", "nbd_port");
+	g_autofree char *directory = credentials(storage, error);
+	g_autofree char *host = peer_uri_host(server->address);
+	bool taken = directory != NULL;
+
+	for (int port = first; taken && port < first + NBD_PORTS && port < 65536; port++) {
+		GPtrArray *argv = command(storage, server, overlay);
+		struct process process;
+
+		add(argv, g_strdup("--object"));
+		add(argv, g_strdup_printf("tls-creds-x509,id=tls0,endpoint=server,verify-peer=on,dir=%s", directory));
+		add(argv, g_strdup("--tls-creds=tls0"));
+		add(argv, g_strdup_printf("--bind=%s", config_string(storage->agent->config, "rpc", "address")));
+		if (!attempt(server, argv, g_strdup_printf("--port=%d", port), image, &process, error))
+			return false;
+		if (!process.status)
+			server->url = g_strdup_printf("nbds://%s:%d", host, port);
+		else if (!strstr(process.output->str, "Address already in use"))
+			blame(&process, server, error);
+		taken = process.status && strstr(process.output->str, "Address already in use");
+		g_string_free(process.output, TRUE);
+	}
+	if (taken)
+		error_set(error, ERR_RESOURCE_UNAVAILABLE, "NBD server of volume '%s': no free port from %d on", server->config->volume_id, first);
+	return server->url;
+}
+
+/* The first free device of the kernel's nbd module: those that have a server have a pid. */
+static bool run_on_device(struct storage *storage, struct nbd_server *server, const char *image, GError **error)
+{
+	for (int i = 0; i < DEVICES_MAX; i++) {
+		g_autofree char *device = g_strdup_printf("/dev/nbd%d", i);
+		g_autofree char *used = g_strdup_printf("/sys/block/nbd%d/pid", i);
+		struct process process;
+
+		if (!g_file_test(device, G_FILE_TEST_EXISTS))
+			break;
+		if (g_file_test(used, G_FILE_TEST_EXISTS))
+			continue;
+		if (!attempt(server, command(storage, server, NULL), g_strconcat("--connect=", device, NULL), image, &process, error))
+			return false;
+		if (!process.status)
+			server->url = g_steal_pointer(&device);
+		else
+			blame(&process, server, error);
+		g_string_free(process.output, TRUE);
+		return server->url;
+	}
+	error_set(error, ERR_RESOURCE_UNAVAILABLE, "no free /dev/nbd*: is the module nbd loaded?");
+	return false;
+}
+
+/* Which volumes of the chain have the bitmap: their paths, the uppermost first; ret_granularity: the finest. NULL + error. g_ptr_array_unref */
+static GPtrArray *find_bitmaps(const struct nbd_server *server, int64_t *ret_granularity, GError **error)
+{
+	g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free);
+	g_autofree char *directory = g_path_get_dirname(server->hold.path);
+
+	*ret_granularity = 0;
+	for (guint i = 0; i < server->hold.volumes->len; i++) {
+		const char *volume = server->hold.volumes->pdata[i];
+		g_autoptr(metadata) values = volume_read(server->domain, server->config->image_id, volume, error);
+		g_autofree char *path = g_build_filename(directory, volume, NULL);
+		json_t *bitmaps, *bitmap;
+		int64_t granularity;
+
+		if (!values)
+			return NULL;
+		if (strcmp(volume_format(values), "qcow2"))
+			continue;
+		if (!(bitmaps = qemu_img_bitmaps(path, "qcow2", error)))
+			return NULL;
+		if ((bitmap = json_object_get(bitmaps, server->config->bitmap))) {
+			granularity = json_integer_value(json_object_get(bitmap, "granularity"));
+			*ret_granularity = *ret_granularity ? MIN(*ret_granularity, granularity) : granularity;
+			g_ptr_array_add(found, g_steal_pointer(&path));
+		}
+		json_decref(bitmaps);
+	}
+	if (found->len)
+		return g_steal_pointer(&found);
+	error_set(error, ERR_BITMAP_DOES_NOT_EXIST, "'%s' is in no volume of '%s' and below", server->config->bitmap, server->config->volume_id);
+	return NULL;
+}
+
+/* ret_overlay: path of the image to show instead of the volume, or NULL. */
+static bool join_bitmaps(struct storage *storage, const struct nbd_server *server, char **ret_overlay, GError **error)
+{
+	const char *name = server->config->bitmap;
+	int64_t granularity;
+	g_autoptr(GPtrArray) found = find_bitmaps(server, &granularity, error);
+	g_autofree char *path = nbd_file(storage, server->id, ".qcow2");
+	g_autoptr(metadata) values = NULL;
+
+	if (!found)
+		return false;
+	if (found->len == 1)
+		return true;
+	values = volume_read(server->domain, server->config->image_id, server->config->volume_id, error);
+	unlink(path);
+	if (!values || !qemu_img_create(&(struct qemu_img_create){ .path = path, .format = "qcow2", .size = (uint64_t)metadata_get_int(values, "CAP", 0),
+								   .backing = server->hold.path, .backing_format = "qcow2" }, error) ||
+	    !qemu_img_bitmap_add(path, name, granularity, error))
+		return false;
+	for (guint i = 0; i < found->len; i++)
+		if (!qemu_img_bitmap_merge(found->pdata[i], path, name, error))
+			return false;
+	*ret_overlay = g_steal_pointer(&path);
+	return true;
+}
+
+bool nbd_run(struct storage *storage, struct nbd_server *server, GError **error)
+{
+	g_autofree char *overlay = NULL;
+	g_autofree char *image = NULL;
+
+	if (server->config->bitmap && !join_bitmaps(storage, server, &overlay, error))
+		return false;
+	if (server->config->readonly && is_raw(server) && !keep_writers_out(server, error))
+		return false;
+	image = image_of(server, overlay);
+	if (server->use == NBD_DEVICE)
+		return run_on_device(storage, server, image, error);
+	return server->config->tls ? run_on_port(storage, server, image, overlay, error) : run_on_socket(storage, server, image, overlay, error);
+}
