@@ -65,7 +65,7 @@ def seconds(*command):
 
 
 def bare(url, upload, tls):
-    """qemu-img convert from a file to the server, or from it to a file; the data are on the disk when it is over."""
+    """qemu-img convert from a file to the server, or from it to a file. Both ways end an upload with a flush, a download without."""
     nbd = ["--object", "tls-creds-x509,id=t,endpoint=client,dir=" + lab.path("client-pki")] if tls else []
     where = "driver=nbd,host=127.0.0.1,port=%s,tls-creds=t" % url.rsplit(":", 1)[1] if tls else \
         "driver=nbd,server.type=unix,server.path=" + url[len("nbd:unix:"):]

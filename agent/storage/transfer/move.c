@@ -2,7 +2,7 @@
 /*
  * Moving data between a connection and an NBD server on this host.
  *
- * Each way keeps SLOTS pieces of PIECE bytes on their way, so that the network, TLS and the storage work at the same time: 1 MiB a connection. The thread
+ * Each way keeps SLOTS pieces of PIECE bytes on their way, so that the network, TLS and the storage work at the same time: 3 MiB a connection. The thread
  * waits in one place at a time, for the network or for the server; while it waits for the network it looks after the server between two reads or writes.
  * A server that hangs in its storage is waited for, but a ticket that is canceled ends that wait, too. From then on the handle is only closed
  * (`broken`): it still knows of buffers that may be gone, and touches them only while it is asked to go on.
@@ -12,12 +12,14 @@
 #include <errno.h>
 #include <libnbd.h>
 #include <string.h>
+#include <sys/socket.h>
 #include "agent/storage/transfer/http.h"
 #include "agent/storage/transfer/ticket.h"
 #include "common/error.h"
 
-#define SLOTS 4
-#define PIECE (256 * 1024)
+#define SLOTS 6
+#define PIECE (512 * 1024)
+#define SOCKET_BYTES (1024 * 1024)       /* of the server's socket: fewer turns for the same data */
 #define NETWORK_BYTES (64 * 1024)        /* received or sent between two looks at the server */
 #define LOOK_MSEC 500                    /* between two looks at the ticket while the server is silent */
 #define ZERO_MAX (INT64_C(1) << 30)
@@ -74,6 +76,7 @@ static bool negotiate(struct data *data)
 
 struct data *data_open(struct ticket *ticket, GError **error)
 {
+	static const int socket_bytes = SOCKET_BYTES;
 	struct data *data = g_new0(struct data, 1);
 
 	data->ticket = ticket;
@@ -82,6 +85,7 @@ struct data *data_open(struct ticket *ticket, GError **error)
 		failed(data, "cannot reach the NBD server of the ticket", 0, error);
 		return data_close(data);
 	}
+	(void)setsockopt(nbd_aio_get_fd(data->nbd), SOL_SOCKET, SO_SNDBUFFORCE, &socket_bytes, sizeof(socket_bytes));
 	for (int i = 0; i < SLOTS; i++)
 		data->slots[i].bytes = g_malloc(PIECE);
 	return data;
