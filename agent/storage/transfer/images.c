@@ -502,8 +502,11 @@ static void serve(struct client *client)
 		if (strcmp(method, routes[i].method))
 			continue;
 		name = g_strndup(id, (gsize)(slash - id));
-		log_debug("%s %s%s", method, path, client->local ? ", on this host" : "");
-		routes[i].serve(client, name);
+		log_debug("%s %s<ticket>%s%s", method, routes[i].prefix, routes[i].rest, client->local ? ", on this host" : "");
+		if (*name || !strcmp(routes[i].prefix, "/info/"))
+			routes[i].serve(client, name);
+		else
+			say(client, 400, NULL, "Ticket id is required");
 		return;
 	}
 	say(client, known ? 405 : 404, NULL, known ? "The method is not possible here" : "No such resource");
