@@ -328,17 +328,21 @@ static bool set_down(struct vm *vm, int code, enum vm_exit_reason reason, const 
 
 void vm_set_down(struct vm *vm, int code, enum vm_exit_reason reason, const char *message)
 {
-	bool unknown;
+	bool unknown, destroying;
 
 	{
 		AUTO_LOCK(&vm->vms->lock);
 		unknown = vm->start_unknown;
+		destroying = vm->destroying;
 	}
 	if (!unknown)           /* else it may turn up, and need them */
 		vm_files_remove(vm->vms->files_dir, vm->id);
 	nic_ended(vm);
-	if (set_down(vm, code, reason, message ? message : ending_text(reason)))
-		jobs_wake_about(vm->vms->agent->jobs, "vmID", vm->id);
+	if (!set_down(vm, code, reason, message ? message : ending_text(reason)))
+		return;
+	jobs_wake_about(vm->vms->agent->jobs, "vmID", vm->id);
+	if (reason != VM_EXIT_MIGRATED && reason != VM_EXIT_SAVED && !destroying)
+		(void)vm_queue(vm, "scripts of its end", vm_tell_end, NULL, NULL, NULL);
 }
 
 /* ---- seen again after a restart or a lost connection ---- */
@@ -412,6 +416,7 @@ void vm_adopt(struct vm *vm, virDomainPtr domain)
 	{
 		AUTO_LOCK(&vms->lock);
 		was_running = vm_is_running_status(vm->status) && vm->launch != LAUNCH_SEEN;
+		vm->end_owed = true;
 		if (!vm->params && vm->info)
 			vm->params = record_ref(vm->info->params);
 		if (!vm->custom && vm->info)

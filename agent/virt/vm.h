@@ -75,6 +75,7 @@ struct vm {
 	enum vm_launch launch;
 	bool look_queued;                        /* at one that is LAUNCH_SEEN */
 	bool start_unknown;                      /* libvirt went away while it started: Down was told, what came of it is seen when libvirt is back */
+	bool end_owed, telling_end;              /* scripts know of it, and not yet that it is gone; they are being told (vm_tell_end) */
 	struct guest_facts guest;
 	int64_t query_at_usec[QUERY_MAX];        /* next; 0: not before the agent connects */
 	bool query_queued;
@@ -244,7 +245,11 @@ bool vm_ticket_verb(struct agent *agent, const struct verb_call *call, void *par
 bool vm_qmp_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 bool vm_seal_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 /* Powers the VM off: at first as often as attempts - 1 asking QEMU to end, then by force. It ended by itself: fine. ERR_VM_DESTROY_FAILED. Worker. */
-bool vm_power_off(struct vm *vm, int attempts, GError **error);
+bool vm_cut_off(struct vm *vm, int attempts, GError **error);
+bool vm_power_off(struct vm *vm, int attempts, GError **error);      /* before_device_destroy, which may refuse, and before_vm_destroy first */
+/* after_vm_destroy and after_device_destroy for a VM that is Down, once. vm_set_down() sees to it, save while the VM is destroying and for one that
+ * migrated or was saved, which have scripts of their own: then whoever destroys or forgets it. Worker. */
+void vm_tell_end(struct vm *vm, void *unused);
 /* The clock found that it was paused by an I/O error for too long, and its policy is to end it then. */
 void vm_kill_paused(struct vm *vm, void *unused);
 

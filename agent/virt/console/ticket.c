@@ -63,7 +63,8 @@ bool vm_ticket_set(struct vm *vm, const char *type, const struct vm_ticket_param
 		error_set(error, ERR_SPICE_TICKET_ERROR, "VM %s has no graphical console%s%s", vm->id, type ? " of type " : "", type ? type : "");
 		good = false;
 	}
-	(void)vm_hook(vm, "after_vm_set_ticket", NULL, p->params, NULL, NULL);
+	if (good)
+		(void)vm_hook(vm, "after_vm_set_ticket", NULL, p->params, NULL, NULL);
 	return good;
 }
 

@@ -13,7 +13,7 @@
 
 /* ---- destroy ---- */
 
-bool vm_power_off(struct vm *vm, int attempts, GError **error)
+bool vm_cut_off(struct vm *vm, int attempts, GError **error)
 {
 	g_autoptr(virDomain) domain = vm_domain(vm, error);
 	int r = -1;
@@ -35,6 +35,29 @@ bool vm_power_off(struct vm *vm, int attempts, GError **error)
 	if (r < 0)
 		libvirt_error_set(error, ERR_VM_DESTROY_FAILED, "VM %s", vm->id);
 	return r == 0;
+}
+
+bool vm_power_off(struct vm *vm, int attempts, GError **error)
+{
+	if (!device_hooks(vm, "before_device_destroy", NULL, NULL, error))
+		return false;
+	(void)vm_hook(vm, "before_vm_destroy", NULL, NULL, NULL, NULL);
+	return vm_cut_off(vm, attempts, error);
+}
+
+void vm_tell_end(struct vm *vm, void *unused)
+{
+	{
+		AUTO_LOCK(&vm->vms->lock);
+		if (!vm->end_owed)
+			return;
+		vm->end_owed = false;
+		vm->telling_end = true;
+	}
+	(void)vm_hook(vm, "after_vm_destroy", NULL, NULL, NULL, NULL);
+	(void)device_hooks(vm, "after_device_destroy", NULL, NULL, NULL);
+	AUTO_LOCK(&vm->vms->lock);
+	vm->telling_end = false;
 }
 
 /* Somebody waits for a place on the VM's lane. The lane's job and who waits share it; the last one frees it. */
@@ -68,15 +91,15 @@ static void turn_come(struct vm *vm, void *data)
 	turn_unref(turn);
 }
 
-/* What a start makes would outlive the VM's entry: it comes to its end first. (VM.destroy is not on the VM's own lane.) */
-static bool wait_for_start(struct vm *vm, GError **error)
+/* (VM.destroy is not on the VM's own lane.) */
+static bool wait_for_lane(struct vm *vm, const char *what, GError **error)
 {
-	struct turn *turn;
-	turn = g_new0(struct turn, 1);
+	struct turn *turn = g_new0(struct turn, 1);
+
 	turn->refs = 2;
 	pthread_mutex_init(&turn->lock, NULL);
 	pthread_cond_init(&turn->cond, NULL);
-	if (!vm_queue(vm, "wait for the start", turn_come, turn, turn_unref, error)) {
+	if (!vm_queue(vm, what, turn_come, turn, turn_unref, error)) {
 		turn_unref(turn);
 		return false;
 	}
@@ -106,19 +129,21 @@ static enum vm_launch set_destroying(struct vm *vm, bool destroying)
 	return vm->launch;
 }
 
+static bool is_telling_end(struct vm *vm)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	return vm->telling_end;
+}
+
 static bool end_now(struct vm *vm, int attempts, int code, enum vm_exit_reason reason, GError **error)
 {
-	if (!vm_check_running(vm, NULL))
-		return true;
-	if (!device_hooks(vm, "before_device_destroy", NULL, NULL, error))
-		return false;
-	(void)vm_hook(vm, "before_vm_destroy", NULL, NULL, NULL, NULL);
-	if (!vm_power_off(vm, attempts, error))
-		return false;
-	vm_set_down(vm, code, reason, NULL);
-	(void)vm_hook(vm, "after_vm_destroy", NULL, NULL, NULL, NULL);
-	(void)device_hooks(vm, "after_device_destroy", NULL, NULL, NULL);
-	return true;
+	if (vm_check_running(vm, NULL)) {
+		if (!vm_power_off(vm, attempts, error))
+			return false;
+		vm_set_down(vm, code, reason, NULL);
+	}
+	vm_tell_end(vm, NULL);
+	return !is_telling_end(vm) || wait_for_lane(vm, "wait for the scripts of its end", error);
 }
 
 bool vm_destroy_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
@@ -135,7 +160,8 @@ bool vm_destroy_verb(struct agent *agent, const struct verb_call *call, void *pa
 		vms_remove(agent->vms, vm);
 		return true;
 	}
-	if ((launch == LAUNCH_OVER || wait_for_start(vm, error)) && check_start_known(vm, error) &&
+	/* What a start makes would outlive the VM's entry: it comes to its end first. */
+	if ((launch == LAUNCH_OVER || wait_for_lane(vm, "wait for the start", error)) && check_start_known(vm, error) &&
 	    end_now(vm, p->graceful_attempts, 0, launch == LAUNCH_STARTS ? VM_EXIT_DESTROYED_ON_STARTUP : VM_EXIT_ADMIN_SHUTDOWN, error)) {
 		hibernate_let_end(vm);
 		external_forget(vm);

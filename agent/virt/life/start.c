@@ -93,6 +93,12 @@ static void take(char **xml, char **changed)
 	*xml = g_steal_pointer(changed);
 }
 
+static void set_end_owed(struct vm *vm)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	vm->end_owed = true;
+}
+
 /* What scripts leave of the XML counts for a boot only: the memory knows its devices. */
 static bool hooks_before(struct vm *vm, struct start *start, GError **error)
 {
@@ -224,6 +230,7 @@ static void start_run(struct vm *vm, struct start *start)
 		failed(vm, start, VM_EXIT_LIBVIRT_START_FAILED, error);
 		return;
 	}
+	set_end_owed(vm);
 	if (!hooks_before(vm, start, &error)) {
 		failed(vm, start, VM_EXIT_GENERIC, error);
 		return;

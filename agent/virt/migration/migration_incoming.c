@@ -10,7 +10,7 @@
  *	post-copy             it runs, and the rest of its memory follows. The job stays until that is here; if it can no longer come, the VM is ended here some
  *	                      time after the host it came from had to do so (postcopy_timeout and POSTCOPY_SLACK_USEC)
  *
- * To drop it: Down with reason 8, after_vm_destroy, and its entry is gone, with its images. The same when libvirt ends a domain that is not full.
+ * To drop it: Down with reason 8, after_vm_destroy, after_device_destroy, and its entry is gone, with its images. The same when libvirt ends a domain that is not full.
  *
  * All of this after VM.migrationCreate is one journaled job on the VM's lane, with the id of the migration; the agent may die at any point. A domain that
  * libvirt is filling and that no job knows (somebody else migrates it) gets a job when it is seen. The id is kept in the domain's metadata, so that
@@ -169,7 +169,7 @@ static struct vm *entry_new(struct vms *vms, const char *vm_id, const char *migr
 		vm->params = record_ref(vm->info->params);
 		vm->custom = json_incref(vm->info->custom);
 	}
-	vm->arriving = true;
+	vm->arriving = vm->end_owed = true;
 	g_strlcpy(vm->arrival, migration_id, sizeof(vm->arrival));
 	return vm;
 }
@@ -221,7 +221,7 @@ static void drop(struct vm *vm, enum vm_exit_reason reason, const char *why)
 		return;
 	log_warn("VM %s does not come here: %s", vm->id, why);
 	vm_set_down(vm, 1, reason, NULL);
-	(void)vm_hook(vm, "after_vm_destroy", NULL, NULL, NULL, NULL);
+	vm_tell_end(vm, NULL);
 	vms_remove(vm->vms, vm);
 }
 
@@ -401,9 +401,10 @@ static enum job_run watch_postcopy(struct vm *vm, struct job *job, json_t *state
 	}
 	if (!since || (wall_msec() - json_integer_value(since)) * 1000 < limit)
 		return wait(job, LOOK_USEC);
-	if (claim_end(vm) && !vm_power_off(vm, 1, &cause))
+	if (claim_end(vm) && !vm_cut_off(vm, 1, &cause))
 		log_error("VM %s: %s", vm->id, cause->message);
 	vm_set_down(vm, 1, VM_EXIT_POSTCOPY_FAILED, NULL);
+	vm_tell_end(vm, NULL);
 	error_set(error, ERR_MIGRATION_ERROR, "the rest of the VM's memory did not come");
 	return JOB_FAILED;
 }
@@ -580,13 +581,13 @@ static bool end_it(struct vm *vm, enum arrival arrival, GError **error)
 
 	if (!claim_end(vm))
 		return true;
-	if (!vm_power_off(vm, 1, error)) {
+	if (!vm_cut_off(vm, 1, error)) {
 		AUTO_LOCK(&vm->vms->lock);
 		vm->destroying = false;
 		return false;
 	}
 	vm_set_down(vm, 1, ran ? VM_EXIT_POSTCOPY_FAILED : VM_EXIT_MIGRATION_FAILED, NULL);
-	(void)vm_hook(vm, "after_vm_destroy", NULL, NULL, NULL, NULL);
+	vm_tell_end(vm, NULL);
 	if (!ran)
 		vms_remove(vm->vms, vm);
 	migration_destroyed(vm);

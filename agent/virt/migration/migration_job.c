@@ -155,7 +155,7 @@ static void show_down(struct leave *l, int code, enum vm_exit_reason reason, con
 		{
 			AUTO_LOCK(&l->vms->lock);
 			vm->migration = migration_ref(l->m);
-			l->m->known = true;
+			l->m->known = vm->end_owed = true;
 		}
 		if (vms_add(l->vms, vm, NULL))
 			l->vm = vm_ref(vm);
@@ -517,7 +517,7 @@ static enum job_run broken(struct leave *l, const struct call_outcome *outcome, 
 	}
 	log_error("VM %s: its post-copy broke %.0f s ago and could not be continued: it is lost, both halves are ended", l->m->vm_id, (double)age / 1e6);
 	undo(l, ARRIVAL_END);
-	if (l->vm && !vm_power_off(l->vm, 1, &cause)) {
+	if (l->vm && !vm_cut_off(l->vm, 1, &cause)) {
 		log_error("VM %s: %s", l->m->vm_id, cause->message);
 		return wait(l, RETRY_USEC);
 	}
