@@ -3,11 +3,13 @@
  * Devices of the parameter form: each goes to its row below or to the file of its noun; a machine that is made gets what the caller left out.
  *
  * A device's id becomes its alias (ua-<id>) and, for disks and NICs, is kept with the other ids in the metadata, so that statistics can say
- * which image a disk is.
+ * which image a disk is. Custom properties of any device that libvirt gives an alias (screens have none) are kept there, for scripts.
  */
 #include "agent/virt/device/device.h"
 
 #include <string.h>
+#include "agent/virt/change/live.h"
+#include "agent/virt/vm_metadata.h"
 #include "agent/xml.h"
 #include "common/error.h"
 
@@ -118,6 +120,7 @@ static bool add_console(const struct device_build *b, GError **error)
 	}
 	if (!serial)
 		xml_add_with(node, "target", "type", "virtio", NULL);
+	device_common(node, b->device);
 	return true;
 }
 
@@ -264,11 +267,20 @@ static bool add(const struct device_build *b, GError **error)
 	return false;
 }
 
+static void keep_custom(xmlNode *metadata, const xmlNode *device, const json_t *custom)
+{
+	xmlNode *kept = live_kept_in(metadata, device, /* make= */ true);
+
+	if (kept)
+		vm_metadata_set_custom(kept, custom);
+}
+
 bool domain_xml_device(const struct vm_device *device, xmlNode *parent, xmlNode *metadata, struct device_scope *scope, GError **error)
 {
 	struct vm_device *d = record_copy(device);
 	struct device_build b = { .device = d, .parent = parent, .metadata = metadata, .scope = scope };
 	json_t **maps[] = { &d->spec_params, &d->address, &d->master, &d->hosts, &d->auth, &d->filter_parameters };
+	const xmlNode *last = xmlGetLastChild(parent);
 	bool good;
 
 	record_defaults(d, 0);
@@ -278,7 +290,11 @@ bool domain_xml_device(const struct vm_device *device, xmlNode *parent, xmlNode 
 		json_decref(*maps[i]);
 		*maps[i] = texts;
 	}
+	if (json_object_size(d->custom) && !d->device_id && strcmp(d->type ? d->type : "", "disk") && strcmp(d->type ? d->type : "", "interface"))
+		d->device_id = g_uuid_string_random();          /* by its alias its properties are found again */
 	good = add(&b, error);
+	if (good && json_object_size(d->custom) && xmlGetLastChild(parent) != last)
+		keep_custom(metadata, xmlGetLastChild(parent), d->custom);
 	record_unref(d);
 	return good;
 }

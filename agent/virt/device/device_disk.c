@@ -239,11 +239,9 @@ static void keep(const struct device_build *b, const struct vm_device *d, const 
 	};
 	xmlNode *node;
 
-	if (!b->metadata || (!d->image_id && !d->device_id && !d->guid && !json_object_size(d->custom)))
+	if (!b->metadata || (!d->image_id && !d->device_id && !d->guid))
 		return;
 	node = vm_metadata_add_device(b->metadata, "disk", "name", target);
-	if (json_object_size(d->custom))
-		vm_metadata_set_custom(node, d->custom);
 	for (size_t i = 0; i < G_N_ELEMENTS(ids); i++)
 		if (ids[i].value)
 			vm_metadata_set(node, ids[i].name, NULL, ids[i].value);

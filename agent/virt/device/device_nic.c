@@ -14,15 +14,13 @@ static void keep(const struct device_build *b, bool plugged)
 	json_t *network;
 	size_t i;
 
-	if (!b->metadata || !d->mac_addr || !(plugged || d->device_id || json_array_size(d->port_mirroring) || json_object_size(d->custom)))
+	if (!b->metadata || !d->mac_addr || !(plugged || d->device_id || json_array_size(d->port_mirroring)))
 		return;
 	kept = vm_metadata_add_device(b->metadata, "interface", "mac_address", d->mac_addr);
 	if (plugged)
 		vm_metadata_set(kept, "network", NULL, d->network);
 	if (d->device_id)
 		vm_metadata_set(kept, "deviceId", NULL, d->device_id);
-	if (json_object_size(d->custom))
-		vm_metadata_set_custom(kept, d->custom);
 	mirroring = json_array_size(d->port_mirroring) ? vm_metadata_add(kept, "portMirroring", NULL) : NULL;
 	json_array_foreach(d->port_mirroring, i, network)
 		vm_metadata_add(mirroring, "network", json_string_value(network));
