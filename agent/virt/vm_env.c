@@ -7,10 +7,12 @@
  */
 #define LOG_MODULE "virt"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <ifaddrs.h>
 #include <libvirt/virterror.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 #include "agent/hooks.h"
 #include "agent/host/host.h"
 #include "agent/net/net.h"
@@ -113,6 +115,16 @@ static char *node_device(void *data, const char *name, GError **error)
 	return copy;
 }
 
+static bool usb_device(void *data, unsigned bus, unsigned device, GError **error)
+{
+	g_autofree char *path = g_strdup_printf("/dev/bus/usb/%03u/%03u", bus, device);
+
+	if (access(path, F_OK) == 0)
+		return true;
+	error_set_errno(error, ERR_HOSTDEV_DETACH_FAILED, errno, "host device: USB bus %u, device %u", bus, device);
+	return false;
+}
+
 static void random_password(char out[VNC_PASSWORD_MAX + 1])
 {
 	static const char letters[] = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
@@ -151,7 +163,8 @@ void vm_xml_env(struct agent *agent, const char *vm_id, struct vm_xml_env *ret_e
 			.host_cpus = online("cpu"), .host_nodes = online("node"), .start_time = (double)wall_msec() / 1e3,
 			.display_address = config_string(agent->config, "vm", "display_address"), .password = ret_env->password,
 			.files_dir = agent->vms->files_dir, .nvram_dir = agent->vms->nvram_dir, .prepare = prepare, .prepared = prepared, .lease = lease, .bridge = bridge,
-			.address = address, .filter = filter, .node_device = node_device, .data = ret_env,
+			.address = address, .filter = filter, .node_device = node_device, .usb_device = usb_device,
+			.data = ret_env,
 		},
 	};
 	g_strlcpy(ret_env->vm_id, vm_id, sizeof(ret_env->vm_id));

@@ -82,6 +82,14 @@ static char *node_device(void *data, const char *name, GError **error)
 	return NULL;
 }
 
+static bool usb_device(void *data, unsigned bus, unsigned device, GError **error)
+{
+	if (bus == 1 && device == 4)
+		return true;
+	error_set(error, ERR_HOSTDEV_DETACH_FAILED, "no device %u on USB bus %u", device, bus);
+	return false;
+}
+
 static bool prepared(void *data, const json_t *drive, json_t **ret_drive, GError **error)
 {
 	if (!g_strcmp0(json_string_value(json_object_get(drive, "volumeID")), "11111111-0000-4000-8000-0000000000ff"))
@@ -96,7 +104,7 @@ static struct domain_xml_env env_of(bool kvm, const char *display)
 		.os_version = "12", .host_cpus = "0-3", .host_nodes = "0-1", .display_address = display, .password = "drawn123", .files_dir = "/run/agent/vms",
 		.nvram_dir = "/var/lib/agent/nvram", .start_time = 1700000000.25, .prepare = prepare, .prepared = prepared, .lease = lease,
 		.bridge = bridge, .address = address,
-		.filter = filter, .node_device = node_device,
+		.filter = filter, .node_device = node_device, .usb_device = usb_device,
 	};
 }
 
@@ -231,6 +239,7 @@ static void test_wrong_values(void **state)
 		{ DEVICE("disk", ", 'diskType': 'network', 'protocol': 'ftp'"), ERR_INVALID_PARAMETER,
 		  "protocol: 'ftp' is not one of rbd, iscsi, nbd, gluster, nfs" },
 		{ DEVICE("disk", ", 'diskType': 'network', 'protocol': 'nbd', 'path': 'x'"), ERR_MISSING_PARAMETER, "hosts of a network disk" },
+		{ DEVICE("disk", ", 'diskType': 'network', 'protocol': 'nbd', 'path': '', 'hosts': [{'name': 'x'}]"), ERR_MISSING_PARAMETER, "path of a network disk" },
 		{ DEVICE("disk", ", 'path': '/dev/null', 'specParams': {'ioTune': {'speed': 1}}"), ERR_INVALID_PARAMETER,
 		  "specParams/ioTune: 'speed' is not one of total_bytes_sec" },
 		{ DEVICE("disk", ", 'path': '/dev/null', 'specParams': {'ioTune': {'total_iops_sec': -1}}"), ERR_INVALID_PARAMETER,
@@ -260,7 +269,7 @@ static void test_wrong_values(void **state)
 		{ DEVICE("hostdev", ", 'device': 'mdev'"), ERR_MISSING_PARAMETER, "specParams/mdevType" },
 		{ DEVICE("graphics", ", 'device': 'rdp'"), ERR_INVALID_PARAMETER, "device: 'rdp' is not one of vnc, spice" },
 		{ DEVICE("video", ", 'device': 'voodoo'"), ERR_INVALID_PARAMETER, "device: 'voodoo' is not one of vga, qxl, cirrus, virtio, bochs" },
-		{ DEVICE("sound", ", 'device': 'organ'"), ERR_INVALID_PARAMETER, "device: 'organ' is not one of ich6, ich7, ich9, ac97, es1370, sb16, pcspk, usb" },
+		{ DEVICE("sound", ", 'device': 'organ'"), ERR_INVALID_PARAMETER, "device: 'organ' is not one of ich6, ich9, ac97, es1370, sb16, usb" },
 		{ DEVICE("watchdog", ", 'specParams': {'action': 'bark'}"), ERR_INVALID_PARAMETER,
 		  "action: 'bark' is not one of none, reset, poweroff, pause, shutdown, dump, inject-nmi" },
 		{ DEVICE("input", ", 'bus': 'serial'"), ERR_INVALID_PARAMETER, "bus: 'serial' is not one of usb, ps2, virtio" },

@@ -71,7 +71,7 @@ static const struct plain {
 	struct { const char *attribute, *member, *def; const char *const *values; } attributes[3];      /* member NULL: always def */
 	unsigned has;
 } plain[] = {
-	{ "sound", "sound", { { "model", "device", "ich6", NAMES("ich6", "ich7", "ich9", "ac97", "es1370", "sb16", "pcspk", "usb") } }, 0 },
+	{ "sound", "sound", { { "model", "device", "ich6", NAMES("ich6", "ich9", "ac97", "es1370", "sb16", "usb") } }, 0 },
 	{ "watchdog", "watchdog", { { "model", "model", "i6300esb", NAMES("i6300esb", "ib700") },
 				    { "action", "action", "none", NAMES("none", "reset", "poweroff", "pause", "shutdown", "dump", "inject-nmi") } }, 0 },
 	{ "input", "input", { { "type", "device", "tablet", NAMES("tablet", "mouse", "keyboard") }, { "bus", "bus", "usb", NAMES("usb", "ps2", "virtio") } },

@@ -87,8 +87,8 @@ static bool network_source(const struct vm_device *d, struct source *source, GEr
 
 	if (!device_check("protocol", d->protocol, protocols, error))
 		return false;
-	if (!d->path || !json_array_size(d->hosts)) {
-		error_set(error, ERR_MISSING_PARAMETER, "%s of a network disk", d->path ? "hosts" : "path");
+	if (!d->path || !*d->path || !json_array_size(d->hosts)) {
+		error_set(error, ERR_MISSING_PARAMETER, "%s of a network disk", d->path && *d->path ? "hosts" : "path");
 		return false;
 	}
 	source->type = "network";

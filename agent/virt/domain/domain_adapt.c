@@ -10,7 +10,7 @@
  *   contents are taken out of the metadata (they may be passwords); other files must exist
  * - leases: LEASE-PATH: and LEASE-OFFSET: of a disk's volume become those of its lease, or of the VM's own
  * - NICs: the network (metadata, else the bridge's name) becomes the bridge it has here; vhost only where there is vhost; filters must be there
- * - host devices: libvirt takes them from the host and gives them back; mediated ones (metadata: mdevType) are made
+ * - host devices must be there; libvirt takes them from the host and gives them back; mediated ones (metadata: mdevType) are made
  * - consoles: masked passwords become unknown, expired ones; networks to listen on, which libvirt does not know, become an address; secure
  *   SPICE channels become any, since no TLS is set up for consoles; sockets of serial consoles are in a directory of ours
  * - TPM: its state outlives the domain
@@ -229,6 +229,29 @@ static bool fit_lease(xmlNode *lease, const struct fit *fit, GError **error)
 
 /* ---- NICs, host devices ---- */
 
+static int hex(const xmlNode *address, const char *attribute)
+{
+	g_autofree char *text = xml_get(address, attribute);
+
+	return text ? (int)strtol(text, NULL, 0) : 0;
+}
+
+static bool fit_pci(xmlNode *hostdev, const struct domain_xml_env *env, GError **error)
+{
+	const xmlNode *address = xml_find(hostdev, "source/address");
+	g_autofree char *name = g_strdup_printf("pci_%04x_%02x_%02x_%x", hex(address, "domain"), hex(address, "bus"), hex(address, "slot"), hex(address, "function"));
+	g_autofree char *xml = env->node_device(env->data, name, error);
+
+	if (!xml)
+		return false;
+	if (!strstr(xml, "<iommuGroup")) {
+		error_set(error, ERR_HOSTDEV_DETACH_FAILED, "host device '%s': this host has no IOMMU, or it is off", name);
+		return false;
+	}
+	xml_set(hostdev, "managed", "yes");
+	return true;
+}
+
 static bool fit_nic(xmlNode *nic, const struct fit *fit, GError **error)
 {
 	xmlNode *source = xml_child(nic, "source"), *driver = xml_child(nic, "driver");
@@ -238,7 +261,7 @@ static bool fit_nic(xmlNode *nic, const struct fit *fit, GError **error)
 	g_autoptr(GError) cause = NULL;
 
 	if (xml_is(nic, "type", "hostdev"))
-		xml_set(nic, "managed", "yes");
+		return fit_pci(nic, env, error);
 	if (filter && !env->filter(env->data, filter, error))
 		return false;
 	if (xml_is(driver, "name", "vhost") && access("/dev/vhost-net", R_OK | W_OK) < 0)
@@ -266,38 +289,18 @@ static bool fit_nic(xmlNode *nic, const struct fit *fit, GError **error)
 	return true;
 }
 
-static int hex(const xmlNode *address, const char *attribute)
-{
-	g_autofree char *text = xml_get(address, attribute);
-
-	return text ? (int)strtol(text, NULL, 0) : 0;
-}
-
-static bool fit_pci(xmlNode *hostdev, const struct domain_xml_env *env, GError **error)
-{
-	const xmlNode *address = xml_find(hostdev, "source/address");
-	g_autofree char *name = g_strdup_printf("pci_%04x_%02x_%02x_%x", hex(address, "domain"), hex(address, "bus"), hex(address, "slot"), hex(address, "function"));
-	g_autofree char *xml = env->node_device(env->data, name, error);
-
-	if (!xml)
-		return false;
-	if (!strstr(xml, "<iommuGroup")) {
-		error_set(error, ERR_HOSTDEV_DETACH_FAILED, "host device '%s': this host has no IOMMU, or it is off", name);
-		return false;
-	}
-	xml_set(hostdev, "managed", "yes");
-	return true;
-}
-
 static bool fit_hostdev(xmlNode *hostdev, const struct fit *fit, GError **error)
 {
-	g_autofree char *uuid = xml_get(xml_find(hostdev, "source/address"), "uuid"), *type = NULL;
+	const xmlNode *address = xml_find(hostdev, "source/address");
+	g_autofree char *uuid = xml_get(address, "uuid"), *type = NULL;
 	struct domain_order *order;
 
 	if (xml_is(hostdev, "type", "pci"))
 		return fit_pci(hostdev, fit->env, error);
-	if (xml_is(hostdev, "type", "usb"))
+	if (xml_is(hostdev, "type", "usb")) {
 		xml_set(hostdev, "managed", "yes");
+		return !address || fit->env->usb_device(fit->env->data, (unsigned)hex(address, "bus"), (unsigned)hex(address, "device"), error);
+	}
 	if (!xml_is(hostdev, "type", "mdev") || !uuid)
 		return true;
 	type = vm_metadata_get(vm_metadata_device(fit->metadata, "uuid", uuid), "mdevType");

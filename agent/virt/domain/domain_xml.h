@@ -41,6 +41,7 @@ struct domain_xml_env {
 	bool (*filter)(void *data, const char *filter, GError **error);
 	/* host device -> libvirt's XML of it, g_free; ERR_HOSTDEV_DETACH_FAILED */
 	char *(*node_device)(void *data, const char *name, GError **error);
+	bool (*usb_device)(void *data, unsigned bus, unsigned device, GError **error);      /* it is there; ERR_HOSTDEV_DETACH_FAILED */
 	void *data;
 	GPtrArray *orders;               /* struct domain_order; NULL: what needs one is refused */
 };
