@@ -98,6 +98,12 @@ class Storage:
         return image, volume
 
 
+def generation(lab, name="guest"):
+    """What the guest's VM generation device says."""
+    data = lab.inside("dd if=/sys/firmware/qemu_fw_cfg/by_name/etc/vmgenid_guid/raw bs=1 skip=40 count=16 2>/dev/null | od -An -tx1", name)
+    return str(uuid.UUID(bytes_le=bytes.fromhex(data.replace(" ", ""))))
+
+
 class Saved:
     """A VM that booted once, and is restored from its memory whenever one that runs is needed: a second instead of a boot.
 
