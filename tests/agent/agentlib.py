@@ -4,6 +4,7 @@
     lab = Lab(); lab.start()                    libvirtd and agent in a scratch directory; both end with the test
     c = lab.client()                            c.call("VM.create", vmID=..., vmParams=...) -> result, or raises Failed(code, message)
     c.wait_event(vm, lambda e: ...)             the next event of that VM that fits; waits for it, never for a while
+    vnc_login(c.stats(vm), "password")          as a console's client
     ok(condition, "name"), is_(got, expected, "name"), fails(code, "name", c, "VM.destroy", vmID=...), done()
 """
 import atexit
@@ -456,6 +457,31 @@ class Lab:
     def unhook(self):
         shutil.rmtree(self.path("hooks"))
         os.mkdir(self.path("hooks"))
+
+
+def vnc_login(stats, password):
+    """(socket, stream) of an authenticated connection (RFC 6143) to the console that VM.getStats names; None when it is refused. Needs openssl."""
+    display = stats["displayInfo"][0]
+    s = socket.create_connection((display["ipAddress"], int(display["port"])), 10)
+    stream = s.makefile("rwb")
+
+    def say(data):
+        stream.write(data)
+        stream.flush()
+    stream.read(12)
+    say(b"RFB 003.008\n")
+    if 2 not in stream.read(stream.read(1)[0]):
+        raise Failed(-5, "VNC authentication is not offered")
+    say(b"\x02")
+    key = bytes(int("{:08b}".format(b)[::-1], 2) for b in password.encode().ljust(8, b"\0")[:8])
+    say(subprocess.run(["openssl", "enc", "-des-ecb", "-nopad", "-K", key.hex(), "-provider", "legacy", "-provider", "default"], input=stream.read(16),
+                       stdout=subprocess.PIPE, check=True).stdout)
+    if stream.read(4) != b"\0\0\0\0":
+        s.close()
+        return None
+    say(b"\x01")
+    stream.read(24)
+    return s, stream
 
 
 def new_id():
