@@ -58,6 +58,23 @@ static bool lease(void *data, const char *domain, const char *image, const char 
 	return storage_lease(env->agent->storage, domain, image, id, ret_path, ret_offset, error);
 }
 
+/*
+ * Does libvirt have a lock manager? Without one it takes a <lease> and does not hold it, and the VM would run on two hosts at a time. It does not tell,
+ * its configuration does.
+ */
+static bool holds_leases(void *data, GError **error)
+{
+	const struct vm_xml_env *env = data;
+	const char *path = config_string(env->agent->config, "libvirt", "qemu_conf");
+	g_autofree char *text = NULL;
+	g_autoptr(GRegex) regex = g_regex_new("^\\s*lock_manager\\s*=\\s*\"(sanlock|lockd)\"", G_REGEX_MULTILINE, 0, NULL);
+
+	if (path && g_file_get_contents(path, &text, NULL, NULL) && g_regex_match(regex, text, 0, NULL))
+		return true;
+	error_set(error, ERR_CANNOT_CREATE_VM, "libvirt has no lock manager here (%s: lock_manager): nobody would hold the lease", path ? path : "");
+	return false;
+}
+
 static char *bridge(void *data, const char *network, GError **error)
 {
 	const struct vm_xml_env *env = data;
@@ -162,8 +179,8 @@ void vm_xml_env(struct agent *agent, const char *vm_id, struct vm_xml_env *ret_e
 			.host_uuid = host_uuid(agent->host), .os_name = os_info(G_OS_INFO_KEY_NAME), .os_version = os_info(G_OS_INFO_KEY_VERSION_ID),
 			.host_cpus = online("cpu"), .host_nodes = online("node"), .start_time = (double)wall_msec() / 1e3,
 			.display_address = config_string(agent->config, "vm", "display_address"), .password = ret_env->password,
-			.files_dir = agent->vms->files_dir, .nvram_dir = agent->vms->nvram_dir, .prepare = prepare, .prepared = prepared, .lease = lease, .bridge = bridge,
-			.address = address, .filter = filter, .node_device = node_device, .usb_device = usb_device,
+			.files_dir = agent->vms->files_dir, .nvram_dir = agent->vms->nvram_dir, .prepare = prepare, .prepared = prepared, .lease = lease,
+			.holds_leases = holds_leases, .bridge = bridge, .address = address, .filter = filter, .node_device = node_device, .usb_device = usb_device,
 			.data = ret_env,
 		},
 	};

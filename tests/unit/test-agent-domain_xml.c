@@ -41,6 +41,11 @@ static bool lease(void *data, const char *domain, const char *image, const char 
 	return true;
 }
 
+static bool holds_leases(void *data, GError **error)
+{
+	return true;
+}
+
 static char *bridge(void *data, const char *network, GError **error)
 {
 	if (!strcmp(network, "nowhere")) {
@@ -103,7 +108,7 @@ static struct domain_xml_env env_of(bool kvm, const char *display)
 		.vm_id = VM, .kvm = kvm, .no_kvm = kvm ? NULL : "there is no /dev/kvm", .host_uuid = "bbbbbbbb-0000-4000-8000-000000000002", .os_name = "Debian GNU/Linux",
 		.os_version = "12", .host_cpus = "0-3", .host_nodes = "0-1", .display_address = display, .password = "drawn123", .files_dir = "/run/agent/vms",
 		.nvram_dir = "/var/lib/agent/nvram", .start_time = 1700000000.25, .prepare = prepare, .prepared = prepared, .lease = lease,
-		.bridge = bridge, .address = address,
+		.holds_leases = holds_leases, .bridge = bridge, .address = address,
 		.filter = filter, .node_device = node_device, .usb_device = usb_device,
 	};
 }

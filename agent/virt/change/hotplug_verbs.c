@@ -251,33 +251,18 @@ bool hotunplug_memory_verb(struct agent *agent, const struct verb_call *call, vo
 
 /* ---- leases ---- */
 
-/*
- * Does libvirt have a lock manager? Without one it takes a <lease> and does not hold it, and the VM would run on two hosts at a time. It does not tell,
- * its configuration does.
- */
-static bool check_lock_manager(struct agent *agent, GError **error)
-{
-	const char *path = config_string(agent->config, "libvirt", "qemu_conf");
-	g_autofree char *text = NULL;
-	g_autoptr(GRegex) regex = g_regex_new("^\\s*lock_manager\\s*=\\s*\"(sanlock|lockd)\"", G_REGEX_MULTILINE, 0, NULL);
-
-	if (path && g_file_get_contents(path, &text, NULL, NULL) && g_regex_match(regex, text, 0, NULL))
-		return true;
-	error_set(error, ERR_HOTPLUG_LEASE_FAILED, "libvirt has no lock manager here (%s: lock_manager): nobody would hold the lease", path ? path : "");
-	return false;
-}
-
 bool hotplug_lease_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
 {
 	const struct lease_params *p = params;
 	AUTO_LIVE live = live_open_id(agent, p->vm_id, error);
 	AUTO_WISH wish = { 0 };
 
-	if (!live || !plug_wish_build(live, "lease", p->lease, &wish, error) || !check_lock_manager(agent, error) ||
-	    !plug_in(live, &lease_kind, &wish, NULL, error))
-		return false;
-	live_answer_empty(ret_result);
-	return true;
+	if (live && plug_wish_build(live, "lease", p->lease, &wish, error) && plug_in(live, &lease_kind, &wish, NULL, error)) {
+		live_answer_empty(ret_result);
+		return true;
+	}
+	live_recode(error, ERR_CANNOT_CREATE_VM, ERR_HOTPLUG_LEASE_FAILED);
+	return false;
 }
 
 bool hotunplug_lease_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)

@@ -165,6 +165,8 @@ bool device_lease(const struct device_build *b, GError **error)
 		error_set(error, ERR_MISSING_PARAMETER, "%s of a lease", !d->lease_id ? "lease_id" : !d->sd_id ? "sd_id" : "path");
 		return false;
 	}
+	if (!env->holds_leases(env->data, error))
+		return false;
 	node = xml_add(b->parent, "lease");
 	xml_add_text(node, "lockspace", d->sd_id);
 	xml_add_text(node, "key", d->lease_id);

@@ -8,7 +8,7 @@
  * - SMBIOS: OS-NAME:, OS-VERSION: and HOST-SERIAL: become this host's
  * - disks: the metadata's domainID, imageID, volumeID are looked up in this host's storage; PAYLOAD: becomes an image of the metadata's files, whose
  *   contents are taken out of the metadata (they may be passwords); other files must exist
- * - leases: LEASE-PATH: and LEASE-OFFSET: of a disk's volume become those of its lease, or of the VM's own
+ * - leases: libvirt must hold them; LEASE-PATH: and LEASE-OFFSET: of a disk's volume become those of its lease, or of the VM's own
  * - NICs: the network (metadata, else the bridge's name) becomes the bridge it has here; vhost only where there is vhost; filters must be there
  * - host devices must be there; libvirt takes them from the host and gives them back; mediated ones (metadata: mdevType) are made
  * - consoles: masked passwords become unknown, expired ones; networks to listen on, which libvirt does not know, become an address; secure
@@ -207,6 +207,8 @@ static bool fit_lease(xmlNode *lease, const struct fit *fit, GError **error)
 	g_autofree char *image = NULL, *found = NULL, *offset_text = NULL;
 	int64_t offset;
 
+	if (!fit->env->holds_leases(fit->env->data, error))
+		return false;
 	if (!path || !g_str_has_prefix(path, "LEASE-PATH:"))
 		return true;
 	if (!key || !space || !fit->env->lease) {

@@ -33,6 +33,7 @@ struct domain_xml_env {
 	bool (*prepared)(void *data, const json_t *drive, json_t **ret_drive, GError **error);
 	/* the lease of a volume, or without an image: one by its own name (Lease.create) -> path, g_free, and offset; NULL: there are none. Errors of storage */
 	bool (*lease)(void *data, const char *domain, const char *image, const char *lease, char **ret_path, int64_t *ret_offset, GError **error);
+	bool (*holds_leases)(void *data, GError **error);        /* libvirt does, on this host; ERR_CANNOT_CREATE_VM */
 	/* network -> bridge, g_free */
 	char *(*bridge)(void *data, const char *network, GError **error);
 	/* network -> the host's address in it, g_free; NULL: it has none */
