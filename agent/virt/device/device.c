@@ -290,7 +290,7 @@ bool domain_xml_device(const struct vm_device *device, xmlNode *parent, xmlNode 
 		json_decref(*maps[i]);
 		*maps[i] = texts;
 	}
-	if (json_object_size(d->custom) && !d->device_id && strcmp(d->type ? d->type : "", "disk") && strcmp(d->type ? d->type : "", "interface"))
+	if (json_object_size(d->custom) && !d->device_id && g_strcmp0(d->type, "disk") && g_strcmp0(d->type, "interface"))
 		d->device_id = g_uuid_string_random();          /* by its alias its properties are found again */
 	good = add(&b, error);
 	if (good && json_object_size(d->custom) && xmlGetLastChild(parent) != last)

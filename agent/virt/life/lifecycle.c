@@ -91,7 +91,7 @@ static void turn_come(struct vm *vm, void *data)
 	turn_unref(turn);
 }
 
-/* (VM.destroy is not on the VM's own lane.) */
+/* Until what is on it now is done. (VM.destroy is not on the VM's own lane.) */
 static bool wait_for_lane(struct vm *vm, const char *what, GError **error)
 {
 	struct turn *turn = g_new0(struct turn, 1);

@@ -10,7 +10,8 @@
  *	post-copy             it runs, and the rest of its memory follows. The job stays until that is here; if it can no longer come, the VM is ended here some
  *	                      time after the host it came from had to do so (postcopy_timeout and POSTCOPY_SLACK_USEC)
  *
- * To drop it: Down with reason 8, after_vm_destroy, after_device_destroy, and its entry is gone, with its images. The same when libvirt ends a domain that is not full.
+ * To drop it: Down with reason 8, after_vm_destroy, after_device_destroy, and its entry is gone, with its images. The same when libvirt ends a domain that is
+ * not full.
  *
  * All of this after VM.migrationCreate is one journaled job on the VM's lane, with the id of the migration; the agent may die at any point. A domain that
  * libvirt is filling and that no job knows (somebody else migrates it) gets a job when it is seen. The id is kept in the domain's metadata, so that
