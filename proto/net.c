@@ -70,7 +70,7 @@ static const struct field network_caps_fields[] = {
 const struct record_type network_caps_type = RECORD_TYPE("networkCapabilities", NULL, struct network_caps, network_caps_fields, "Host.getNetworkCapabilities");
 
 static const struct field network_stats_fields[] = {
-	FIELD_JSON_(struct network_stats, network, "network", OUT, "name -> counters of each link"),
+	FIELD_JSON_(struct network_stats, network, "network", OUT, "name -> counters of each link; rxRate and txRate (bytes/s) are of our own"),
 	FIELD_LONG_(struct network_stats, rx_dropped, "rxDropped", TEXT, "sum over links", .unit = "packets"),
 	FIELD_LONG_(struct network_stats, tx_dropped, "txDropped", TEXT, "sum over links", .unit = "packets"),
 };

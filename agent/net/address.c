@@ -276,12 +276,9 @@ bool net_check_config(const char *name, const struct network_config *config, GEr
 		error_set(error, ERR_BAD_PARAMS, "network '%s': bootproto dhcp and %s exclude each other", name, net_given(config->ipaddr) ? "ipaddr" : "gateway");
 		return false;
 	}
-	if (json_object_size(config->host_qos)) {
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "network '%s': hostQos is not supported by this agent", name);
-		return false;
-	}
 	return check_bridge(name, config, error) && check_roles(name, config, error) && check_ipv4(name, config, error) && check_ipv6(name, config, error) &&
-	       check_nameservers(name, config, error) && net_check_forward(name, config, error);
+	       check_nameservers(name, config, error) && net_check_forward(name, config, error) &&
+	       net_check_qos(name, config, error);
 }
 
 bool net_check_bond(const char *name, const struct bond_config *config, GError **error)

@@ -41,6 +41,8 @@ static int set(struct netlink *netlink, enum net_step_kind kind, const char *lin
 		return net_set_forwarding(value);
 	case STEP_RULESET:
 		return net_nft_write(value);
+	case STEP_QOS:
+		return net_qos_set(link, value);
 	case STEP_KIND_MAX:
 		break;
 	}
@@ -51,7 +53,8 @@ static const enum net_step_kind inverse[] = { [STEP_LINK_ADD] = STEP_LINK_DELETE
 	[STEP_ACCEPT_RA] = STEP_ACCEPT_RA, [STEP_ADDRESS_ADD] = STEP_ADDRESS_DELETE, [STEP_ADDRESS_DELETE] = STEP_ADDRESS_ADD,
 	[STEP_ROUTE_ADD] = STEP_ROUTE_DELETE, [STEP_ROUTE_DELETE] = STEP_ROUTE_ADD, [STEP_RULE_ADD] = STEP_RULE_DELETE,
 	[STEP_RULE_DELETE] = STEP_RULE_ADD, [STEP_RESOLV] = STEP_RESOLV,
-	[STEP_FORWARDING] = STEP_FORWARDING, [STEP_RULESET] = STEP_RULESET };
+	[STEP_FORWARDING] = STEP_FORWARDING, [STEP_RULESET] = STEP_RULESET,
+	[STEP_QOS] = STEP_QOS };
 
 static bool is_as_before(int errnum)
 {
@@ -103,7 +106,7 @@ bool net_apply(struct netlink *netlink, const GPtrArray *steps, unsigned from, G
 		if ((errnum = set(netlink, step->kind, step->link, step->value))) {
 			error_set_errno(error, code_of(step), errnum, "'%s': step %u of %u ('%.128s')", step->link, i + 1, steps->len, step->value);
 			/* what is set may be set in part; what could not be made may be somebody else's */
-			undo(netlink, steps, from, step->kind == STEP_LINK_SET ? i + 1 : i);
+			undo(netlink, steps, from, step->kind == STEP_LINK_SET || step->kind == STEP_QOS ? i + 1 : i);
 			return false;
 		}
 	}

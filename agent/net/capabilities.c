@@ -163,6 +163,8 @@ static json_t *network_object(const struct net_state *state, const struct net_li
 	set_text(object, "switch", "legacy");
 	set_text(object, "bootproto", config->bootproto ? config->bootproto : "none");
 	json_object_set_new(object, "dhcpv4", json_boolean(!g_strcmp0(config->bootproto, "dhcp")));
+	if (json_object_size(config->host_qos))
+		json_object_set(object, "hostQos", config->host_qos);
 	if (config->roles && config->roles->len) {
 		json_t *roles = json_array();
 
@@ -189,10 +191,10 @@ static json_t *nic_object(const struct net_link *nic)
 	return object;
 }
 
-static json_t *nameservers(const struct net_state *state)
+json_t *net_nameservers(const char *resolv)
 {
 	json_t *servers = json_array();
-	g_auto(GStrv) lines = g_strsplit(state->resolv ? state->resolv : "", "\n", -1);
+	g_auto(GStrv) lines = g_strsplit(resolv ? resolv : "", "\n", -1);
 
 	for (size_t i = 0; lines[i]; i++) {
 		char address[64];
@@ -312,7 +314,7 @@ static bool fill(struct net *net, struct netlink *netlink, const char *local_add
 		caps->nics = json_object();
 		caps->bondings = json_object();
 		caps->vlans = json_object();
-		caps->nameservers = nameservers(state);
+		caps->nameservers = net_nameservers(state->resolv);
 		for (guint i = 0; i < state->links->len; i++) {
 			const struct net_link *link = state->links->pdata[i];
 

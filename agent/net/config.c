@@ -5,7 +5,8 @@
  *   running.json      what was set up last in this boot (boot_id tells)
  *   persistent.json   what is set up after a boot: the running one as of the last Host.setSafeNetworkConfig or commitOnSuccess
  *   leases.json       what DHCP servers gave in this boot, {"version": 1, "boot_id": ..., "leases": {network: lease}}
- * The first two: {"version": 1, "boot_id": ..., "networks": {name: config}, "bonds": {name: config}}. netConfigDirty: they differ.
+ * The first two: {"version": 1, "boot_id": ..., "networks": {name: config}, "bonds": {name: config}, "host": what was before (net-priv.h)}.
+ * netConfigDirty: their networks or bonds differ.
  */
 #define LOG_MODULE "net"
 #include <string.h>
@@ -76,6 +77,7 @@ struct net_config *net_config_new(const json_t *json, const json_t *leases)
 
 	config->networks = parse_all(&network_config_type, json_object_get(json, "networks"));
 	config->bonds = parse_all(&bond_config_type, json_object_get(json, "bonds"));
+	config->host = json_incref(json_object_get(json, "host"));
 	json_object_foreach((json_t *)leases, name, lease) {
 		struct network_config *network = g_hash_table_lookup(config->networks, name);
 
@@ -91,15 +93,16 @@ struct net_config *net_config_free(struct net_config *config)
 		return NULL;
 	g_hash_table_unref(config->networks);
 	g_hash_table_unref(config->bonds);
+	json_decref(config->host);
 	g_free(config);
 	return NULL;
 }
 
 /* ---- the files ---- */
 
-static const char *const parts[] = { "networks", "bonds" };
+static const char *const parts[] = { "networks", "bonds", "host" };
 
-/* {"networks", "bonds"} of a file's content; new reference */
+/* {"networks", "bonds", "host"} of a file's content; new reference */
 static json_t *contents(const json_t *file)
 {
 	json_t *config = json_object();
@@ -127,6 +130,8 @@ bool net_config_dirty(struct net *net)
 
 	running = contents(net->running);
 	persistent = contents(net->persistent);
+	json_object_del(running, "host");
+	json_object_del(persistent, "host");
 	dirty = !json_equal(running, persistent);
 	json_decref(running);
 	json_decref(persistent);
@@ -204,6 +209,7 @@ bool net_config_load(struct net *net)
 	if (!g_strcmp0(json_string_value(json_object_get(net->running, "boot_id")), boot))
 		return true;
 	json_decref(net->running);
-	net->running = json_incref(net->persistent);
+	net->running = contents(net->persistent);
+	json_object_del(json_object_get(net->running, "host"), "forwarding");           /* it is the kernel's, which is new */
 	return false;
 }

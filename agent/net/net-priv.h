@@ -23,7 +23,7 @@ struct net_link {
 	unsigned flags;                  /* IFF_* */
 	int type;                        /* ARPHRD_* */
 	uint32_t mtu, max_mtu;           /* max_mtu 0: not told */
-	bool running, auto_mtu;          /* auto_mtu: a bridge of this plan, which takes the least of its ports */
+	bool running, made, auto_mtu;    /* made: by this plan; auto_mtu: a bridge of this plan, which takes the least of its ports */
 	int accept_ra;                   /* of IPv6; -1: not told */
 	GHashTable *options;             /* of bridges and bonds, see options.c; else NULL */
 	char *permanent_mac, *active_slave, *partner_mac;       /* of slaves; of bonds. NULL: none */
@@ -94,10 +94,18 @@ char *net_config_ipv4(const struct network_config *config);
 char *net_config_ipv6(const struct network_config *config);
 
 /* ---- config.c: what is wanted, and the files that keep it ---- */
-struct net_config { GHashTable *networks, *bonds; };                          /* name -> struct network_config, struct bond_config */
-/* json: {"networks": {}, "bonds": {}} as in the files; what is bad is logged. leases (may be NULL): what networks with DHCP were given, see dhcp.c */
+struct net_config {
+	GHashTable *networks, *bonds;    /* name -> struct network_config, struct bond_config */
+	json_t *host;                    /* what the host had before networks changed it: {forwarding: false, nameservers: [...]}; absent: not changed */
+};
+/* json: {"networks": {}, "bonds": {}, "host": {}} as in the files; what is bad is logged. leases (may be NULL): what networks with DHCP were given, see dhcp.c */
 struct net_config *net_config_new(const json_t *json, const json_t *leases);
 struct net_config *net_config_free(struct net_config *config);
+
+/* Notes in json, {"networks", "bonds", "host"}, what the steps changed of the host's own. (plan.c) */
+void net_note_host(json_t *json, const GPtrArray *steps);
+/* The name servers of a resolver's file (NULL: none). New reference. (capabilities.c) */
+json_t *net_nameservers(const char *resolv);
 
 /* A record of a request or file; what it does not know is logged at debug. NULL + ERR_BAD_PARAMS naming kind and name */
 void *net_parse(const struct record_type *type, const char *name, const json_t *json, GError **error);
@@ -109,6 +117,17 @@ char *net_nft_ruleset(const struct net_config *config, GError **error);
 char *net_nft_digest(const char *ruleset);
 char *net_nft_read(void);                                                     /* digest of the table that is there; "": none. g_free */
 int net_nft_write(const char *ruleset);                                       /* in the place of what is there. 0 or errno */
+
+/* ---- qos.c: what networks on one nic or bond may send ---- */
+bool net_check_qos(const char *name, const struct network_config *config, GError **error);
+/* Adds the network's share, if it has one, to those of its nic or bond; *shares NULL: the first. Checked before. */
+void net_qos_add(GArray **shares, const char *name, const struct network_config *config);
+/* The text that steps carry, "": none (shares NULL); the rest of the nic's traffic gets its share here. g_free */
+char *net_qos_text(GArray *shares);
+/* Whether the kernel has what text says. FOREIGN: a root qdisc of somebody else, *ret_kind (may be NULL; g_free). Of "": nothing of ours. */
+enum net_qos { NET_QOS_SAME, NET_QOS_OTHER, NET_QOS_FOREIGN };
+enum net_qos net_qos_look(const char *link, const char *text, char **ret_kind);
+int net_qos_set(const char *link, const char *text);                          /* in the place of what is there of ours. 0 or errno */
 
 /* ---- topology.c: the links that a configuration needs ---- */
 struct net_want {
@@ -122,6 +141,8 @@ struct net_want {
 	bool top, autoconf;              /* top: the host's addresses of its network are here */
 	bool is_bond;                    /* of kind "": a bond of others */
 	GHashTable *options;             /* name -> value; may be NULL */
+	GArray *shares;                  /* of qos.c; NULL: none */
+	char *qos;                       /* text of STEP_QOS; "" none */
 	GHashTable *users;               /* names of networks and bonds that need it (a set) */
 	GPtrArray *addresses, *routes, *rules;     /* texts as in steps */
 };
@@ -140,7 +161,7 @@ struct net_topology *net_topology_free(struct net_topology *topology);
 /* ---- steps.c ---- */
 enum net_step_kind {
 	STEP_LINK_ADD, STEP_LINK_DELETE, STEP_LINK_SET, STEP_ACCEPT_RA, STEP_ADDRESS_ADD, STEP_ADDRESS_DELETE, STEP_ROUTE_ADD, STEP_ROUTE_DELETE,
-	STEP_RULE_ADD, STEP_RULE_DELETE, STEP_RESOLV, STEP_FORWARDING, STEP_RULESET, STEP_KIND_MAX
+	STEP_RULE_ADD, STEP_RULE_DELETE, STEP_RESOLV, STEP_FORWARDING, STEP_RULESET, STEP_QOS, STEP_KIND_MAX
 };
 struct net_step { enum net_step_kind kind; char *link, *value, *old; };
 void net_step_free(void *step);
@@ -184,6 +205,9 @@ bool net_lldp_verb(struct agent *agent, const struct verb_call *call, void *para
 
 /* ---- capabilities.c, statistics.c, vfs.c: handlers ---- */
 bool net_capabilities_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
+struct net_rates;
+struct net_rates *net_rates_new(void);
+struct net_rates *net_rates_free(struct net_rates *rates);
 bool net_statistics_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 extern const char *net_pci_devices;               /* another directory in tests */
 bool net_numvfs_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
@@ -206,10 +230,11 @@ struct net {
 	GHashTable *clients;             /* of DHCP; the loop's thread only */
 	struct net_watch *watch;
 	struct net_lldp *lldp;
+	struct net_rates *rates;
 };
-/* {"networks", "bonds"} of the running configuration; new reference. (config.c) */
+/* {"networks", "bonds", "host"} of the running configuration; new reference. (config.c) */
 json_t *net_running(struct net *net);
-bool net_write_running(struct net *net, json_t *config, GError **error);      /* takes over {"networks", "bonds"} */
+bool net_write_running(struct net *net, json_t *config, GError **error);      /* takes over {"networks", "bonds", "host"} */
 bool net_write_leases(struct net *net, json_t *leases, GError **error);       /* takes over network -> lease */
 json_t *net_leases(struct net *net);                                          /* new reference, not to be changed */
 bool net_write_persistent(struct net *net, GError **error);                   /* as the running one is */

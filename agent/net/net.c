@@ -77,7 +77,7 @@ void net_confirm(struct net *net)
 	pthread_cond_broadcast(&net->confirm);
 }
 
-/* From one configuration to another; both {"networks", "bonds"}. */
+/* From one configuration to another; both {"networks", "bonds", "host"}. */
 struct change {
 	json_t *running, *wanted, *leases;
 	struct net_config *before, *after;
@@ -203,11 +203,12 @@ static json_t *leases_in_use(const struct change *change)
 	return leases;
 }
 
-static bool commit(struct net *net, const struct change *change, GError **error)
+static bool commit(struct net *net, const GPtrArray *steps, const struct change *change, GError **error)
 {
 	json_t *leases = leases_in_use(change), *now = net_leases(net);
 	bool same = json_equal(leases, now);
 
+	net_note_host(change->wanted, steps);
 	json_decref(now);
 	if (same)
 		json_decref(leases);
@@ -231,7 +232,8 @@ static bool carry_out(struct net *net, struct netlink *netlink, GPtrArray *steps
 	}
 	net_dhcp_sync(net, change->after);
 	take_leases(net, netlink, steps, change);
-	if (verify(netlink, change, error) && (!timeout_s || wait_confirmed(net, netlink, steps, change, timeout_s, error)) && commit(net, change, error)) {
+	if (verify(netlink, change, error) && (!timeout_s || wait_confirmed(net, netlink, steps, change, timeout_s, error)) &&
+	    commit(net, steps, change, error)) {
 		json_file_remove(net->directory, JOURNAL);
 		return true;
 	}
@@ -496,6 +498,7 @@ struct net *net_free(struct net *net)
 	net_watch_free(net->watch);
 	net_lldp_free(net->lldp);
 	net_dhcp_free(net);
+	net_rates_free(net->rates);
 	json_decref(net->leases);
 	json_decref(net->running);
 	json_decref(net->persistent);
@@ -522,6 +525,7 @@ struct net *net_new(struct agent *agent, GError **error)
 		error_set_errno(error, ERR_UNEXPECTED_ERROR, errno, "'%s'", net->directory);
 		return net_free(net);
 	}
+	net->rates = net_rates_new();
 	net_dhcp_new(net);
 	net->same_boot = net_config_load(net);
 	if (!(net->lldp = net_lldp_new(agent->loop, error)) || !(net->watch = net_watch_new(agent->loop, on_change, net, error)))

@@ -21,6 +21,7 @@
 
 /* What a plan is made with. */
 struct plan {
+	const json_t *host;              /* of net_config */
 	struct net_state *state;
 	GPtrArray *steps;
 	struct net_topology *old, *new;
@@ -220,6 +221,27 @@ static void delete_rule(struct plan *plan, const char *link, const char *rule)
 	g_ptr_array_remove_index(plan->state->rules, i);
 }
 
+/* Where somebody else has put a qdisc, it stays. */
+static bool plan_qos(struct plan *plan, const struct net_want *was, const struct net_want *will, const char *link, GError **error)
+{
+	const char *before = was ? was->qos : "", *after = will ? will->qos : "";
+	g_autofree char *kind = NULL;
+
+	if (!*before && !*after)
+		return true;
+	switch (net_qos_look(link, after, &kind)) {
+	case NET_QOS_SAME:
+		return true;
+	case NET_QOS_FOREIGN:
+		error_set(error, ERR_USED_NIC, "network '%s': hostQos: '%s' has a qdisc of somebody else, %s", user_of(will), link, kind);
+		return false;
+	case NET_QOS_OTHER:
+		break;
+	}
+	net_step_add(plan->steps, STEP_QOS, link, after, before);
+	return true;
+}
+
 /* ---- what goes ---- */
 
 /* Would the link have to be made anew? */
@@ -362,13 +384,17 @@ static bool plan_old(struct plan *plan, GError **error)
 	for (guint i = plan->old->wants->len; i-- > 0;) {
 		const struct net_want *was = plan->old->wants->pdata[i], *will = want_of(plan->new, was->name);
 		struct net_link *link = net_state_link(plan->state, was->name);
+		bool replaced;
 
 		if (!is_touched(plan, was) && !(will && is_touched(plan, will)))
 			continue;
 		if (!link)
 			continue;
 		plan_deletions(plan, was, will, link);
-		if (*was->kind ? !is_replaced(plan, was, will) : will != NULL)
+		replaced = *was->kind ? is_replaced(plan, was, will) : !will;
+		if (replaced && !plan_qos(plan, was, NULL, link->name, error))
+			return false;
+		if (!replaced)
 			continue;
 		if (!*was->kind)
 			plan_release(plan, was, link);
@@ -437,6 +463,7 @@ static void plan_addition(struct plan *plan, const struct net_want *want)
 	link = net_state_add(plan->state, want->name, want->kind);
 	link->index = index + 1;
 	link->mtu = is_bridge ? MTU_DEFAULT : want->mtu;
+	link->made = true;
 	link->auto_mtu = is_bridge;
 	link->accept_ra = accept_ra;
 	if (lower) {
@@ -771,34 +798,51 @@ static bool settle(struct plan *plan, const struct net_want *want, struct net_li
 	return true;
 }
 
+static bool shape(struct plan *plan, const struct net_want *want, struct net_link *link, GPtrArray *kept, GError **error)
+{
+	if (!link->made)
+		return plan_qos(plan, want_of(plan->old, want->name), want, want->name, error);
+	if (*want->qos)
+		net_step_add(plan->steps, STEP_QOS, want->name, want->qos, NULL);
+	return true;
+}
+
 /* ---- the resolver's file ---- */
 
-/* The file with our servers instead of what it has. */
-static char *resolv_with(const char *old, const GPtrArray *servers)
+/* The file with these servers instead of what it has. */
+static char *resolv_with(const char *old, const json_t *servers)
 {
 	g_auto(GStrv) lines = g_strsplit(old, "\n", -1);
 	GString *text = g_string_new(NULL);
 
-	for (guint i = 0; i < servers->len; i++)
-		g_string_append_printf(text, "nameserver %s\n", (char *)servers->pdata[i]);
+	for (size_t i = 0; i < json_array_size(servers); i++)
+		g_string_append_printf(text, "nameserver %s\n", json_string_value(json_array_get(servers, i)));
 	for (size_t i = 0; lines[i]; i++)
 		if (!g_str_has_prefix(g_strchug(lines[i]), "nameserver") && (lines[i][0] || lines[i + 1]))
 			g_string_append_printf(text, "%s\n", lines[i]);
 	return g_string_free(text, FALSE);
 }
 
-/* Without servers of ours the file stays as it is: what else was in it is not known any more. */
+/* Without servers of ours the file has those again that were there before; that step is of no link. */
 static void plan_resolv(struct plan *plan)
 {
+	const struct net_topology *topology = plan->new->nameservers ? plan->new : plan->old;
 	const char *old = plan->state->resolv ? plan->state->resolv : "";
+	const json_t *before = json_object_get(plan->host, "nameservers");
+	bool restores = topology == plan->old;
+	json_t *servers;
 	g_autofree char *text = NULL;
 
-	if (!plan->new->nameservers || !g_hash_table_contains(plan->touched, plan->new->resolver))
+	if (!topology->nameservers || !g_hash_table_contains(plan->touched, topology->resolver) || (restores && !before))
 		return;
-	text = resolv_with(old, plan->new->nameservers);
-	if (!strcmp(text, old))
+	servers = restores ? json_deep_copy(before) : json_array();
+	for (guint i = 0; !restores && i < topology->nameservers->len; i++)
+		json_array_append_new(servers, json_string(topology->nameservers->pdata[i]));
+	text = resolv_with(old, servers);
+	json_decref(servers);
+	if (!strcmp(text, old) && !restores)
 		return;
-	net_step_add(plan->steps, STEP_RESOLV, plan->new->resolver, text, old);
+	net_step_add(plan->steps, STEP_RESOLV, restores ? "" : topology->resolver, text, old);
 	g_free(plan->state->resolv);
 	plan->state->resolv = g_steal_pointer(&text);
 }
@@ -817,7 +861,7 @@ static bool touches(const struct plan *plan, GHashTable *names)
 	return false;
 }
 
-/* Forwarding stays on when the last of them goes: who else counts on it is not known. */
+/* With the last of them forwarding is as it was before the first. */
 static void plan_ruleset(struct plan *plan)
 {
 	g_autofree char *wanted = net_nft_digest(plan->new->ruleset);
@@ -830,11 +874,35 @@ static void plan_ruleset(struct plan *plan)
 	if (*plan->new->ruleset && !state->forwarding)
 		net_step_add(plan->steps, STEP_FORWARDING, "", "1", "0");
 	state->forwarding |= *plan->new->ruleset != '\0';
+	if (!*plan->new->ruleset && json_is_false(json_object_get(plan->host, "forwarding"))) {
+		net_step_add(plan->steps, STEP_FORWARDING, "", "0", state->forwarding ? "1" : "0");
+		state->forwarding = false;
+	}
 	if (!strcmp(wanted, state->nft))
 		return;
 	net_step_add(plan->steps, STEP_RULESET, "", plan->new->ruleset, plan->old->ruleset);
 	g_free(state->nft);
 	state->nft = g_steal_pointer(&wanted);
+}
+
+/* ---- what was before ---- */
+
+void net_note_host(json_t *json, const GPtrArray *steps)
+{
+	json_t *host = json_object_get(json, "host");
+
+	for (guint i = 0; i < steps->len; i++) {
+		const struct net_step *step = steps->pdata[i];
+
+		if (step->kind == STEP_FORWARDING && *step->value == '1')
+			json_object_set_new(host, "forwarding", json_false());
+		else if (step->kind == STEP_FORWARDING)
+			json_object_del(host, "forwarding");
+		else if (step->kind == STEP_RESOLV && !*step->link)
+			json_object_del(host, "nameservers");
+		else if (step->kind == STEP_RESOLV && !json_object_get(host, "nameservers"))
+			json_object_set_new(host, "nameservers", net_nameservers(step->old));
+	}
 }
 
 /* ---- all of it ---- */
@@ -857,6 +925,8 @@ static bool plan_new(struct plan *plan, GError **error)
 		if (!for_kind(plan, kinds[i], kept, error, check_free) || !for_kind(plan, kinds[i], kept, error, finish))
 			return false;
 	}
+	if (!for_kind(plan, "", kept, error, shape) || !for_kind(plan, "bond", kept, error, shape))
+		return false;
 	plan_resolv(plan);
 	plan_ruleset(plan);
 	return true;
@@ -864,7 +934,7 @@ static bool plan_new(struct plan *plan, GError **error)
 
 GPtrArray *net_plan(struct net_state *state, const struct net_config *before, const struct net_config *after, GHashTable *touched, GError **error)
 {
-	struct plan plan = { .state = state, .touched = touched };
+	struct plan plan = { .state = state, .touched = touched, .host = before->host };
 	bool good;
 
 	plan.old = net_topology_new(before, error);

@@ -6,7 +6,7 @@
 static const char *const kind_names[] = { [STEP_LINK_ADD] = "link add", [STEP_LINK_DELETE] = "link delete", [STEP_LINK_SET] = "set",
 	[STEP_ACCEPT_RA] = "accept_ra", [STEP_ADDRESS_ADD] = "address add", [STEP_ADDRESS_DELETE] = "address delete", [STEP_ROUTE_ADD] = "route add",
 	[STEP_ROUTE_DELETE] = "route delete", [STEP_RULE_ADD] = "rule add", [STEP_RULE_DELETE] = "rule delete", [STEP_RESOLV] = "resolv",
-	[STEP_FORWARDING] = "forwarding", [STEP_RULESET] = "ruleset", NULL };
+	[STEP_FORWARDING] = "forwarding", [STEP_RULESET] = "ruleset", [STEP_QOS] = "qos", NULL };
 
 void net_step_free(void *data)
 {
@@ -84,9 +84,9 @@ json_t *net_steps_differences(const GPtrArray *steps)
 
 		if (step->kind == STEP_LINK_SET)
 			add_words(list, step);
-		else if (step->kind == STEP_RULESET)
+		else if (step->kind == STEP_RULESET || step->kind == STEP_QOS)
 			json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "link", step->link, "property", kind_names[step->kind], "expected",
-							      "ours", "actual", "missing or changed"));
+							      step->kind == STEP_QOS ? step->value : "ours", "actual", "missing or changed"));
 		else if (!told[step->kind].property)
 			json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "link", step->link, "property", kind_names[step->kind], "expected",
 							      step->value, "actual", step->old));

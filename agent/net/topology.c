@@ -30,8 +30,11 @@ static void want_free(void *data)
 	g_free(want->dhcp);
 	g_free(want->untagged);
 	g_free(want->mac);
+	g_free(want->qos);
 	if (want->options)
 		g_hash_table_unref(want->options);
+	if (want->shares)
+		g_array_unref(want->shares);
 	g_hash_table_unref(want->users);
 	g_ptr_array_unref(want->addresses);
 	g_ptr_array_unref(want->routes);
@@ -239,6 +242,7 @@ static bool add_network(struct net_topology *topology, const char *name, const s
 			return false;
 		use(lower, name);
 		lower->mtu = MAX(lower->mtu, (unsigned)config->mtu);
+		net_qos_add(&lower->shares, name, config);
 		if (HAS(config, vlan)) {
 			if (!(top = add_vlan(topology, name, lower, config->vlan, error)))
 				return false;
@@ -313,6 +317,7 @@ static void pass_on(struct net_topology *topology)
 
 		if (!want->mtu)
 			want->mtu = MTU_DEFAULT;
+		want->qos = net_qos_text(want->shares);
 		bond = want->master[0] && !*want->kind ? want_find(topology, want->master) : NULL;
 		if (!bond || strcmp(bond->kind, "bond"))
 			continue;

@@ -133,6 +133,27 @@ class Peer:
         asker.close()
         return None
 
+    def rate(self, to, seconds):
+        """Mbit/s that a TCP stream to this address gets, with its headers, after its first second."""
+        libc.setns(os.open("/run/netns/peer", os.O_RDONLY), CLONE_NEWNET)
+        server = socket.create_server((to, 0))
+        libc.setns(here, CLONE_NEWNET)
+        client = socket.create_connection(server.getsockname(), 20)
+        stream, _ = server.accept()
+        client.setblocking(False)
+        started, begun, total, data = time.monotonic(), None, 0, bytes(65536)
+        while begun is None or time.monotonic() - begun < seconds:
+            readable, writable, _ = select.select([stream], [client], [], 20)
+            if writable:
+                client.send(data)
+            if readable:
+                total += len(stream.recv(1 << 20))
+            if begun is None and time.monotonic() - started > 1:
+                begun, total = time.monotonic(), 0
+        took = time.monotonic() - begun
+        for s in (server, client, stream):
+            s.close()
+        return total * 8 / took / 1e6 * 1514 / 1448
 
     def lost_while(self, process, source, to):
         """(sent, not answered) until the process ends, one each 10 ms."""
@@ -262,6 +283,18 @@ works("the same networks again", {n: NETWORKS[n] for n in ("blue", "red")})
 equal([v["in_sync"] for v in caps()["networks"].values()], [True] * 3, "all in sync again")
 ok(peer.round_trip("10.6.0.1", "203.0.113.9") is not None, "and its gateway works again")
 
+# ---- what each may send ----
+qos = {"blue": dict(NETWORKS["blue"], hostQos={"out": {"ls": {"m2": 1000000}, "ul": {"m1": 20000000, "d": 100000, "m2": 10000000}}})}
+works("a limit for VLAN 5", qos)
+ok("class hfsc 1389:5 " in sh("tc class show dev bond0"), "it is a class of hfsc")
+got = peer.rate("10.5.0.2", 4)
+ok(9 < got < 11, "VLAN 5 sends its 10 Mbit/s", got)
+got = peer.rate("10.6.0.2", 1)
+ok(got > 20, "VLAN 6, on the same bond, is not held to it", got)
+equal([v["in_sync"] for v in caps()["networks"].values()], [True] * 3, "in sync")
+works("no limit any more", {"blue": NETWORKS["blue"]})
+ok("hfsc" not in sh("tc qdisc show dev bond0"), "it is gone")
+
 # ---- refused, nothing changed ----
 before = snapshot()
 for name, networks, bonds, code in (
@@ -304,6 +337,7 @@ ok(status == 0, "started after a reboot", out, messages)
 ok(peer.round_trip("10.5.0.1", "10.5.0.2") is not None and peer.round_trip("10.6.0.1", "203.0.113.9") is not None, "all is there again")
 equal([v["in_sync"] for v in caps()["networks"].values()], [True] * 3, "and in sync")
 works("all is removed", {n: {"remove": True} for n in NETWORKS}, {"bond0": {"remove": True}})
+equal(sorted(open("/etc/resolv.conf")), sorted(open("/tmp/resolv.new")), "the name servers of the machine are back")
 sh("cp /tmp/resolv.new /etc/resolv.conf")
 unchanged(bare, "nothing is left")
 sys.exit(1 if failed else 0)

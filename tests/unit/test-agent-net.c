@@ -420,6 +420,50 @@ static void test_report(void **state)
 	record_unref(stats);
 }
 
+/* Sends an LLDP frame into eth0. */
+static void send_frame(const char *body, size_t length)
+{
+	uint8_t frame[1500] = { 0x01, 0x80, 0xc2, 0, 0, 0x0e, 2, 0, 0, 0, 0, 1, 0x88, 0xcc };
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex("peer0"), .sll_halen = 6 };
+	int fd = socket(AF_PACKET, SOCK_RAW, 0);
+
+	memcpy(frame + 14, body, length);
+	assert_true(fd >= 0);
+	assert_int_equal(sendto(fd, frame, 14 + length, 0, (struct sockaddr *)&to, sizeof(to)), 14 + length);
+	close(fd);
+}
+
+/* eth0's member of Host.getNetworkStatistics; -1: there is none. */
+static double counter(struct room *room, const char *name)
+{
+	int code;
+	json_t *stats = answer(room, "Host.getNetworkStatistics", "{}", &code);
+	const char *text = json_string_value(json_object_get(json_object_get(json_object_get(stats, "network"), "eth0"), name));
+	double value = text ? g_ascii_strtod(text, NULL) : -1;
+
+	json_decref(stats);
+	return value;
+}
+
+/* Rates are those of the counters, over the time between two questions. */
+static void test_rates(void **state)
+{
+	static const char body[1000];
+	struct room *room = *state;
+	int64_t begun = now_usec(), took;
+	double before, rate;
+
+	assert_true(counter(room, "rxRate") < 0);              /* nothing to compare with */
+	before = counter(room, "rx");
+	for (int i = 0; i < 100; i++)
+		send_frame(body, sizeof(body));
+	while ((rate = counter(room, "rxRate")) <= 0 && now_usec() - begun < 60 * G_USEC_PER_SEC)
+		usleep(10 * 1000);
+	took = now_usec() - begun;
+	assert_true(rate * (double)took / G_USEC_PER_SEC >= 100 * 1000 && rate <= counter(room, "rx") - before);
+	assert_true(counter(room, "txRate") >= 0);
+}
+
 static bool wait_events(struct room *room, int more_than)
 {
 	for (int i = 0; i < 500; i++) {
@@ -471,8 +515,14 @@ static void test_hooks(void **state)
 	assert_false(if_nametoindex("net5"));
 }
 
-static bool wait_sh(const char *command)
+static bool __attribute__((format(printf, 1, 2))) wait_sh(const char *format, ...)
 {
+	g_autofree char *command = NULL;
+	va_list arguments;
+
+	va_start(arguments, format);
+	command = g_strdup_vprintf(format, arguments);
+	va_end(arguments);
 	for (int i = 0; i < 900; i++) {
 		if (sh("%s", command) == 0)
 			return true;
@@ -507,7 +557,8 @@ static void test_dhcp(void **state)
 	assert_int_equal(setup(room, "{\"net1\": {\"nic\": \"eth0\", \"bootproto\": \"dhcp\", \"defaultRoute\": true}}"), 0);
 	assert_true(wait_sh("ip -4 -o addr show net1 | grep -q 'inet 192.0.2.10[0-9]/24'"));
 	assert_true(wait_sh("ip route show default | grep -q 'via 192.0.2.254 dev net1'"));
-	assert_int_equal(sh("grep -qx 'nameserver 192.0.2.53' '%s'", resolv), 0);
+	assert_true(wait_sh("grep -qx 'nameserver 192.0.2.53' '%s'", resolv));
+	assert_true(wait_sh("grep -q 192.0.2.10 '%s/net/leases.json'", directory));
 	caps = record_new(&host_caps_type);
 	assert_true(net_capabilities(room->agent.net, NULL, caps, NULL));
 	network = json_object_get(caps->networks, "net1");
@@ -519,7 +570,7 @@ static void test_dhcp(void **state)
 	room_leave(room);
 	assert_int_equal(sh("ip -4 -o addr show net1 | grep -q 'inet 192.0.2.10[0-9]/24'"), 0);
 	*state = room = room_open_at(directory, NULL, true);
-	assert_true(wait_sh("ps -eo args | grep -q '[u]dhcpc -f -i net1 .*-r 192.0.2.10[0-9]'"));
+	assert_true(wait_sh("ps -eo args | grep -q '[u]dhcpc -f -i net1 -s %s/.*-r 192.0.2.10[0-9]'", directory));
 	assert_int_equal(sh("ip -4 -o addr show net1 | grep -q 'inet 192.0.2.10[0-9]/24'"), 0);
 
 	/* the server is gone, and the lease ended while the agent did not run: the address goes, and comes back with the server */
@@ -533,7 +584,8 @@ static void test_dhcp(void **state)
 
 	assert_int_equal(setup(room, "{\"net1\": {\"nic\": \"eth0\"}}"), 0);
 	assert_int_equal(sh("ip -4 -o addr show net1 | grep -q inet"), 1);
-	assert_true(wait_sh("! ps -eo args | grep -q '[u]dhcpc -f -i net1'"));
+	assert_int_equal(sh("grep -q nameserver '%s'", resolv), 1);
+	assert_true(wait_sh("! ps -eo args | grep -q '[u]dhcpc -f -i net1 -s %s/'", directory));
 	assert_int_equal(sh("kill $(cat '%s/server')", directory), 0);
 	net_resolv_path = "/etc/resolv.conf";
 }
@@ -543,18 +595,6 @@ static void test_dhcp(void **state)
 #define CHASSIS "\x02\x07\x04\x02\x00\x00\x00\x00\x01"
 #define PORT "\x04\x08\x05Gi0/1/7"
 #define TTL "\x06\x02\x00\x78"
-
-static void send_frame(const char *body, size_t length)
-{
-	uint8_t frame[1500] = { 0x01, 0x80, 0xc2, 0, 0, 0x0e, 2, 0, 0, 0, 0, 1, 0x88, 0xcc };
-	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex("peer0"), .sll_halen = 6 };
-	int fd = socket(AF_PACKET, SOCK_RAW, 0);
-
-	memcpy(frame + 14, body, length);
-	assert_true(fd >= 0);
-	assert_int_equal(sendto(fd, frame, 14 + length, 0, (struct sockaddr *)&to, sizeof(to)), 14 + length);
-	close(fd);
-}
 
 static size_t n_tlvs(struct room *room, const char *nic)
 {
@@ -850,7 +890,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		ROOM_TEST(test_setup), ROOM_TEST(test_refused), ROOM_TEST(test_undo), ROOM_TEST(test_nic_in_use), ROOM_TEST(test_confirm),
-		ROOM_TEST(test_report),
+		ROOM_TEST(test_report), ROOM_TEST(test_rates),
 		ROOM_TEST(test_events), ROOM_TEST(test_hooks), ROOM_TEST(test_dhcp), ROOM_TEST(test_lldp),
 		ROOM_TEST(test_numvfs),
 	};

@@ -293,7 +293,7 @@ static void test_check(void **unused)
 		{ "n", "{\"nameservers\": [\"ns1\"], \"defaultRoute\": true}", 22 },
 		{ "n", "{\"ipv6autoconf\": true}", 0 },
 		{ "n", "{\"dhcpv6\": true}", 75 },
-		{ "n", "{\"hostQos\": {\"out\": {}}}", 75 },
+		{ "n", "{\"hostQos\": {\"out\": {}}}", 21 },
 		{ "n", "{\"remove\": true, \"vlan\": 5000}", 0 },
 	};
 
