@@ -112,6 +112,8 @@ void *net_parse(const struct record_type *type, const char *name, const json_t *
 
 /* ---- nft.c: networks behind this host ---- */
 bool net_check_forward(const char *name, const struct network_config *config, GError **error);
+/* Output of commands, one transaction; NULL: it failed, *ret_problem (may be NULL) says why. g_free both */
+char *net_nft_run(const char *command, char **ret_problem);
 /* The text of our table for all of them, "": none is needed. NULL + error. g_free */
 char *net_nft_ruleset(const struct net_config *config, GError **error);
 char *net_nft_digest(const char *ruleset);
@@ -231,6 +233,7 @@ struct net {
 	struct net_watch *watch;
 	struct net_lldp *lldp;
 	struct net_rates *rates;
+	GHashTable *pending_ports;       /* names of taps that have rules and will come (a set; port.c) */
 };
 /* {"networks", "bonds", "host"} of the running configuration; new reference. (config.c) */
 json_t *net_running(struct net *net);

@@ -499,6 +499,7 @@ struct net *net_free(struct net *net)
 	net_lldp_free(net->lldp);
 	net_dhcp_free(net);
 	net_rates_free(net->rates);
+	g_hash_table_unref(net->pending_ports);
 	json_decref(net->leases);
 	json_decref(net->running);
 	json_decref(net->persistent);
@@ -526,6 +527,7 @@ struct net *net_new(struct agent *agent, GError **error)
 		return net_free(net);
 	}
 	net->rates = net_rates_new();
+	net->pending_ports = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	net_dhcp_new(net);
 	net->same_boot = net_config_load(net);
 	if (!(net->lldp = net_lldp_new(agent->loop, error)) || !(net->watch = net_watch_new(agent->loop, on_change, net, error)))
@@ -596,6 +598,7 @@ static bool bring_up_missing(struct net *net, GError **error)
 
 bool net_restore(struct net *net, GError **error)
 {
+	net_port_sweep(net);
 	if (!recover(net, error) || (!net->same_boot && !net_write_running(net, net_running(net), error)))
 		return false;
 	return bring_up_missing(net, error);

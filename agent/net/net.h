@@ -28,6 +28,17 @@ void net_tap_unlimit(struct net *net, const char *tap);
 bool net_tap_mirror(struct net *net, const char *tap, const GPtrArray *bridges, GError **error);
 /* Ends copies to taps that are gone. Worker. */
 void net_mirror_sweep(struct net *net);
+/* What a machine's NIC is called on this host when it has policies from the start; NULL: no MAC. g_free (port.c) */
+char *net_port_name(const char *mac);
+/*
+ * From now on these policies (what they are: port.c) hold for the tap, which need not be there yet, all at once; NULL or {}: none.
+ * ERR_INVALID_PARAMETER naming the member, ERR_FAILED_IFUP: nothing changed. Worker.
+ */
+bool net_port_set(struct net *net, const char *tap, const char *mac, const json_t *policies, GError **error);
+/* A tap that was to come has come, or has been and is gone. Any thread. */
+void net_port_settled(struct net *net, const char *tap);
+/* Forgets policies of taps that are gone. Worker. */
+void net_port_sweep(struct net *net);
 bool net_config_dirty(struct net *net);
 /* A client can still reach this host (Host.confirmConnectivity, Host.ping): releases a waiting setupNetworks. Any thread, never blocks long. */
 void net_confirm(struct net *net);

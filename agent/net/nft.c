@@ -17,11 +17,16 @@
 
 #define TABLE "inet berth"
 
+/* Of what nft says, without its pointing at the place. g_free */
+static char *first_line(const char *text)
+{
+	return g_strndup(text, strcspn(text, "\n"));
+}
+
 /* libnftables has state beyond its contexts. */
 static pthread_mutex_t nft_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Output of a command; NULL: it failed. g_free */
-static char *run(const char *command)
+char *net_nft_run(const char *command, char **ret_problem)
 {
 	struct nft_ctx *nft;
 	char *output = NULL;
@@ -33,6 +38,8 @@ static char *run(const char *command)
 	nft_ctx_buffer_error(nft);
 	if (nft_run_cmd_from_buffer(nft, command) == 0)
 		output = g_strdup(nft_ctx_get_output_buffer(nft));
+	else if (ret_problem)
+		*ret_problem = first_line(nft_ctx_get_error_buffer(nft));
 	nft_ctx_free(nft);
 	return output;
 }
@@ -44,7 +51,7 @@ char *net_nft_digest(const char *ruleset)
 
 char *net_nft_read(void)
 {
-	g_autofree char *listing = run("list table " TABLE);
+	g_autofree char *listing = net_nft_run("list table " TABLE, NULL);
 	const char *comment = listing ? strstr(listing, "comment \"") : NULL;
 
 	if (!listing)
@@ -57,7 +64,7 @@ int net_nft_write(const char *ruleset)
 	g_autofree char *digest = net_nft_digest(ruleset);
 	g_autofree char *command = *ruleset ? g_strdup_printf("add table " TABLE "\ndelete table " TABLE "\ntable " TABLE " {\ncomment \"%s\"\n%s}\n", digest, ruleset)
 					    : g_strdup("add table " TABLE "\ndelete table " TABLE "\n");
-	g_autofree char *output = run(command);
+	g_autofree char *output = net_nft_run(command, NULL);
 
 	return output ? 0 : EINVAL;
 }

@@ -2,7 +2,7 @@
 /* The network room on a real kernel, in a network namespace of its own. Without arguments: unit tests. With arguments it is the driver of
  * tests/agent/net.test, one agent's life per call:  test-agent-net STATE_DIR RUN_DIR KILL_AT VERB [JSON]     (VERB "restore": only start;
  * "capabilities", "statistics", "state": what the kernel has; "killed VERB JSON STRIDE": the change, killed before its steps 0, STRIDE, ... in turn,
- * until it is done; "time VERB JSON", "cpu", "latency LINK", "bare LINK N": for the bench;
+ * until it is done; "port TAP MAC POLICIES"; "sweep"; "time VERB JSON", "cpu", "latency LINK", "bare LINK N": for the bench;
  * KILL_AT n: killed before step n; -1: never).
  * rows: verb:Host.setupNetworks verb:Host.setSafeNetworkConfig verb:Host.confirmConnectivity verb:Host.getLldp verb:Host.hostdevChangeNumvfs
  *       verb:Host.getNetworkCapabilities verb:Host.getNetworkStatistics */
@@ -868,6 +868,18 @@ static int drive(int argc, char **argv)
 		}
 		netlink_free(netlink);
 		printf("%.3f\n", (double)most / 1e3);
+	} else if (!strcmp(argv[4], "port") && argc > 7) {    /* "port TAP MAC POLICIES" */
+		json_t *policies = json_loads(argv[7], 0, NULL);
+		GError *error = NULL;
+
+		if (!net_port_set(room->agent.net, argv[5], argv[6], policies, &error)) {
+			print_message("# %s\n", error->message);
+			code = error->code;
+		}
+		g_clear_error(&error);
+		json_decref(policies);
+	} else if (!strcmp(argv[4], "sweep")) {
+		net_port_sweep(room->agent.net);
 	} else if (!strcmp(argv[4], "time")) {                /* "time VERB JSON": and ms on the clock */
 		int64_t begun = now_usec();
 

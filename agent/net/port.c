@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Policies of machines' ports: which IP packets pass between a machine and its bridge, and what it may pretend to be.
+ *
+ *   {"acls": [{"direction": "in", "action": "allow", "priority": 100, "protocol": "tcp", "localPorts": "80,443", "remote": "192.0.2.0/24",
+ *              "remotePorts": "1024-65535", "stateful": true}],
+ *    "macGuard": true, "dhcpGuard": true, "raGuard": true, "stormLimit": 100}
+ *
+ * in: to the machine; local is the machine's side, remote the other. The rule with the lowest priority number that matches decides; without one a packet
+ * passes. Rules are about IP: ARP and IPv6 neighbour discovery pass, and what has a VLAN tag, where a rule could not look, is dropped as soon as there
+ * are rules. stateful: the answers pass, too. Guards are about what the machine sends: frames with another hardware address than its own, answers of
+ * DHCP servers, router advertisements, and more than so many broadcasts and multicasts a second are dropped.
+ *
+ * All of it is the nftables table bridge berth: two maps from a tap's name to its chain, so that a frame is looked at by its own port's rules only, however
+ * many ports there are. A port's rules are replaced in one transaction of the kernel. They are for a name: they are there before the tap is, so that
+ * nothing passes before them. Taps of ports that have policies from the start are therefore named by us, after the NIC's hardware address.
+ */
+#define LOG_MODULE "net"
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <stdio.h>
+#include <string.h>
+#include "agent/net/net-priv.h"
+#include "common/log.h"
+
+#define TABLE "bridge berth"
+#define RULES_MAX 1000
+#define PORTS_MAX 64                      /* words of a list of ports */
+#define MARK 0x42657274                   /* of connections that a stateful rule let through */
+
+/* One change at a time: whether the table is there is looked at and acted on. Guards pending, too. */
+static pthread_mutex_t port_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* ---- what is asked for ---- */
+
+struct acl {
+	bool in, allow, stateful;
+	json_int_t priority;
+	unsigned number;                 /* place in the list, from 1 */
+	const char *protocol, *remote, *local_ports, *remote_ports;      /* NULL: any */
+	json_int_t protocol_number;      /* -1: none */
+};
+
+static const char *const guards[] = { "macGuard", "dhcpGuard", "raGuard" };
+
+static bool is_known(const char *name, const json_t *value)
+{
+	return (!strcmp(name, "acls") && json_is_array(value)) || (g_strv_contains((const char *const[]){ guards[0], guards[1], guards[2], NULL }, name) &&
+		json_is_boolean(value)) || (!strcmp(name, "stormLimit") && json_integer_value(value) >= 1 && json_integer_value(value) <= 1000000);
+}
+
+/* "80,443,1000-2000" */
+static bool is_ports(const char *text)
+{
+	g_auto(GStrv) words = g_strsplit(text, ",", -1);
+	unsigned n = g_strv_length(words);
+
+	for (unsigned i = 0; i < n; i++) {
+		g_auto(GStrv) ends = g_strsplit(words[i], "-", 2);
+		guint64 from, to;
+
+		if (!ends[0] || !g_ascii_string_to_unsigned(ends[0], 10, 1, 65535, &from, NULL) ||
+		    (ends[1] && (!g_ascii_string_to_unsigned(ends[1], 10, 1, 65535, &to, NULL) || to < from)))
+			return false;
+	}
+	return n >= 1 && n <= PORTS_MAX;
+}
+
+static bool is_remote(const char *text)
+{
+	struct net_prefix prefix;
+	struct in6_addr address;
+
+	return net_prefix_parse(text, &prefix) || inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
+}
+
+static bool has_ports(const struct acl *acl)
+{
+	return acl->local_ports || acl->remote_ports;
+}
+
+/* What is wrong with it: the name of a member, or a sentence; NULL: nothing. */
+static const char *read_acl(const json_t *json, struct acl *acl)
+{
+	static const char *const known[] = { "direction", "action", "priority", "protocol", "remote", "localPorts", "remotePorts", "stateful", NULL };
+	static const char *const protocols[] = { "any", "tcp", "udp", "icmp", NULL };
+	const json_t *protocol = json_object_get(json, "protocol"), *priority = json_object_get(json, "priority"), *value;
+	const char *direction = json_string_value(json_object_get(json, "direction")), *action = json_string_value(json_object_get(json, "action"));
+	const struct { const char *name; const char **text; } texts[] = { { "remote", &acl->remote }, { "localPorts", &acl->local_ports },
+		{ "remotePorts", &acl->remote_ports } };
+	const char *name;
+
+	if (!json_is_object(json))
+		return "is no object";
+	json_object_foreach((json_t *)json, name, value)
+		if (!g_strv_contains(known, name))
+			return "has an unknown member";
+	if (!direction || (strcmp(direction, "in") && strcmp(direction, "out")))
+		return "direction is neither in nor out";
+	if (!action || (strcmp(action, "allow") && strcmp(action, "block")))
+		return "action is neither allow nor block";
+	if (!json_is_integer(priority) || json_integer_value(priority) < 0 || json_integer_value(priority) > 65535)
+		return "priority is not 0 to 65535";
+	acl->in = !strcmp(direction, "in");
+	acl->allow = !strcmp(action, "allow");
+	acl->priority = json_integer_value(priority);
+	acl->stateful = json_is_true(json_object_get(json, "stateful"));
+	acl->protocol_number = json_is_integer(protocol) ? json_integer_value(protocol) : -1;
+	acl->protocol = json_string_value(protocol);
+	if (protocol && !(acl->protocol ? g_strv_contains(protocols, acl->protocol) : acl->protocol_number >= 0 && acl->protocol_number <= 255))
+		return "protocol is none of any, tcp, udp, icmp, 0 to 255";
+	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+		value = json_object_get(json, texts[i].name);
+		*texts[i].text = json_string_value(value);
+		if (value && (!*texts[i].text || !(i ? is_ports(*texts[i].text) : is_remote(*texts[i].text))))
+			return i ? "localPorts or remotePorts is no list of ports, 80,443,1000-2000" : "remote is no address and no network";
+	}
+	if (json_object_get(json, "stateful") && (!json_is_boolean(json_object_get(json, "stateful")) || (acl->stateful && !acl->allow)))
+		return "stateful is for action allow, true or false";
+	if (has_ports(acl) && g_strcmp0(acl->protocol, "tcp") && g_strcmp0(acl->protocol, "udp"))
+		return "ports need protocol tcp or udp";
+	return NULL;
+}
+
+static int compare_acls(gconstpointer a, gconstpointer b)
+{
+	const struct acl *x = a, *y = b;
+
+	return x->priority != y->priority ? (x->priority < y->priority ? -1 : 1) : (int)x->number - (int)y->number;
+}
+
+/* In the order in which they are looked at. NULL + ERR_INVALID_PARAMETER */
+static GArray *read_acls(const json_t *policies, GError **error)
+{
+	const json_t *list = json_object_get(policies, "acls"), *value;
+	g_autoptr(GArray) acls = g_array_new(FALSE, TRUE, sizeof(struct acl));
+	const char *name;
+
+	json_object_foreach((json_t *)policies, name, value)
+		if (!is_known(name, value)) {
+			error_set(error, ERR_INVALID_PARAMETER, "policies: '%s' is unknown or of a wrong kind", name);
+			return NULL;
+		}
+	if (json_array_size(list) > RULES_MAX) {
+		error_set(error, ERR_INVALID_PARAMETER, "policies: %zu acls are more than %d", json_array_size(list), RULES_MAX);
+		return NULL;
+	}
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		struct acl acl = { .number = (unsigned)i + 1 };
+		const char *problem = read_acl(json_array_get(list, i), &acl);
+
+		if (problem) {
+			g_autofree char *text = json_dumps(json_array_get(list, i), JSON_COMPACT | JSON_ENCODE_ANY);
+
+			error_set(error, ERR_INVALID_PARAMETER, "policies: acls/%zu: %s: %.200s", i, problem, text);
+			return NULL;
+		}
+		g_array_append_val(acls, acl);
+	}
+	g_array_sort(acls, compare_acls);
+	return g_steal_pointer(&acls);
+}
+
+/* ---- as nftables say it ---- */
+
+/* A name that nft takes: what is no letter or digit becomes _HEX. g_free */
+static char *chain_of(const char *way, const char *tap)
+{
+	GString *name = g_string_new(way);
+
+	g_string_append_c(name, '_');
+	for (const char *c = tap; *c; c++)
+		g_string_append_printf(name, g_ascii_isalnum(*c) ? "%c" : "_%02x", *c);
+	return g_string_free(name, FALSE);
+}
+
+static void add_match(GString *text, const struct acl *acl)
+{
+	const char *family = acl->remote ? strchr(acl->remote, ':') ? "ip6" : "ip" : "{ ip, ip6 }";
+
+	g_string_append_printf(text, "ether type %s", family);
+	if (acl->remote)
+		g_string_append_printf(text, " %s %s %s", family, acl->in ? "saddr" : "daddr", acl->remote);
+	if (!g_strcmp0(acl->protocol, "icmp"))
+		g_string_append(text, " meta l4proto { icmp, ipv6-icmp }");
+	else if (acl->protocol && strcmp(acl->protocol, "any"))
+		g_string_append_printf(text, " meta l4proto %s", acl->protocol);
+	else if (acl->protocol_number >= 0)
+		g_string_append_printf(text, " meta l4proto %d", (int)acl->protocol_number);
+	if (acl->local_ports)
+		g_string_append_printf(text, " th %s { %s }", acl->in ? "dport" : "sport", acl->local_ports);
+	if (acl->remote_ports)
+		g_string_append_printf(text, " th %s { %s }", acl->in ? "sport" : "dport", acl->remote_ports);
+}
+
+/* The rules of one direction, each after "add rule" and its chain. */
+static void add_rules(GString *text, const char *chain, bool in, const GArray *acls)
+{
+	bool stateful = false;
+
+	for (guint i = 0; i < acls->len; i++)
+		stateful |= g_array_index(acls, struct acl, i).stateful;
+	if (acls->len)
+		g_string_append_printf(text, "add rule " TABLE " %s ether type { vlan, 0x88a8 } counter drop\n"
+				       "add rule " TABLE " %s icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert } accept\n",
+				       chain, chain);
+	if (stateful)
+		g_string_append_printf(text, "add rule " TABLE " %s ct mark 0x%x ct state established,related counter accept\n", chain, MARK);
+	for (guint i = 0; i < acls->len; i++) {
+		const struct acl *acl = &g_array_index(acls, struct acl, i);
+
+		if (acl->in != in)
+			continue;
+		g_string_append_printf(text, "add rule " TABLE " %s ", chain);
+		add_match(text, acl);
+		if (acl->stateful)
+			g_string_append_printf(text, " ct state new,established ct mark set 0x%x", MARK);
+		g_string_append_printf(text, " counter %s comment \"acl %u\"\n", acl->allow ? "accept" : "drop", acl->number);
+	}
+}
+
+static void add_guards(GString *text, const char *chain, const char *mac, const json_t *policies)
+{
+	json_int_t storm = json_integer_value(json_object_get(policies, "stormLimit"));
+
+	if (json_is_true(json_object_get(policies, "macGuard")))
+		g_string_append_printf(text, "add rule " TABLE " %s ether saddr != %s counter drop comment \"macGuard\"\n"
+				       "add rule " TABLE " %s arp saddr ether != %s counter drop comment \"macGuard\"\n", chain, mac, chain, mac);
+	if (json_is_true(json_object_get(policies, "dhcpGuard")))
+		g_string_append_printf(text, "add rule " TABLE " %s udp sport { 67, 547 } counter drop comment \"dhcpGuard\"\n", chain);
+	if (json_is_true(json_object_get(policies, "raGuard")))
+		g_string_append_printf(text, "add rule " TABLE " %s icmpv6 type { nd-router-advert, nd-redirect } counter drop comment \"raGuard\"\n", chain);
+	if (storm)
+		g_string_append_printf(text, "add rule " TABLE " %s meta pkttype { broadcast, multicast } limit rate over %d/second burst %d packets "
+				       "counter drop comment \"stormLimit\"\n", chain, (int)storm, (int)storm);
+}
+
+static const char base[] =
+	"add table " TABLE "\n"
+	"add map " TABLE " in { type ifname : verdict ; }\n"
+	"add map " TABLE " out { type ifname : verdict ; }\n"
+	"add chain " TABLE " prerouting { type filter hook prerouting priority -150 ; policy accept ; }\n"         /* after conntrack, -200 */
+	"add chain " TABLE " postrouting { type filter hook postrouting priority 0 ; policy accept ; }\n"
+	"add rule " TABLE " prerouting iifname vmap @out\n"
+	"add rule " TABLE " postrouting oifname vmap @in\n";
+
+static const char *const ways[] = { "in", "out" };
+
+static void add_removal(GString *text, const char *tap)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(ways); i++) {
+		g_autofree char *chain = chain_of(ways[i], tap);
+
+		/* what may not be there is made first */
+		g_string_append_printf(text, "add chain " TABLE " %s\nadd element " TABLE " %s { \"%s\" : jump %s }\n"
+				       "delete element " TABLE " %s { \"%s\" : jump %s }\nflush chain " TABLE " %s\ndelete chain " TABLE " %s\n", chain, ways[i], tap,
+				       chain, ways[i], tap, chain, chain, chain);
+	}
+}
+
+static bool has_table(void)
+{
+	g_autofree char *listing = net_nft_run("list tables bridge", NULL);
+
+	return listing && strstr(listing, "table " TABLE "\n");
+}
+
+/* ---- what others call ---- */
+
+char *net_port_name(const char *mac)
+{
+	uint8_t m[6];
+
+	return net_mac_parse(mac, m) ? g_strdup_printf("bt%02x%02x%02x%02x%02x%02x", m[0], m[1], m[2], m[3], m[4], m[5]) : NULL;
+}
+
+bool net_port_set(struct net *net, const char *tap, const char *mac, const json_t *policies, GError **error)
+{
+	g_autoptr(GArray) acls = read_acls(policies, error);
+	g_autoptr(GString) text = g_string_new(NULL);
+	g_autofree char *answer = NULL;
+	g_autofree char *problem = NULL;
+	uint8_t parsed[6];
+
+	if (!acls)
+		return false;
+	if (!mac || !net_mac_parse(mac, parsed)) {
+		error_set(error, ERR_INVALID_PARAMETER, "policies: '%s' is no hardware address of a NIC", mac ? mac : "");
+		return false;
+	}
+	AUTO_LOCK(&port_lock);
+	if (!has_table()) {
+		if (!json_object_size(policies))
+			return true;
+		g_string_append(text, base);
+	}
+	if (!json_object_size(policies))
+		add_removal(text, tap);
+	for (size_t i = 0; json_object_size(policies) && i < G_N_ELEMENTS(ways); i++) {
+		g_autofree char *chain = chain_of(ways[i], tap);
+
+		g_string_append_printf(text, "add chain " TABLE " %s\nflush chain " TABLE " %s\n", chain, chain);
+		if (i)
+			add_guards(text, chain, mac, policies);
+		add_rules(text, chain, !i, acls);
+		g_string_append_printf(text, "add element " TABLE " %s { \"%s\" : jump %s }\n", ways[i], tap, chain);
+	}
+	if (!(answer = net_nft_run(text->str, &problem))) {
+		error_set(error, ERR_FAILED_IFUP, "policies of '%s': nftables: %s", tap, problem);
+		return false;
+	}
+	if (json_object_size(policies) && !if_nametoindex(tap))
+		g_hash_table_add(net->pending_ports, g_strdup(tap));
+	return true;
+}
+
+void net_port_settled(struct net *net, const char *tap)
+{
+	AUTO_LOCK(&port_lock);
+	g_hash_table_remove(net->pending_ports, tap);
+}
+
+/* Names in the answer to "list map ... in": "bt525400000001" : jump ... */
+static unsigned add_gone(struct net *net, GString *text)
+{
+	g_autofree char *listing = net_nft_run("list map " TABLE " in", NULL);
+	g_auto(GStrv) words = g_strsplit(listing ? listing : "", "\"", -1);
+	unsigned there = 0;
+
+	for (size_t i = 1; words[0] && words[i]; i += 2)
+		if (!if_nametoindex(words[i]) && !g_hash_table_contains(net->pending_ports, words[i]))
+			add_removal(text, words[i]);
+		else
+			there++;
+	return there;
+}
+
+void net_port_sweep(struct net *net)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	g_autofree char *answer = NULL;
+	g_autofree char *problem = NULL;
+	AUTO_LOCK(&port_lock);
+
+	if (!has_table())
+		return;
+	if (!add_gone(net, text))
+		g_string_assign(text, "delete table " TABLE "\n");
+	if (text->len && !(answer = net_nft_run(text->str, &problem)))
+		log_warn("policies of ports that are gone stay, ignoring: %s", problem);
+}
