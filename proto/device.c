@@ -90,6 +90,7 @@ static const struct field device_update_fields[] = {
 	FIELD_JSON_(struct device_update, custom, "custom", IN, "custom properties of the device, handed to hook scripts"),
 	FIELD_JSON_(struct device_update, spec_params, "specParams", IN,
 		    "QoS: {inbound: {average, peak, burst}, outbound: {...}}, KiB/s and KiB; {} in one of them: no limit"),
+	FIELD_JSON_(struct device_update, policies, "policies", IN, "what may pass, in the place of what was said before, see berth-network(7); {}: everything"),
 	FIELD_INT_(struct device_update, mtu, "mtu", IN, "MTU", .min = 68, .max = 65535),
 	FIELD_STRING_(struct device_update, graphics_type, "graphicsType", IN, "graphics: vnc or spice"),
 	FIELD_STRING_(struct device_update, password, "password", IN | SECRET, "graphics: display password", .max = 512),

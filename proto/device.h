@@ -43,7 +43,7 @@ struct device_update {
 	char *network;
 	bool link_active;
 	GPtrArray *port_mirroring;                           /* texts */
-	json_t *custom, *spec_params;
+	json_t *custom, *spec_params, *policies;
 	int mtu;
 	/* graphics */
 	char *graphics_type, *password, *existing_conn_action, *disconnect_action;

@@ -43,7 +43,7 @@ struct vm_device {
 	int shared, propagate_errors;
 	/* interface */
 	char *nic_model, *mac_addr, *network, *filter, *hostdev;
-	json_t *filter_parameters, *port_mirroring;
+	json_t *filter_parameters, *port_mirroring, *policies;
 	int mtu;
 	bool link_active;
 	/* lease */

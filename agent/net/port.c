@@ -136,6 +136,10 @@ static GArray *read_acls(const json_t *policies, GError **error)
 	g_autoptr(GArray) acls = g_array_new(FALSE, TRUE, sizeof(struct acl));
 	const char *name;
 
+	if (policies && !json_is_object(policies)) {
+		error_set(error, ERR_INVALID_PARAMETER, "policies: it is no object");
+		return NULL;
+	}
 	json_object_foreach((json_t *)policies, name, value)
 		if (!is_known(name, value)) {
 			error_set(error, ERR_INVALID_PARAMETER, "policies: '%s' is unknown or of a wrong kind", name);
@@ -306,7 +310,8 @@ bool net_port_set(struct net *net, const char *tap, const char *mac, const json_
 		g_string_append_printf(text, "add element " TABLE " %s { \"%s\" : jump %s }\n", ways[i], tap, chain);
 	}
 	if (!(answer = net_nft_run(text->str, &problem))) {
-		error_set(error, ERR_FAILED_IFUP, "policies of '%s': nftables: %s", tap, problem);
+		error_set(error, ERR_FAILED_IFUP, "policies of '%s': nftables: %s%s", tap, problem,
+			  strstr(text->str, " ct mark") ? "; stateful needs connection tracking of bridges (nf_conntrack_bridge)" : "");
 		return false;
 	}
 	if (json_object_size(policies) && !if_nametoindex(tap))

@@ -117,6 +117,17 @@ static bool filter(void *data, const char *name, GError **error)
 	return true;
 }
 
+static char *port(void *data, const char *mac, const json_t *policies, GError **error)
+{
+	const struct vm_xml_env *env = data;
+	g_autofree char *tap = mac ? net_port_name(mac) : NULL;
+
+	if (tap)
+		return net_port_set(env->agent->net, tap, mac, policies, error) ? g_steal_pointer(&tap) : NULL;
+	error_set(error, ERR_INVALID_PARAMETER, "policies: a NIC that has them needs macAddr");
+	return NULL;
+}
+
 static char *node_device(void *data, const char *name, GError **error)
 {
 	const struct vm_xml_env *env = data;
@@ -180,8 +191,8 @@ void vm_xml_env(struct agent *agent, const char *vm_id, struct vm_xml_env *ret_e
 			.host_cpus = online("cpu"), .host_nodes = online("node"), .start_time = (double)wall_msec() / 1e3,
 			.display_address = config_string(agent->config, "vm", "display_address"), .password = ret_env->password,
 			.files_dir = agent->vms->files_dir, .nvram_dir = agent->vms->nvram_dir, .prepare = prepare, .prepared = prepared, .lease = lease,
-			.holds_leases = holds_leases, .bridge = bridge, .address = address, .filter = filter, .node_device = node_device, .usb_device = usb_device,
-			.data = ret_env,
+			.holds_leases = holds_leases, .bridge = bridge, .address = address, .filter = filter, .port = port, .node_device = node_device,
+			.usb_device = usb_device, .data = ret_env,
 		},
 	};
 	g_strlcpy(ret_env->vm_id, vm_id, sizeof(ret_env->vm_id));

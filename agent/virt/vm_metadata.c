@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include "agent/xml.h"
+#include "common/error.h"
 
 static bool is_ours(const xmlNode *node)
 {
@@ -116,6 +117,26 @@ void vm_metadata_set_custom(xmlNode *parent, const json_t *custom)
 	json_object_foreach((json_t *)custom, name, value)
 		if (is_name(name) && json_is_string(value))
 			vm_metadata_set(list, name, NULL, json_string_value(value));
+}
+
+void vm_metadata_set_policies(xmlNode *parent, const json_t *policies)
+{
+	g_autofree char *text = json_object_size(policies) ? json_dumps(policies, JSON_COMPACT) : NULL;
+
+	xml_remove(xml_child(parent, "policies"));
+	if (text)
+		vm_metadata_set(parent, "policies", "json", text);
+}
+
+bool vm_metadata_policies(const xmlNode *parent, json_t **ret_policies, GError **error)
+{
+	g_autofree char *text = vm_metadata_get(parent, "policies");
+	g_autoptr(GError) cause = NULL;
+
+	*ret_policies = text ? json_parse(text, strlen(text), &cause) : NULL;
+	if (cause)
+		error_set(error, ERR_INVALID_PARAMETER, "policies: %s", cause->message);
+	return !cause;
 }
 
 void vm_metadata_set_start_time(xmlNode *vm, double start_time)

@@ -37,6 +37,9 @@ struct vm_params *vm_metadata_params(const xmlNode *vm);
 struct vm_params *vm_params_shown(const struct vm_params *params);
 /* Custom properties of the VM, or of a device (parent: its element); names that XML cannot have and values that are no texts are left out. */
 void vm_metadata_set_custom(xmlNode *parent, const json_t *custom);
+/* <policies> of a NIC, JSON (net_port_set()); *ret_policies NULL: none; new reference. ERR_INVALID_PARAMETER: it is no JSON. */
+void vm_metadata_set_policies(xmlNode *parent, const json_t *policies);
+bool vm_metadata_policies(const xmlNode *parent, json_t **ret_policies, GError **error);
 json_t *vm_metadata_custom(const xmlNode *parent);                 /* map; new reference; NULL when none */
 void vm_metadata_set_start_time(xmlNode *vm, double start_time);
 double vm_metadata_start_time(const xmlNode *vm);                  /* 0: unknown */

@@ -328,6 +328,11 @@ ok(peer.round_trip("10.5.0.1", "10.5.0.2") is not None, "and VLAN 5 is there aga
 works("a nic leaves the bond", {"lone": {"nic": "h2", "vlan": 6}}, {"bond0": {"nics": ["h1"], "options": "mode=1"}})
 works("and comes back", {"lone": {"remove": True}}, BOND)
 
+# ---- policies of ports: what needs a kernel that tracks the connections of bridges ----
+test = subprocess.run([os.path.join(os.path.dirname(os.path.realpath(__file__)), "net-port.test"), "stateful"], stdout=subprocess.PIPE,
+                      stderr=subprocess.STDOUT, text=True)
+ok(test.returncode == 0 and "only answers come in" in test.stdout, "stateful policies of ports", test.stdout)
+
 # ---- the next boot ----
 ok(drive("Host.setSafeNetworkConfig")[0] == 0, "saved")
 sh("ip -batch - <<X\nlink del blue\nlink del mgmt\nlink del bond0\nrule del from 10.6.0.0/24\nlink set h1 up\nlink set h2 up\nX\n"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * VM.updateDevice for NICs: link, network, MTU, QoS and mirroring, all or nothing.
+ * VM.updateDevice for NICs: link, network, MTU, QoS, mirroring and policies, all or nothing.
  *
  * A NIC that starts in a network is of libvirt's type bridge; libvirt moves it to another bridge while the VM runs. One that starts without a network is
  * of type ethernet, a tap that leads nowhere, and libvirt cannot make the one of the other while the VM runs. So where the NIC should be somewhere
@@ -13,7 +13,7 @@
  *	ethernet          none                link down            ""
  *
  * <network> of the metadata says which network it is in; empty: in none, which is how it starts on another host.
- * Mirroring is net/tap.c; <portMirroring> of the metadata says what.
+ * Mirroring is net/tap.c, policies are net/port.c; <portMirroring> and <policies> of the metadata say what.
  */
 #define LOG_MODULE "virt"
 #include "agent/virt/change/nic.h"
@@ -39,6 +39,11 @@ static struct net *net_of(const struct live *live)
 static char *tap_of(const xmlNode *nic)
 {
 	return xml_get(xml_child(nic, "target"), "dev");
+}
+
+static char *mac_of(const xmlNode *nic)
+{
+	return xml_get(xml_child(nic, "mac"), "address");
 }
 
 /* A network of ours, or a bridge of that name. g_free */
@@ -103,17 +108,37 @@ bool nic_plugged(struct live *live, xmlNode *device, GError **error)
 	g_autoptr(GPtrArray) networks = mirrored(live_kept(live, device, /* make= */ false));
 	g_autofree char *tap = tap_of(device);
 
+	if (tap)
+		net_port_settled(net_of(live), tap);
 	return !networks || mirror(live, tap, networks, error);
 }
 
 void nic_unplugged(struct live *live)
 {
 	net_mirror_sweep(net_of(live));
+	net_port_sweep(net_of(live));
 }
 
 static void sweep(struct vm *vm, void *unused)
 {
-	net_mirror_sweep(vm->vms->agent->net);
+	struct net *net = vm->vms->agent->net;
+	g_autofree char *xml = NULL;
+	g_autoptr(xmlDoc) doc = NULL;
+
+	{
+		AUTO_LOCK(&vm->vms->lock);
+		xml = g_strdup(vm->xml);
+	}
+	doc = xml_parse(xml, strlen(xml), NULL);
+	for XML_EACH(nic, xml_child(doc ? xmlDocGetRootElement(doc) : NULL, "devices"), "interface") {
+		g_autofree char *mac = mac_of(nic);
+		g_autofree char *tap = mac ? net_port_name(mac) : NULL;
+
+		if (tap)
+			net_port_settled(net, tap);
+	}
+	net_mirror_sweep(net);
+	net_port_sweep(net);
 }
 
 void nic_ended(struct vm *vm)
@@ -122,10 +147,22 @@ void nic_ended(struct vm *vm)
 
 	{
 		AUTO_LOCK(&vm->vms->lock);
-		any = vm->xml && strstr(vm->xml, "portMirroring");
+		any = vm->xml && (strstr(vm->xml, "portMirroring") || strstr(vm->xml, "policies"));
 	}
 	if (any)
-		(void)vm_queue(vm, "end of mirroring", sweep, NULL, NULL, NULL);
+		(void)vm_queue(vm, "end of its ports", sweep, NULL, NULL, NULL);
+}
+
+static void settle_policies(struct live *live, const xmlNode *nic, const char *tap, const xmlNode *kept)
+{
+	g_autofree char *mac = mac_of(nic);
+	g_autoptr(GError) error = NULL;
+	json_t *policies;
+
+	net_port_settled(net_of(live), tap);
+	if (!vm_metadata_policies(kept, &policies, &error) || (policies && !net_port_set(net_of(live), tap, mac, policies, &error)))
+		log_error("VM %s: NIC '%s' is without its policies: %s", live->vm->id, tap, error->message);
+	json_decref(policies);
 }
 
 void nic_settle(struct live *live)
@@ -137,7 +174,10 @@ void nic_settle(struct live *live)
 		g_autoptr(GError) error = NULL;
 		bool ours = xml_child(kept, "port") != NULL;
 
-		if (!tap || (!ours && !networks))
+		if (!tap)
+			continue;
+		settle_policies(live, nic, tap, kept);
+		if (!ours && !networks)
 			continue;
 		/* the network may have another bridge here than where the metadata come from */
 		port = !ours ? NULL : network && *network ? bridge_of(live, network, &error) : g_strdup("");
@@ -193,6 +233,12 @@ static struct device_update *from_xml(const struct live *live, const char *xml, 
 	if (!u->port_mirroring)
 		u->port_mirroring = strings_new();
 	u->custom = vm_metadata_custom(kept);
+	if (!vm_metadata_policies(kept, &u->policies, error)) {
+		record_unref(u);
+		return NULL;
+	}
+	if (!u->policies)
+		u->policies = json_object();
 	return u;
 }
 
@@ -217,8 +263,8 @@ static bool set_bandwidth(xmlNode *nic, const json_t *spec_params, GError **erro
 
 /* ---- the change ---- */
 
-/* Where a NIC is and where it goes. port: bridge that the agent puts the tap in; NULL: where libvirt has it. */
-struct place { char *network, *port; GPtrArray *mirrored; };
+/* Where a NIC is and where it goes, and what may pass. port: bridge that the agent puts the tap in; NULL: where libvirt has it. */
+struct place { char *network, *port; GPtrArray *mirrored; json_t *policies; };
 
 static void place_clear(struct place *place)
 {
@@ -226,12 +272,14 @@ static void place_clear(struct place *place)
 	g_free(place->port);
 	if (place->mirrored)
 		g_ptr_array_unref(place->mirrored);
+	json_decref(place->policies);
 }
 #define AUTO_PLACE __attribute__((cleanup(place_clear))) struct place
 
 static void read_place(const xmlNode *kept, struct place *ret_place)
 {
 	*ret_place = (struct place){ .network = vm_metadata_get(kept, "network"), .port = vm_metadata_get(kept, "port"), .mirrored = mirrored(kept) };
+	(void)vm_metadata_policies(kept, &ret_place->policies, NULL);
 }
 
 static void keep_place(xmlNode *kept, const struct place *place)
@@ -242,6 +290,7 @@ static void keep_place(xmlNode *kept, const struct place *place)
 	if (place->port)
 		vm_metadata_set(kept, "port", NULL, place->port);
 	keep_mirrored(kept, place->mirrored);
+	vm_metadata_set_policies(kept, place->policies);
 }
 
 /* Puts the tap there; xml: what libvirt believes now; moves: it is, or was, somewhere else than that. */
@@ -249,9 +298,12 @@ static bool go_to(const struct live *live, const char *tap, const char *xml, con
 {
 	g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), NULL);
 	g_autofree char *bridge = doc ? xml_get(xml_child(xmlDocGetRootElement(doc), "source"), "bridge") : NULL;
+	g_autofree char *mac = doc ? mac_of(xmlDocGetRootElement(doc)) : NULL;
 	const char *port = place->port ? place->port : bridge ? bridge : "";
 
 	if (moves && !net_tap_bridge(net_of(live), tap, port, error))
+		return false;
+	if (!net_port_set(net_of(live), tap, mac, place->policies, error))
 		return false;
 	fault_point("VM.updateDevice: moved");
 	return mirror(live, tap, place->mirrored, error);
@@ -312,6 +364,10 @@ static bool apply_wishes(const struct live *live, xmlNode *nic, const struct dev
 			g_ptr_array_unref(place->mirrored);
 		place->mirrored = g_ptr_array_ref(u->port_mirroring);
 	}
+	if (u->policies) {
+		json_decref(place->policies);
+		place->policies = json_incref(u->policies);
+	}
 	return !u->spec_params || set_bandwidth(nic, u->spec_params, error);
 }
 
@@ -319,7 +375,7 @@ static bool apply_wishes(const struct live *live, xmlNode *nic, const struct dev
 static bool carry_out(struct live *live, const char *tap, const char *old_xml, const struct place *old, const char *xml, const struct place *place,
 		      GError **error)
 {
-	bool moves = place->port || old->port, needs_us = moves || place->mirrored || old->mirrored;
+	bool moves = place->port || old->port, needs_us = moves || place->mirrored || old->mirrored || place->policies || old->policies;
 
 	if (virDomainUpdateDeviceFlags(live->domain, xml, VIR_DOMAIN_AFFECT_LIVE) < 0) {
 		live_failed(live, error, ERR_UPDATE_DEVICE_FAILED, "NIC '%s'", tap);

@@ -25,6 +25,8 @@ const char *device_text(const struct vm_device *device, const char *name, const 
 bool device_check(const char *member, const char *value, const char *const *names, GError **error);
 /* QoS, added to a NIC: spec_params' inbound and outbound, each {average, peak (KiB/s), burst (KiB)} in texts; others are left out. ERR_INVALID_PARAMETER. */
 bool device_bandwidth(xmlNode *nic, const json_t *spec_params, GError **error);
+/* The policies of a NIC with that address (both may be NULL) take hold, and it gets the name that they are for. Errors of net_port_set(). */
+bool device_policies(xmlNode *nic, const char *mac, const json_t *policies, const struct domain_xml_env *env, GError **error);
 /* Alias, boot order, address: what every device may have. */
 void device_common(xmlNode *node, const struct vm_device *device);
 /* <source><address> of a PCI device given to the VM, which must have an IOMMU group; else ERR_HOSTDEV_DETACH_FAILED. */

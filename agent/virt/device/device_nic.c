@@ -14,13 +14,14 @@ static void keep(const struct device_build *b, bool plugged)
 	json_t *network;
 	size_t i;
 
-	if (!b->metadata || !d->mac_addr || !(plugged || d->device_id || json_array_size(d->port_mirroring)))
+	if (!b->metadata || !d->mac_addr || !(plugged || d->device_id || json_array_size(d->port_mirroring) || json_object_size(d->policies)))
 		return;
 	kept = vm_metadata_add_device(b->metadata, "interface", "mac_address", d->mac_addr);
 	if (plugged)
 		vm_metadata_set(kept, "network", NULL, d->network);
 	if (d->device_id)
 		vm_metadata_set(kept, "deviceId", NULL, d->device_id);
+	vm_metadata_set_policies(kept, d->policies);
 	mirroring = json_array_size(d->port_mirroring) ? vm_metadata_add(kept, "portMirroring", NULL) : NULL;
 	json_array_foreach(d->port_mirroring, i, network)
 		vm_metadata_add(mirroring, "network", json_string_value(network));
@@ -94,6 +95,19 @@ bool device_bandwidth(xmlNode *nic, const json_t *spec_params, GError **error)
 	return true;
 }
 
+bool device_policies(xmlNode *nic, const char *mac, const json_t *policies, const struct domain_xml_env *env, GError **error)
+{
+	g_autofree char *tap = NULL;
+
+	if (!policies || (json_is_object(policies) && !json_object_size(policies)))
+		return true;
+	if (!(tap = env->port(env->data, mac, policies, error)))
+		return false;
+	xml_remove(xml_child(nic, "target"));
+	xml_add_with(nic, "target", "dev", tap, NULL);
+	return true;
+}
+
 static bool add_function(const struct device_build *b, GError **error)
 {
 	const struct vm_device *d = b->device;
@@ -102,6 +116,10 @@ static bool add_function(const struct device_build *b, GError **error)
 
 	if (!d->hostdev) {
 		error_set(error, ERR_MISSING_PARAMETER, "hostdev of an interface of device 'hostdev'");
+		return false;
+	}
+	if (json_object_size(d->policies)) {
+		error_set(error, ERR_INVALID_PARAMETER, "policies: an interface of device 'hostdev' passes the host by");
 		return false;
 	}
 	nic = xml_add_with(b->parent, "interface", "type", "hostdev", "managed", "yes", NULL);
@@ -145,7 +163,8 @@ bool device_nic(const struct device_build *b, GError **error)
 		xml_set_number(mtu, "size", d->mtu);
 	}
 	add_tuning(nic, b);
-	if (!add_filter(nic, b, error) || !device_bandwidth(nic, d->spec_params, error))
+	if (!add_filter(nic, b, error) || !device_bandwidth(nic, d->spec_params, error) ||
+	    !device_policies(nic, d->mac_addr, d->policies, env, error))
 		return false;
 	device_common(nic, d);
 	keep(b, plugged);

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "agent/virt/device/device.h"
 #include "agent/virt/domain/domain_xml.h"
 #include "agent/virt/vm_metadata.h"
 #include "agent/xml.h"
@@ -260,17 +261,26 @@ static bool fit_nic(xmlNode *nic, const struct fit *fit, GError **error)
 	g_autofree char *mac = xml_get(xml_child(nic, "mac"), "address"), *bridge = xml_get(source, "bridge"), *network = NULL, *found = NULL, *real = NULL;
 	g_autofree char *filter = xml_get(xml_child(nic, "filterref"), "filter");
 	const struct domain_xml_env *env = fit->env;
+	const xmlNode *kept = mac ? vm_metadata_device(fit->metadata, "mac_address", mac) : NULL;
 	g_autoptr(GError) cause = NULL;
+	json_t *policies;
+	bool good;
 
 	if (xml_is(nic, "type", "hostdev"))
 		return fit_pci(nic, env, error);
 	if (filter && !env->filter(env->data, filter, error))
 		return false;
+	if (!vm_metadata_policies(kept, &policies, error))
+		return false;
+	good = device_policies(nic, mac, policies, env, error);
+	json_decref(policies);
+	if (!good)
+		return false;
 	if (xml_is(driver, "name", "vhost") && access("/dev/vhost-net", R_OK | W_OK) < 0)
 		xml_set(driver, "name", "qemu");
 	if (!bridge || !xml_is(nic, "type", "bridge"))
 		return true;
-	network = vm_metadata_get(mac ? vm_metadata_device(fit->metadata, "mac_address", mac) : NULL, "network");
+	network = vm_metadata_get(kept, "network");
 	if ((network ? !*network : false) || !strcmp(bridge, DUMMY_BRIDGE)) {
 		xml_remove(source);
 		xml_set(nic, "type", "ethernet");

@@ -40,6 +40,8 @@ struct domain_xml_env {
 	char *(*address)(void *data, const char *network);
 	/* The filter is there (one of the common ones: now) */
 	bool (*filter)(void *data, const char *filter, GError **error);
+	/* From now on the policies hold for the NIC with that address -> what its tap must be called, g_free. net_port_set() */
+	char *(*port)(void *data, const char *mac, const json_t *policies, GError **error);
 	/* host device -> libvirt's XML of it, g_free; ERR_HOSTDEV_DETACH_FAILED */
 	char *(*node_device)(void *data, const char *name, GError **error);
 	bool (*usb_device)(void *data, unsigned bus, unsigned device, GError **error);      /* it is there; ERR_HOSTDEV_DETACH_FAILED */

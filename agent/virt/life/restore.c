@@ -129,6 +129,7 @@ static void fit_nic(const struct pair *pair, xmlNode *nic)
 		return;
 	copy_attribute(nic, fresh, "type");
 	replace_child(nic, fresh, "source");
+	replace_child(nic, fresh, "target");
 }
 
 static void fit_graphics(const struct pair *pair, xmlNode *graphics)
