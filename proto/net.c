@@ -32,7 +32,7 @@ static const struct field network_config_fields[] = {
 	FIELD_INT_(N, mtu, "mtu", IN, "MTU", .unit = "bytes", .def = "1500", .min = 68, .max = 65535),
 	FIELD_BOOL_(N, bridged, "bridged", IN, "VMs can be attached", .def = "true"),
 	FIELD_BOOL_(N, stp, "stp", IN, "Spanning Tree Protocol", .def = "false"),
-	FIELD_STRINGS_(N, roles, "roles", IN, "what it is for: management, migration, display, vm; only told again (a member of our own)"),
+	FIELD_STRINGS_(N, roles, "roles", IN, "what it is for: management, migration, display (of one network each), vm; only told again (a member of our own)"),
 	FIELD_STRING_(N, forward, "forward", IN,
 		      "bridge; nat: machines get out with the host's address (IPv4); isolated: they do not (a member of our own, for bridges without a nic)",
 		      .def = "bridge", .pattern = "bridge|nat|isolated"),

@@ -98,7 +98,7 @@ struct net_config {
 	GHashTable *networks, *bonds;    /* name -> struct network_config, struct bond_config */
 	json_t *host;                    /* what the host had before networks changed it: {forwarding: false, nameservers: [...]}; absent: not changed */
 };
-/* json: {"networks": {}, "bonds": {}, "host": {}} as in the files; what is bad is logged. leases (may be NULL): what networks with DHCP were given, see dhcp.c */
+/* json: {"networks", "bonds", "host"} as in the files; what is bad is logged. leases (may be NULL): what networks with DHCP were given, see dhcp.c */
 struct net_config *net_config_new(const json_t *json, const json_t *leases);
 struct net_config *net_config_free(struct net_config *config);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * From what is wanted (networks and bonds) to the links that it needs, and to what contradicts itself: a nic in two bonds, a VLAN id used twice on one
- * nic, two networks without a VLAN on it, two default routes, overlapping addresses, a bond that is none.
+ * nic, two networks without a VLAN on it, two default routes, overlapping addresses, a bond that is none, a role of two networks.
  *
  *   nic --(master)--> bond <--(lower)-- VLAN "bond0.5" --(master)--> bridge, named as the network
  *
@@ -283,6 +283,22 @@ static bool add_network(struct net_topology *topology, const char *name, const s
 	return add_addresses(topology, name, top, config, error);
 }
 
+/* management, migration and display are one network each; holders: role -> network. */
+static bool take_roles(GHashTable *holders, const char *name, const struct network_config *config, GError **error)
+{
+	for (guint i = 0; config->roles && i < config->roles->len; i++) {
+		const char *role = config->roles->pdata[i], *holder = g_hash_table_lookup(holders, role);
+
+		if (holder) {
+			error_set(error, ERR_BAD_PARAMS, "network '%s': role '%s' is that of network '%s' already", name, role, holder);
+			return false;
+		}
+		if (strcmp(role, "vm"))
+			g_hash_table_insert(holders, (char *)role, (char *)name);
+	}
+	return true;
+}
+
 /* ---- all of it ---- */
 
 static int rank(const struct net_want *want)
@@ -333,6 +349,7 @@ struct net_topology *net_topology_new(const struct net_config *config, GError **
 	struct net_topology *topology = g_new0(struct net_topology, 1);
 	GList *bonds = g_list_sort(g_hash_table_get_keys(config->bonds), compare_names);
 	GList *networks = g_list_sort(g_hash_table_get_keys(config->networks), compare_names);
+	g_autoptr(GHashTable) holders = g_hash_table_new(g_str_hash, g_str_equal);
 	const char *first = NULL;
 	bool good = true;
 
@@ -353,7 +370,7 @@ struct net_topology *net_topology_new(const struct net_config *config, GError **
 			first = l->data;
 		if (g_strcmp0(network->forward, "bridge"))
 			g_hash_table_add(topology->behind, g_strdup(l->data));
-		good = add_network(topology, l->data, network, error);
+		good = take_roles(holders, l->data, network, error) && add_network(topology, l->data, network, error);
 	}
 	good = good && (topology->ruleset = net_nft_ruleset(config, error));
 	g_list_free(bonds);

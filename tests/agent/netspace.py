@@ -3,6 +3,7 @@
 
 The room is driven by the unit test program, one life a call. Importing this makes the namespace "host" and enters it; done() ends the test.
 """
+import atexit
 import ctypes
 import json
 import os
@@ -41,6 +42,7 @@ if libc.unshare(CLONE_NEWNET):
     skip("no network namespaces here")
 
 STATE = tempfile.mkdtemp(prefix="berth-net-")
+atexit.register(shutil.rmtree, STATE)
 spaces = {"host": os.open("/proc/self/ns/net", os.O_RDONLY)}
 
 
@@ -142,6 +144,5 @@ def setup(networks, **more):
 
 
 def done():
-    shutil.rmtree(STATE)
     print("1..%d" % points)
     sys.exit(1 if failed else 0)

@@ -76,10 +76,33 @@ def statistics(report, directory):
     report.add("net_link_event", float(latency), "ms", 100)
 
 
+LIMITED = """
+import sys
+sys.path.insert(0, "%(tests)s")
+import netspace
+netspace.beyond("outside", "eth0", "192.0.2.2/24")
+qos = {"out": {"ls": {"m2": 1000000}, "ul": {"m2": 10000000}}}
+status, out = netspace.setup({"slow": {"nic": "eth0", "ipaddr": "192.0.2.1", "netmask": "24", "hostQos": qos}})
+if status:
+    sys.exit(out)
+print("rate", netspace.rate("host", "outside", "192.0.2.2", seconds=10))
+"""
+
+
+def limit(report):
+    """A network that may send 10 Mbit/s: how far from it what it sends is."""
+    script = LIMITED % {"tests": os.path.join(ROOT, "tests", "agent")}
+    out = subprocess.run(["/usr/bin/python3", "-c", script], stdout=subprocess.PIPE, text=True, check=True).stdout
+    rate = float(out.split("rate ")[1])
+    report.add("net_host_qos_10_mbit", rate, "Mbit/s", None)
+    report.add("net_host_qos_off_by", abs(rate - 10) * 10, "%", 10)
+
+
 def main():
     report = Report()
     with tempfile.TemporaryDirectory(prefix="berth-bench-") as directory:
         statistics(report, directory)
+        limit(report)
         plan_and_apply(report, directory)
     return report.status()
 

@@ -230,6 +230,9 @@ static void test_refused(void **unused)
 	assert_plan(host(), "{}", "{\"a\": {\"bonding\": \"bond9\"}}", "error 25");
 	assert_plan(host(), "{}", "{\"a\": {\"bonding\": \"eth0\"}}", "error 25");
 	assert_plan(host(), "{}", "{\"a\": {\"defaultRoute\": true}, \"b\": {\"defaultRoute\": true}}", "error 21");
+	assert_plan(host(), "{}", "{\"a\": {\"roles\": [\"migration\", \"display\"]}, \"b\": {\"roles\": [\"display\"]}}", "error 21");
+	assert_plan(host(), "{}", "{\"a\": {\"roles\": [\"vm\", \"vm\"]}, \"b\": {\"roles\": [\"vm\"]}}",
+		    "link add a bridge; link add b bridge; set a link up=1; set b link up=1");
 	state = host();
 	net_link_add_address(net_state_link(state, "eth0"), "198.51.100.7/24");
 	assert_plan(state, "{}", "{\"net1\": {\"nic\": \"eth0\"}}", "error 24");
