@@ -522,13 +522,13 @@ struct net *net_new(struct agent *agent, GError **error)
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&net->confirm, &monotonic);
 	pthread_condattr_destroy(&monotonic);
+	net->rates = net_rates_new();
+	net->pending_ports = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	net_dhcp_new(net);
 	if (g_mkdir_with_parents(net->directory, 0755) < 0) {
 		error_set_errno(error, ERR_UNEXPECTED_ERROR, errno, "'%s'", net->directory);
 		return net_free(net);
 	}
-	net->rates = net_rates_new();
-	net->pending_ports = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	net_dhcp_new(net);
 	net->same_boot = net_config_load(net);
 	if (!(net->lldp = net_lldp_new(agent->loop, error)) || !(net->watch = net_watch_new(agent->loop, on_change, net, error)))
 		return net_free(net);

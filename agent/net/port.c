@@ -26,6 +26,7 @@
 #define TABLE "bridge berth"
 #define RULES_MAX 1000
 #define PORTS_MAX 64                      /* words of a list of ports */
+#define STORM_MAX 1000000
 #define MARK 0x42657274                   /* of connections that a stateful rule let through */
 
 /* One change at a time: whether the table is there is looked at and acted on. Guards pending, too. */
@@ -41,12 +42,15 @@ struct acl {
 	json_int_t protocol_number;      /* -1: none */
 };
 
-static const char *const guards[] = { "macGuard", "dhcpGuard", "raGuard" };
-
 static bool is_known(const char *name, const json_t *value)
 {
-	return (!strcmp(name, "acls") && json_is_array(value)) || (g_strv_contains((const char *const[]){ guards[0], guards[1], guards[2], NULL }, name) &&
-		json_is_boolean(value)) || (!strcmp(name, "stormLimit") && json_integer_value(value) >= 1 && json_integer_value(value) <= 1000000);
+	static const char *const guards[] = { "macGuard", "dhcpGuard", "raGuard", NULL };
+
+	if (!strcmp(name, "acls"))
+		return json_is_array(value);
+	if (!strcmp(name, "stormLimit"))
+		return json_integer_value(value) >= 1 && json_integer_value(value) <= STORM_MAX;
+	return g_strv_contains(guards, name) && json_is_boolean(value);
 }
 
 /* "80,443,1000-2000" */
@@ -288,6 +292,10 @@ bool net_port_set(struct net *net, const char *tap, const char *mac, const json_
 
 	if (!acls)
 		return false;
+	if (strchr(tap, '"')) {
+		error_set(error, ERR_INVALID_PARAMETER, "policies: a tap cannot be called '%s'", tap);
+		return false;
+	}
 	if (!mac || !net_mac_parse(mac, parsed)) {
 		error_set(error, ERR_INVALID_PARAMETER, "policies: '%s' is no hardware address of a NIC", mac ? mac : "");
 		return false;

@@ -323,11 +323,24 @@ static char *root_of(struct nl_sock *sock, int link, bool *ret_ours)
 	return kind;
 }
 
+/* Of htb: what all of it may send, which was the nic's speed when it was set. */
+static uint64_t all_of(struct nl_cache *classes, int link)
+{
+	struct rtnl_class *class = rtnl_class_get(classes, link, ROOT_HANDLE | HTB_ALL);
+	uint64_t all = 0;
+
+	if (class)
+		(void)rtnl_htb_get_ceil64(class, &all);
+	rtnl_class_put(class);
+	return all;
+}
+
 static bool has_share(struct nl_cache *classes, int link, const struct share *share, const GArray *shares)
 {
 	struct rtnl_class *class = rtnl_class_get(classes, link, ROOT_HANDLE | share->id);
-	struct htb htb = htb_of(share, shares, speed_of(link));
-	bool same = class && (strcmp(rtnl_tc_get_kind(TC_CAST(class)), "hfsc") ? is_htb(class, &htb) : is_hfsc(class, share));
+	bool hfsc = class && !strcmp(rtnl_tc_get_kind(TC_CAST(class)), "hfsc");
+	struct htb htb = htb_of(share, shares, hfsc ? 0 : all_of(classes, link));
+	bool same = class && (hfsc ? is_hfsc(class, share) : is_htb(class, &htb));
 
 	rtnl_class_put(class);
 	return same;

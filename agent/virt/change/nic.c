@@ -129,7 +129,7 @@ static void sweep(struct vm *vm, void *unused)
 		AUTO_LOCK(&vm->vms->lock);
 		xml = g_strdup(vm->xml);
 	}
-	doc = xml_parse(xml, strlen(xml), NULL);
+	doc = xml ? xml_parse(xml, strlen(xml), NULL) : NULL;
 	for XML_EACH(nic, xml_child(doc ? xmlDocGetRootElement(doc) : NULL, "devices"), "interface") {
 		g_autofree char *mac = mac_of(nic);
 		g_autofree char *tap = mac ? net_port_name(mac) : NULL;
