@@ -284,13 +284,16 @@ equal([v["in_sync"] for v in caps()["networks"].values()], [True] * 3, "all in s
 ok(peer.round_trip("10.6.0.1", "203.0.113.9") is not None, "and its gateway works again")
 
 # ---- what each may send ----
-qos = {"blue": dict(NETWORKS["blue"], hostQos={"out": {"ls": {"m2": 1000000}, "ul": {"m1": 20000000, "d": 100000, "m2": 10000000}}})}
+qos = {"blue": dict(NETWORKS["blue"], hostQos={"out": {"ls": {"m2": 1000000}, "ul": {"m1": 4000000, "d": 100000, "m2": 2000000}}})}
 works("a limit for VLAN 5", qos)
 ok("class hfsc 1389:5 " in sh("tc class show dev bond0"), "it is a class of hfsc")
-got = peer.rate("10.5.0.2", 4)
-ok(9 < got < 11, "VLAN 5 sends its 10 Mbit/s", got)
+# a machine that gets no processor time sends less: once in three it should, more it must never
+got = [peer.rate("10.5.0.2", 6)]
+while got[-1] < 1.8 and len(got) < 3:
+    got.append(peer.rate("10.5.0.2", 6))
+ok(1.8 < got[-1] and max(got) < 2.2, "VLAN 5 sends its 2 Mbit/s", got)
 got = peer.rate("10.6.0.2", 1)
-ok(got > 20, "VLAN 6, on the same bond, is not held to it", got)
+ok(got > 4, "VLAN 6, on the same bond, is not held to it", got)
 equal([v["in_sync"] for v in caps()["networks"].values()], [True] * 3, "in sync")
 works("no limit any more", {"blue": NETWORKS["blue"]})
 ok("hfsc" not in sh("tc qdisc show dev bond0"), "it is gone")

@@ -77,7 +77,7 @@ static void room_leave(struct room *room)
 		loop_stop(room->agent.loop);
 		pthread_join(room->thread, NULL);
 	}
-	assert_null(lane_pool_free(room->agent.lanes, 10 * G_USEC_PER_SEC));
+	assert_null(lane_pool_free(room->agent.lanes, 60 * G_USEC_PER_SEC));
 	net_free(room->agent.net);
 	hooks_free(room->agent.hooks);
 	events_free(room->agent.events);
