@@ -101,6 +101,10 @@ bool device_policies(xmlNode *nic, const char *mac, const json_t *policies, cons
 
 	if (!policies || (json_is_object(policies) && !json_object_size(policies)))
 		return true;
+	if (xml_is(nic, "type", "hostdev")) {
+		error_set(error, ERR_INVALID_PARAMETER, "policies: what a host device sends passes the host by");
+		return false;
+	}
 	if (!(tap = env->port(env->data, mac, policies, error)))
 		return false;
 	xml_remove(xml_child(nic, "target"));
@@ -118,12 +122,10 @@ static bool add_function(const struct device_build *b, GError **error)
 		error_set(error, ERR_MISSING_PARAMETER, "hostdev of an interface of device 'hostdev'");
 		return false;
 	}
-	if (json_object_size(d->policies)) {
-		error_set(error, ERR_INVALID_PARAMETER, "policies: an interface of device 'hostdev' passes the host by");
-		return false;
-	}
 	nic = xml_add_with(b->parent, "interface", "type", "hostdev", "managed", "yes", NULL);
 	if (!device_pci_source(nic, d->hostdev, b->scope->env, error))
+		return false;
+	if (!device_policies(nic, d->mac_addr, d->policies, b->scope->env, error))
 		return false;
 	xml_add_with(nic, "driver", "name", "vfio", NULL);
 	if (d->mac_addr)
