@@ -104,7 +104,7 @@ class Peer:
                 return found
             found |= text in packet and where[2] != PACKET_OUTGOING
 
-    def round_trip(self, source, to, seconds=10.0, device=None):
+    def round_trip(self, source, to, seconds=10.0, device=None, text=b"anybody there"):
         """Seconds until the answer; None: none came. Asks each 20 ms."""
         asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         if device:
@@ -113,7 +113,7 @@ class Peer:
         begun = time.monotonic()
         while time.monotonic() - begun < seconds:
             try:
-                asker.sendto(b"anybody there", (to, 7))
+                asker.sendto(text, (to, 7))
             except OSError:
                 pass
             until = time.monotonic() + 0.02
@@ -235,8 +235,8 @@ for tap in peer.taps:
     peer.seen(tap, b"")
 ok(peer.round_trip("10.6.0.1", "203.0.113.9") is not None, "what has the address of VLAN 6 goes through its gateway")
 ok(peer.seen("sw0.6", b"anybody there"), "over VLAN 6")
-ok(peer.round_trip("192.0.2.1", "203.0.113.9") is not None, "what has the host's goes through the default route")
-ok(not peer.seen("sw0.6", b"anybody there"), "and not over VLAN 6")
+ok(peer.round_trip("192.0.2.1", "203.0.113.9", text=b"by default") is not None, "what has the host's goes through the default route")
+ok(not peer.seen("sw0.6", b"by default"), "and not over VLAN 6")
 equal(open("/etc/resolv.conf").read(), "nameserver 192.0.2.53\n# of the machine\n", "the resolver's file has the network's servers")
 
 # ---- what is told ----

@@ -544,7 +544,7 @@ static void test_dhcp(void **state)
 	if (sh("busybox --list 2>/dev/null | grep -qx udhcpd"))
 		skip();
 	net_resolv_path = resolv;
-	assert_int_equal(sh("cd '%s' && printf 'start 192.0.2.100\\nend 192.0.2.110\\ninterface peer0\\nlease_file leases\\npidfile pid\\nmin_lease 10\\n"
+	assert_int_equal(sh("cd '%s' && printf 'start 192.0.2.100\\nend 192.0.2.109\\ninterface peer0\\nlease_file leases\\npidfile pid\\nmin_lease 10\\n"
 			    "option subnet 255.255.255.0\\noption router 192.0.2.254\\noption dns 192.0.2.53\\noption lease 600\\n' > conf && "
 			    "(unshare -n sh -c 'echo $$ > server; until ip link show peer0 >/dev/null 2>&1; do sleep 0.05; done; "
 			    "ip addr add 192.0.2.254/24 dev peer0; ip link set peer0 up; touch leases; exec busybox udhcpd -f conf' >/dev/null 2>&1 &) ; "
