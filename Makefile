@@ -22,7 +22,7 @@ FUZZ_SECONDS ?= 30
 VERSION := $(shell sed -n 's/^\#\# \([0-9][0-9.]*\).*/\1/p' NEWS.md | head -1)
 PKGS = glib-2.0 jansson libxml-2.0 libevent_core libevent_pthreads openssl
 AGENT_PKGS = libvirt libvirt-qemu libnl-3.0 libnl-route-3.0 libnftables libarchive libpng libnbd libudev libgcrypt
-ENGINE_PKGS = sqlite3
+ENGINE_PKGS = sqlite3 ldap
 CLIENT_PKGS = libcurl
 UNIT_PKGS = cmocka
 

@@ -20,6 +20,7 @@
 #include "common/service.h"
 #include "engine/api/api.h"
 #include "engine/auth/auth.h"
+#include "engine/auth/ldap.h"
 #include "engine/engine.h"
 #include "engine/fleet/fleet.h"
 #include "engine/flow/flow.h"
@@ -67,6 +68,8 @@ static const struct option options[] = {
 	{ "auth", "admin_password_file", OPTION_PATH, NULL, 0, 0,
 	  "File whose first line is the password of admin@internal. Read at start; only a hash is kept. Without it and without an earlier password one is "
 	  "drawn and left in data_dir/initial-password." },
+	{ "auth", "domains_dir", OPTION_PATH, "/etc/berth/domains", 0, 0,
+	  "Directory with a file NAME.conf for each LDAP domain, see berth-domain.conf(5). It need not exist." },
 	{ "auth", "session_timeout", OPTION_INT, "30", 1, 525600, "Minutes without a request after which a session ends." },
 	{ "agent", "ca", OPTION_PATH, NULL, 0, 0, "CA that the agents' certificates must be of, PEM. Unset: that of [http]." },
 	{ "agent", "cert", OPTION_PATH, NULL, 0, 0, "The engine's own certificate towards the agents, PEM; a client's. Unset: that of [http]." },
@@ -204,6 +207,7 @@ static bool start(struct program *program, GError **error)
 	struct auth_settings auth = {
 		.data_dir = program->data_dir,
 		.admin_password_file = config_string(config, "auth", "admin_password_file"),
+		.domains_dir = config_string(config, "auth", "domains_dir"),
 		.session_idle_usec = config_int(config, "auth", "session_timeout") * 60 * G_USEC_PER_SEC,
 	};
 	const struct api_settings api = {
@@ -233,6 +237,8 @@ static void end(struct program *program)
 	program->stop_timer = timer_free(program->stop_timer);
 	program->http = http_server_free(program->http);
 	program->plain = http_server_free(program->plain);
+	if (engine->auth)
+		auth_stop(engine->auth);
 	engine->lanes = lane_pool_free(engine->lanes, STOP_USEC);
 	engine->fleet = fleet_free(engine->fleet);
 	engine->loop = loop_free(engine->loop);
@@ -258,6 +264,8 @@ static int serve(struct program *program)
 	log_set_level(NULL, level);
 	log_dump_on_crash();
 	umask(027);
+	/* what belongs to a user of the machine (ldap.conf, LDAPRC) is not ours */
+	setenv("LDAPNOINIT", "1", 1);
 	signal(SIGPIPE, SIG_IGN);
 	if (!start(program, &error)) {
 		fprintf(stderr, "berth-engine: %s\n", error->message);
@@ -283,6 +291,7 @@ static void usage(FILE *out)
 	      "  --config FILE    configuration (default: " CONFIG_FILE " when it exists)\n"
 	      "  --data-dir DIR   instead of [engine] data_dir\n"
 	      "  --print-config   write a configuration file with all keys and their defaults\n"
+	      "  --print-domain-config   the same for a domain's file, see berth-domain.conf(5)\n"
 	      "  --version        write the version\n"
 	      "  --help           write this\n",
 	      out);
@@ -309,6 +318,10 @@ int main(int argc, char **argv)
 		}
 		if (strcmp(option, "--print-config") == 0) {
 			config_print_defaults(stdout, options, G_N_ELEMENTS(options));
+			return EXIT_SUCCESS;
+		}
+		if (strcmp(option, "--print-domain-config") == 0) {
+			config_print_defaults(stdout, ldap_options, n_ldap_options);
 			return EXIT_SUCCESS;
 		}
 		const char **target = g_str_has_prefix(option, "--config") ? &file : g_str_has_prefix(option, "--data-dir") ? &data_dir : NULL;

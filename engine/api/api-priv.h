@@ -37,6 +37,7 @@ struct call {
 	char *cookie;                            /* JSESSIONID as sent */
 	bool persistent;                         /* Prefer: persistent-auth */
 	bool new_session;                        /* credentials were given with it: open one */
+	bool unavailable;                        /* nobody could say whether they are right */
 	bool by_session;                         /* the cookie was enough */
 	bool around;                             /* a logout event is owed */
 	bool strict;                             /* Prefer: handling=strict */

@@ -18,6 +18,7 @@
 #include "engine/api/api.h"
 
 #include <limits.h>
+#include <openssl/crypto.h>
 #include <string.h>
 #include "common/error.h"
 #include "common/log.h"
@@ -351,6 +352,15 @@ static bool resource_is_slow(const struct resource *resource)
 	return resource->slow || (resource->parent && resource_is_slow(resource->parent));
 }
 
+/* What may take long is read in a lane of what it is asked from: a host or directory that hangs keeps one worker. */
+static void submit_read(struct call *call, const struct resource *resource)
+{
+	g_autofree char *owner = resource_is_slow(resource) ? operation_lane(call) : NULL;
+	g_autofree char *lane = owner ? g_strconcat(owner, "/read", NULL) : NULL;
+
+	call_submit(call, lane, read_stage);
+}
+
 static void dispatch(struct call *call)
 {
 	const struct route *route = &call->route;
@@ -392,7 +402,7 @@ static void dispatch(struct call *call)
 		return;
 	case ROUTE_COLLECTION:
 		if (get && methods & RESOURCE_LIST) {
-			call_submit(call, NULL, read_stage);
+			submit_read(call, resource);
 			return;
 		}
 		if (post && methods & RESOURCE_ADD) {
@@ -404,7 +414,7 @@ static void dispatch(struct call *call)
 		break;
 	case ROUTE_OBJECT:
 		if (get && methods & RESOURCE_GET && resource_is_slow(resource)) {
-			call_submit(call, NULL, read_stage);
+			submit_read(call, resource);
 			return;
 		}
 		if (get && methods & RESOURCE_GET) {
@@ -474,6 +484,37 @@ static void session_event(struct call *call, bool opened)
 		call_free(note);
 }
 
+/* Logins of a directory that is a server wait for each other, not for or before those of others. g_free */
+static char *login_lane(const struct directory *directory)
+{
+	return g_strdup_printf("domains/%s/login", directory->id);
+}
+
+struct recheck { struct auth *auth; const struct auth_user *user; struct directory *directory; };
+
+static void recheck_job(void *data)
+{
+	const struct recheck *recheck = data;
+
+	auth_recheck(recheck->auth, recheck->user, recheck->directory);
+}
+
+/* Is the account of the session's user still good? The request does not wait for it. */
+static void recheck_session(struct call *call)
+{
+	struct auth *auth = call->api->engine->auth;
+	struct directory *directory = auth_recheck_due(auth, call->user);
+
+	if (!directory)
+		return;
+	struct recheck *recheck = g_new(struct recheck, 1);
+	*recheck = (struct recheck){ auth, call->user, directory };
+	const struct lane_job job = { .name = "look a user up again", .run = recheck_job, .data = recheck, .free_data = g_free };
+	g_autofree char *lane = login_lane(directory);
+	if (!lane_submit(call->api->engine->lanes, lane, &job, NULL))
+		g_free(recheck);
+}
+
 static void answer_version(struct call *call, const char *version)
 {
 	GString *page = g_string_new(NULL);
@@ -488,6 +529,13 @@ static void answer_version(struct call *call, const char *version)
 static void refused(struct call *call)
 {
 	call->user = NULL;
+	if (call->unavailable) {
+		GError *error = NULL;
+		error_set(&error, ERR_NO_CONNECTION, "the directory of the user's domain does not answer");
+		answer_fault(call, error);
+		call_done(call);
+		return;
+	}
 	answer_fault_text(call, 401, "Unauthorized", "Credentials of a user are needed: user@domain and password");
 	call->exchange->reason = "Authorization Required";
 	exchange_add_header(call->exchange, "WWW-Authenticate", "Basic realm=\"Berth\"");
@@ -564,7 +612,8 @@ static void verify_stage(struct call *call)
 	struct login login;
 
 	call->user = auth_verify(call->api->engine->auth, exchange_header(call->exchange, "Authorization"), &login);
-	if (login.outcome != LOGIN_OK)
+	call->unavailable = login.outcome == LOGIN_UNAVAILABLE;
+	if (login.outcome != LOGIN_OK && !call->unavailable)
 		login_event(call, &login);
 	g_free(login.name);
 	loop_post(call->api->engine->loop, verified_on_loop, call, drop);
@@ -605,6 +654,7 @@ static void authenticate(struct call *call)
 	call->user = call->cookie ? session_use(auth, call->cookie) : NULL;
 	if (call->user) {
 		call->by_session = true;
+		recheck_session(call);
 		if (!call->persistent && session_end(auth, call->cookie))
 			session_event(call, false);
 		authenticated(call);
@@ -616,16 +666,17 @@ static void authenticate(struct call *call)
 		refused(call);
 		return;
 	}
-	memset(password, 0, strlen(password));
-	g_free(name);
+	OPENSSL_cleanse(password, strlen(password));
 	g_free(password);
+	g_autofree char *user_name = name;
 	call->user = auth_cached(auth, credentials);
 	if (call->user) {
 		authenticated(call);
 		return;
 	}
-	char lane[16];
-	g_snprintf(lane, sizeof(lane), "auth/%u", g_str_hash(exchange->peer) % AUTH_LANES);
+	const struct directory *directory = auth_directory_of(auth, user_name);
+	g_autofree char *lane = directory && directory->recheck_usec ? login_lane(directory) :
+								       g_strdup_printf("auth/%u", g_str_hash(exchange->peer) % AUTH_LANES);
 	call_submit(call, lane, verify_stage);
 }
 

@@ -204,7 +204,19 @@ static void give(struct access *access, struct model *model, const struct kind *
 	set_join(there, set);
 }
 
-static bool is_holder(const struct permission *permission, const char *user_id, const struct user *user)
+bool access_is_member(struct model *model, const struct user *user, const char *group_id)
+{
+	if (!user->group_ids || !g_ptr_array_find_with_equal_func(user->group_ids, group_id, g_str_equal, NULL))
+		return false;
+	struct group *group = model_get(model, &group_kind, group_id);
+	size_t n = group && group->name ? strcspn(group->name, "/") : 0;
+	bool of_domain = group && (!user->domain || (strlen(user->domain) == n && g_ascii_strncasecmp(group->name, user->domain, n) == 0));
+
+	record_unref(group);
+	return of_domain;
+}
+
+static bool is_holder(struct model *model, const struct permission *permission, const char *user_id, const struct user *user)
 {
 	if (permission->user.id)
 		return strcmp(permission->user.id, user_id) == 0;
@@ -212,7 +224,7 @@ static bool is_holder(const struct permission *permission, const char *user_id, 
 		return false;
 	if (strcmp(permission->group.id, EVERYONE_GROUP_ID) == 0)
 		return true;
-	return user && user->group_ids && g_ptr_array_find_with_equal_func(user->group_ids, permission->group.id, g_str_equal, NULL);
+	return user && access_is_member(model, user, permission->group.id);
 }
 
 static void take(struct access *access, struct model *model, const struct permission *permission)
@@ -256,7 +268,7 @@ struct access *access_new(struct model *model, const char *user_id)
 	struct user *user = model_get(model, &user_kind, user_id);
 	g_autoptr(GPtrArray) permissions = model_list(model, &permission_kind);
 	for (guint i = 0; i < permissions->len; i++)
-		if (is_holder(permissions->pdata[i], user_id, user))
+		if (is_holder(model, permissions->pdata[i], user_id, user))
 			take(access, model, permissions->pdata[i]);
 	record_unref(user);
 	return access;

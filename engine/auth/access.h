@@ -8,6 +8,7 @@
 #include "engine/model/model.h"
 
 struct access;
+struct user;
 
 /* Worked out anew for the user (an id), from the model as it is. */
 struct access *access_new(struct model *model, const char *user_id);
@@ -15,6 +16,9 @@ struct access *access_ref(struct access *access);                     /* NULL ac
 void access_unref(struct access *access);                             /* NULL accepted */
 /* Does it still say what the model says? */
 bool access_is_current(const struct access *access, struct model *model);
+
+/* Is the user in the group? One directory's ids say nothing of another's groups: the group, "domain/...", must be of the user's domain. */
+bool access_is_member(struct model *model, const struct user *user, const char *group_id);
 
 /* May the user log in at all: does a permission of his own or of one of his groups carry the permit "login"? */
 bool access_logs_in(const struct access *access);

@@ -7,9 +7,14 @@
 #define AUTH_KEY_BYTES 32
 #define AUTH_DIRECTORIES_MAX 16
 
+struct known_user {
+	struct auth_user user;
+	int64_t checked_usec;                /* when the directory was asked */
+};
+
 struct auth {
 	pthread_mutex_t lock;                /* everything below it */
-	GHashTable *users;                   /* id -> struct auth_user; only grows */
+	GHashTable *users;                   /* id -> struct known_user; only grows */
 	uint8_t key[AUTH_KEY_BYTES];         /* of this process: what the cache holds is worth nothing outside it */
 	GHashTable *cache;                   /* HMAC of the header (GBytes) -> struct cached */
 	GHashTable *tries;                   /* lower-case name -> struct tries */
@@ -25,7 +30,11 @@ struct auth {
 
 /* Reads the file of accounts again if it changed; now: even if that was looked at a moment ago. */
 void auth_look_at_accounts(struct auth *auth, bool now);
+void session_end_all(struct auth *auth, const struct auth_user *user);
 /* Ends the sessions of the domain's users whose ids are not in the set. */
 void session_keep(struct auth *auth, const char *domain, GHashTable *ids);
+
+/* domains.c: adds the domains of the files NAME.conf in the directory, which need not be (NULL: none), in the order of their names. */
+bool domains_load(struct directory **directories, size_t max, const char *dir, GError **error);
 
 #endif

@@ -12,6 +12,10 @@
  * again at least every five minutes. When the file of accounts changes (looked at once a second at most, while somebody asks), all are forgotten, and the
  * sessions of users that are gone or disabled end.
  *
+ * What a server says of an account (a directory with recheck_usec) counts for so long, in that memory and in sessions: then the user is looked up again,
+ * beside the request that was made with the session. Gone, disabled, expired: his sessions end. No answer: they go on, and it is asked again later; a
+ * directory that is away for an hour does not throw out everybody.
+ *
  * Wrong passwords, by name, whether there is such a user or not:
  *
  *	1 to 5            refused
@@ -144,10 +148,10 @@ static bool prepare_administrator(const struct auth_settings *settings, GError *
 
 static void user_free(gpointer data)
 {
-	struct auth_user *user = data;
-	g_free((char *)user->id);
-	g_free((char *)user->name);
-	g_free(user);
+	struct known_user *known = data;
+	g_free((char *)known->user.id);
+	g_free((char *)known->user.name);
+	g_free(known);
 }
 
 struct auth *auth_new(const struct auth_settings *settings, GError **error)
@@ -164,7 +168,8 @@ struct auth *auth_new(const struct auth_settings *settings, GError **error)
 	auth->model = settings->model;
 	auth->store = settings->store;
 	random_bytes(auth->key, sizeof(auth->key));
-	if (!prepare_administrator(settings, error) || !(auth->directories[0] = internal_directory_new(settings->data_dir, error)))
+	if (!prepare_administrator(settings, error) || !(auth->directories[0] = internal_directory_new(settings->data_dir, error)) ||
+	    !domains_load(auth->directories, AUTH_DIRECTORIES_MAX, settings->domains_dir, error))
 		return auth_free(auth);
 	return auth;
 }
@@ -285,17 +290,18 @@ static GBytes *header_key(struct auth *auth, const char *header)
 	return g_bytes_new(digest, length);
 }
 
+/* The directory has just said that this is so. */
 static const struct auth_user *known_user(struct auth *auth, const char *id, const char *name)
 {
 	AUTO_LOCK(&auth->lock);
-	struct auth_user *user = g_hash_table_lookup(auth->users, id);
-	if (user)
-		return user;
-	user = g_new0(struct auth_user, 1);
-	user->id = g_strdup(id);
-	user->name = g_strdup(name);
-	g_hash_table_insert(auth->users, (char *)user->id, user);
-	return user;
+	struct known_user *known = g_hash_table_lookup(auth->users, id);
+	if (!known) {
+		known = g_new0(struct known_user, 1);
+		known->user = (struct auth_user){ .id = g_strdup(id), .name = g_strdup(name) };
+		g_hash_table_insert(auth->users, (char *)known->user.id, known);
+	}
+	known->checked_usec = auth->clock();
+	return &known->user;
 }
 
 /* The accounts are others: nothing that was known of passwords holds; who is gone or disabled is thrown out. */
@@ -350,8 +356,9 @@ static gboolean is_old(gpointer key, gpointer value, gpointer now)
 	return ((struct cached *)value)->until_usec <= *(const int64_t *)now;
 }
 
-static void remember(struct auth *auth, const char *header, const struct auth_user *user)
+static void remember(struct auth *auth, const char *header, const struct auth_user *user, const struct directory *directory)
 {
+	int64_t span = directory->recheck_usec ? MIN(directory->recheck_usec, AUTH_CACHE_USEC) : AUTH_CACHE_USEC;
 	GBytes *key = header_key(auth, header);
 	AUTO_LOCK(&auth->lock);
 	int64_t now = auth->clock();
@@ -361,7 +368,7 @@ static void remember(struct auth *auth, const char *header, const struct auth_us
 		g_hash_table_remove_all(auth->cache);
 	struct cached *cached = g_new0(struct cached, 1);
 	cached->user = user;
-	cached->until_usec = now + AUTH_CACHE_USEC;
+	cached->until_usec = now + span;
 	g_hash_table_replace(auth->cache, key, cached);
 }
 
@@ -482,26 +489,28 @@ static bool group_lets_in(struct auth *auth, const struct user *user)
 {
 	g_autoptr(GPtrArray) permissions = model_list(auth->model, &permission_kind);
 
-	for (guint i = 0; user->group_ids && i < permissions->len; i++) {
+	for (guint i = 0; i < permissions->len; i++) {
 		const struct permission *permission = permissions->pdata[i];
-		if (permission->group.id && g_ptr_array_find_with_equal_func(user->group_ids, permission->group.id, g_str_equal, NULL))
+		if (permission->group.id && access_is_member(auth->model, user, permission->group.id))
 			return true;
 	}
 	return false;
 }
 
-/* Right password: is he let in? Adds him, or what his groups are now. */
+/* The account is good: is he let in? Adds him, or what his groups are now. A directory speaks for its own users: an id that is another's is not his. */
 static bool admit(struct auth *auth, const struct directory_user *person, const struct directory *directory)
 {
 	g_autoptr(GError) problem = NULL;
 
 	if (strcmp(person->id, AUTH_ADMIN_ID) == 0)
-		return true;
+		return directory == auth->directories[0];
 	if (!auth->model || !auth->store)
 		return false;
 	struct user *fresh = auth_import(person, directory), *known = model_get(auth->model, &user_kind, person->id);
-	bool ok = true;
-	if (known) {
+	bool own = !known || !known->domain || g_ascii_strcasecmp(known->domain, directory->name) == 0, ok = own;
+	if (!own) {
+		error_set(&problem, ERR_FORBIDDEN, "has the id of '%s'", known->user_name);
+	} else if (known) {
 		ok = store_modify(auth->store, &user_kind, person->id, take_groups, fresh, NULL, &problem);
 	} else if (group_lets_in(auth, fresh)) {
 		struct change *change = change_new(auth->store);
@@ -512,11 +521,60 @@ static bool admit(struct auth *auth, const struct directory_user *person, const 
 		log_warn("user '%s': %s", person->user_name, problem->message);
 	record_unref(fresh);
 	record_unref(known);
+	if (!own)
+		return false;
 	struct access *access = auth_access(auth, auth->model, person->id);
 	ok = access_logs_in(access);
 	access_unref(access);
 	return ok;
 }
+
+/* ---- looking again ---- */
+
+struct directory *auth_recheck_due(struct auth *auth, const struct auth_user *user)
+{
+	struct known_user *known = (struct known_user *)user;
+	struct directory *directory = auth_directory_of(auth, user->name);
+	AUTO_LOCK(&auth->lock);
+	int64_t now = auth->clock();
+
+	if (!directory || !directory->recheck_usec || now - known->checked_usec < directory->recheck_usec)
+		return NULL;
+	known->checked_usec = now;
+	return directory;
+}
+
+static gboolean is_of(gpointer key, gpointer value, gpointer user)
+{
+	return ((struct cached *)value)->user == user;
+}
+
+void auth_recheck(struct auth *auth, const struct auth_user *user, struct directory *directory)
+{
+	g_autoptr(GError) problem = NULL;
+	struct directory_user *person = directory->ops->user(directory, user->id, NULL, &problem);
+
+	if (person && !person->disabled) {
+		(void)admit(auth, person, directory);
+	} else if (person || error_is(problem, ERR_NOT_FOUND)) {
+		log_info("'%s' is %s: out", user->name, person ? "disabled or expired" : "not in the directory any more");
+		session_end_all(auth, user);
+		AUTO_LOCK(&auth->lock);
+		g_hash_table_foreach_remove(auth->cache, is_of, (gpointer)user);
+	} else {
+		log_warn("'%s' could not be looked up again, his session goes on: %s", user->name, problem->message);
+	}
+	record_unref(person);
+}
+
+void auth_stop(struct auth *auth)
+{
+	for (struct directory **directory = auth->directories; *directory; directory++)
+		if ((*directory)->ops->stop)
+			(*directory)->ops->stop(*directory);
+}
+
+/* ---- passwords ---- */
 
 const struct auth_user *auth_verify(struct auth *auth, const char *header, struct login *ret_login)
 {
@@ -554,7 +612,7 @@ const struct auth_user *auth_verify(struct auth *auth, const char *header, struc
 	note_right(auth, lower);
 	if (admit(auth, person, directory)) {
 		user = known_user(auth, person->id, person->user_name);
-		remember(auth, header, user);
+		remember(auth, header, user, directory);
 		ret_login->outcome = LOGIN_OK;
 	} else {
 		ret_login->outcome = LOGIN_NOT_ALLOWED;

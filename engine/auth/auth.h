@@ -29,6 +29,7 @@ struct auth_user { const char *id, *name; };       /* constant as long as the au
 
 struct auth_settings {
 	const char *data_dir;                /* data_dir/auth: the accounts of the domain "internal" */
+	const char *domains_dir;             /* files of LDAP domains; may be NULL or not there */
 	const char *admin_password_file;     /* first line: the administrator's password; NULL: none */
 	int64_t session_idle_usec;           /* 0: 30 min */
 	int64_t (*clock)(void);              /* NULL: now_usec(); tests move it */
@@ -40,6 +41,8 @@ struct auth_settings {
  * drawn and left in data_dir/initial-password (0600). */
 struct auth *auth_new(const struct auth_settings *settings, GError **error);
 struct auth *auth_free(struct auth *auth);
+/* What waits for a directory ends, and nothing more is asked. */
+void auth_stop(struct auth *auth);
 
 /* Parses the value of an Authorization header. false: not Basic, broken base64, no "user@domain:password" inside. The outputs are g_free()d. */
 bool auth_parse_basic(const char *header, char **ret_name, char **ret_password);
@@ -61,6 +64,11 @@ struct login {
 };
 /* Checks the password: tens of ms. NULL: refused, *ret_login says why. */
 const struct auth_user *auth_verify(struct auth *auth, const char *header, struct login *ret_login);
+
+/* Must the user of a session be looked up again? Then a worker must call auth_recheck(), which ends his sessions if the account is not good any more. Cheap;
+ * says so once per period. NULL: no. */
+struct directory *auth_recheck_due(struct auth *auth, const struct auth_user *user);
+void auth_recheck(struct auth *auth, const struct auth_user *user, struct directory *directory);
 
 /* What the user may do now; a new reference. */
 struct access *auth_access(struct auth *auth, struct model *model, const char *user_id);

@@ -21,6 +21,8 @@ struct directory_ops {
 	struct directory_group *(*group)(struct directory *directory, const char *id, const char *name, GError **error);
 	/* NULL + ERR_FORBIDDEN: wrong password, or (*ret_disabled) the account is switched off. Costs as much for names that there are not. */
 	struct directory_user *(*login)(struct directory *directory, const char *name, const char *password, bool *ret_disabled, GError **error);
+	/* Ends what waits for the directory, and lets nothing begin; then free() may be called. NULL: nothing ever waits. */
+	void (*stop)(struct directory *directory);
 	void (*free)(struct directory *directory);
 };
 
@@ -28,6 +30,7 @@ struct directory_ops {
 struct directory {
 	const struct directory_ops *ops;
 	char *id, *name;                     /* name: the domain, after the '@' of user names */
+	int64_t recheck_usec;                /* what is known of a user's account counts that long; 0: changes are noticed by themselves */
 };
 
 struct directory *directory_free(struct directory *directory);

@@ -145,3 +145,14 @@ void session_keep(struct auth *auth, const char *domain, GHashTable *ids)
 	AUTO_LOCK(&auth->lock);
 	g_hash_table_foreach_remove(auth->sessions, is_gone, &keep);
 }
+
+static gboolean is_of(gpointer key, gpointer value, gpointer user)
+{
+	return ((const struct session *)value)->user == user;
+}
+
+void session_end_all(struct auth *auth, const struct auth_user *user)
+{
+	AUTO_LOCK(&auth->lock);
+	g_hash_table_foreach_remove(auth->sessions, is_of, (gpointer)user);
+}
