@@ -68,8 +68,6 @@ bool api_permitted(const struct call *call, const char *permit, const void *obje
 bool api_permitted_there(const struct call *call, const char *permit, const void *current, const void *changed, GError **error);
 /* Has he it on anything at all? What need not be read need not be understood. */
 bool api_permitted_somewhere(const struct call *call, const char *permit, GError **error);
-/* Gives the maker of an object the role that lets him use it, when nothing else does. */
-bool api_give_to_maker(struct call *call, const void *object, GError **error);
 
 /* fault.c */
 int fault_status(const GError *error);

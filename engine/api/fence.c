@@ -26,7 +26,7 @@
 
 /* Event codes: appendix C, and one of our own */
 static const struct { uint32_t from; int event, failed; const char *done, *undone; } rules[] = {
-	[FENCE_MANUAL] = { STATE(HOST_DOWN) | STATE(HOST_NON_RESPONSIVE) | STATE(HOST_CONNECTING) | STATE(HOST_ERROR), 1333, 1333, "confirmed to be off", "confirm" },
+	[FENCE_MANUAL] = { STATE(HOST_DOWN) | STATE(HOST_NON_RESPONSIVE) | STATE(HOST_CONNECTING) | STATE(HOST_ERROR), 494, 495, "confirmed to be off", "confirm" },
 	[FENCE_RESTART] = { STATE(HOST_DOWN) | STATE(HOST_NON_RESPONSIVE) | STATE(HOST_NON_OPERATIONAL) | STATE(HOST_ERROR) | STATE(HOST_REBOOT) |
 				    STATE(HOST_MAINTENANCE), 41, 107, "restarted", "restart" },
 	[FENCE_START] = { STATE(HOST_DOWN) | STATE(HOST_NON_RESPONSIVE) | STATE(HOST_REBOOT) | STATE(HOST_MAINTENANCE), 20, 118, "started", "start" },
@@ -81,8 +81,8 @@ static bool edit_end(void *copy, struct change *change, void *data, GError **err
 	if (host->state == HOST_REBOOT)
 		SET(host, state, fencing->failed || kept ? fencing->before : fencing->what == FENCE_STOP ? HOST_DOWN : HOST_UNASSIGNED);
 	if (fencing->failed)
-		change_event(change, rules[fencing->what].failed, &fencing->request->actor, (void *[]){ host, NULL }, "Failed to %s Host %s: %s",
-			     rules[fencing->what].undone, host->name, fencing->failed);
+		change_event(change, rules[fencing->what].failed, &fencing->request->actor, (void *[]){ host, NULL }, "Failed to %s Host %s, (User: %s). %s",
+			     rules[fencing->what].undone, host->name, fencing->request->actor.user_name, fencing->failed);
 	else
 		change_event(change, rules[fencing->what].event, &fencing->request->actor, (void *[]){ host, NULL }, "Host %s was %s by %s.", host->name,
 			     rules[fencing->what].done, fencing->request->actor.user_name);

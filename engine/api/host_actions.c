@@ -25,7 +25,7 @@
 /* Event codes, appendix C */
 #define EVENT_MAINTENANCE 15
 #define EVENT_ACTIVATED 16
-#define EVENT_UPDATED 43
+#define EVENT_COMMITTED 1104
 #define EVENT_SPM 159
 
 static bool wrong_state(const struct host *host, const char *what, GError **error)
@@ -204,7 +204,7 @@ static bool commit_networks(struct request *request, const void *object, const v
 	if (!check(host, STATE(HOST_UP) | STATE(HOST_MAINTENANCE) | STATE(HOST_NON_OPERATIONAL), "save the networks of", error) ||
 	    !host_call(request, host, "Host.setSafeNetworkConfig", NULL, TIMEOUT_S, NULL, error))
 		return false;
-	store_event(request->engine->store, EVENT_UPDATED, &request->actor, (void *[]){ (void *)host, NULL }, "Networks of host %s were saved by %s.", host->name,
+	store_event(request->engine->store, EVENT_COMMITTED, &request->actor, (void *[]){ (void *)host, NULL }, "Networks of host %s were saved by %s.", host->name,
 		    request->actor.user_name);
 	return true;
 }

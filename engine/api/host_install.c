@@ -22,8 +22,8 @@
 #define STATES_INSTALLABLE (STATE(HOST_MAINTENANCE) | STATE(HOST_NON_OPERATIONAL) | STATE(HOST_INSTALL_FAILED) | STATE(HOST_INSTALLING_OS))
 
 /* Codes of our own */
-#define EVENT_INSTALLED 1350
-#define EVENT_INSTALL_FAILED 1351
+#define EVENT_INSTALLED 504
+#define EVENT_INSTALL_FAILED 505
 
 struct install_action { ACTION_MEMBERS char *root_password, *image, *method, *user, *password, *fingerprint; int port; bool override_iptables; };
 #define I struct install_action

@@ -16,7 +16,7 @@
 #define PORT "3260"
 
 /* Codes of our own */
-#define EVENT_LOGGED_IN 1345
+#define EVENT_LOGGED_IN 20345
 
 struct iscsi_action { ACTION_MEMBERS char *address, *target, *username, *password; int port; GPtrArray *targets; };
 #define I struct iscsi_action

@@ -29,8 +29,8 @@
 #define REFRESH_TIMEOUT_S 30
 
 /* Event codes: appendix C; and one of our own */
-#define EVENT_UPDATED 43
-#define EVENT_LABEL_FAILED 1320
+#define EVENT_SET_UP 10903
+#define EVENT_LABEL_FAILED 1133
 
 /* ---- confirmation ---- */
 
@@ -130,7 +130,7 @@ static bool edit_networks(void *copy, struct change *change, void *data, GError 
 	host->networks = all;
 	CLEAR(host, nic_labels);
 	host->nic_labels = json_incref(outcome->plan->labels);
-	change_event(change, EVENT_UPDATED, &outcome->request->actor, (void *[]){ host, NULL }, "Networks of host %s were set up by %s.", host->name,
+	change_event(change, EVENT_SET_UP, &outcome->request->actor, (void *[]){ host, NULL }, "Networks of host %s were set up by %s.", host->name,
 		     outcome->request->actor.user_name);
 	return true;
 }

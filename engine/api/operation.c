@@ -180,7 +180,7 @@ static bool add_record(struct request *request, void *input, void **ret_record, 
 	struct change *change = change_new(request->engine->store);
 	if (resource->check)
 		change_check(change, resource->check, input);
-	change_add(change, input);
+	request_add(request, change, input);
 	request_event(request, change, resource->event_added, input, "added");
 	if (!change_commit(change, error))
 		return false;
@@ -272,10 +272,6 @@ static void add(struct call *call)
 	bool ok = api_permitted_somewhere(call, resource->permit_add, &error) && add_input(call, &error) &&
 		  api_permitted(call, resource->permit_add, call->request.parent ? NULL : call->input, &error) &&
 		  add_record(&call->request, call->input, &object, &error);
-	if (ok && !api_give_to_maker(call, object, &error)) {
-		record_unref(object);
-		ok = false;
-	}
 	if (!ok) {
 		failure_event(call, "POST", call->input, error);
 		answer_fault(call, error);

@@ -10,7 +10,8 @@
  *	GET          nothing but that the user sees it
  *
  * What the user does not see is not there: 404 for the object, for what is below it, and for a reference to it. What he sees and may not change is 403
- * and an event. Who makes a VM, a template or a disk and could not touch it afterwards is given the role for that on it.
+ * and an event. Who makes a VM, a template or a disk and could not touch it afterwards is given the role for that on it,
+ * in the same change.
  */
 #include <string.h>
 #include "common/error.h"
@@ -93,23 +94,20 @@ static const struct { const struct kind *kind; const char *role; } makers[] = {
 	{ &vm_kind, ROLE_USER_VM_MANAGER }, { &template_kind, ROLE_TEMPLATE_OWNER }, { &disk_kind, ROLE_DISK_OPERATOR },
 };
 
-bool api_give_to_maker(struct call *call, const void *object, GError **error)
+void request_add(struct request *request, struct change *change, void *object)
 {
 	const struct kind *kind = kind_of(object);
 	const char *missing;
 
-	for (size_t i = 0; call->request.access && i < G_N_ELEMENTS(makers); i++) {
-		if (makers[i].kind != kind ||
-		    access_covers_role(call->request.access, call->api->engine->model, makers[i].role, object, &missing))
+	change_add(change, object);
+	for (size_t i = 0; request->access && i < G_N_ELEMENTS(makers); i++) {
+		if (makers[i].kind != kind || access_covers_role(request->access, request->engine->model, makers[i].role, object, &missing))
 			continue;
 		struct permission *permission = record_new(&permission_type);
-		struct change *change = change_new(call->api->engine->store);
 		set_ref(&permission->role, makers[i].role);
-		set_ref(&permission->user, call->request.actor.user_id);
+		set_ref(&permission->user, request->actor.user_id);
 		permission_set_object(permission, object);
 		change_add(change, permission);
 		record_unref(permission);
-		return change_commit(change, error);
 	}
-	return true;
 }

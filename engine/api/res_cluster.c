@@ -22,7 +22,7 @@
 #define EVENT_REMOVED 813
 #define EVENT_NETWORK_ATTACHED 946
 #define EVENT_NETWORK_DETACHED 948
-#define EVENT_NETWORK_UPDATED 1100
+#define EVENT_NETWORK_UPDATED 1112
 
 static void *view(struct request *request, void *record)
 {

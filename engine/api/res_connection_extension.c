@@ -8,6 +8,6 @@
 /* Codes of our own */
 const struct resource resource_host_connection_extension = {
 	.kind = &connection_extension_kind, .path = "storageconnectionextensions", .parent = &resource_host, .methods = RESOURCE_ALL, .links = no_links,
-	.event_added = 1334, .event_updated = 1335, .event_removed = 1336, .permit_add = "edit_host_configuration",
+	.event_added = 20334, .event_updated = 20335, .event_removed = 20336, .permit_add = "edit_host_configuration",
 	.permit_update = "edit_host_configuration", .permit_remove = "edit_host_configuration", .doc = "Credentials of the host at iSCSI targets",
 };

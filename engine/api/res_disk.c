@@ -235,7 +235,7 @@ static bool store_new(struct request *request, const struct vm *vm, struct disk 
 	if (!data)
 		return false;
 	change = change_new(request->engine->store);
-	change_add(change, disk);
+	request_add(request, change, disk);
 	change_check(change, one_boot_disk, disk);
 	if (vm && disk->active)
 		change_check(change, vm_is_down, disk);
@@ -261,7 +261,7 @@ static bool check_space(struct request *request, const struct vm *vm, const stru
 	if (domain_has_space(domain, disk->sparse ? 0 : disk->size, &own))
 		return true;
 	store_event(request->engine->store, vm ? EVENT_ADD_FAILED : EVENT_FLOATING_ADD_FAILED, &request->actor,
-		    (void *[]){ (void *)domain, (void *)vm, NULL }, "Add-Disk operation failed%s%s (User: %s): %s", vm ? " on VM " : "", vm ? vm->name : "",
+		    (void *[]){ (void *)domain, (void *)vm, NULL }, "Add-Disk operation failed%s%s (User: %s). %s", vm ? " on VM " : "", vm ? vm->name : "",
 		    request->actor.user_name, own->message);
 	g_propagate_error(error, own);
 	return false;

@@ -11,8 +11,8 @@
 #include "engine/store/store.h"
 
 const struct resource resource_host_fence_agent = {
-	.kind = &fence_agent_kind, .path = "fenceagents", .parent = &resource_host, .methods = RESOURCE_ALL, .links = no_links, .event_added = 1330,
-	.event_updated = 1331, .event_removed = 1332, .permit_add = "edit_host_configuration", .permit_update = "edit_host_configuration",
+	.kind = &fence_agent_kind, .path = "fenceagents", .parent = &resource_host, .methods = RESOURCE_ALL, .links = no_links, .event_added = 20330,
+	.event_updated = 20331, .event_removed = 20332, .permit_add = "edit_host_configuration", .permit_update = "edit_host_configuration",
 	.permit_remove = "edit_host_configuration", .doc = "Power devices of the host",
 };
 

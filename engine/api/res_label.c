@@ -12,8 +12,8 @@
 #include "engine/store/store.h"
 
 /* Codes of our own */
-#define EVENT_LABELLED 1321
-#define EVENT_UNLABELLED 1322
+#define EVENT_LABELLED 1132
+#define EVENT_UNLABELLED 1134
 
 static bool check_given(const struct nic_label *label, GError **error)
 {

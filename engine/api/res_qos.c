@@ -13,6 +13,6 @@ const struct resource resource_datacenter_qos = {
 
 const struct resource resource_datacenter_quota = {
 	.kind = &quota_kind, .path = "quotas", .parent = &resource_datacenter, .methods = RESOURCE_READ | RESOURCE_ADD | RESOURCE_REMOVE, .links = no_links,
-	.event_added = 3004, .event_removed = 3008, .permit_add = "edit_storage_pool_configuration", .permit_remove = "edit_storage_pool_configuration",
+	.event_added = 3000, .event_removed = 3004, .permit_add = "edit_storage_pool_configuration", .permit_remove = "edit_storage_pool_configuration",
 	.doc = "Quotas of the data center",
 };

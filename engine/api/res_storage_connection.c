@@ -23,11 +23,11 @@
 #define LOG_MODULE "api"
 
 /* Codes of our own */
-#define EVENT_ADDED 1340
-#define EVENT_UPDATED 1341
-#define EVENT_REMOVED 1342
-#define EVENT_ATTACHED 1343
-#define EVENT_DETACHED 1344
+#define EVENT_ADDED 20340
+#define EVENT_UPDATED 20341
+#define EVENT_REMOVED 20342
+#define EVENT_ATTACHED 20343
+#define EVENT_DETACHED 20344
 
 /* ---- rules ---- */
 

@@ -33,7 +33,7 @@
 #define LOG_MODULE "api"
 
 /* Event codes */
-#define EVENT_UPDATED 960
+#define EVENT_UPDATED 958
 
 /* ---- shown ---- */
 

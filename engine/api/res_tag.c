@@ -112,7 +112,7 @@ struct place { const struct kind *kind; size_t assigned, shown; const char *noun
 #define PLACE(member, noun, attached, detached) \
 	{ &member##_kind, offsetof(struct tag_assignment, member), offsetof(struct tag, member), noun, attached, detached }
 static const struct place places[] = {
-	PLACE(vm, "VM(s)", 440, 448), PLACE(host, "Host(s)", 442, 450), PLACE(user, "User(s)", 436, 444), PLACE(group, "Group(s)", 438, 446),
+	PLACE(vm, "VM(s)", 440, 446), PLACE(host, "Host(s)", 442, 444), PLACE(user, "User(s)", 436, 448), PLACE(group, "Group(s)", 438, 450),
 	PLACE(template, "Template(s)", 183, 185),
 };
 
@@ -217,7 +217,7 @@ static bool attach(struct request *request, void *input, void **ret_record, GErr
 	} else {
 		change_add(change, assignment);
 		change_event(change, place->attached, &request->actor, (void *[]){ request->parent, NULL }, "Tag %s was attached to %s %s by %s.", tag->name,
-			     place->noun, name_of(request->parent), request->actor.user_name);
+			     place->kind == &template_kind ? "Templates(s)" : place->noun, name_of(request->parent), request->actor.user_name);
 		ok = change_commit(change, error);
 	}
 	if (ok)

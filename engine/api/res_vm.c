@@ -126,7 +126,7 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 	if (cluster && !vm->cpu_architecture)
 		set_string(&vm->cpu_architecture, cluster->cpu_architecture);
 	record_unref(cluster);
-	change_add(change, vm);
+	request_add(request, change, vm);
 	change_event(change, EVENT_ADDED, &request->actor, (void *[]){ vm, NULL }, "VM %s was created by %s.", vm->name, request->actor.user_name);
 	if (!change_commit(change, error))
 		return false;

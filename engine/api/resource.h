@@ -103,6 +103,8 @@ bool request_permits(const struct request *request, const char *permit, const vo
 const char *request_parameter(const struct request *request, const char *name);
 /* true for a parameter that is present without value, or "true" */
 bool request_flag(const struct request *request, const char *name);
+/* The object is added; and for its maker the role that lets him use it, when nothing else does. */
+void request_add(struct request *request, struct change *change, void *object);
 /* Adds the event of a change to a record of the request's resource: "Vnic profile gold was added to network red by admin@internal." how: "added"... */
 void request_event(struct request *request, struct change *change, int code, void *record, const char *how);
 

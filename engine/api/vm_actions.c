@@ -98,13 +98,14 @@ static bool start(struct request *request, const void *object, const void *param
 {
 	const struct vm *vm = object;
 	const struct start_action *how = params;
+	g_autofree char *host = host_name(request, vm);
 	json_t *data;
 
 	if (vm->state == VM_PAUSED) {
 		if (!call(request, vm, "VM.cont", TIMEOUT_S, error))
 			return false;
-		store_event(request->engine->store, EVENT_RESUMED, &request->actor, (void *[]){ (void *)vm, NULL }, "VM %s was resumed by %s.", vm->name,
-			    request->actor.user_name);
+		store_event(request->engine->store, EVENT_RESUMED, &request->actor, (void *[]){ (void *)vm, NULL }, "VM %s was resumed by %s (Host: %s).", vm->name,
+			    request->actor.user_name, host);
 		return fleet_wait_vm(request->engine->fleet, vm->id, UP | BOOTING | GOING_DOWN | 1u << VM_DOWN, TIMEOUT_S, error);
 	}
 	if (!check(vm, 1u << VM_DOWN | 1u << VM_SUSPENDED, "start", error))
@@ -160,7 +161,7 @@ static bool ask_guest(struct request *request, const struct vm *vm, bool reboot,
 	record_unref(params);
 	if (ok)
 		store_event(request->engine->store, reboot ? EVENT_REBOOT_ASKED : EVENT_SHUTDOWN_ASKED, &request->actor, (void *[]){ (void *)vm, NULL },
-			    reboot ? "User %s initiated reboot of VM %s on Host %s." : "VM shutdown initiated by %s on VM %s (Host: %s).",
+			    reboot ? "User %s initiated reboot of VM %s." : "VM shutdown initiated by %s on VM %s (Host: %s).",
 			    request->actor.user_name, vm->name, host);
 	return ok;
 }

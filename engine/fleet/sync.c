@@ -31,7 +31,7 @@
 /* Event codes, appendix C */
 #define EVENT_HOST_UP 13
 #define EVENT_HOST_NON_RESPONSIVE 12
-#define EVENT_HOST_NON_OPERATIONAL 154
+#define EVENT_HOST_NON_OPERATIONAL 517
 #define EVENT_VM_DOWN 61
 #define EVENT_VM_DOWN_ERROR 119
 #define EVENT_VM_PAUSED 1025
@@ -94,7 +94,7 @@ static bool edit_silence(void *copy, struct change *change, void *data, GError *
 	SET(host, state, news->state);
 	set_string(&host->state_detail, news->reason);
 	if (news->state == HOST_NON_RESPONSIVE)
-		change_event(change, EVENT_HOST_NON_RESPONSIVE, NULL, (void *[]){ host, NULL }, "Host %s is non responsive: %s", host->name, news->reason);
+		change_event(change, EVENT_HOST_NON_RESPONSIVE, NULL, (void *[]){ host, NULL }, "Host %s is non responsive. %s", host->name, news->reason);
 	return true;
 }
 

@@ -193,7 +193,7 @@ static bool create_settle(struct flow *flow, GError **error)
 
 static void create_failed(struct flow *flow, const GError *cause)
 {
-	tell(flow, NULL, EVENT_ADD_FAILED, EVENT_FLOATING_ADD_FAILED, "Add-Disk operation failed to complete on VM $v (Disk: $d, User: $u): $w",
+	tell(flow, NULL, EVENT_ADD_FAILED, EVENT_FLOATING_ADD_FAILED, "Add-Disk operation failed to complete on VM $v. (Disk: $d, User: $u) $w",
 	     "Add-Disk operation of $d failed to complete (User: $u): $w", cause->message);
 }
 
@@ -295,7 +295,7 @@ static bool remove_forget(struct flow *flow, GError **error)
 		return true;
 	change = change_new(flow->engine->store);
 	change_remove(change, disk);
-	tell(flow, change, EVENT_REMOVED, EVENT_FLOATING_REMOVED, "Disk $d was removed from VM $v by $u.", "Disk $d was successfully removed by $u.", NULL);
+	tell(flow, change, EVENT_REMOVED, EVENT_FLOATING_REMOVED, "Disk was removed from VM $v by $u. ($d)", "Disk $d was successfully removed by $u.", NULL);
 	ok = change_commit(change, error);
 	record_unref(disk);
 	if (ok)
@@ -305,7 +305,7 @@ static bool remove_forget(struct flow *flow, GError **error)
 
 static void remove_failed(struct flow *flow, const GError *cause)
 {
-	tell(flow, NULL, EVENT_REMOVE_FAILED, EVENT_FLOATING_REMOVE_FAILED, "Failed to remove Disk $d from VM $v (User: $u): $w",
+	tell(flow, NULL, EVENT_REMOVE_FAILED, EVENT_FLOATING_REMOVE_FAILED, "Failed to remove Disk from VM $v (User: $u). $d: $w",
 	     "Failed to remove Disk $d (User: $u): $w", cause->message);
 }
 

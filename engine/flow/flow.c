@@ -30,10 +30,10 @@
 #include <string.h>
 
 #define LOG_MODULE "flow"
-#define EVENT_FLOW_RESUMED 1300                /* taken up after a restart, and how it ended */
-#define EVENT_FLOW_ROLLED_BACK 1301
-#define EVENT_FLOW_WAITS 1302                  /* for its host to be up */
-#define EVENT_FLOW_LEFT_BEHIND 1303            /* an undo failed for good */
+#define EVENT_FLOW_RESUMED 20300                /* taken up after a restart, and how it ended */
+#define EVENT_FLOW_ROLLED_BACK 20301
+#define EVENT_FLOW_WAITS 20302                  /* for its host to be up */
+#define EVENT_FLOW_LEFT_BEHIND 20303            /* an undo failed for good */
 
 #define TOLD "told"                            /* member of a flow's data: its type's `failed` was called */
 

@@ -15,7 +15,7 @@
 #include "proto/host_calls.h"
 
 #define LOG_MODULE "flow"
-#define EVENT_POLICY_FAILED 1352             /* of our own */
+#define EVENT_POLICY_FAILED 20352             /* of our own */
 
 struct push { struct engine *engine; char *host_id; };
 

@@ -38,8 +38,8 @@
 /* Event codes */
 #define EVENT_ADDED 956
 #define EVENT_ADD_FAILED 957
-#define EVENT_REMOVED 958
-#define EVENT_REMOVE_FAILED 959
+#define EVENT_REMOVED 960
+#define EVENT_REMOVE_FAILED 961
 
 static struct storage_call call_of(const struct flow *flow)
 {

@@ -407,7 +407,7 @@ static void failed(struct flow *flow, const GError *cause)
 	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
 
 	if (vm)
-		store_event(flow->engine->store, EVENT_START_FAILED, &flow->actor, (void *[]){ vm, NULL }, "Failed to run VM %s (User: %s): %s", vm->name,
+		store_event(flow->engine->store, EVENT_START_FAILED, &flow->actor, (void *[]){ vm, NULL }, "Failed to run VM %s (User: %s). %s", vm->name,
 			    flow_user(flow), cause->message);
 	record_unref(vm);
 }

@@ -24,6 +24,7 @@
 #include "engine/flow/vm_definition.h"
 #include "engine/flow/vm_flow.h"
 #include "engine/flow/vm_memory.h"
+#include "engine/model/host.h"
 #include "engine/model/kinds.h"
 #include "engine/model/storage_domain.h"
 #include "engine/model/vm.h"
@@ -296,25 +297,32 @@ static bool save(struct flow *flow, GError **error)
 	return !own;
 }
 
-static void tell(struct flow *flow, int code, const char *what, const char *why)
+/* "VM $v was suspended by $u": v the VM, h the host it was on, u the user, w why */
+static void tell(struct flow *flow, int code, const char *text, const char *why)
 {
 	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
+	struct host *host = flow_text(flow, "host") ? model_get(flow->engine->model, &host_kind, flow_text(flow, "host")) : NULL;
+	GString *line = g_string_new(text);
 
+	g_string_replace(line, "$h", host ? host->name : "<none>", 0);
+	g_string_replace(line, "$u", flow_user(flow), 0);
+	g_string_replace(line, "$v", vm ? vm->name : "", 0);
 	if (vm)
-		store_event(flow->engine->store, code, &flow->actor, (void *[]){ vm, NULL }, "VM %s %s (User: %s)%s%s.", vm->name, what,
-			    flow_user(flow), why ? ": " : "", why ? why : "");
+		store_event(flow->engine->store, code, &flow->actor, (void *[]){ vm, NULL }, "%s%s%s", line->str, why ? " " : "", why ? why : "");
+	g_string_free(line, TRUE);
+	record_unref(host);
 	record_unref(vm);
 }
 
 static bool announce(struct flow *flow, GError **error)
 {
-	tell(flow, EVENT_SUSPENDED, "was suspended", NULL);
+	tell(flow, EVENT_SUSPENDED, "VM $v was suspended by $u (Host: $h).", NULL);
 	return true;
 }
 
 static void suspend_failed(struct flow *flow, const GError *cause)
 {
-	tell(flow, EVENT_SUSPEND_FAILED, "could not be suspended", cause->message);
+	tell(flow, EVENT_SUSPEND_FAILED, "Failed to suspend VM $v (Host: $h, User: $u).", cause->message);
 }
 
 static const struct flow_step suspend_steps[] = {
@@ -350,7 +358,7 @@ static bool discard_forget(struct flow *flow, GError **error)
 {
 	if (!store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_discarded, NULL, NULL, error))
 		return false;
-	tell(flow, EVENT_DISCARDED, "lost its suspended state", NULL);
+	tell(flow, EVENT_DISCARDED, "Suspended VM $v has had its save state cleared by $u.", NULL);
 	return true;
 }
 

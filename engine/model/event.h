@@ -8,7 +8,9 @@
 enum severity { SEVERITY_NORMAL, SEVERITY_WARNING, SEVERITY_ERROR, SEVERITY_ALERT, SEVERITY_MAX };
 extern const char *const severity_names[];
 
-#define EVENT_NOT_PERMITTED 9805             /* beyond the guide's table: somebody lacked a permit */
+/* Codes are those of the guide's appendix C and, where that ends (356), of oVirt's AuditLogType. Ours begin where it has none. */
+#define EVENT_OWN_FIRST 20000
+#define EVENT_NOT_PERMITTED 20805             /* somebody lacked a permit */
 #define EVENT_ORIGIN "oVirt"                 /* of the engine's own events: clients look for it */
 #define EVENTS_KEPT 100000                   /* in the database */
 #define EVENTS_IN_MEMORY 20000               /* of these, the newest */

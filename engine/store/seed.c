@@ -12,6 +12,7 @@
 #include "engine/model/tag.h"
 #include "engine/model/template.h"
 #include "engine/model/user.h"
+#include "engine/model/vnic_profile.h"
 #include "engine/store/store-priv.h"
 #include <string.h>
 
@@ -62,6 +63,17 @@ static struct network *network(const char *datacenter_id)
 	SET(new, management, true);
 	new->usages = strings_new();
 	g_ptr_array_add(new->usages, g_strdup("vm"));
+	record_defaults(new, CREATE);
+	return new;
+}
+
+/* A network for VMs begins with a profile of its name. */
+static struct vnic_profile *vnic_profile(const struct network *of)
+{
+	struct vnic_profile *new = record_new(&vnic_profile_type);
+
+	set_string(&new->name, of->name);
+	set_ref(&new->network, of->id);
 	record_defaults(new, CREATE);
 	return new;
 }
@@ -205,8 +217,10 @@ bool store_seed(struct store *store, GError **error)
 	struct change *change = change_new(store);
 	struct datacenter *dc = datacenter();
 	struct cluster *first = cluster(dc->id);
+	struct network *management = network(dc->id);
 
-	add(change, network(dc->id));
+	add(change, vnic_profile(management));
+	add(change, management);
 	add(change, membership(first->id));
 	add(change, cpu_profile(first->id));
 	add(change, dc);

@@ -159,6 +159,8 @@ class Engine:
 
     def check_answers(self):
         """Every XML answer that this engine gave must be what its ?schema says. One xmllint for all of them; the same answer once."""
+        if self.process and self.process.poll() is None:
+            self.check_events()
         if self.process and self.process.poll() is None and self.answers:
             self.schema = self.raw("GET", "/api?schema", headers={"Authorization": self.basic()}).body
         if not self.answers or not self.schema or not shutil.which("xmllint"):
@@ -175,6 +177,23 @@ class Engine:
             wrong = [line for line in run.stderr.splitlines() if not line.endswith(" validates")]
             ok(run.returncode == 0, "every XML answer is what the schema says", *["%s: %s" % (names.get(line.split(":")[0], ""), line) for line in wrong])
         self.answers = {}
+
+    def check_events(self):
+        """Every event that this engine caused is one of the catalogue: code, severity and text. rows: r16-245"""
+        known = {}
+        with open(os.path.join(ROOT, "tests", "golden", "events.tsv")) as f:
+            for line in f:
+                if not line.startswith("#"):
+                    code, _, severity, *text = line.rstrip("\n").split("\t")
+                    known[int(code)] = (severity, ".*".join(re.escape(part) for part in text[0].split("*")) if text else "")
+        told = self.raw("GET", "/api/events;max=5000", headers={"Authorization": self.basic(), "Accept": "application/json"})
+        wrong = []
+        for event in told.json().get("event", []) if told.status == 200 else []:
+            severity, text = known.get(int(event["code"]), ("(no such code)", ""))
+            if event["origin"] == "oVirt" and int(event["code"]) not in range(9801, 9805):      # those are clients'
+                if severity != event["severity"] or not re.match(text, event["description"], re.S):
+                    wrong.append("%s %s: %s; expected %s: %s" % (event["code"], event["severity"], event["description"], severity, text))
+        ok(told.status == 200 and not wrong, "every event is one of the catalogue", told if told.status != 200 else "", *wrong)
 
     def put(self, table, doc):
         """An object straight into the database; the engine must not run. For states that only hosts and guests bring about."""

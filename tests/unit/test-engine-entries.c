@@ -4,7 +4,7 @@
 #include "engine/flow/vm_flow.h"
 #include "tests/unit/fake-agent.h"
 
-#define EVENT_FLOW_WAITS 1302
+#define EVENT_FLOW_WAITS 20302
 
 static char *entry_host(void)
 {

@@ -18,9 +18,9 @@
 /* Steps write what they do into a file, which outlives the process. */
 static char *dir;
 static int die_in = -1, fail_in = -1, away_in = -1;          /* 0, 1, 2: the step; 10 + n: the undo of step n */
-#define EVENT_ROLLED_BACK 1301
-#define EVENT_WAITS 1302
-#define EVENT_LEFT_BEHIND 1303
+#define EVENT_ROLLED_BACK 20301
+#define EVENT_WAITS 20302
+#define EVENT_LEFT_BEHIND 20303
 #define HOST "33333333-3333-3333-3333-333333333333"
 
 static void say(const char *text)
@@ -380,7 +380,7 @@ static void a_step_may_wait(void **state)
 	assert_int_equal(events_of(EVENT_WAITS), 1);
 	away_in = -1;
 	flow_take_up(&engine, HOST);
-	for (int i = 0; i < 3000 && !events_of(1300); i++)
+	for (int i = 0; i < 3000 && !events_of(20300); i++)
 		g_usleep(10000);
 	assert_said("do1 do2");
 	assert_int_equal(model_count(engine.model, &flow_kind), 0);

@@ -7,7 +7,7 @@
 #include "engine/flow/vm_flow.h"
 #include "tests/unit/fake-agent.h"
 
-#define EVENT_COMPLETED 1300
+#define EVENT_COMPLETED 20300
 #define SHORT_USEC (10 * G_USEC_PER_SEC)         /* a flow that waits for its own timeouts takes longer */
 
 /* ---- a flow on the VM's lane ---- */
