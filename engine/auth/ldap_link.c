@@ -5,9 +5,9 @@
  * Each question of the directory is a conversation of its own: connect, TLS, bind, search, end. They are rare (a right password is remembered for
  * minutes), and a connection that nobody keeps cannot be stale, cannot carry another user's rights, and need not be watched.
  *
- * Time. Nothing waits without an end: connecting has LDAP_OPT_NETWORK_TIMEOUT, answers are awaited with what is left of the
- * deadline, and under the library, which reads on and on once something came and never gives up a handshake, a layer of its sockets waits for bytes no
- * longer than that. Each answer gives the server its whole time again. Looking up its name is up to the resolver's own time-outs. A server that let the time pass is left alone for
+ * Time. Nothing waits without an end: connecting has LDAP_OPT_NETWORK_TIMEOUT, answers are awaited with what is left of the deadline, and under the
+ * library, which reads on once something came and never gives up a handshake, a layer of its sockets waits for bytes no longer than that. Each answer
+ * gives the server its whole time again. Looking up its name is up to the resolver's own time-outs. A server that let the time pass is left alone for
  * LDAP_REST_USEC; meanwhile questions fail at once, and at most LDAP_LINKS_MAX are open: logins of its domain wait or fail, nobody else's do.
  *
  * Trust. With TLS the certificate must be of the configured CA and name the host of the URI. Referrals are not followed: they would carry the password
