@@ -109,10 +109,6 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 		return false;
 	}
 	set_string(&wish->host_nic_id, nic_id_of(request) ? nic_id_of(request) : wish->host_nic_id);
-	if (!wish->host_nic_id && !wish->host_nic_name) {
-		error_set(error, ERR_INCOMPLETE, "NetworkAttachment [host_nic.id|name] required for add");
-		return false;
-	}
 	return !is_attached(request, wish, error) && set_up_one(request, wish, false, (struct network_attachment **)ret_record, error);
 }
 
