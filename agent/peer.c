@@ -6,17 +6,19 @@
  * each, so that a renewed certificate is used at once. The peer's certificate must be of our CA and carry the name that was asked for.
  *
  * The caller waits on its worker; the connection lives on the loop. Both share the exchange: whoever is last frees it. The channel's own limits end every
- * wait: CONNECT_USEC, then the caller's timeout. An agent that ends meanwhile drops what is posted to the loop; then the wait ends in the same time.
+ * wait: CONNECT_USEC, then the caller's timeout. An agent that ends meanwhile drops what is posted to the loop; then the wait ends in the same time. A job
+ * that is canceled waits no longer; what comes after that is dropped.
  */
 #define LOG_MODULE "peer"
 #include "agent/peer.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include "common/error.h"
 #include "common/lock.h"
@@ -37,8 +39,8 @@ struct exchange {
 	int64_t timeout_usec;
 	struct tls_context *tls;
 	struct channel *channel;        /* loop only */
+	int come;                       /* eventfd: it is over */
 	pthread_mutex_t lock;
-	pthread_cond_t come;
 	/* under lock */
 	bool over;
 	json_t *result;
@@ -58,7 +60,8 @@ static void exchange_unref(void *data)
 	g_free(x->method);
 	g_free(x->params);
 	g_free(x->flow_id);
-	pthread_cond_destroy(&x->come);
+	if (x->come >= 0)
+		close(x->come);
 	pthread_mutex_destroy(&x->lock);
 	g_free(x);
 }
@@ -73,7 +76,7 @@ static void settle(struct exchange *x, const json_t *result, const GError *error
 	x->over = true;
 	x->result = json_deep_copy(result);
 	x->error = error ? g_error_copy(error) : NULL;
-	pthread_cond_signal(&x->come);
+	(void)eventfd_write(x->come, 1);
 }
 
 static void on_answer(const json_t *result, const GError *error, void *data)
@@ -126,15 +129,13 @@ static bool make_tls(struct agent *agent, struct exchange *x, GError **error)
 	return x->tls != NULL;
 }
 
-static void wait_for_it(struct exchange *x)
+static void wait_for_it(struct exchange *x, struct job *job)
 {
+	struct pollfd fds[] = { { .fd = x->come, .events = POLLIN }, { .fd = job ? job_cancel_fd(job) : -1, .events = POLLIN } };
 	int64_t until = now_usec() + CONNECT_USEC + x->timeout_usec + GRACE_USEC;
-	struct timespec limit = { .tv_sec = until / G_USEC_PER_SEC, .tv_nsec = until % G_USEC_PER_SEC * 1000 };
-	int r = 0;
 
-	AUTO_LOCK(&x->lock);
-	while (!x->over && r != ETIMEDOUT)
-		r = pthread_cond_timedwait(&x->come, &x->lock, &limit);
+	while (poll(fds, G_N_ELEMENTS(fds), (int)(MAX(until - now_usec(), 0) / 1000)) < 0 && errno == EINTR)
+		;
 }
 
 /* What is not the peer's own answer is one thing for whoever asked: the other agent cannot be talked to. */
@@ -143,13 +144,15 @@ static bool is_answer(const GError *error)
 	return !error_is(error, ERR_NO_CONNECTION) && !error_is(error, ERR_MESSAGE_TIMEOUT) && !error_is(error, ERR_TLS_FAILED);
 }
 
-static json_t *take(struct exchange *x, GError **error)
+static json_t *take(struct exchange *x, struct job *job, GError **error)
 {
 	AUTO_LOCK(&x->lock);
 	if (x->result)
 		return g_steal_pointer(&x->result);
 	if (x->error)
 		g_propagate_error(error, g_steal_pointer(&x->error));
+	else if (job && job_canceled(job))
+		error_set(error, ERR_TASK_ABORTED, "the answer to %s is not waited for", x->method);
 	else
 		error_set(error, ERR_MESSAGE_TIMEOUT, "%s of %s", x->method, x->name);
 	x->over = true;                 /* what comes now is dropped */
@@ -160,7 +163,6 @@ json_t *peer_ask(struct agent *agent, const struct peer_call *call, GError **err
 {
 	struct exchange *x = g_new0(struct exchange, 1);
 	g_autoptr(GError) cause = NULL;
-	pthread_condattr_t monotonic;
 	json_t *result = NULL;
 
 	x->refs = 1;
@@ -170,16 +172,15 @@ json_t *peer_ask(struct agent *agent, const struct peer_call *call, GError **err
 	x->params = json_dumps(call->params, JSON_COMPACT);
 	x->flow_id = g_strdup(call->flow_id);
 	x->timeout_usec = call->timeout_usec;
+	x->come = eventfd(0, EFD_CLOEXEC);
 	pthread_mutex_init(&x->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&x->come, &monotonic);
-	pthread_condattr_destroy(&monotonic);
-	if (make_tls(agent, x, &cause) && resolve_address(call->host, call->port, &x->address, &x->length, &cause)) {
+	if (x->come < 0)
+		error_set_errno(&cause, ERR_NO_CONNECTION, errno, "eventfd");
+	else if (make_tls(agent, x, &cause) && resolve_address(call->host, call->port, &x->address, &x->length, &cause)) {
 		g_atomic_int_inc(&x->refs);
 		loop_post(agent->loop, begin, x, exchange_unref);
-		wait_for_it(x);
-		result = take(x, &cause);
+		wait_for_it(x, call->job);
+		result = take(x, call->job, &cause);
 	}
 	exchange_unref(x);
 	if (result)

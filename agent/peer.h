@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <glib.h>
 #include "agent/agent.h"
+#include "agent/jobs.h"
 
 #define PEER_PORT 54321
 
@@ -28,8 +29,12 @@ struct peer_call {
 	const json_t *params;         /* borrowed */
 	const char *flow_id;          /* may be NULL */
 	int64_t timeout_usec;         /* for the answer, once it is connected */
+	struct job *job;              /* that asks: when it is canceled, nothing is waited for any more; may be NULL */
 };
-/* The result (a new reference), or NULL + the peer's error with its code, or ERR_NO_CONNECTION_TO_PEER: it did not answer. Worker: waits. */
+/*
+ * The result (a new reference), or NULL + the peer's error with its code, ERR_NO_CONNECTION_TO_PEER: it did not answer; ERR_TASK_ABORTED: the job was
+ * canceled, and the peer may be doing it. Worker: waits.
+ */
 json_t *peer_ask(struct agent *agent, const struct peer_call *call, GError **error);
 
 #endif

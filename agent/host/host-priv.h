@@ -35,6 +35,13 @@ struct statistics *statistics_new(struct host *host);
 struct statistics *statistics_free(struct statistics *statistics);
 void statistics_fill(struct host *host, struct host_stats *stats);      /* any thread */
 
+/*
+ * {guid: {failed_paths: [names of devices], valid_paths: n}}, of multipath devices with failed paths only; NULL: there are some, and the kernel does not tell.
+ * New reference (multipath.c). multipath_read(): the status line of one; failed: gets "major:minor" of each; false: it is no such line.
+ */
+json_t *multipath_health(void);
+bool multipath_read(const char *status, GPtrArray *failed, int *ret_valid);
+
 /* Small files of /proc and /sys: content without trailing blanks; NULL when it cannot be read. g_free */
 char *file_text(const char *path);
 int64_t file_number(const char *path, int64_t otherwise);

@@ -303,23 +303,6 @@ static json_t *huge_page_mode(void)
 	return close ? json_stringn(open + 1, (size_t)(close - open - 1)) : json_string("never");
 }
 
-/* Which paths of multipath devices failed: {} where there are no such devices; of those that there are nobody tells us: NULL. */
-static json_t *multipath_health(void)
-{
-	GDir *dir = g_dir_open("/sys/block", 0, NULL);
-	const char *name;
-	bool any = false;
-
-	while (dir && !any && (name = g_dir_read_name(dir))) {
-		g_autofree char *path = g_build_filename("/sys/block", name, "dm/uuid", NULL), *uuid = g_str_has_prefix(name, "dm-") ? file_text(path) : NULL;
-
-		any = uuid && g_str_has_prefix(uuid, "mpath-");
-	}
-	if (dir)
-		g_dir_close(dir);
-	return any ? NULL : json_object();
-}
-
 static int64_t boot_time(void)
 {
 	g_autofree char *text = file_text("/proc/stat");

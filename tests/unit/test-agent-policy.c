@@ -250,11 +250,42 @@ static void test_packages(void **state)
 	is_json(packages_read(path), "{}");
 }
 
+/* ---- multipath ---- */
+
+static void test_multipath(void **state)
+{
+	static const struct { const char *status, *failed; int valid; } cases[] = {
+		/* as a kernel 6.1 writes it: groups of one path; one group with words of its selector, and for each path */
+		{ "2 0 0 0 2 1 A 0 1 0 8:16 A 0 E 0 1 0 8:32 A 0 ", "", 2 },
+		{ "2 0 0 0 2 1 A 0 1 0 8:16 F 1 E 0 1 0 8:32 A 0 ", "8:16", 1 },
+		{ "2 0 1 0 1 1 A 0 3 2 8:16 A 0 0 1 8:32 F 3 0 1 259:0 F 12 7 1 ", "8:32 259:0", 1 },
+		{ "3 queue_if_no_path x y 1 alua 0 0", "", 0 },
+		/* no such lines */
+		{ "", NULL, 0 }, { "2 0", NULL, 0 }, { "2 0 0 0 1 1 A 0 1 0 8:16", NULL, 0 }, { "2 0 0 0 1 1 A 0 1 0 8:16 X 0", NULL, 0 },
+		{ "2 0 0 0 1 1 A 0 2 0 8:16 A 0", NULL, 0 }, { "2 0 0 0 1 1 A 0 1 -1 8:16 A 0", NULL, 0 }, { "99999999999 0 0 0 1 1", NULL, 0 },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GPtrArray) failed = g_ptr_array_new_with_free_func(g_free);
+		g_autofree char *names = NULL;
+		int valid = -1;
+
+		assert_int_equal(multipath_read(cases[i].status, failed, &valid), cases[i].failed != NULL);
+		if (!cases[i].failed)
+			continue;
+		g_ptr_array_add(failed, NULL);
+		names = g_strjoinv(" ", (char **)failed->pdata);
+		assert_string_equal(names, cases[i].failed);
+		assert_int_equal(valid, cases[i].valid);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_balloons), cmocka_unit_test(test_balloons_bounds), cmocka_unit_test(test_merging), cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_ksm), cmocka_unit_test(test_devices), cmocka_unit_test(test_packages),
+		cmocka_unit_test(test_multipath),
 	};
 
 	return cmocka_run_group_tests_name("agent policy", tests, NULL, NULL);

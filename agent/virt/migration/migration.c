@@ -353,22 +353,21 @@ static bool begin(struct vm *vm, const struct migrate_params *p, const char *flo
 	g_autofree char *id = g_uuid_string_random(), *lane = g_strconcat("migration/", vm->id, NULL), *what = NULL;
 	AUTO_MIGRATION m = migration_new(vms, id, p, wall_msec(), error);
 	struct job_order order = { .id = id, .kind = &migration_kind, .lane = lane };
-	bool good;
+	bool leaves, good;
 
 	if (!m)
 		return false;
 	what = g_strdup_printf("VM.migrate %s to %s", vm->id, m->dst);
 	order.description = what;
 	order.request = migration_request(vm, p, m->queued_msec, flow_id);
-	good = begin_leaving(vm, m, error);
-	if (good) {
+	leaves = begin_leaving(vm, m, error);
+	if (leaves)
 		vm_set_status(vm, VM_WIRE_MIGRATION_SOURCE);
-		good = jobs_begin(vms->agent->jobs, &order, NULL, error);
-		if (!good)
-			migration_stay(vm);
-	}
+	good = leaves && jobs_begin(vms->agent->jobs, &order, NULL, error);
 	if (!good)
 		migration_over(vms, m, ERR_MIGRATION_ERROR, "Migration not begun");
+	if (leaves && !good)
+		migration_stay(vm);
 	json_decref(order.request);
 	return good;
 }
@@ -423,7 +422,7 @@ static bool is_running_phase(struct vms *vms, const struct migration *m, bool *r
 	return m->phase == PHASE_RUNNING;
 }
 
-/* Before libvirt has begun and after it has ended there is nothing for it to abort: the job sees the wish. */
+/* Before libvirt has begun and after it has ended there is nothing for it to abort: the job sees the wish, also while it waits for the other agent. */
 static bool cancel_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
 {
 	const struct vm_id_params *p = params;
@@ -446,7 +445,7 @@ static bool cancel_verb(struct agent *agent, const struct verb_call *call, void 
 		}
 	}
 	migration_cancel(agent->vms, m);
-	jobs_wake(agent->jobs, m->job);
+	(void)jobs_cancel(agent->jobs, m->job, NULL);
 	return true;
 }
 
@@ -549,6 +548,7 @@ struct migrations *migrations_new(struct vms *vms, GError **error)
 
 	migrations->vms = vms;
 	migrations->outgoing = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, migration_unref);
+	migrations->withdrawn = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	if (!read_settings(vms->agent->config, &migrations->settings, error))
 		return migrations_free(migrations);
 	jobs_register(vms->agent->jobs, &migration_kind, vms);
@@ -562,6 +562,7 @@ struct migrations *migrations_free(struct migrations *migrations)
 	if (!migrations)
 		return NULL;
 	g_hash_table_destroy(migrations->outgoing);
+	g_hash_table_destroy(migrations->withdrawn);
 	g_free(migrations);
 	return NULL;
 }

@@ -46,6 +46,7 @@ struct migrations {
 	struct vms *vms;
 	struct migration_settings settings;
 	GHashTable *outgoing;                    /* job id -> struct migration, while it is under way; under vms->lock */
+	GHashTable *withdrawn;                   /* ids of migrations that are not to come here any more -> when, in s. Under vms->lock */
 	int64_t reached;                         /* bytes/s of the last one that ended well; 0: none yet. Under vms->lock */
 };
 

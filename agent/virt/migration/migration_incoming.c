@@ -13,6 +13,9 @@
  * To drop it: Down with reason 8, after_vm_destroy, after_device_destroy, and its entry is gone, with its images. The same when libvirt ends a domain that is
  * not full.
  *
+ * VM.migrationCreate looks at storage, which may hang, and longer than the other host waits. When that gives up, or was told to, it asks for an end of what is
+ * here (VM.migrationArrival): if that is nothing yet, the migration is *withdrawn*, and its VM.migrationCreate fails when it can go on.
+ *
  * All of this after VM.migrationCreate is one journaled job on the VM's lane, with the id of the migration; the agent may die at any point. A domain that
  * libvirt is filling and that no job knows (somebody else migrates it) gets a job when it is seen. The id is kept in the domain's metadata, so that
  * VM.migrationArrival tells this migration from others for as long as the VM is here.
@@ -39,6 +42,7 @@
 #define LOOK_USEC (5 * G_USEC_PER_SEC)          /* news come at once; this is for those that got lost with a connection */
 #define LIBVIRT_USEC G_USEC_PER_SEC
 #define POSTCOPY_SLACK_USEC (60 * G_USEC_PER_SEC)
+#define WITHDRAWN_S (24 * 3600u)                /* no storage hangs for longer and comes back */
 #define KEY_ID "migrationID"
 #define KEY_INERT "notRunSinceArrival"
 
@@ -184,6 +188,10 @@ static bool add_entry(struct vm *vm, int limit, GError **error)
 	int arriving = 0;
 
 	AUTO_LOCK(&vms->lock);
+	if (g_hash_table_contains(vms->migrations->withdrawn, vm->arrival)) {
+		error_set(error, ERR_MIGRATION_CANCELATION_FAILED, "VM %s is not to come here any more", vm->id);
+		return false;
+	}
 	g_hash_table_iter_init(&iter, vms->table);
 	while (g_hash_table_iter_next(&iter, NULL, &other))
 		arriving += ((struct vm *)other)->arriving;
@@ -566,6 +574,21 @@ void migration_has_run(struct vm *vm)
 
 /* ---- VM.migrationArrival ---- */
 
+static gboolean is_long_ago(gpointer id, gpointer at_s, gpointer now_s)
+{
+	return GPOINTER_TO_UINT(now_s) - GPOINTER_TO_UINT(at_s) > WITHDRAWN_S;
+}
+
+/* From here on no VM.migrationCreate of it makes anything ready. */
+static void withdraw(struct vms *vms, const char *migration_id)
+{
+	gpointer now_s = GUINT_TO_POINTER((guint)(now_usec() / G_USEC_PER_SEC));
+
+	AUTO_LOCK(&vms->lock);
+	g_hash_table_foreach_remove(vms->migrations->withdrawn, is_long_ago, now_s);
+	g_hash_table_insert(vms->migrations->withdrawn, g_strdup(migration_id), now_s);
+}
+
 static bool came_with(struct vm *vm, const char *migration_id)
 {
 	g_autofree char *xml = vm_xml(vm), *id = NULL;
@@ -604,13 +627,17 @@ static bool is_arriving(struct vm *vm)
 bool migration_arrival_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
 {
 	const struct arrival_params *p = params;
-	AUTO_VM vm = vms_lookup(agent->vms, p->vm_id);
+	AUTO_VM vm = NULL;
 	g_autoptr(virConnect) conn = libvirt_connection_get(agent->vms->connection, error);
 	g_autoptr(virDomain) domain = conn ? virDomainLookupByUUIDString(conn, p->vm_id) : NULL;
 	struct arrival_state *state;
 	enum arrival arrival;
 	bool paused = false;
 
+	/* before the look: what comes after it cannot add one */
+	if (p->end != ARRIVAL_KEEP)
+		withdraw(agent->vms, p->migration_id);
+	vm = vms_lookup(agent->vms, p->vm_id);
 	if (!conn)
 		return false;
 	if (!domain && libvirt_error_code() != VIR_ERR_NO_DOMAIN) {

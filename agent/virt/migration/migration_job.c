@@ -126,13 +126,14 @@ static void undo(const struct leave *l, enum arrival_end end)
 static enum job_run failed(struct leave *l, GError *cause, GError **error)
 {
 	undo(l, ARRIVAL_END);
-	if (l->vm && vm_check_running(l->vm, NULL))
-		migration_stay(l->vm);
 	if (migration_is_canceled(l->vms, l->m)) {
 		g_clear_error(&cause);
 		error_set_literal(&cause, ERR_MIGRATION_CANCELATION_FAILED, "Migration canceled");
 	}
+	/* first: who is told that it is Up may ask why at once */
 	migration_over(l->vms, l->m, cause->code, cause->message);
+	if (l->vm && vm_check_running(l->vm, NULL))
+		migration_stay(l->vm);
 	g_propagate_error(error, cause);
 	return JOB_FAILED;
 }
@@ -283,7 +284,7 @@ static json_t *ask_create(const struct leave *l, const char *xml, GError **error
 	json_t *params = offer(l, xml), *answer;
 	struct peer_call call = {
 		.host = l->m->host, .port = l->m->port, .method = "VM.migrationCreate", .params = params,
-		.flow_id = text_of(json_object_get(l->state, "request"), "flow"), .timeout_usec = CREATE_USEC,
+		.flow_id = text_of(json_object_get(l->state, "request"), "flow"), .timeout_usec = CREATE_USEC, .job = l->job,
 	};
 
 	answer = peer_ask(l->vms->agent, &call, error);
