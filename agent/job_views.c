@@ -142,16 +142,20 @@ json_t *jobs_task_info(struct jobs *jobs, const char *id, GError **error)
 
 bool jobs_stop(struct jobs *jobs, const char *id, GError **error)
 {
-	{
-		struct job *job;
-		AUTO_LOCK(&jobs->lock);
+	struct job *job;
+	bool good;
 
+	{
+		AUTO_LOCK(&jobs->lock);
 		if (!(job = find_task(jobs, id, error)))
 			return false;
-		job_ask_to_end(job);
+		if (job_is_over(job))
+			return true;
+		job_ref(job);
 	}
-	jobs_wake(jobs, id);
-	return true;
+	good = job_ask_to_end(job, error);
+	job_unref(job);
+	return good;
 }
 
 bool jobs_revert(struct jobs *jobs, const char *id, GError **error)

@@ -50,8 +50,12 @@ struct job {
 /* Lock held, all of these. */
 bool job_is_over(const struct job *job);
 json_t *job_describe(const struct job *job);      /* as in Host.getJobs; new reference */
-void job_ask_to_end(struct job *job);                /* and jobs_wake() afterwards, without the lock */
 void job_remove_file(struct job *job);
 void jobs_forget_old(struct jobs *jobs);
+
+struct job *job_ref(struct job *job);
+void job_unref(void *job);
+/* Cancels it and wakes it; true when that is on disk. Without the lock, with a reference. Blocking. */
+bool job_ask_to_end(struct job *job, GError **error);
 
 #endif

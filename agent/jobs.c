@@ -14,6 +14,7 @@
  * It exists before jobs_begin() returns, says at each job_step() what is about to be done, at the end how it ended, and is removed when the job is
  * forgotten. The agent may die between any two of these: jobs_resume() reads the files, shows the jobs that were over, and runs the others again from
  * the step that is written. So at most one run() is ahead of its file, by one step; that step is the one run() must recognize as begun, done or neither.
+ * That it was canceled is a second file, <id>.end, there before whoever canceled it is told so.
  *
  * Waking: a job that waits takes no thread. jobs_wake() puts it on its lane; while it runs, it is noted and it runs once more. One timer on the loop serves
  * all job_wake_after().
@@ -37,10 +38,12 @@
 #define LOG_MODULE "jobs"
 #define JOBS_MAX 10000
 #define JOB_ID_MAX 64
+#define JOB_FILE ".json"
+#define WISH_FILE ".end"
 
 static const char *const state_names[] = { "pending", "running", "done", "failed", "aborted" };
 
-static void job_unref(void *data)
+void job_unref(void *data)
 {
 	struct job *job = data;
 
@@ -104,20 +107,28 @@ bool job_is_over(const struct job *job)
 	return job->state >= STATE_DONE;
 }
 
-struct removal { struct jobs *jobs; char *name; };
+struct removal { struct jobs *jobs; char *id; };
+
+static void remove_file(struct jobs *jobs, const char *id, const char *suffix)
+{
+	g_autofree char *name = g_strconcat(id, suffix, NULL);
+
+	json_file_remove(jobs->directory, name);
+}
 
 static void removal_run(void *data)
 {
 	struct removal *removal = data;
 
-	json_file_remove(removal->jobs->directory, removal->name);
+	remove_file(removal->jobs, removal->id, JOB_FILE);
+	remove_file(removal->jobs, removal->id, WISH_FILE);
 }
 
 static void removal_free(void *data)
 {
 	struct removal *removal = data;
 
-	g_free(removal->name);
+	g_free(removal->id);
 	g_free(removal);
 }
 
@@ -129,7 +140,7 @@ void job_remove_file(struct job *job)
 	g_autoptr(GError) error = NULL;
 
 	removal->jobs = job->jobs;
-	removal->name = g_strconcat(job->id, ".json", NULL);
+	removal->id = g_strdup(job->id);
 	if (lane_submit(job->jobs->lanes, "jobs", &lane_job, &error))
 		return;
 	log_warn("job %s is not forgotten yet: %s", job->id, error->message);
@@ -244,7 +255,7 @@ static struct job *job_new(struct jobs *jobs, const char *id, const char *type, 
 	return job;
 }
 
-static struct job *job_ref(struct job *job)
+struct job *job_ref(struct job *job)
 {
 	atomic_fetch_add(&job->refs, 1);
 	return job;
@@ -310,7 +321,7 @@ bool jobs_start(struct jobs *jobs, const struct job_work *work, char **ret_id, G
 
 static bool write_file(struct job *job, GError **error)
 {
-	g_autofree char *name = g_strconcat(job->id, ".json", NULL);
+	g_autofree char *name = g_strconcat(job->id, JOB_FILE, NULL);
 	json_t *file = json_pack("{s:i, s:s, s:s, s:s, s:O}", "version", 1, "kind", job->kind->name, "description", job->description, "lane", job->lane,
 				 "state", job->memory);
 	bool good;
@@ -652,9 +663,9 @@ bool jobs_begin(struct jobs *jobs, const struct job_order *order, char **ret_id,
 }
 
 /* What it was before the agent ended. */
-static void load(struct jobs *jobs, const char *file)
+static void load(struct jobs *jobs, const char *id)
 {
-	g_autofree char *id = g_strndup(file, strlen(file) - strlen(".json"));
+	g_autofree char *file = g_strconcat(id, JOB_FILE, NULL);
 	json_t *json = json_file_read(jobs->directory, file), *failure = json_object_get(json, "error");
 	const char *kind = json_string_value(json_object_get(json, "kind")), *over_as = json_string_value(json_object_get(json, "over"));
 	const char *description = json_string_value(json_object_get(json, "description")), *lane = json_string_value(json_object_get(json, "lane"));
@@ -692,45 +703,82 @@ static bool is_pending(const struct job *job, const void *unused)
 	return job->state == STATE_PENDING;
 }
 
-void jobs_resume(struct jobs *jobs)
+/* It was canceled before the agent ended. */
+static void load_wish(struct jobs *jobs, const char *id)
 {
-	GDir *dir = g_dir_open(jobs->directory, 0, NULL);
-	GPtrArray *pending;
+	struct job *job;
+
+	{
+		AUTO_LOCK(&jobs->lock);
+		job = g_hash_table_lookup(jobs->table, id);
+		if (job)
+			atomic_store(&job->canceled, true);
+	}
+	if (!job)
+		remove_file(jobs, id, WISH_FILE);
+}
+
+static void load_all(struct jobs *jobs, const char *suffix, void (*one)(struct jobs *jobs, const char *id))
+{
+	g_autoptr(GDir) dir = g_dir_open(jobs->directory, 0, NULL);
 	const char *file;
 
-	while (dir && (file = g_dir_read_name(dir)))
-		if (g_str_has_suffix(file, ".json"))
-			load(jobs, file);
-	if (dir)
-		g_dir_close(dir);
+	while (dir && (file = g_dir_read_name(dir))) {
+		g_autofree char *id = g_strndup(file, strlen(file) - MIN(strlen(suffix), strlen(file)));
+
+		if (g_str_has_suffix(file, suffix))
+			one(jobs, id);
+	}
+}
+
+void jobs_resume(struct jobs *jobs)
+{
+	GPtrArray *pending;
+
+	load_all(jobs, JOB_FILE, load);
+	load_all(jobs, WISH_FILE, load_wish);
 	pending = matching(jobs, is_pending, NULL);
 	if (pending->len)
 		log_info("%u jobs go on that were under way when the agent ended", pending->len);
 	queue_all(pending);
 }
 
-void job_ask_to_end(struct job *job)
+bool job_ask_to_end(struct job *job, GError **error)
 {
-	atomic_store(&job->canceled, true);
-	if (job->cancel_fd >= 0)
-		(void)eventfd_write(job->cancel_fd, 1);
+	g_autofree char *name = g_strconcat(job->id, WISH_FILE, NULL);
+	json_t *wish = json_pack("{s:i}", "version", 1);
+	bool kept = !job->kind || json_file_write(job->jobs->directory, name, wish, error);
+
+	json_decref(wish);
+	if (!kept)
+		return false;
+	{
+		AUTO_LOCK(&job->jobs->lock);
+		atomic_store(&job->canceled, true);
+		if (job->cancel_fd >= 0)
+			(void)eventfd_write(job->cancel_fd, 1);
+	}
+	jobs_wake(job->jobs, job->id);
+	return true;
 }
 
 bool jobs_cancel(struct jobs *jobs, const char *id, GError **error)
 {
-	{
-		struct job *job;
-		AUTO_LOCK(&jobs->lock);
+	struct job *job;
+	bool good;
 
+	{
+		AUTO_LOCK(&jobs->lock);
 		job = g_hash_table_lookup(jobs->table, id);
 		if (!job || job_is_over(job)) {
 			error_set(error, job ? ERR_JOB_NOT_ACTIVE : ERR_NO_SUCH_JOB, "{'job_id': '%s'}", id);
 			return false;
 		}
-		job_ask_to_end(job);
+		job_ref(job);
 	}
-	jobs_wake(jobs, id);
-	return true;
+	good = job_ask_to_end(job, error);
+	job_unref(job);
+	return good;
 }
 
 bool jobs_has(struct jobs *jobs, const char *id)

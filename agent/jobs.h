@@ -75,7 +75,7 @@ void jobs_wake(struct jobs *jobs, const char *id);
 void jobs_wake_about(struct jobs *jobs, const char *member, const char *value);
 /* All of a type that wait: libvirt is back. */
 void jobs_wake_type(struct jobs *jobs, const char *type);
-/* Asks it to end: job_canceled() becomes true and it is woken. ERR_NO_SUCH_JOB, ERR_JOB_NOT_ACTIVE. */
+/* Asks it to end: job_canceled() becomes true, also for the next agent, and it is woken. ERR_NO_SUCH_JOB, ERR_JOB_NOT_ACTIVE; the disk's. Blocking (disk). */
 bool jobs_cancel(struct jobs *jobs, const char *id, GError **error);
 bool jobs_has(struct jobs *jobs, const char *id);             /* also one that is over; jobs_begin() then says whether it is the same */
 /* Waits on this worker until it is over: true, or its error. ERR_NO_SUCH_JOB; ERR_TIMEOUT at until_usec (now_usec() clock), when it goes on. */

@@ -192,16 +192,16 @@ static void test_same_id(void **state)
 
 static char directory[] = "/tmp/berth-test-jobs-XXXXXX";
 static GString *steps;
-static bool may_end;
+static bool may_end, deaf;
 
-/* "one", then waits until may_end, then "two". */
+/* "one", then waits until may_end, then "two". deaf: does not hear that it is canceled. */
 static enum job_run two_steps(struct job *job, json_t *state, void *context, GError **error)
 {
 	const char *step = json_string_value(json_object_get(state, "step"));
 
 	assert_ptr_equal(context, &steps);
 	g_string_append_printf(steps, "[%s]", step ? step : "begin");
-	if (job_canceled(job)) {
+	if (job_canceled(job) && !deaf) {
 		error_set(error, ERR_UNEXPECTED_ERROR, "canceled");
 		return JOB_FAILED;
 	}
@@ -232,7 +232,7 @@ static int kind_set_up(void **state)
 	strcpy(directory + strlen(directory) - 6, "XXXXXX");
 	assert_non_null(g_mkdtemp(directory));
 	steps = g_string_new(NULL);
-	may_end = false;
+	may_end = deaf = false;
 	restart();
 	return 0;
 }
@@ -345,6 +345,32 @@ static void test_kind_cancel(void **state)
 	assert_string_equal(status(), "aborted");
 }
 
+/* Who was told that it is canceled is right, also when the agent ends before it hears of it. With the job the wish is forgotten. */
+static void test_kind_cancel_restart(void **state)
+{
+	g_autofree char *wish = g_build_filename(directory, "jobs", ID ".end", NULL);
+
+	deaf = true;
+	assert_true(begin("a", NULL));
+	settle("vm/x");
+	assert_true(jobs_cancel(t.jobs, ID, NULL));
+	settle("vm/x");
+	assert_string_equal(status(), "running");
+	restart();
+	deaf = false;
+	jobs_resume(t.jobs);
+	settle("vm/x");
+	assert_string_equal(status(), "aborted");
+	assert_true(jobs_clear(t.jobs, ID, NULL));
+	settle("jobs");
+	assert_false(g_file_test(wish, G_FILE_TEST_EXISTS));
+	/* one whose job was forgotten in the same moment is of nobody */
+	assert_true(g_file_set_contents(wish, "{\"version\": 1}", -1, NULL));
+	restart();
+	jobs_resume(t.jobs);
+	assert_false(g_file_test(wish, G_FILE_TEST_EXISTS));
+}
+
 /* A name that would leave the directory; a directory that cannot be written to. */
 static void test_kind_bad(void **state)
 {
@@ -372,7 +398,7 @@ int main(void)
 #define KIND_TEST(name) cmocka_unit_test_setup_teardown(name, kind_set_up, kind_tear_down)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = { TEST(test_good), TEST(test_stop), TEST(test_wait), TEST(test_bad), TEST(test_same_id),
-		KIND_TEST(test_kind), KIND_TEST(test_kind_restart), KIND_TEST(test_kind_cancel), KIND_TEST(test_kind_bad) };
+		KIND_TEST(test_kind), KIND_TEST(test_kind_restart), KIND_TEST(test_kind_cancel), KIND_TEST(test_kind_cancel_restart), KIND_TEST(test_kind_bad) };
 
 	return cmocka_run_group_tests_name("agent jobs", tests, NULL, NULL);
 }
