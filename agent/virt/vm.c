@@ -82,6 +82,7 @@ void vm_unref(void *data)
 	migration_unref(vm->migration);
 	json_decref(vm->block_jobs);
 	snapshot_forget(vm);
+	vm_events_drop(vm);
 	pthread_mutex_destroy(&vm->agent_lock);
 	g_free(vm);
 }

@@ -95,6 +95,7 @@ struct vm {
 	struct { char *hash, *told; int64_t changed; } external[2];      /* by enum external_kind (external_data.c): of what is there, of what was fetched */
 	int64_t external_at_usec;                /* next look at it */
 	GSList *waits;                           /* struct news_wait (news.c) */
+	GQueue mailbox;                          /* libvirt's events that are to be looked at (vm_events.c) */
 	struct migration *migration;             /* to another host: the one under way, or the last (migration.c); NULL: none */
 	char arrival[37];                        /* from another host: its job, until all is here (migration_incoming.c) */
 	bool saving;                             /* its memory is: the job tells what came of it (hibernate.c) */
@@ -197,6 +198,9 @@ void guest_facts_clear(struct guest_facts *facts);
 
 /* ---- libvirt's events (vm_events.c) ---- */
 bool vm_events_register(struct vms *vms, virConnectPtr conn, GError **error);
+/* Looks at what came of states that this VM's lane has not seen yet. On that lane, from inside of what waits there; not under vms->lock. */
+void vm_events_deal(struct vm *vm);
+void vm_events_drop(struct vm *vm);              /* the VM is freed */
 
 /* ---- sizes of disks (disk_size.c) ---- */
 void disk_size_tick(struct vm *vm, int64_t now);     /* loop, lock held */

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libvirt's events. Callbacks run on the loop: each copies what it was told and queues it on the VM's lane, where it is dealt with after what is
- * being done to the VM right now. So a VM.pause has its status set before "suspended" is looked at, and an event that was caused by a
- * verb finds nothing left to do. Events of domains that are not ours find no VM and are dropped.
+ * libvirt's events. Callbacks run on the loop, and copy what they were told:
+ *
+ *	facts      that change no state of the VM (its clock, its watchdog, who looks at its console): taken in and told at once
+ *	states     it is paused, goes on, reboots, has an I/O error: in the VM's mailbox, which is looked at on its lane, after what is being done to the VM right
+ *	           now; so VM.pause has its status set before "suspended" is looked at, and an event that a verb caused finds nothing left to do. A verb that
+ *	           has to wait for the guest looks at it meanwhile (news_next())
+ *	the rest   the VM ends, its devices change: each on its lane
+ *
+ * Events of domains that are not ours find no VM and are dropped.
  */
 #define LOG_MODULE "virt"
 #include <libvirt/libvirt-qemu.h>
@@ -25,6 +31,7 @@ struct told {
 	int event, detail;
 	int64_t number;
 	char *path, *alias, *reason;
+	vm_fn fn;                     /* in the mailbox: what it is for; takes it over */
 };
 
 static void told_free(void *data)
@@ -37,21 +44,76 @@ static void told_free(void *data)
 	g_free(told);
 }
 
-static void queue(struct vms *vms, virDomainPtr domain, const char *name, vm_fn fn, const struct told *told)
+/* A reference; NULL: it is not ours. */
+static struct vm *vm_of(struct vms *vms, virDomainPtr domain)
 {
 	char id[VIR_UUID_STRING_BUFLEN];
-	struct told *copy;
-	AUTO_VM vm = NULL;
-	g_autoptr(GError) error = NULL;
 
-	if (virDomainGetUUIDString(domain, id) < 0 || !(vm = vms_lookup(vms, id)))
-		return;
-	copy = g_memdup2(told, sizeof(*told));
+	return virDomainGetUUIDString(domain, id) < 0 ? NULL : vms_lookup(vms, id);
+}
+
+static struct told *told_copy(const struct told *told)
+{
+	struct told *copy = g_memdup2(told, sizeof(*told));
+
 	copy->path = g_strdup(told->path);
 	copy->alias = g_strdup(told->alias);
 	copy->reason = g_strdup(told->reason);
-	if (!vm_queue(vm, name, fn, copy, told_free, &error))
-		log_warn("VM %s: event '%s' is lost: %s", id, name, error->message);
+	return copy;
+}
+
+static void queue(struct vms *vms, virDomainPtr domain, const char *name, vm_fn fn, const struct told *told)
+{
+	AUTO_VM vm = vm_of(vms, domain);
+	g_autoptr(GError) error = NULL;
+
+	if (vm && !vm_queue(vm, name, fn, told_copy(told), told_free, &error))
+		log_warn("VM %s: event '%s' is lost: %s", vm->id, name, error->message);
+}
+
+/* ---- the mailbox ---- */
+
+void vm_events_deal(struct vm *vm)
+{
+	struct told *told;
+
+	do {
+		{
+			AUTO_LOCK(&vm->vms->lock);
+			told = g_queue_pop_head(&vm->mailbox);
+		}
+		if (told)
+			told->fn(vm, told);
+	} while (told);
+}
+
+void vm_events_drop(struct vm *vm)
+{
+	g_queue_clear_full(&vm->mailbox, told_free);
+}
+
+static void do_mailbox(struct vm *vm, void *unused)
+{
+	vm_events_deal(vm);
+}
+
+static void post(struct vms *vms, virDomainPtr domain, const char *name, vm_fn fn, const struct told *told)
+{
+	AUTO_VM vm = vm_of(vms, domain);
+	g_autoptr(GError) error = NULL;
+	struct told *copy;
+
+	if (!vm)
+		return;
+	copy = told_copy(told);
+	copy->fn = fn;
+	{
+		AUTO_LOCK(&vms->lock);
+		g_queue_push_tail(&vm->mailbox, copy);
+	}
+	news_stir(vm);
+	if (!vm_queue(vm, name, do_mailbox, NULL, NULL, &error))
+		log_warn("VM %s: event '%s' is late: %s", vm->id, name, error->message);
 }
 
 /* ---- on the lane ---- */
@@ -237,48 +299,6 @@ static void do_block_job(struct vm *vm, void *data)
 	jobs_wake_about(vm->vms->agent->jobs, "vmID", vm->id);
 }
 
-static void do_clock(struct vm *vm, void *data)
-{
-	struct told *told = data;
-
-	{
-		AUTO_LOCK(&vm->vms->lock);
-		vm->time_offset = told->number;
-	}
-	told_free(told);
-}
-
-static void do_watchdog(struct vm *vm, void *data)
-{
-	/* vdsm's texts, by enum virDomainEventWatchdogAction */
-	static const char *const actions[] = { "No action, watchdog ignored", "Guest CPUs are paused", "Guest CPUs are reset", "Guest is forcibly powered off",
-					       "Guest is requested to gracefully shutdown", "No action, a debug message logged" };
-	struct told *told = data;
-	bool known = told->event >= 0 && (size_t)told->event < G_N_ELEMENTS(actions);
-	json_t *action = known ? json_string(actions[told->event]) : json_sprintf("Received unknown watchdog action(%d)", told->event);
-
-	log_warn("VM %s: its watchdog fired: %s", vm->id, json_string_value(action));
-	{
-		AUTO_LOCK(&vm->vms->lock);
-		json_decref(vm->watchdog_event);
-		vm->watchdog_event = json_pack("{s:f, s:o}", "time", (double)told->number / 1e3, "action", action);
-		vm_locked_publish(vm);
-	}
-	told_free(told);
-}
-
-static void do_graphics(struct vm *vm, void *data)
-{
-	struct told *told = data;
-
-	{
-		AUTO_LOCK(&vm->vms->lock);
-		set_string(&vm->client_ip, told->event == VIR_DOMAIN_EVENT_GRAPHICS_DISCONNECT ? NULL : told->path);
-		vm_locked_publish(vm);
-	}
-	told_free(told);
-}
-
 static void do_device(struct vm *vm, void *data)
 {
 	do_refresh(vm, data);
@@ -297,10 +317,9 @@ static void do_device_gone(struct vm *vm, void *data)
 /* To whoever waits for it, at once. */
 static void tell(struct vms *vms, virDomainPtr domain, enum news_kind kind, const char *subject, int detail)
 {
-	char id[VIR_UUID_STRING_BUFLEN];
-	AUTO_VM vm = NULL;
+	AUTO_VM vm = vm_of(vms, domain);
 
-	if (virDomainGetUUIDString(domain, id) == 0 && (vm = vms_lookup(vms, id)))
+	if (vm)
 		news_tell(vm, kind, subject, detail);
 }
 
@@ -310,19 +329,22 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr domain, int event, int 
 		tell(data, domain, NEWS_STOPPED, NULL, detail);
 	if (event == VIR_DOMAIN_EVENT_STARTED)
 		recovery_started(data, domain);
-	queue(data, domain, "lifecycle event", do_lifecycle, &(struct told){ .event = event, .detail = detail });
+	if (event == VIR_DOMAIN_EVENT_SUSPENDED || event == VIR_DOMAIN_EVENT_RESUMED || event == VIR_DOMAIN_EVENT_SHUTDOWN)
+		post(data, domain, "lifecycle event", do_lifecycle, &(struct told){ .event = event, .detail = detail });
+	else
+		queue(data, domain, "lifecycle event", do_lifecycle, &(struct told){ .event = event, .detail = detail });
 	return 0;
 }
 
 static void on_reboot(virConnectPtr conn, virDomainPtr domain, void *data)
 {
-	queue(data, domain, "reboot event", do_reboot, &(struct told){ 0 });
+	post(data, domain, "reboot event", do_reboot, &(struct told){ 0 });
 }
 
 static void on_io_error(virConnectPtr conn, virDomainPtr domain, const char *path, const char *alias, int action, const char *reason, void *data)
 {
-	queue(data, domain, "I/O error event", do_io_error,
-	      &(struct told){ .event = action, .path = (char *)path, .alias = (char *)alias, .reason = (char *)reason });
+	post(data, domain, "I/O error event", do_io_error,
+	     &(struct told){ .event = action, .path = (char *)path, .alias = (char *)alias, .reason = (char *)reason });
 }
 
 static void on_agent(virConnectPtr conn, virDomainPtr domain, int state, int reason, void *data)
@@ -350,10 +372,9 @@ static void on_block_job(virConnectPtr conn, virDomainPtr domain, const char *ta
 static void on_watermark(virConnectPtr conn, virDomainPtr domain, const char *name, const char *path, unsigned long long mark, unsigned long long excess,
 			 void *data)
 {
-	char id[VIR_UUID_STRING_BUFLEN];
-	AUTO_VM vm = NULL;
+	AUTO_VM vm = vm_of(data, domain);
 
-	if (virDomainGetUUIDString(domain, id) == 0 && (vm = vms_lookup(data, id)))
+	if (vm)
 		watermark_reached(vm, name);
 }
 
@@ -374,19 +395,43 @@ static void on_balloon(virConnectPtr conn, virDomainPtr domain, unsigned long lo
 
 static void on_clock(virConnectPtr conn, virDomainPtr domain, long long offset, void *data)
 {
-	queue(data, domain, "clock event", do_clock, &(struct told){ .number = offset });
+	AUTO_VM vm = vm_of(data, domain);
+
+	if (!vm)
+		return;
+	AUTO_LOCK(&vm->vms->lock);
+	vm->time_offset = offset;
 }
 
-static void on_watchdog(virConnectPtr conn, virDomainPtr domain, int action, void *data)
+static void on_watchdog(virConnectPtr conn, virDomainPtr domain, int number, void *data)
 {
-	queue(data, domain, "watchdog event", do_watchdog, &(struct told){ .event = action, .number = wall_msec() });
+	/* vdsm's texts, by enum virDomainEventWatchdogAction */
+	static const char *const actions[] = { "No action, watchdog ignored", "Guest CPUs are paused", "Guest CPUs are reset", "Guest is forcibly powered off",
+					       "Guest is requested to gracefully shutdown", "No action, a debug message logged" };
+	bool known = number >= 0 && (size_t)number < G_N_ELEMENTS(actions);
+	AUTO_VM vm = vm_of(data, domain);
+	json_t *action;
+
+	if (!vm)
+		return;
+	action = known ? json_string(actions[number]) : json_sprintf("Received unknown watchdog action(%d)", number);
+	log_warn("VM %s: its watchdog fired: %s", vm->id, json_string_value(action));
+	AUTO_LOCK(&vm->vms->lock);
+	json_decref(vm->watchdog_event);
+	vm->watchdog_event = json_pack("{s:f, s:o}", "time", (double)wall_msec() / 1e3, "action", action);
+	vm_locked_publish(vm);
 }
 
 static void on_graphics(virConnectPtr conn, virDomainPtr domain, int phase, const virDomainEventGraphicsAddress *local,
 			const virDomainEventGraphicsAddress *remote, const char *scheme, const virDomainEventGraphicsSubject *subject, void *data)
 {
-	if (phase != VIR_DOMAIN_EVENT_GRAPHICS_CONNECT)
-		queue(data, domain, "console event", do_graphics, &(struct told){ .event = phase, .path = remote ? remote->node : NULL });
+	AUTO_VM vm = phase != VIR_DOMAIN_EVENT_GRAPHICS_CONNECT ? vm_of(data, domain) : NULL;
+
+	if (!vm)
+		return;
+	AUTO_LOCK(&vm->vms->lock);
+	set_string(&vm->client_ip, phase == VIR_DOMAIN_EVENT_GRAPHICS_DISCONNECT || !remote ? NULL : remote->node);
+	vm_locked_publish(vm);
 }
 
 static void on_qemu_shutdown(virConnectPtr conn, virDomainPtr domain, const char *event, long long seconds, unsigned micros, const char *details, void *data)
@@ -396,10 +441,9 @@ static void on_qemu_shutdown(virConnectPtr conn, virDomainPtr domain, const char
 
 static void on_job_completed(virConnectPtr conn, virDomainPtr domain, virTypedParameterPtr params, int n, void *data)
 {
-	char id[VIR_UUID_STRING_BUFLEN];
-	AUTO_VM vm = NULL;
+	AUTO_VM vm = vm_of(data, domain);
 
-	if (virDomainGetUUIDString(domain, id) == 0 && (vm = vms_lookup(data, id)))
+	if (vm)
 		migration_completed(vm, params, n);
 }
 
