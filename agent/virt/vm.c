@@ -364,7 +364,7 @@ void vm_adopted(struct vm *vm)
 {
 	if (is_starting(vm))
 		return;                         /* when it runs */
-	(void)vm_queue(vm, "watermarks", watermark_arm, NULL, NULL, NULL);
+	watermark_arm(vm);
 	(void)vm_queue(vm, "settle", live_settle, NULL, NULL, NULL);
 	if (is_paused_by_unknown(vm))
 		(void)vm_queue(vm, "ask for the I/O error", vm_ask_io_error, NULL, NULL, NULL);

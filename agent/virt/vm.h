@@ -207,8 +207,8 @@ void disk_size_tick(struct vm *vm, int64_t now);     /* loop, lock held */
 
 /* ---- I/O errors and thin volumes (resume.c) ---- */
 void resume_tick(struct vm *vm, int64_t now);        /* loop, lock held */
-/* libvirt is to tell when a thin volume is nearly full: when the VM runs, and whenever it writes to another volume. Lane. */
-void watermark_arm(struct vm *vm, void *unused);
+/* libvirt is to tell when a thin volume is nearly full: when the VM runs, and whenever it writes to another volume. Any thread: it is done on a lane. */
+void watermark_arm(struct vm *vm);
 void watermark_reached(struct vm *vm, const char *name);      /* loop; "vda[3]" */
 
 /* ---- recovery.c ---- */

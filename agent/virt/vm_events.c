@@ -198,7 +198,7 @@ static void do_lifecycle(struct vm *vm, void *data)
 		}
 		break;
 	case VIR_DOMAIN_EVENT_STARTED:
-		watermark_arm(vm, NULL);
+		watermark_arm(vm);
 		break;
 	case VIR_DOMAIN_EVENT_RESUMED:
 		if (status_of(vm) == VM_WIRE_PAUSED)
@@ -295,7 +295,7 @@ static void do_refresh(struct vm *vm, void *data)
 static void do_block_job(struct vm *vm, void *data)
 {
 	do_refresh(vm, data);
-	watermark_arm(vm, NULL);
+	watermark_arm(vm);
 	jobs_wake_about(vm->vms->agent->jobs, "vmID", vm->id);
 }
 

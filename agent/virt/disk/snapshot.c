@@ -599,7 +599,7 @@ static enum job_run look(struct run *r, GError *answer, GError **error)
 	if (good) {
 		g_clear_error(&answer);
 		(void)block_job_read(&r->b, NULL);       /* the VM knows its new XML */
-		watermark_arm(r->b.vm, NULL);
+		watermark_arm(r->b.vm);
 		vm_publish(r->b.vm);
 		return over(r, true, NULL, error);
 	}

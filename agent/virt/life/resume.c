@@ -161,7 +161,7 @@ void resume_tick(struct vm *vm, int64_t now)
 
 /* ---- thin volumes ---- */
 
-void watermark_arm(struct vm *vm, void *unused)
+static void arm(struct vm *vm, void *unused)
 {
 	g_autoptr(GPtrArray) chains = chains_of(vm);
 
@@ -191,7 +191,15 @@ static void extend(struct vm *vm, void *data)
 		log_info("VM %s has written disk %s up to its watermark: there is room for more", vm->id, target);
 	else
 		log_warn("VM %s has written up to its watermark and will pause when there is no room: %s", vm->id, error->message);
-	(void)vm_queue(vm, "next watermark", watermark_arm, NULL, NULL, NULL);
+	arm(vm, NULL);
+}
+
+void watermark_arm(struct vm *vm)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!vm_queue_on(vm, "resume", "watermarks", arm, NULL, NULL, &error))
+		log_warn("VM %s: no watermarks: %s", vm->id, error->message);
 }
 
 void watermark_reached(struct vm *vm, const char *name)
