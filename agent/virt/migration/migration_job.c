@@ -20,6 +20,7 @@
 #define ASK_USEC (20 * G_USEC_PER_SEC)          /* to end a QEMU that hangs takes 10 s */
 #define GONE_USEC (60 * G_USEC_PER_SEC)         /* the VM is gone from here and nobody there answers: then it counts as lost */
 #define UNDO_USEC (INT64_C(24) * 3600 * G_USEC_PER_SEC)
+#define UNDO_RETRY_USEC (60 * G_USEC_PER_SEC)
 #define FILE_MAX (4 * 1024 * 1024)              /* of an image that is sent along */
 
 struct leave {
@@ -79,17 +80,18 @@ static enum job_run undo_run(struct job *job, json_t *state, void *context, GErr
 		text_of(request, "vmID"), text_of(request, "migrationID"), text_of(request, "host"), (int)json_integer_value(json_object_get(request, "port")),
 	};
 	int end = enum_value(arrival_end_names, text_of(request, "end"));
+	int64_t age = (wall_msec() - json_integer_value(json_object_get(request, "since"))) * 1000;
 	g_autoptr(GError) cause = NULL;
 	enum arrival arrival;
 
 	if (ask_arrival(vms->agent, &journey, (enum arrival_end)end, &arrival, &cause))
 		return JOB_DONE;
-	if (wall_msec() - json_integer_value(json_object_get(request, "since")) > UNDO_USEC / 1000 || job_canceled(job)) {
+	if (age > UNDO_USEC || job_canceled(job)) {
 		g_propagate_error(error, g_steal_pointer(&cause));
 		return JOB_FAILED;
 	}
 	log_debug("what is left there of a migration that failed is not ended yet: %s", cause->message);
-	job_wake_after(job, RETRY_USEC);
+	job_wake_after(job, CLAMP(age / 8, RETRY_USEC, UNDO_RETRY_USEC));
 	return JOB_WAITS;
 }
 
