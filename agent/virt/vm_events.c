@@ -26,6 +26,7 @@
 #include "common/log.h"
 
 #define SAME_RESET_USEC (500 * 1000)
+#define MAILBOX_MAX 1000
 
 struct told {
 	int event, detail;
@@ -110,6 +111,8 @@ static void post(struct vms *vms, virDomainPtr domain, const char *name, vm_fn f
 	{
 		AUTO_LOCK(&vms->lock);
 		g_queue_push_tail(&vm->mailbox, copy);
+		if (vm->mailbox.length > MAILBOX_MAX)   /* its lane hangs: what is newest counts */
+			told_free(g_queue_pop_head(&vm->mailbox));
 	}
 	news_stir(vm);
 	if (!vm_queue(vm, name, do_mailbox, NULL, NULL, &error))
