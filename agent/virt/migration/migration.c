@@ -123,7 +123,8 @@ void migration_cancel(struct vms *vms, struct migration *m)
 {
 	AUTO_LOCK(&vms->lock);
 	m->canceled = true;
-	set_string(&m->message, "Migration process cancelled");
+	if (m->phase != PHASE_OVER)
+		set_string(&m->message, "Migration process cancelled");
 }
 
 bool migration_is_canceled(struct vms *vms, const struct migration *m)
@@ -429,6 +430,7 @@ static bool cancel_verb(struct agent *agent, const struct verb_call *call, void 
 	AUTO_VM vm = vms_find(agent->vms, p->vm_id, error);
 	AUTO_MIGRATION m = vm ? under_way(vm, ERR_MIGRATION_CANCELATION_FAILED, error) : NULL;
 	g_autoptr(virDomain) domain = NULL;
+	g_autoptr(GError) cause = NULL;
 	bool postcopy;
 
 	if (!m)
@@ -444,8 +446,11 @@ static bool cancel_verb(struct agent *agent, const struct verb_call *call, void 
 			return false;
 		}
 	}
+	if (!jobs_cancel(agent->jobs, m->job, &cause) && !error_is(cause, ERR_JOB_NOT_ACTIVE)) {
+		error_set(error, ERR_MIGRATION_CANCELATION_FAILED, "VM %s: %s", vm->id, cause->message);
+		return false;
+	}
 	migration_cancel(agent->vms, m);
-	(void)jobs_cancel(agent->jobs, m->job, NULL);
 	return true;
 }
 
@@ -548,7 +553,7 @@ struct migrations *migrations_new(struct vms *vms, GError **error)
 
 	migrations->vms = vms;
 	migrations->outgoing = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, migration_unref);
-	migrations->withdrawn = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	migrations->withdrawn = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	if (!read_settings(vms->agent->config, &migrations->settings, error))
 		return migrations_free(migrations);
 	jobs_register(vms->agent->jobs, &migration_kind, vms);

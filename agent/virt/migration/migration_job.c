@@ -128,7 +128,7 @@ static void undo(const struct leave *l, enum arrival_end end)
 static enum job_run failed(struct leave *l, GError *cause, GError **error)
 {
 	undo(l, ARRIVAL_END);
-	if (migration_is_canceled(l->vms, l->m)) {
+	if (migration_is_canceled(l->vms, l->m) || job_canceled(l->job)) {
 		g_clear_error(&cause);
 		error_set_literal(&cause, ERR_MIGRATION_CANCELATION_FAILED, "Migration canceled");
 	}
