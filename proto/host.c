@@ -114,7 +114,7 @@ static const struct field host_stats_fields[] = {
 	FIELD_JSON_(S, storage_domains, "storageDomains", OUT, "domain -> {code, lastCheck, delay, valid, version, acquired, actual}"),
 	FIELD_JSON_(S, disk_stats, "diskStats", OUT, "directory -> {free MiB}"),
 	FIELD_JSON_(S, thp_state, "thpState", OUT, "transparent huge page mode"),
-	FIELD_JSON_(S, multipath_health, "multipathHealth", OUT, "guid -> {failed_paths [names], valid_paths} of multipath devices with failed paths; absent: not known"),
+	FIELD_JSON_(S, multipath_health, "multipathHealth", OUT, "guid -> {failed_paths, valid_paths} of multipath devices with failed paths; absent: not known"),
 	FIELD_JSON_(S, v2v_jobs, "v2vJobs", OUT, "conversions of external VMs under way: always {}"),
 	FIELD_LONG_(S, elapsed_time, "elapsedTime", TEXT, "since the agent started", .unit = "s"),
 	FIELD_LONG_(S, boot_time, "bootTime", TEXT, "when the host booted, epoch", .unit = "s"),
