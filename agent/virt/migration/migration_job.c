@@ -429,7 +429,8 @@ static enum job_run stays(struct leave *l, const struct call_outcome *outcome, G
 
 	if ((outcome->call == CALL_NONE || outcome->good) && since(l, "here") < SETTLE_USEC)
 		return wait(l, SETTLE_USEC / 4);
-	if (outcome->code == VIR_ERR_OPERATION_ABORTED) {
+	/* the other QEMU may be the first to say that it was aborted, in its words */
+	if (outcome->code == VIR_ERR_OPERATION_ABORTED || is_given_up(l)) {
 		error_set_literal(&cause, ERR_MIGRATION_CANCELATION_FAILED, is_given_up(l) ? "Migration canceled: it did not converge" : "Migration canceled");
 		return failed(l, cause, error);
 	}
