@@ -270,6 +270,7 @@ static bool add_network(struct net_topology *topology, const char *name, const s
 		}
 		top = bridge;
 	}
+	g_assert(top);                  /* a network that is neither bridged nor on a link was refused with its options */
 	use(top, name);
 	top->mtu = MAX(top->mtu, (unsigned)config->mtu);
 	top->top = true;

@@ -442,6 +442,7 @@ static bool disconnect_step(struct connection *connection, GError **error)
 
 	if (connection->type == STORAGE_FCP)
 		return true;
+	g_assert(connection->path || connection->type == STORAGE_ISCSI);
 	if (domain) {
 		error_set(error, ERR_STORAGE_SERVER_DISCONNECTION_ERROR, "domain '%s' in '%s' is active", domain, connection->path);
 		return false;

@@ -129,7 +129,7 @@ static void scan_run(void *data)
 	g_autoptr(GError) problem = NULL;
 	g_autoptr(GPtrArray) groups = group_list(&problem);
 
-	if (!groups) {
+	if (problem) {
 		log_error("looking for volume groups: %s", problem->message);
 		return;
 	}

@@ -425,7 +425,9 @@ void tune_settle(struct live *live)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (qos_of(live->root) && !enforce(live, &error))
+	if (qos_of(live->root))
+		(void)enforce(live, &error);
+	if (error)
 		log_warn("VM %s: its policy is not in force: %s", live->vm->id, error->message);
 }
 
@@ -541,7 +543,8 @@ static bool update_policy(struct live *live, const struct vm_policy *p, GError *
 	if (!keep_policy(live, text, error))
 		return false;
 	fault_point("VM.updateVmPolicy: kept");
-	if (enforce(live, &cause))
+	(void)enforce(live, &cause);
+	if (!cause)
 		return live_read(live, error);
 	error_set(error, ERR_UPDATE_VM_POLICY_FAILED, "%s", cause->message);
 	(void)keep_policy(live, old_text, NULL);
