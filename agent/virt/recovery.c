@@ -15,9 +15,9 @@
  * with it. Such a domain is treated the same, on its VM's lane. If its start was reported as failed, it is ended.
  *
  * One that is listed while libvirt starts it is "Restoring state" (LAUNCH_SEEN) until it runs, is paused as was asked for, or is gone: it is not Paused, which
- * would mean that its memory is all there. It is looked at with each event and each second. libvirt shows a domain that comes from another host just the same
- * (paused, migration), and only its answer to a question about its job tells the two apart, for which it may keep the asker waiting: so that is asked on the
- * VM's lane. One whose arrival is in the journal is not asked about.
+ * would mean that its memory is all there. It is looked at with each event and each second. libvirt shows one that it restores, one that it has restored and
+ * left paused, and one that comes from another host all the same: paused, migration. Only the answer to a question about its job tells them apart, for which
+ * it may keep the asker waiting: so that is asked on the VM's lane. One whose arrival is in the journal is not asked about, nor one that was Paused before.
  */
 #define LOG_MODULE "virt"
 #include <libvirt/virterror.h>
@@ -142,7 +142,7 @@ bool recovery_adopt_start(struct vm *vm, int pause_reason)
 		return false;
 	{
 		AUTO_LOCK(&vm->vms->lock);
-		if (vm->leaving || vm->arriving || (vm->launch != LAUNCH_OVER && vm->launch != LAUNCH_SEEN))
+		if (vm->leaving || vm->arriving || vm->status == VM_WIRE_PAUSED || (vm->launch != LAUNCH_OVER && vm->launch != LAUNCH_SEEN))
 			return false;
 		vm->launch = LAUNCH_SEEN;
 	}
@@ -163,12 +163,29 @@ static void start_is_over(struct vm *vm)
 	vm->launch = LAUNCH_OVER;
 }
 
-/* Of the job of a domain that comes from another host libvirt 9.0 refuses to tell; of that of one that it starts it tells, when it can. */
-static bool comes_from_elsewhere(virDomainPtr domain)
-{
-	virDomainJobInfo unused;
+enum doing { DOING_UNKNOWN, DOING_NOTHING, DOING_ARRIVES };
 
-	return virDomainGetJobInfo(domain, &unused) < 0 && libvirt_error_code() == VIR_ERR_OPERATION_INVALID && virDomainIsActive(domain) == 1;
+/* Of the job of a domain that comes from another host libvirt 9.0 refuses to tell; of that of one that it restores it tells when that is over. */
+static enum doing doing_of(virDomainPtr domain)
+{
+	virDomainJobInfo job;
+
+	if (virDomainGetJobInfo(domain, &job) == 0)
+		return job.type == VIR_DOMAIN_JOB_NONE ? DOING_NOTHING : DOING_UNKNOWN;
+	return libvirt_error_code() == VIR_ERR_OPERATION_INVALID && virDomainIsActive(domain) == 1 ? DOING_ARRIVES : DOING_UNKNOWN;
+}
+
+/* paused: as it was asked for; else: as libvirt says. */
+static void settle(struct vm *vm, virDomainPtr domain, bool paused)
+{
+	if (paused) {
+		vm_refresh(vm, domain);
+		vm_set_paused(vm, "NOERR");
+	} else {
+		vm_adopt(vm, domain);
+	}
+	start_is_over(vm);
+	vm_adopted(vm);
 }
 
 bool recovery_look(struct vm *vm)
@@ -193,16 +210,23 @@ bool recovery_look(struct vm *vm)
 	}
 	if (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_STARTING_UP)
 		return true;
-	if (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_MIGRATION) {
-		if (!comes_from_elsewhere(domain))
-			return true;
-		start_is_over(vm);
-		(void)migration_adopt(vm);
+	if (state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_MIGRATION) {
+		settle(vm, domain, /* paused= */ false);
 		return true;
 	}
-	vm_adopt(vm, domain);
-	start_is_over(vm);
-	vm_adopted(vm);
+	switch (doing_of(domain)) {
+	case DOING_ARRIVES:
+		start_is_over(vm);
+		(void)migration_adopt(vm);
+		break;
+	case DOING_NOTHING:
+		/* it was so before the question, but that may have waited for an end */
+		if (virDomainGetState(domain, &state, &reason, 0) == 0)
+			settle(vm, domain, state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_MIGRATION);
+		break;
+	case DOING_UNKNOWN:
+		break;
+	}
 	return true;
 }
 

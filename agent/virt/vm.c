@@ -406,7 +406,7 @@ void vm_adopt(struct vm *vm, virDomainPtr domain)
 {
 	struct vms *vms = vm->vms;
 	int state = 0, reason = 0;
-	bool connected, was_running, error_known;
+	bool connected, was_running, was_paused, error_known;
 
 	vm_refresh(vm, domain);
 	if (virDomainGetState(domain, &state, &reason, 0) < 0) {
@@ -417,6 +417,7 @@ void vm_adopt(struct vm *vm, virDomainPtr domain)
 	{
 		AUTO_LOCK(&vms->lock);
 		was_running = vm_is_running_status(vm->status) && vm->launch != LAUNCH_SEEN;
+		was_paused = vm->status == VM_WIRE_PAUSED;
 		vm->end_owed = true;
 		if (!vm->params && vm->info)
 			vm->params = record_ref(vm->info->params);
@@ -425,7 +426,7 @@ void vm_adopt(struct vm *vm, virDomainPtr domain)
 		if (!was_running && vm->start_time > 0)
 			vm->running_since_usec = now_usec() - MAX((int64_t)((double)wall_msec() - vm->start_time * 1000), 0) * 1000;
 		connected = vm->info && vm->info->agent_connected;
-		error_known = vm->status == VM_WIRE_PAUSED && g_strcmp0(vm->pause_code, "NOERR");
+		error_known = was_paused && g_strcmp0(vm->pause_code, "NOERR");
 		if (!was_running)
 			vm->inert = migration_is_inert(vm->xml);
 	}
@@ -437,7 +438,7 @@ void vm_adopt(struct vm *vm, virDomainPtr domain)
 			vm_set_status(vm, VM_WIRE_SAVING);
 			break;
 		}
-		if (recovery_adopt_start(vm, reason) || (reason == VIR_DOMAIN_PAUSED_MIGRATION && migration_adopt(vm)))
+		if (recovery_adopt_start(vm, reason) || (reason == VIR_DOMAIN_PAUSED_MIGRATION && !was_paused && migration_adopt(vm)))
 			break;
 		vm_set_paused(vm, reason != VIR_DOMAIN_PAUSED_IOERROR ? "NOERR" : error_known ? NULL : "EOTHER");
 		break;

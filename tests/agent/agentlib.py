@@ -217,13 +217,13 @@ class Client:
         return self.answer(self.send(method, list(positional) if positional else params), self.patience)
 
     def call_when_ready(self, method, timeout=20, **params):
-        """Until recovery is over (error 99); nothing tells a client that."""
+        """Until recovery is over (error 99) and libvirt is connected (40); nothing tells a client that."""
         end = time.monotonic() + timeout
         while True:
             try:
                 return self.call(method, **params)
             except Failed as e:
-                if e.code != 99 or time.monotonic() > end:
+                if e.code not in (40, 99) or time.monotonic() > end:
                     raise
             time.sleep(0.01)
 
