@@ -238,7 +238,7 @@ bad:
 static void on_frame(int fd, unsigned what, void *data)
 {
 	struct net_lldp *lldp = data;
-	struct sockaddr_ll from;
+	struct sockaddr_ll from = { 0 };
 	uint8_t frame[FRAME_MAX];
 
 	for (;;) {
