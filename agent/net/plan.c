@@ -233,6 +233,8 @@ static bool plan_qos(struct plan *plan, const struct net_want *was, const struct
 	case NET_QOS_SAME:
 		return true;
 	case NET_QOS_FOREIGN:
+		if (!*after)
+			return true;            /* ours is gone already */
 		error_set(error, ERR_USED_NIC, "network '%s': hostQos: '%s' has a qdisc of somebody else, %s", user_of(will), link, kind);
 		return false;
 	case NET_QOS_OTHER:

@@ -189,7 +189,7 @@ struct window { int64_t offset, length; };
 /* Range: one of bytes=<first>-<last>, <first>-, -<length>. false: it was answered. */
 static bool read_range(struct client *client, const char *header, struct window *ret_window)
 {
-	int64_t size = size_of(client), first = 0, last = size - 1, length;
+	int64_t size = size_of(client), first = 0, last = size - 1, length = 0;
 	const char *at = g_str_has_prefix(header, "bytes=") ? header + strlen("bytes=") : NULL, *end = at;
 	bool good = false;
 
