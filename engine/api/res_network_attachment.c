@@ -13,7 +13,7 @@ static struct host *host_of(struct request *request, GError **error)
 	const struct host_nic *nic = request->resource == &resource_nic_network_attachment ? request->parent : NULL;
 	struct host *host = nic ? model_get(request->engine->model, &host_kind, nic->host.id) : record_ref(request->parent);
 
-	if (!host)
+	if (!host && nic)
 		error_set(error, ERR_NOT_FOUND, "host '%s'", nic->host.id);
 	return host;
 }

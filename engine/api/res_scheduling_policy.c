@@ -29,7 +29,7 @@ static GPtrArray *list(struct request *request, GError **error)
 {
 	GPtrArray *policies = list_new();
 
-	for (size_t i = 0; scheduling_policy_names[i]; i++) {
+	for (size_t i = 0; i < G_N_ELEMENTS(texts) && scheduling_policy_names[i]; i++) {
 		struct policy *policy = record_new(&policy_type);
 
 		policy->id = scheduling_policy_id(scheduling_policy_names[i]);
