@@ -229,7 +229,7 @@ static void restart(void)
 static int kind_set_up(void **state)
 {
 	set_up(state);
-	strcpy(directory + strlen(directory) - 6, "XXXXXX");
+	memset(directory + strlen(directory) - 6, 'X', 6);
 	assert_non_null(g_mkdtemp(directory));
 	steps = g_string_new(NULL);
 	may_end = deaf = false;
