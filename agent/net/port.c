@@ -20,6 +20,7 @@
 #include <linux/if_ether.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "agent/net/net-priv.h"
 #include "common/log.h"
 
@@ -266,9 +267,16 @@ static void add_removal(GString *text, const char *tap)
 	}
 }
 
-static bool has_table(void)
+/* A file that is there as long as the table may be: libnftables at work costs 2 MiB, which an agent without policies is spared. */
+static char *mark_path(const struct net *net)
 {
-	g_autofree char *listing = net_nft_run("list tables bridge", NULL);
+	return g_build_filename(net->directory, "policies", NULL);
+}
+
+static bool has_table(const struct net *net)
+{
+	g_autofree char *mark = mark_path(net);
+	g_autofree char *listing = access(mark, F_OK) == 0 ? net_nft_run("list tables bridge", NULL) : NULL;
 
 	return listing && strstr(listing, "table " TABLE "\n");
 }
@@ -301,9 +309,16 @@ bool net_port_set(struct net *net, const char *tap, const char *mac, const json_
 		return false;
 	}
 	AUTO_LOCK(&port_lock);
-	if (!has_table()) {
+	if (!has_table(net)) {
+		g_autofree char *mark = mark_path(net);
+		g_autoptr(GError) cause = NULL;
+
 		if (!json_object_size(policies))
 			return true;
+		if (!g_file_set_contents(mark, "", 0, &cause)) {
+			error_set(error, ERR_FAILED_IFUP, "policies of '%s': %s", tap, cause->message);
+			return false;
+		}
 		g_string_append(text, base);
 	}
 	if (!json_object_size(policies))
@@ -351,14 +366,21 @@ static unsigned add_gone(struct net *net, GString *text)
 void net_port_sweep(struct net *net)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
+	g_autofree char *mark = mark_path(net);
 	g_autofree char *answer = NULL;
 	g_autofree char *problem = NULL;
+	bool last = true;
 	AUTO_LOCK(&port_lock);
 
-	if (!has_table())
-		return;
-	if (!add_gone(net, text))
-		g_string_assign(text, "delete table " TABLE "\n");
-	if (text->len && !(answer = net_nft_run(text->str, &problem)))
-		log_warn("policies of ports that are gone stay, ignoring: %s", problem);
+	if (has_table(net)) {
+		last = !add_gone(net, text);
+		if (last)
+			g_string_assign(text, "delete table " TABLE "\n");
+		if (text->len && !(answer = net_nft_run(text->str, &problem))) {
+			log_warn("policies of ports that are gone stay, ignoring: %s", problem);
+			last = false;
+		}
+	}
+	if (last)
+		(void)unlink(mark);
 }
