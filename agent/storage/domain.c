@@ -83,17 +83,18 @@ static char *known_place(struct storage *storage, const char *id)
 	return known && is_domain(known, id) ? g_steal_pointer(&known) : NULL;
 }
 
-static pthread_mutex_t *changing_of(struct storage *storage, const char *id)
+static pthread_mutex_t *mutex_of(struct storage *storage, const char *id, const char *what)
 {
+	g_autofree char *key = g_strconcat(id, what, NULL);
 	pthread_mutex_t *mutex;
 
 	AUTO_LOCK(&storage->lock);
-	mutex = g_hash_table_lookup(storage->changing, id);
+	mutex = g_hash_table_lookup(storage->changing, key);
 	if (mutex)
 		return mutex;
 	mutex = g_new(pthread_mutex_t, 1);
 	pthread_mutex_init(mutex, NULL);
-	g_hash_table_insert(storage->changing, g_strdup(id), mutex);
+	g_hash_table_insert(storage->changing, g_steal_pointer(&key), mutex);
 	return mutex;
 }
 
@@ -137,7 +138,6 @@ static bool load(struct domain *domain, struct storage *storage, const char *id,
 		error_set(error, ERR_INVALID_METADATA, "'%s' says it is domain '%s'", domain->path, metadata_get(domain->values, "SDUUID"));
 		return false;
 	}
-	domain->changing = changing_of(storage, id);
 	return true;
 }
 
@@ -145,8 +145,12 @@ struct domain *domain_open(struct storage *storage, const char *id, GError **err
 {
 	struct domain *domain = g_new0(struct domain, 1);
 
+	domain->storage = storage;
 	domain->fd = -1;
 	domain->id = g_strdup(id);
+	domain->changing = mutex_of(storage, id, "");
+	domain->activity = mutex_of(storage, id, "/activity");
+	domain->group = mutex_of(storage, id, "/group");
 	return load(domain, storage, id, error) ? domain : domain_free(domain);
 }
 

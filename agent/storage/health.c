@@ -130,6 +130,23 @@ static void settle(struct storage *storage, const char *id)
 		volume_sweep(domain);
 }
 
+void health_settle(struct storage *storage, const char *pool)
+{
+	g_autoptr(GPtrArray) domains = g_ptr_array_new_with_free_func(g_free);
+	GHashTableIter iter;
+	void *domain, *value;
+
+	{
+		AUTO_LOCK(&storage->lock);
+		g_hash_table_iter_init(&iter, storage->watched);
+		while (g_hash_table_iter_next(&iter, &domain, &value))
+			if (!g_strcmp0(((struct watched *)value)->pool, pool))
+				g_ptr_array_add(domains, g_strdup(domain));
+	}
+	for (guint i = 0; i < domains->len; i++)
+		(void)storage_submit(storage, "domain", domains->pdata[i], "settle", settle);
+}
+
 /* It was not known where it is: now it is active as if it had been activated. */
 static void found(struct storage *storage, const struct domain *domain)
 {

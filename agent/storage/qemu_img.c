@@ -28,6 +28,7 @@ struct run {
 	int64_t limit_usec;
 	bool look;                       /* with little memory and time */
 	const struct qemu_img_work *work;
+	int fine;                        /* a status that is no failure, too */
 	char **ret_output;
 };
 
@@ -69,13 +70,13 @@ enum error_code qemu_img_code(const char *text)
 	return strstr(text, " lock") && strstr(text, "Failed to get") ? ERR_VOLUME_IS_BUSY : ERR_STORAGE_EXCEPTION;
 }
 
-static bool judge(const struct process *process, const char *command, GError **error)
+static bool judge(const struct process *process, const char *command, int fine, GError **error)
 {
 	if (process->stopped)
 		error_set(error, ERR_TASK_ABORTED, "qemu-img %s was canceled", command);
 	else if (process->status < 0)
 		error_set(error, ERR_STORAGE_EXCEPTION, "qemu-img %s was ended by signal %d", command, -process->status);
-	else if (process->status > 0)
+	else if (process->status > 0 && process->status != fine)
 		error_set(error, qemu_img_code(process->errors->str), "qemu-img %s: %s", command, g_strstrip(process->errors->str));
 	else if (process->cut)
 		error_set(error, ERR_STORAGE_EXCEPTION, "qemu-img %s wrote more than %d bytes", command, QEMU_IMG_OUTPUT_MAX);
@@ -106,7 +107,7 @@ static bool run_it(struct run run, GError **error)
 	}
 	if (!process_run(&process, error))
 		return false;
-	good = judge(&process, command, error);
+	good = judge(&process, command, run.fine, error);
 	if (good)
 		log_debug("qemu-img %s: done", command);
 	if (good && run.ret_output)
@@ -155,6 +156,24 @@ bool qemu_img_create(const struct qemu_img_create *image, GError **error)
 	add(argv, "--", image->path);
 	add(argv, size, NULL);
 	return short_run(argv, error);
+}
+
+bool qemu_img_end(const char *path, const char *format, int64_t *ret_end, GError **error)
+{
+	g_autofree char *output = NULL;
+	json_t *json, *end;
+
+	/* 3: there are clusters that nothing refers to, which is only a loss of room */
+	if (!run_it((struct run){ .argv = words("check", "--output=json", "-f", format, "--", path, NULL), .limit_usec = QEMU_IMG_CREATE_USEC, .fine = 3,
+				  .ret_output = &output }, error) ||
+	    !(json = json_parse(output, strlen(output), error)))
+		return false;
+	end = json_object_get(json, "image-end-offset");
+	*ret_end = json_integer_value(end);
+	if (!end)
+		error_set(error, ERR_STORAGE_EXCEPTION, "qemu-img check: '%s' tells no end of the data", path);
+	json_decref(json);
+	return *ret_end > 0;
 }
 
 json_t *qemu_img_info(const char *path, const char *format, GError **error)

@@ -39,6 +39,9 @@ json_t *qemu_img_info(const char *path, const char *format, GError **error);
 /* {"required", "fully-allocated", "bitmaps"?} for a copy in that format; image: a path or "json:{...}". */
 json_t *qemu_img_measure(const char *image, const char *format, const char *target_format, GError **error);
 
+/* Where the data of a qcow2 image end in its file, as `qemu-img check` tells; only for images that were checked to be ours. */
+bool qemu_img_end(const char *path, const char *format, int64_t *ret_end, GError **error);
+
 struct qemu_img_convert {
 	const char *source, *source_format;    /* path, "json:{...}" or "nbd:..." */
 	const char *target, *target_format;

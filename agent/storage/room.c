@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include "agent/storage/data/data.h"
 #include "agent/storage/form/block.h"
 
 /* The domain of a disk on block storage, and how large its volume is and may become. NULL: it is on none, or the volume has all it needs; or error */
@@ -18,14 +19,12 @@ static struct domain *thin_volume(struct storage *storage, const struct storage_
 {
 	autodomain domain = disk->domain && disk->volume ? domain_open_active(storage, disk->domain, error) : NULL;
 	g_autoptr(metadata) values = NULL;
-	int64_t ignored, capacity;
+	int64_t ignored;
 
 	if (!domain || !domain->block || !(values = volume_read(domain, disk->image, disk->volume, error)) || strcmp(metadata_get(values, "FORMAT"), "COW") ||
 	    !volume_sizes(domain, disk->image, disk->volume, ret_size, &ignored, error))
 		return NULL;
-	/* the data and as much again as a tenth for qcow2's tables, in whole extents */
-	capacity = metadata_get_int(values, "CAP", 0);
-	*ret_most = (capacity + capacity / 10 + domain->block->extent - 1) / domain->block->extent * domain->block->extent;
+	*ret_most = (volume_largest(values) + domain->block->extent - 1) / domain->block->extent * domain->block->extent;
 	return *ret_size < *ret_most ? g_steal_pointer(&domain) : NULL;
 }
 
@@ -50,7 +49,7 @@ bool storage_extend(struct storage *storage, const struct storage_disk *disk, GE
 		return false;
 	}
 	if (thin)
-		return block_extend_volume(thin, disk->image, disk->volume, MIN(size + BLOCK_CHUNK, most), error);
+		return volume_fit(thin, disk->image, disk->volume, MIN(size + BLOCK_CHUNK, most), /* shrink= */ false, error);
 
 	/* past the page cache: a file system that is gone still answers from memory */
 	if (disk->domain) {

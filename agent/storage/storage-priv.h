@@ -29,9 +29,11 @@ struct storage {
 	pthread_mutex_t lock;            /* guards the three tables; held for look-ups only, never while storage is touched */
 	GHashTable *places;              /* domain id -> directory of the connection it was seen in last */
 	GHashTable *groups;              /* domain id -> GPtrArray of paths: devices its volume group was seen on last (group.c) */
-	GHashTable *holds;               /* "domain/volume" -> how often it is held (form_block.c) */
+	GHashTable *holds;               /* "domain/volume" -> how often it is held (block_active.c) */
+	GHashTable *vm_holds;            /* VM -> set of "domain/volume": what it holds (block_active.c) */
+	GHashTable *group_locks;         /* domain id -> how often its volume group is locked (block_lock.c) */
 	GHashTable *watched;             /* domain id -> struct watched: the domains that are active here */
-	GHashTable *changing;            /* domain id -> pthread_mutex_t, see volume_change(); entries stay */
+	GHashTable *changing;            /* "domain", "domain/activity", "domain/group" -> pthread_mutex_t, see struct domain; entries stay */
 	GHashTable *claims;              /* see claim.c */
 	struct pool *pool;               /* the one this host is in; NULL: none */
 	struct locks *locks;
@@ -63,13 +65,15 @@ bool connection_disconnect_verb(struct agent *agent, const struct verb_call *cal
 
 /* ---- domain.c: one domain on disk ---- */
 struct domain {
+	struct storage *storage;
 	char *id;
 	const struct domain_form *form;
 	metadata *values;
 	char *mount, *path;              /* files: mount/id */
 	int fd;                          /* files: of path; else -1 */
 	struct block *block;             /* volume groups (block.h); else NULL */
-	pthread_mutex_t *changing;       /* the storage's, of this id */
+	/* the storage's, of this id: see volume_change(); block_active.c: what is active; block_lock.c: taking and giving back the group's lease */
+	pthread_mutex_t *changing, *activity, *group;
 };
 struct domain *domain_free(struct domain *domain);
 static inline void domain_drop(struct domain **domain)
@@ -165,6 +169,8 @@ struct watched *watched_new(const char *pool, const char *mount);      /* mount:
 void watched_free(void *watched);
 void health_check(struct storage *storage, const char *domain);      /* now, on this thread */
 bool health_submit(struct storage *storage, const char *domain);     /* soon, on its lane */
+/* This host manages the pool from now on: what others left half made in its domains is cleaned up soon, on their lanes. */
+void health_settle(struct storage *storage, const char *pool);
 /* Gives the host id in the domain back if nobody wants it any more; on its lane. */
 void health_leave(struct storage *storage, const char *domain);
 /* Runs it on the lane <lanes>/<domain>; false: logged */
@@ -183,7 +189,7 @@ void health_tick(void *storage);                                     /* the time
 
 /* Each volume of a domain once; from what is remembered where nothing changed (listing.c). */
 GPtrArray *listing_all(const struct domain *domain, GError **error);
-/* Is somebody's QEMU at it? (its locks on the data) */
+/* Is somebody's QEMU at it? Files: its locks on them. Devices: has anybody it open? */
 bool volume_in_use(const struct domain *domain, const char *image, const char *volume);
 /* What the data themselves say (image_header.h): must be of this FORMAT, qcow2 with this backing name (NULL: none). ERR_IMAGE_IS_NOT_LEGAL_CHAIN */
 bool volume_check_header(const struct domain *domain, const char *image, const char *volume, const char *format, const char *backing, GError **error);
@@ -191,8 +197,9 @@ bool volume_check_header(const struct domain *domain, const char *image, const c
 char *volume_backing(const struct domain *domain, const char *image, const char *volume, GError **error);
 /* Writes zeros from..to; progress and cancel through job (NULL: none). false + errno (ECANCELED) */
 bool volume_write_zeros(int fd, int64_t from, int64_t to, struct job *job);
-/* Finishes or undoes what killed creations and removals left. */
+/* Finishes or undoes what killed creations and removals left, where no other host may be at it; claims the images. */
 void volume_sweep(const struct domain *domain);
+void volume_leftover_free(void *left);
 bool volume_create_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 bool volume_delete_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 bool volume_info_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);

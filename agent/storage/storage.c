@@ -61,6 +61,8 @@ void storage_unref(void *data)
 	g_hash_table_unref(storage->places);
 	g_hash_table_unref(storage->groups);
 	g_hash_table_unref(storage->holds);
+	g_hash_table_unref(storage->vm_holds);
+	g_hash_table_unref(storage->group_locks);
 	g_hash_table_unref(storage->watched);
 	g_hash_table_unref(storage->changing);
 	g_hash_table_unref(storage->claims);
@@ -87,9 +89,11 @@ static void recover(struct storage *storage, const char *id)
 	g_autoptr(GError) problem = NULL;
 	autodomain domain = domain_open(storage, id, &problem);
 
-	if (domain)
+	if (domain) {
 		volume_sweep(domain);
-	else
+		if (domain->block)
+			block_idle(domain);
+	} else
 		log_error("recover storage domain %s: %s", id, problem->message);
 	health_check(storage, id);
 }
@@ -140,6 +144,8 @@ struct storage *storage_new(struct agent *agent, const char *repository, GError 
 	storage->places = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	storage->groups = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
 	storage->holds = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	storage->vm_holds = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
+	storage->group_locks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	storage->watched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, watched_free);
 	storage->changing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, mutex_free);
 	storage->claims = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -174,17 +180,51 @@ void storage_reload(struct storage *storage)
 	service_reload(storage->transfer->service);
 }
 
-bool storage_prepare(struct storage *storage, const char *domain_id, const char *image, const char *volume, char **ret_path, const char **ret_format,
-		     GError **error)
+bool storage_prepare(struct storage *storage, const char *vm, const char *domain_id, const char *image, const char *volume, char **ret_path,
+		     const char **ret_format, GError **error)
 {
 	autodomain domain = NULL;
+	struct chain_hold hold;
 
 	if (!files_is_uuid(domain_id) || !files_is_uuid(image) || !files_is_uuid(volume)) {
 		error_set(error, ERR_VOLUME_DOES_NOT_EXIST, "domain '%s', image '%s', volume '%s' are no ids", domain_id, image, volume);
 		return false;
 	}
 	domain = domain_open_active(storage, domain_id, error);
-	return domain && image_prepare(domain, image, volume, /* allow_illegal= */ false, ret_path, ret_format, error);
+	if (!domain || !chain_hold(&hold, domain, image, volume, /* write= */ true, /* allow_illegal= */ false, error))
+		return false;
+	if (domain->block)
+		block_give(domain, vm, hold.volumes);
+	*ret_path = g_steal_pointer(&hold.path);
+	*ret_format = hold.format;
+	chain_keep(&hold);
+	return true;
+}
+
+static void idle(struct storage *storage, const char *id)
+{
+	autodomain domain = domain_open(storage, id, NULL);
+
+	if (domain && domain->block)
+		block_idle(domain);
+}
+
+void storage_rest(struct storage *storage, const char *vm)
+{
+	g_autoptr(GPtrArray) domains = g_ptr_array_new_with_free_func(g_free);
+	GHashTableIter iter;
+	gpointer domain;
+
+	block_take_back(storage, vm);
+	{
+		AUTO_LOCK(&storage->lock);
+		g_hash_table_iter_init(&iter, storage->watched);
+		while (g_hash_table_iter_next(&iter, &domain, NULL))
+			if (g_hash_table_contains(storage->groups, domain))
+				g_ptr_array_add(domains, g_strdup(domain));
+	}
+	for (guint i = 0; i < domains->len; i++)
+		(void)storage_submit(storage, "idle", domains->pdata[i], "deactivate what nobody uses", idle);
 }
 
 /* ---- verbs of domains ---- */

@@ -11,9 +11,12 @@ struct storage *storage_free(struct storage *storage);
 /* Certificates are read again. Loop thread. */
 void storage_reload(struct storage *storage);
 
-/* Path of a volume that a VM may open; chain checked. ret_format: "raw" or "qcow2" (static). */
-bool storage_prepare(struct storage *storage, const char *domain, const char *image, const char *volume, char **ret_path, const char **ret_format,
+/* Path of a volume that a VM may open until storage_rest(vm); chain checked. ret_format: "raw" or "qcow2" (static). */
+bool storage_prepare(struct storage *storage, const char *vm, const char *domain, const char *image, const char *volume, char **ret_path, const char **ret_format,
 		     GError **error);
+
+/* The VM has ended, or could not start: what was made ready for it is not needed any more. Any thread; done soon. */
+void storage_rest(struct storage *storage, const char *vm);
 
 /* ---- chains that a running VM changes (chain.c) ---- */
 

@@ -24,6 +24,7 @@
 #include "agent/events.h"
 #include "agent/hooks.h"
 #include "agent/jobs.h"
+#include "agent/storage/storage.h"
 #include "agent/virt/change/live.h"
 #include "agent/virt/change/nic.h"
 #include "agent/virt/disk/block_jobs.h"
@@ -336,8 +337,10 @@ void vm_set_down(struct vm *vm, int code, enum vm_exit_reason reason, const char
 		unknown = vm->start_unknown;
 		destroying = vm->destroying;
 	}
-	if (!unknown)           /* else it may turn up, and need them */
+	if (!unknown) {         /* else it may turn up, and need them */
 		vm_files_remove(vm->vms->files_dir, vm->id);
+		storage_rest(vm->vms->agent->storage, vm->id);
+	}
 	nic_ended(vm);
 	if (!set_down(vm, code, reason, message ? message : ending_text(reason)))
 		return;

@@ -32,7 +32,7 @@ static bool prepare(void *data, const char *domain, const char *image, const cha
 {
 	const struct vm_xml_env *env = data;
 
-	return storage_prepare(env->agent->storage, domain, image, volume, ret_path, ret_format, error);
+	return storage_prepare(env->agent->storage, env->vm_id, domain, image, volume, ret_path, ret_format, error);
 }
 
 static bool prepared(void *data, const json_t *drive, json_t **ret_drive, GError **error)

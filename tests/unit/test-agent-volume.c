@@ -115,7 +115,7 @@ static void test_raw(void **state)
 	assert_int_equal(call_full(room, "Image.prepare", volume_ids(IMAGE, VOLUME), &result, NULL), 0);
 	assert_string_equal(json_string_value(json_object_get(result, "path")), path);
 	json_decref(result);
-	assert_true(storage_prepare(room->agent.storage, DOMAIN, IMAGE, VOLUME, &prepared, &format, NULL));
+	assert_true(storage_prepare(room->agent.storage, "vm", DOMAIN, IMAGE, VOLUME, &prepared, &format, NULL));
 	assert_string_equal(prepared, path);
 	assert_string_equal(format, "raw");
 	assert_int_equal(call(room, "Image.teardown", volume_ids(IMAGE, VOLUME)), 0);
@@ -152,7 +152,7 @@ static void test_chain(void **state)
 	backing = volume_path(room, IMAGE, VOLUME);
 	assert_string_equal(json_string_value(json_object_get(info, "full-backing-filename")), backing);
 	json_decref(info);
-	assert_true(storage_prepare(room->agent.storage, DOMAIN, IMAGE, VOLUME2, &prepared, &format, NULL));
+	assert_true(storage_prepare(room->agent.storage, "vm", DOMAIN, IMAGE, VOLUME2, &prepared, &format, NULL));
 	assert_string_equal(format, "qcow2");
 	assert_int_equal(task(room, "Volume.delete", delete_params(IMAGE, VOLUME, false, true)), 204);
 	assert_int_equal(task(room, "Volume.delete", delete_params(IMAGE, VOLUME2, false, false)), 0);
@@ -226,7 +226,7 @@ static void test_template(void **state)
 	assert_int_equal(task(room, "Volume.create", child_params(IMAGE2, VOLUME2, 8 * MIB, IMAGE, VOLUME)), 214);
 	edit_meta(room, IMAGE, VOLUME, "VOLTYPE", "SHARED");
 	assert_int_equal(task(room, "Volume.create", child_params(IMAGE2, VOLUME2, 8 * MIB, IMAGE, VOLUME)), 0);
-	assert_true(storage_prepare(room->agent.storage, DOMAIN, IMAGE2, VOLUME2, &prepared, &format, NULL));
+	assert_true(storage_prepare(room->agent.storage, "vm", DOMAIN, IMAGE2, VOLUME2, &prepared, &format, NULL));
 	assert_member(room, IMAGE, VOLUME, "voltype", "SHARED");
 	assert_member(room, IMAGE, VOLUME, "children", "1");
 	assert_int_equal(task(room, "Volume.delete", delete_params(IMAGE, VOLUME, false, true)), 204);
@@ -455,7 +455,7 @@ static void kill_check(struct room *room)
 	if (code != 0 && code != 201)
 		_exit(21);
 	code = call(room, "Volume.getInfo", volume_ids(IMAGE, VOLUME2));
-	if (!code && !storage_prepare(room->agent.storage, DOMAIN, IMAGE, VOLUME2, &path, &format, NULL))
+	if (!code && !storage_prepare(room->agent.storage, "vm", DOMAIN, IMAGE, VOLUME2, &path, &format, NULL))
 		_exit(22);
 	if (leftovers(room->data))
 		_exit(23);

@@ -10,13 +10,20 @@
  *   worked   the data are on the storage. finish, then one write of the volume's metadata: legal again, next generation. Killed: repeated; that it was
  *            done is seen by the generation.
  *
+ * On block storage the volume's lease is held from begin to end, as vdsm does for its SDM jobs: another host with a job on it, or a VM that has the lease, is
+ * refused (ERR_ACQUIRE_LOCK_FAILURE) or refuses this one.
+ *
  * The generation is vdsm's: the caller says which one the volume must have, and knows from a changed one that its job, whose answer it may have missed, is
  * done. A job that fails or is canceled leaves the generation, and an illegal volume illegal: its data are not what anybody wanted.
  */
 #define LOG_MODULE "storage"
 #include "agent/storage/data/data.h"
 #include <string.h>
+#include "agent/storage/form/block.h"
+#include "agent/storage/lease/lock.h"
 #include "common/log.h"
+
+#define NUMBER_RETRY_USEC (2 * G_USEC_PER_SEC)
 
 int data_next_generation(int generation)
 {
@@ -80,12 +87,18 @@ static bool finish(const struct data_kind *kind, struct data_run *run, GError **
 			     : volume_change(run->domain, run->image, run->volume, error, "GEN", text, NULL);
 }
 
-static bool go(const struct data_kind *kind, struct data_run *run, GError **error)
+/* Its lease; on block storage that is in a pool a job has it from its begin to its end. Path: g_free; NULL: it is to have none, or error */
+static bool find_lease(const struct data_run *run, struct lease *ret_lease, GError **error)
+{
+	*ret_lease = (struct lease){ .name = run->volume };
+	return !run->volume || !run->domain->block || !domain_pool(run->domain)[0] ||
+	       (ret_lease->path = volume_lease(run->domain, run->image, run->volume, &ret_lease->offset, error)) != NULL;
+}
+
+static bool go_on(const struct data_kind *kind, struct data_run *run, GError **error)
 {
 	const char *step = json_string_value(json_object_get(run->state, "step"));
 
-	if (run->domain_id && !(run->domain = domain_open_active(run->storage, run->domain_id, error)))
-		return false;
 	if (run->volume && !load(run, error))
 		return false;
 	run->again = step != NULL;
@@ -96,11 +109,39 @@ static bool go(const struct data_kind *kind, struct data_run *run, GError **erro
 	return finish(kind, run, error);
 }
 
+static bool go(const struct data_kind *kind, struct data_run *run, GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+	g_autofree char *path = NULL;
+	struct lease lease;
+	bool good;
+
+	if (!run->domain_id)
+		return go_on(kind, run, error);
+	if (!(run->domain = domain_open_active(run->storage, run->domain_id, error)) || !find_lease(run, &lease, error))
+		return false;
+	path = (char *)lease.path;
+	if (path && !lock_acquire(run->storage->locks, run->domain, &lease, NULL, error))
+		return false;
+	good = go_on(kind, run, error);
+	if (path && !lock_release(run->storage->locks, run->domain_id, &lease, &problem))
+		log_warn("%s, ignoring", problem->message);
+	return good;
+}
+
+/* This host is in the pool, but has no number in the domain yet (after a restart), or no more: it will. */
+static bool waits_for_number(const struct data_run *run, const GError *error)
+{
+	return error_is(error, ERR_ACQUIRE_LOCK_FAILURE) && run->domain_id && !job_canceled(run->job) && pool_host_id(run->storage, run->domain_id) &&
+	       !lock_host_id(run->storage->locks, run->domain_id);
+}
+
 enum job_run data_run(const struct data_kind *kind, struct job *job, json_t *state, void *storage, GError **error)
 {
 	struct data_run run = { .storage = storage, .job = job, .state = state, .generation = -1 };
 	void *params = record_from_json(kind->params, json_object_get(state, "request"), &(struct record_input){ .dialect = RECORD_CHANNEL }, error);
-	bool good;
+	g_autoptr(GError) problem = NULL;
+	bool good, waits;
 
 	if (!params)
 		return JOB_FAILED;
@@ -114,12 +155,19 @@ enum job_run data_run(const struct data_kind *kind, struct job *job, json_t *sta
 		error_set(error, ERR_TASK_ABORTED, "job '%s' was canceled before it began", job_id(job));
 		return JOB_FAILED;
 	}
-	good = go(kind, &run, error);
+	good = go(kind, &run, &problem);
+	waits = !good && waits_for_number(&run, problem);
 	domain_free(run.domain);
 	if (run.values)
 		g_hash_table_unref(run.values);
 	claim_drop(run.storage, run.claims, run.n_claims);
 	record_unref(params);
+	if (waits) {
+		job_wake_after(job, NUMBER_RETRY_USEC);
+		return JOB_WAITS;
+	}
+	if (problem)
+		g_propagate_error(error, g_steal_pointer(&problem));
 	return good ? JOB_DONE : JOB_FAILED;
 }
 
@@ -142,8 +190,13 @@ bool data_begin(struct agent *agent, const struct data_kind *kind, const void *p
 
 bool data_task(struct agent *agent, const struct data_kind *kind, const void *params, const char *verb, GString *ret_result, GError **error)
 {
+	struct data_run run = { .params = params };
 	g_autofree char *id = NULL;
 
+	kind->target(&run);
+	for (size_t i = 0; i < run.n_claims; i++)
+		if (run.claims[i].write && !block_check_manager(agent->storage, run.claims[i].domain, error))
+			return false;
 	if (!data_begin(agent, kind, params, verb, /* id= */ NULL, &id, error))
 		return false;
 	result_json(ret_result, json_string(id));

@@ -99,6 +99,12 @@ extern const struct data_kind sdm_copy_kind, sdm_update_kind, sdm_amend_kind, sd
 	volume_extend_kind, volume_shrink_kind, volume_reduce_kind, image_delete_kind, image_delete_volumes_kind, image_move_kind, image_clone_kind,
 	image_sync_kind, volume_convert_kind, volume_compact_kind, volume_parent_kind, volume_copy_kind;
 
+/* ---- volume_size.c: room on block storage ---- */
+/* The volume has no more than it needs. Not while it is in use. */
+bool volume_give_back(const struct domain *domain, const char *image, const char *volume, GError **error);
+/* The most bytes a qcow2 volume can need: its data and a tenth for tables, vdsm's QCOW_OVERHEAD_FACTOR. */
+int64_t volume_largest(metadata *values);
+
 /* ---- sdm.c: checks of kinds ---- */
 bool volume_check_idle(struct data_run *run, GError **error);            /* nobody has it open, and its data may be changed */
 bool volume_check_idle_leaf(struct data_run *run, GError **error);       /* and no volume is based on it */

@@ -2,9 +2,10 @@
 /*
  * Cold merge: the data of top go into its parent, base, in three steps that the caller asks for one after the other (vdsm's, lib/vdsm/storage/merge.py).
  *
- *   StoragePool.prepareMerge    base becomes as large as top
+ *   StoragePool.prepareMerge    base becomes as large as top; on block storage it also gets the room that the data of both can need
  *   SDM.merge                   qemu-img commit; top stays as it is and reads the same all the time, so this can end anywhere and be done again
- *   StoragePool.finalizeMerge   who is based on top is based on base from now on; top, which nobody needs, is illegal until it is deleted
+ *   StoragePool.finalizeMerge   who is based on top is based on base from now on; top, which nobody needs, is illegal until it is deleted; base gives back what
+ *                               it did not need
  *
  * A base on which something else than top is based is never merged into: that would change under it.
  */
@@ -82,7 +83,7 @@ static bool check(struct data_run *run, GError **error)
 
 /* ---- prepareMerge ---- */
 
-static bool grow_raw(const struct data_run *run, int64_t size, GError **error)
+static bool grow_file(const struct data_run *run, int64_t size, GError **error)
 {
 	autofd fd = volume_open(run->domain, run->image, run->volume, O_RDWR, error);
 	struct stat st;
@@ -95,21 +96,34 @@ static bool grow_raw(const struct data_run *run, int64_t size, GError **error)
 	return false;
 }
 
+static bool is_raw(const struct data_run *run)
+{
+	return !strcmp(volume_format(run->values), "raw");
+}
+
+/* On block storage: what a raw base has as a whole, a qcow2 one as much as both have, but no more than it can need. */
+static bool make_room(const struct data_run *run, metadata *top, GError **error)
+{
+	int64_t base_bytes, top_bytes, ignored;
+
+	if (is_raw(run))
+		return volume_fit(run->domain, run->image, run->volume, metadata_get_int(top, "CAP", 0), /* shrink= */ false, error);
+	return volume_sizes(run->domain, run->image, run->volume, &base_bytes, &ignored, error) &&
+	       volume_sizes(run->domain, run->image, subchain_of(run)->top_id, &top_bytes, &ignored, error) &&
+	       volume_fit(run->domain, run->image, run->volume, MIN(base_bytes + top_bytes, volume_largest(top)), /* shrink= */ false, error);
+}
+
 static bool prepare_work(struct data_run *run, GError **error)
 {
 	g_autoptr(metadata) top = volume_read(run->domain, run->image, subchain_of(run)->top_id, error);
 	int64_t capacity;
 
-	if (!top)
+	if (!top || !make_room(run, top, error))
 		return false;
 	capacity = metadata_get_int(top, "CAP", 0);
 	if (capacity <= metadata_get_int(run->values, "CAP", 0))
 		return true;
-	if (!run->domain->form->grows) {
-		error_set(error, ERR_MISC_UNSUPPORTED_OPERATION, "volume '%s' on block storage would have to grow", run->volume);
-		return false;
-	}
-	return (strcmp(metadata_get(run->values, "FORMAT"), "RAW") || grow_raw(run, capacity, error)) &&
+	return (!is_raw(run) || !run->domain->form->grows || grow_file(run, capacity, error)) &&
 	       volume_change(run->domain, run->image, run->volume, error, "CAP", metadata_get(top, "CAP"), NULL);
 }
 
@@ -231,7 +245,7 @@ static bool finalize_work(struct data_run *run, GError **error)
 		if (!move_child(run, children->pdata[i], error) ||
 		    !volume_change(run->domain, run->image, children->pdata[i], error, "PUUID", run->volume, NULL))
 			return false;
-	return volume_retype(run->domain, run->image, chain->top_id, error);
+	return volume_retype(run->domain, run->image, chain->top_id, error) && volume_give_back(run->domain, run->image, run->volume, error);
 }
 
 DATA_KIND_RUN(merge_finalize_kind)

@@ -6,25 +6,56 @@
  *
  * Thinning walks what is allocated (base:allocation), reads it, and writes zeros where only zeros were read, which qemu-nbd turns into holes
  * (--discard=unmap). Each of these writes leaves the image reading as before: killed at any moment, nothing is lost, and the next run goes on.
+ *
+ * Each request has ANSWER_USEC: when the storage below hangs longer, the process is killed and the job fails.
  */
 #define LOG_MODULE "storage"
 #include "agent/storage/data/thin.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <libnbd.h>
+#include <signal.h>
 #include <string.h>
 #include "agent/jobs.h"
 #include "common/error.h"
 #include "common/log.h"
+#include "common/loop.h"
 
 #define READ_MAX (2 * 1024 * 1024)
 #define GRAIN (64 * 1024)                        /* a cluster of qcow2; smaller holes are not worth a write */
 #define STATUS_MAX (INT64_C(1) << 30)
+#define ANSWER_USEC (60 * G_USEC_PER_SEC)
 
-static bool failed(const char *path, const char *what, GError **error)
+#define CONNECTED 0                              /* no request has this number */
+
+/* Until the request is done, or the server there (CONNECTED). The handle's private data say that it took too long. */
+static bool await(struct nbd_handle *nbd, int64_t request)
 {
-	bool busy = strstr(nbd_get_error(), "server") != NULL;
+	int64_t until_usec = now_usec() + ANSWER_USEC, left_usec;
 
+	if (request < 0)
+		return false;
+	while ((left_usec = until_usec - now_usec()) > 0) {
+		int done = request == CONNECTED ? nbd_aio_is_ready(nbd) : nbd_aio_command_completed(nbd, (uint64_t)request);
+
+		if (done)
+			return done > 0;
+		if (nbd_aio_is_dead(nbd) > 0 || nbd_aio_is_closed(nbd) > 0 || nbd_poll(nbd, (int)(left_usec / 1000) + 1) < 0)
+			return false;
+	}
+	nbd_set_private_data(nbd, true);
+	(void)nbd_kill_subprocess(nbd, SIGKILL);
+	return false;
+}
+
+static bool failed(struct nbd_handle *nbd, const char *path, const char *what, GError **error)
+{
+	bool busy = nbd_get_error() && strstr(nbd_get_error(), "server");
+
+	if (nbd && nbd_get_private_data(nbd)) {
+		error_set(error, ERR_TIMEOUT, "%s '%s': no answer within %d s", what, path, (int)(ANSWER_USEC / G_USEC_PER_SEC));
+		return false;
+	}
 	error_set(error, nbd_get_errno() == ENOSPC ? ERR_NO_SPACE_LEFT_ON_DOMAIN : ERR_STORAGE_EXCEPTION, "%s '%s': %s%s", what, path, nbd_get_error(),
 		  busy ? " (is it in use?)" : "");
 	return false;
@@ -36,9 +67,10 @@ static struct nbd_handle *serve(const char *path, const char *format, bool write
 	const char *const more = write ? "--detect-zeroes=off" : "--read-only";
 	const char *argv[] = { "setpriv", "--pdeathsig", "KILL", "qemu-nbd", "-f", format, "--discard=unmap", more, "--", path, NULL };
 
-	if (nbd && nbd_add_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) == 0 && nbd_connect_systemd_socket_activation(nbd, (char **)argv) == 0)
+	if (nbd && nbd_add_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) == 0 && nbd_aio_connect_systemd_socket_activation(nbd, (char **)argv) == 0 &&
+	    await(nbd, CONNECTED))
 		return nbd;
-	failed(path, "cannot look into", error);
+	failed(nbd, path, "cannot look into", error);
 	nbd_close(nbd);
 	return NULL;
 }
@@ -67,8 +99,14 @@ static bool find_data(struct nbd_handle *nbd, int64_t at, int64_t size, struct e
 {
 	g_array_set_size(extents->list, 0);
 	extents->end = at;
-	return nbd_block_status(nbd, (uint64_t)MIN(size - at, STATUS_MAX), (uint64_t)at, (nbd_extent_callback){ .callback = note_extents, .user_data = extents },
-				0) == 0 && extents->end > at;
+	return await(nbd, nbd_aio_block_status(nbd, (uint64_t)MIN(size - at, STATUS_MAX), (uint64_t)at,
+					       (nbd_extent_callback){ .callback = note_extents, .user_data = extents }, NBD_NULL_COMPLETION, 0)) &&
+	       extents->end > at;
+}
+
+static bool read_at(struct nbd_handle *nbd, void *buffer, size_t length, int64_t at)
+{
+	return await(nbd, nbd_aio_pread(nbd, buffer, length, (uint64_t)at, NBD_NULL_COMPLETION, 0));
 }
 
 static bool is_zero(const char *data, size_t length)
@@ -82,7 +120,7 @@ static bool thin_extent(struct nbd_handle *nbd, const struct extent *extent, cha
 	for (int64_t at = extent->start, end = extent->start + extent->length; at < end;) {
 		size_t length = (size_t)MIN(end - at, READ_MAX), run = 0;
 
-		if (nbd_pread(nbd, buffer, length, (uint64_t)at, 0) < 0)
+		if (!read_at(nbd, buffer, length, at))
 			return false;
 		for (size_t i = 0, grain; i < length; i += grain) {
 			grain = MIN(length - i, (size_t)GRAIN);
@@ -91,7 +129,7 @@ static bool thin_extent(struct nbd_handle *nbd, const struct extent *extent, cha
 			if (!run || (is_zero(buffer + i, grain) && i + grain < length))
 				continue;
 			/* the run ends before this grain, or with it at the end of what was read */
-			if (nbd_zero(nbd, run, (uint64_t)at + (is_zero(buffer + i, grain) ? i + grain : i) - run, 0) < 0)
+			if (!await(nbd, nbd_aio_zero(nbd, run, (uint64_t)at + (is_zero(buffer + i, grain) ? i + grain : i) - run, NBD_NULL_COMPLETION, 0)))
 				return false;
 			*ret_freed += (int64_t)run;
 			run = 0;
@@ -110,7 +148,7 @@ static bool thin(struct nbd_handle *nbd, const char *path, struct job *job, GErr
 
 	for (int64_t at = 0; at < size; at = extents.end) {
 		if (!find_data(nbd, at, size, &extents))
-			return failed(path, "cannot look into", error);
+			return failed(nbd, path, "cannot look into", error);
 		for (guint i = 0; i < list->len; i++) {
 			const struct extent *extent = &g_array_index(list, struct extent, i);
 
@@ -119,12 +157,12 @@ static bool thin(struct nbd_handle *nbd, const char *path, struct job *job, GErr
 				return false;
 			}
 			if (!thin_extent(nbd, extent, buffer, &freed))
-				return failed(path, "cannot thin", error);
+				return failed(nbd, path, "cannot thin", error);
 			job_progress(job, (int)((double)extent->start / (double)size * 100));
 		}
 	}
-	if (nbd_flush(nbd, 0) < 0)
-		return failed(path, "cannot thin", error);
+	if (!await(nbd, nbd_aio_flush(nbd, NBD_NULL_COMPLETION, 0)))
+		return failed(nbd, path, "cannot thin", error);
 	log_info("thinned '%s': %" PRId64 " bytes of zeros", path, freed);
 	return true;
 }
@@ -151,13 +189,13 @@ bool thin_ends(const char *path, const char *format, size_t length, char **ret_f
 
 	if (!nbd)
 		return false;
-	good = nbd_pread(nbd, first, there, 0, 0) == 0 && nbd_pread(nbd, last + (length - there), there, (uint64_t)(size - (int64_t)there), 0) == 0;
+	good = read_at(nbd, first, there, 0) && read_at(nbd, last + (length - there), there, size - (int64_t)there);
 	for (int64_t at = 0; good && !any && at < size; at = extents.end) {
 		good = find_data(nbd, at, size, &extents);
 		any = list->len > 0;
 	}
 	if (!good)
-		failed(path, "cannot look into", error);
+		failed(nbd, path, "cannot look into", error);
 	nbd_close(nbd);
 	if (!good)
 		return false;

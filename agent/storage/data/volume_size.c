@@ -4,6 +4,9 @@
  *
  * A shrink cuts off what lies beyond. Safe is what keeps all partitions, with room for the second copy of a GPT behind them; where there is no partition
  * table but data, nothing is known of what is in them, and no shrink is safe. The table is read by sfdisk from a sparse copy of the first and last MiB.
+ *
+ * On block storage a raw volume has its size in whole extents. A qcow2 one may have more than it needs: reducing gives back what lies beyond the end of its
+ * data; a leaf keeps a chunk to be written (vdsm's optimal_size(), lib/vdsm/storage/blockVolume.py).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +15,7 @@
 #include "agent/process.h"
 #include "agent/storage/data/data.h"
 #include "agent/storage/data/thin.h"
+#include "agent/storage/form/block.h"
 #include "common/error.h"
 #include "common/record.h"
 
@@ -34,8 +38,6 @@ static bool check(struct data_run *run, GError **error)
 		error_set(error, ERR_SHARED_VOLUME_NON_WRITABLE, "'%s'", run->volume);
 	else if (strcmp(metadata_get(run->values, "VOLTYPE"), "LEAF"))
 		error_set(error, ERR_NON_LEAF_VOLUME_NOT_WRITABLE, "'%s' is the parent of another volume", run->volume);
-	else if (!run->domain->form->grows && !strcmp(metadata_get(run->values, "FORMAT"), "RAW"))
-		error_set(error, ERR_MISC_UNSUPPORTED_OPERATION, "raw volume '%s' on block storage", run->volume);
 	else if (volume_in_use(run->domain, run->image, run->volume))
 		error_set(error, ERR_VOLUME_IS_BUSY, "'%s' is open in a virtual machine", run->volume);
 	else
@@ -43,7 +45,7 @@ static bool check(struct data_run *run, GError **error)
 	return false;
 }
 
-static bool resize_raw(const struct data_run *run, int64_t size, GError **error)
+static bool resize_file(const struct data_run *run, int64_t size, GError **error)
 {
 	bool allocate = !strcmp(metadata_get(run->values, "TYPE"), "PREALLOCATED");
 	int64_t before = metadata_get_int(run->values, "CAP", 0);
@@ -59,14 +61,24 @@ static bool resize_raw(const struct data_run *run, int64_t size, GError **error)
 	return false;
 }
 
+static bool is_raw(const struct data_run *run)
+{
+	return !strcmp(volume_format(run->values), "raw");
+}
+
 static bool resize(struct data_run *run, int64_t size, bool shrink, GError **error)
 {
 	g_autofree char *text = g_strdup_printf("%" PRId64, size);
 	struct chain_hold hold;
 	bool good;
 
-	if (!strcmp(metadata_get(run->values, "FORMAT"), "RAW"))
-		good = resize_raw(run, size, error);
+	/* on block storage it never has less than its metadata say, whenever we are killed */
+	if (is_raw(run) && !run->domain->form->grows && shrink)
+		return volume_change(run->domain, run->image, run->volume, error, "CAP", text, NULL) &&
+		       volume_fit(run->domain, run->image, run->volume, size, /* shrink= */ true, error);
+	if (is_raw(run))
+		good = run->domain->form->grows ? resize_file(run, size, error)
+						: volume_fit(run->domain, run->image, run->volume, size, /* shrink= */ false, error);
 	else if ((good = chain_hold(&hold, run->domain, run->image, run->volume, /* write= */ true, /* allow_illegal= */ false, error))) {
 		good = qemu_img_resize(hold.path, "qcow2", (uint64_t)size, shrink, /* preallocate= */ false, error);
 		chain_release(&hold);
@@ -230,4 +242,61 @@ DATA_KIND_RUN(volume_shrink_kind)
 const struct data_kind volume_shrink_kind = {
 	.kind = { "shrink_volume", "storage", volume_shrink_kind_run }, .params = &volume_shrink_params_type, .target = target, .check = shrink_check,
 	.work = shrink_work,
+};
+
+/* ---- StoragePool.reduceVolume ---- */
+
+static void reduce_target(struct data_run *run)
+{
+	target(run);
+	run->claims[0].write = !((const struct volume_call *)run->params)->allow_active;
+}
+
+int64_t volume_largest(metadata *values)
+{
+	int64_t capacity = metadata_get_int(values, "CAP", 0);
+
+	return capacity + capacity / 10;
+}
+
+bool volume_give_back(const struct domain *domain, const char *image, const char *volume, GError **error)
+{
+	g_autoptr(metadata) values = domain->form->grows ? NULL : volume_read(domain, image, volume, error);
+	int64_t end = 0;
+	g_autofree char *path = NULL;
+	bool good;
+
+	if (domain->form->grows)
+		return true;
+	if (!values)
+		return false;
+	if (!strcmp(volume_format(values), "raw"))
+		return volume_fit(domain, image, volume, metadata_get_int(values, "CAP", 0), /* shrink= */ true, error);
+	if (!volume_hold(domain, image, volume, /* write= */ false, &path, error))
+		return false;
+	good = qemu_img_end(path, "qcow2", &end, error);
+	volume_release(domain, image, volume);
+	if (good && !strcmp(metadata_get(values, "VOLTYPE"), "LEAF"))
+		end += BLOCK_CHUNK;
+	return good && volume_fit(domain, image, volume, MIN(end, volume_largest(values)), /* shrink= */ true, error);
+}
+
+static bool reduce_check(struct data_run *run, GError **error)
+{
+	if (run->domain->form->grows || !volume_in_use(run->domain, run->image, run->volume))
+		return true;
+	error_set(error, ERR_VOLUME_IS_BUSY, "'%s' is open in a virtual machine", run->volume);
+	return false;
+}
+
+/* A file has no more blocks than were written: nothing to do, when the volume is there. */
+static bool reduce_work(struct data_run *run, GError **error)
+{
+	return volume_give_back(run->domain, run->image, run->volume, error);
+}
+
+DATA_KIND_RUN(volume_reduce_kind)
+const struct data_kind volume_reduce_kind = {
+	.kind = { "reduce_volume", "storage", volume_reduce_kind_run }, .params = &volume_reduce_params_type, .quiet = true, .target = reduce_target,
+	.check = reduce_check, .work = reduce_work,
 };

@@ -128,7 +128,7 @@ bool block_remove(struct storage *storage, const struct domain *domain, GError *
 {
 	g_autofree char *links = g_build_filename(storage->repository, "block", domain->id, NULL);
 
-	if (!block_lvm(domain, ERR_STORAGE_DOMAIN_FORMAT_ERROR, error, "vgremove", "-qq", "-f", domain->id, NULL))
+	if (!block_change(domain, ERR_STORAGE_DOMAIN_FORMAT_ERROR, error, "vgremove", "-qq", "-f", domain->id, NULL))
 		return false;
 	(void)files_remove_tree(AT_FDCWD, links);
 	group_forget(storage, domain->id);
@@ -172,8 +172,9 @@ bool block_extend_verb(struct agent *agent, const struct verb_call *call, void *
 	g_autoptr(GPtrArray) known = NULL;
 	g_autoptr(GPtrArray) words = g_ptr_array_new();
 	g_autoptr(GPtrArray) all = g_ptr_array_new();
+	bool good;
 
-	if (!domain || !is_block(domain, error))
+	if (!domain || !is_block(domain, error) || !block_check_manager(agent->storage, domain->id, error))
 		return false;
 	iscsi_rescan();
 	devices = device_list();
@@ -186,17 +187,19 @@ bool block_extend_verb(struct agent *agent, const struct verb_call *call, void *
 	g_ptr_array_add(words, domain->id);
 	g_ptr_array_extend(words, paths, NULL, NULL);
 	g_ptr_array_add(words, NULL);
-	if (!lvm_run(all, ERR_VOLUME_GROUP_EXTEND_ERROR, NULL, error, (const char *const *)words->pdata))
+	if (!block_lock(domain, error))
 		return false;
+	good = lvm_run(all, ERR_VOLUME_GROUP_EXTEND_ERROR, NULL, error, (const char *const *)words->pdata);
+	block_unlock(domain);
 	known = group_paths(agent->storage, domain->id, /* scan= */ true);
-	return true;
+	return good;
 }
 
 bool block_resize_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
 {
 	const struct domain_change_params *params = data;
 	autodomain domain = domain_open_active(agent->storage, params->domain_id, error);
-	g_autoptr(GPtrArray) groups = domain && is_block(domain, error) ? group_list(error) : NULL;
+	g_autoptr(GPtrArray) groups = domain && is_block(domain, error) && block_check_manager(agent->storage, domain->id, error) ? group_list(error) : NULL;
 	const struct group *group = groups ? own_group(groups, domain, error) : NULL;
 	const struct group_device *device = group ? own_device(group, params->guid, error) : NULL;
 	g_autoptr(GPtrArray) after = NULL;
@@ -205,7 +208,7 @@ bool block_resize_verb(struct agent *agent, const struct verb_call *call, void *
 	if (!device)
 		return false;
 	iscsi_rescan();
-	if (!block_lvm(domain, ERR_COULD_NOT_RESIZE_PHYSICAL_VOLUME, error, "pvresize", "-qq", device->path, NULL) || !(after = group_list(error)) ||
+	if (!block_change(domain, ERR_COULD_NOT_RESIZE_PHYSICAL_VOLUME, error, "pvresize", "-qq", device->path, NULL) || !(after = group_list(error)) ||
 	    !(group = own_group(after, domain, error)) || !(device = own_device(group, params->guid, error)))
 		return false;
 	text = g_strdup_printf("%" PRId64, device->size);
@@ -271,7 +274,7 @@ static enum job_run reduce_run(struct job *job, json_t *state, void *data, GErro
 		return JOB_FAILED;
 	}
 	if (!job_step(job, state, "reduce", error) ||
-	    !block_lvm(leaving.domain, ERR_VOLUME_GROUP_REDUCE_ERROR, error, "vgreduce", "-qq", leaving.domain->id, leaving.device->path, NULL))
+	    !block_change(leaving.domain, ERR_VOLUME_GROUP_REDUCE_ERROR, error, "vgreduce", "-qq", leaving.domain->id, leaving.device->path, NULL))
 		return JOB_FAILED;
 	if (!block_lvm(leaving.domain, ERR_VOLUME_GROUP_REDUCE_ERROR, &problem, "pvremove", "-qq", leaving.device->path, NULL))
 		log_warn("device %s: %s, ignoring", guid, problem->message);
@@ -303,26 +306,29 @@ static enum job_run move_run(struct job *job, json_t *state, void *data, GError 
 	json_t *request = json_object_get(state, "request");
 	autoleaving leaving = { .domain = NULL };
 	g_autoptr(GPtrArray) words = g_ptr_array_new();
+	bool good;
 
 	if (!leaving_open(data, order_text(request, "sd_id"), order_text(request, "src_guid"), &leaving, error))
 		return JOB_FAILED;
 	if (job_canceled(job)) {
-		(void)block_lvm(leaving.domain, ERR_LVM_COMMAND_ERROR, NULL, "pvmove", "-qq", "--abort", NULL);
+		(void)block_change(leaving.domain, ERR_LVM_COMMAND_ERROR, NULL, "pvmove", "-qq", "--abort", NULL);
 		error_set(error, ERR_TASK_ABORTED, "'%s' was canceled", job_id(job));
 		return JOB_FAILED;
 	}
 	if (!leaving.device->used)
 		return JOB_DONE;
 	g_ptr_array_add(words, (gpointer) "pvmove");
-	g_ptr_array_add(words, (gpointer) "-qq");
+	g_ptr_array_add(words, (gpointer) "-i");
+	g_ptr_array_add(words, (gpointer) "1");
 	g_ptr_array_add(words, leaving.device->path);
 	if (!add_targets(leaving.group, request, words, error))
 		return JOB_FAILED;
 	g_ptr_array_add(words, NULL);
-	if (!job_step(job, state, "move", error) ||
-	    !lvm_run(leaving.domain->block->paths, ERR_LVM_COMMAND_ERROR, NULL, error, (const char *const *)words->pdata))
+	if (!job_step(job, state, "move", error) || !block_lock(leaving.domain, error))
 		return JOB_FAILED;
-	return JOB_DONE;
+	good = lvm_move(leaving.domain->block->paths, job, error, (const char *const *)words->pdata);
+	block_unlock(leaving.domain);
+	return good ? JOB_DONE : JOB_FAILED;
 }
 
 static const struct job_kind reduce_kind = { .name = "reduce_domain", .type = "storage", .run = reduce_run };

@@ -12,6 +12,9 @@
 
 struct domain;
 
+/* What a killed creation (made), or removal, of a volume left. */
+struct volume_leftover { char *image, *volume; bool made; };
+
 /* A volume in the making. parent_image, parent: NULL or the volume it is based on, which may be the shared one of another image. */
 struct volume_draft {
 	const char *image, *volume, *parent_image, *parent;
@@ -28,6 +31,7 @@ struct domain_form {
 	bool (*probe)(const struct domain *domain, GError **error);      /* reads from the storage, past all caches */
 	bool (*space)(const struct domain *domain, int64_t *ret_total, int64_t *ret_free, GError **error);
 	char *(*area)(const struct domain *domain, const char *name, int64_t *ret_offset, GError **error);
+	int (*master)(const struct domain *domain, GError **error);      /* the directory for the manager of the pool; -1 + error */
 	/* ---- its volumes; as the functions below ---- */
 	GPtrArray *(*images)(const struct domain *domain, GError **error);
 	GPtrArray *(*list)(const struct domain *domain, const char *image, GError **error);
@@ -38,6 +42,8 @@ struct domain_form {
 	int (*open)(const struct domain *domain, const char *image, const char *volume, int flags, GError **error);
 	bool (*hold)(const struct domain *domain, const char *image, const char *volume, bool write, char **ret_path, GError **error);
 	void (*release)(const struct domain *domain, const char *image, const char *volume);
+	bool (*in_use)(const struct domain *domain, const char *image, const char *volume);
+	bool (*fit)(const struct domain *domain, const char *image, const char *volume, int64_t bytes, bool shrink, GError **error);      /* NULL: grows */
 	bool (*sizes)(const struct domain *domain, const char *image, const char *volume, int64_t *ret_truesize, int64_t *ret_apparentsize, GError **error);
 	char *(*lease)(const struct domain *domain, const char *image, const char *volume, int64_t *ret_offset, GError **error);
 	bool (*make)(const struct domain *domain, const struct volume_draft *draft, char **ret_path, int *ret_fd, GError **error);
@@ -45,7 +51,7 @@ struct domain_form {
 	bool (*undo)(const struct domain *domain, const char *image, const char *volume, GError **error);
 	bool (*unpublish)(const struct domain *domain, const char *image, const char *volume, bool zero, GError **error);
 	bool (*remove)(const struct domain *domain, const char *image, const char *volume, GError **error);
-	void (*sweep)(const struct domain *domain);
+	GPtrArray *(*leftovers)(const struct domain *domain);
 };
 extern const struct domain_form form_file, form_block;
 
@@ -74,6 +80,11 @@ bool volume_hold(const struct domain *domain, const char *image, const char *vol
 void volume_release(const struct domain *domain, const char *image, const char *volume);
 /* Bytes that the data take up, and bytes that can be read. */
 bool volume_sizes(const struct domain *domain, const char *image, const char *volume, int64_t *ret_truesize, int64_t *ret_apparentsize, GError **error);
+/*
+ * Gives the data room: at least these bytes; shrink: no more than these (what lies beyond is lost). Of a volume that is in use only the former. Nothing where
+ * files grow by themselves. ERR_NO_SPACE_LEFT_ON_DOMAIN
+ */
+bool volume_fit(const struct domain *domain, const char *image, const char *volume, int64_t bytes, bool shrink, GError **error);
 /* Path (g_free) and offset of the volume's lease. */
 char *volume_lease(const struct domain *domain, const char *image, const char *volume, int64_t *ret_offset, GError **error);
 

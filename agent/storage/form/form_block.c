@@ -11,10 +11,6 @@
  * the others publishes it. Removing takes the image's tag away and gives IU__remove_me_<image>; sweeping removes what has one of these two tags. LVM's own
  * metadata change atomically, so this is safe against kill -9 at any instant. One host at a time changes a group: the pool's manager.
  *
- * Held volumes are active LVs, with a link <repository>/block/<domain>/<image>/<volume> each: backing names are names in that directory, as they are in file
- * domains. A released one is deactivated when nobody else holds it; one that QEMU has open stays (the kernel refuses). The counts are in memory only: after
- * a restart of the agent an LV may stay active until its domain is deactivated, which does no harm.
- *
  * An opened domain is a picture of its group's tags at that moment, taken by one call of lvm; what needs the newest (a free slot) takes a new one, under
  * domain->changing, and what is not in the picture is looked for once more. Reads of metadata go to the device, past the page cache.
  *
@@ -28,6 +24,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include "agent/fault.h"
 #include "agent/storage/form/block.h"
 #include "agent/storage/form/lvm.h"
 #include "agent/storage/lease/lock.h"
@@ -43,9 +40,6 @@
 #define TAG_REMOVED "IU__remove_me_"
 #define TAG_PARENT "PU_"
 #define TAG_VALUE "MDT_"
-#define SPECIAL "metadata", "ids", "leases", "xleases", "inbox", "outbox"
-
-struct lv { char *name; int64_t size; char **tags; };
 
 static void lv_free(void *data)
 {
@@ -191,34 +185,14 @@ bool block_lvm(const struct domain *domain, enum error_code code, GError **error
 	return lvm_run(domain->block->paths, code, NULL, error, (const char *const *)words->pdata);
 }
 
-static char *lv_path(const struct domain *domain, const char *name)
+char *block_lv_path(const struct domain *domain, const char *name)
 {
 	return g_build_filename("/dev", domain->id, name, NULL);
 }
 
-static char *lv_name(const struct domain *domain, const char *name)
+char *block_lv_name(const struct domain *domain, const char *name)
 {
 	return g_build_filename(domain->id, name, NULL);
-}
-
-/* The domain's own LVs are active as long as it is used here. */
-static bool wake(const struct domain *domain, GError **error)
-{
-	static const char *const names[] = { SPECIAL };
-	g_autoptr(GPtrArray) words = g_ptr_array_new_with_free_func(g_free);
-
-	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-		g_autofree char *path = lv_path(domain, names[i]);
-
-		if (!g_file_test(path, G_FILE_TEST_EXISTS))
-			g_ptr_array_add(words, lv_name(domain, names[i]));
-	}
-	if (!words->len)
-		return true;
-	g_ptr_array_insert(words, 0, g_strdup("lvchange"));
-	g_ptr_array_insert(words, 1, g_strdup("-ay"));
-	g_ptr_array_add(words, NULL);
-	return lvm_run(domain->block->paths, ERR_CANNOT_ACTIVATE_LOGICAL_VOLUMES, NULL, error, (const char *const *)words->pdata);
 }
 
 bool block_load(struct domain *domain, struct storage *storage, GPtrArray *paths, char **ret_text, GError **error)
@@ -232,7 +206,7 @@ bool block_load(struct domain *domain, struct storage *storage, GPtrArray *paths
 	domain->block = block;
 	domain->mount = g_strdup("/dev");
 	domain->path = g_build_filename("/dev", domain->id, NULL);
-	if (!block_reload(domain, error) || !wake(domain, error))
+	if (!block_reload(domain, error) || !block_wake(domain, error))
 		return false;
 	*ret_text = text_of_tags(block->tags);
 	return true;
@@ -253,7 +227,7 @@ static char *metadata_buffer(void)
 /* Reads or writes a slot. false + errno */
 static bool slot_io(const struct domain *domain, int64_t slot, bool write, char *buffer)
 {
-	g_autofree char *path = lv_path(domain, "metadata");
+	g_autofree char *path = block_lv_path(domain, "metadata");
 	autofd fd = open(path, (write ? O_RDWR | O_DSYNC : O_RDONLY) | O_DIRECT | O_CLOEXEC);
 	off_t at = METADATA_BASE + slot * METADATA_SLOT;
 
@@ -350,12 +324,20 @@ bool block_save_tags(const struct domain *domain, metadata *values, const char *
 
 static bool save_domain(struct domain *domain, GError **error)
 {
-	return block_save_tags(domain, domain->values, NULL, NULL, error) && block_reload(domain, error);
+	/* who makes a pool, or ends it, has no number in it (block_lock.c) */
+	bool lock = lock_host_id(domain->block->storage->locks, domain->id) != 0, good;
+
+	if (lock && !block_lock(domain, error))
+		return false;
+	good = block_save_tags(domain, domain->values, NULL, NULL, error);
+	if (lock)
+		block_unlock(domain);
+	return good && block_reload(domain, error);
 }
 
 static bool check_domain(const struct domain *domain, GError **error)
 {
-	static const char *const names[] = { SPECIAL };
+	static const char *const names[] = { BLOCK_SPECIAL };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
 		if (!g_hash_table_contains(domain->block->lvs, names[i])) {
@@ -394,7 +376,7 @@ static char *area(const struct domain *domain, const char *name, int64_t *ret_of
 		return NULL;
 	}
 	*ret_offset = 0;
-	return lv_path(domain, name);
+	return block_lv_path(domain, name);
 }
 
 /* ---- volumes that are there ---- */
@@ -434,8 +416,7 @@ static void add_children(const struct domain *domain, const char *image, const c
 			g_ptr_array_add(found, g_strdup(((struct lv *)lv)->name));
 }
 
-/* The volume, if it is this image's or one that this image's are based on. Looks again when it is not in the picture. */
-static const struct lv *find(const struct domain *domain, const char *image, const char *volume, GError **error)
+const struct lv *block_find(const struct domain *domain, const char *image, const char *volume, GError **error)
 {
 	for (int i = 0; i < 2; i++) {
 		const struct lv *lv = g_hash_table_lookup(domain->block->lvs, volume);
@@ -489,7 +470,7 @@ static GPtrArray *children(const struct domain *domain, const char *image, const
 
 static char *read_meta(const struct domain *domain, const char *image, const char *volume, GError **error)
 {
-	const struct lv *lv = find(domain, image, volume, error);
+	const struct lv *lv = block_find(domain, image, volume, error);
 	char *buffer, *text = NULL;
 
 	if (!lv)
@@ -503,24 +484,41 @@ static char *read_meta(const struct domain *domain, const char *image, const cha
 	return text;
 }
 
+/* One change in the picture, without looking again. old, new: NULL: none */
+static void picture_retag(const struct domain *domain, const char *volume, const char *old, const char *new)
+{
+	struct lv *lv = g_hash_table_lookup(domain->block->lvs, volume);
+	g_autoptr(GStrvBuilder) tags = g_strv_builder_new();
+
+	for (char **tag = lv->tags; *tag; tag++)
+		if (g_strcmp0(*tag, old))
+			g_strv_builder_add(tags, *tag);
+	if (new)
+		g_strv_builder_add(tags, new);
+	g_strfreev(lv->tags);
+	lv->tags = g_strv_builder_end(tags);
+}
+
 /* The tags say the same as the metadata, which are written first: a killed change is seen by the tag that is still the old one, and may be repeated. */
 static bool retag(const struct domain *domain, const struct lv *lv, const char *prefix, const char *wanted, GError **error)
 {
 	const char *actual = tag_after(lv->tags, prefix);
 	g_autofree char *old = actual ? g_strconcat(prefix, actual, NULL) : NULL;
 	g_autofree char *new = g_strconcat(prefix, wanted, NULL);
-	g_autofree char *name = lv_name(domain, lv->name);
+	g_autofree char *name = block_lv_name(domain, lv->name);
 
 	if (!g_strcmp0(old, new))
 		return true;
-	return (old ? block_lvm(domain, ERR_LOGICAL_VOLUME_REPLACE_TAG_ERROR, error, "lvchange", "-qq", "--deltag", old, "--addtag", new, name, NULL)
-		    : block_lvm(domain, ERR_LOGICAL_VOLUME_REPLACE_TAG_ERROR, error, "lvchange", "-qq", "--addtag", new, name, NULL)) &&
-	       block_reload(domain, error);
+	if (!(old ? block_change(domain, ERR_LOGICAL_VOLUME_REPLACE_TAG_ERROR, error, "lvchange", "-qq", "--deltag", old, "--addtag", new, name, NULL)
+		  : block_change(domain, ERR_LOGICAL_VOLUME_REPLACE_TAG_ERROR, error, "lvchange", "-qq", "--addtag", new, name, NULL)))
+		return false;
+	picture_retag(domain, lv->name, old, new);
+	return true;
 }
 
 static bool write_meta(const struct domain *domain, const char *image, const char *volume, metadata *values, GError **error)
 {
-	const struct lv *lv = find(domain, image, volume, error);
+	const struct lv *lv = block_find(domain, image, volume, error);
 	g_autofree char *text = metadata_volume_text(values);
 
 	if (!lv)
@@ -529,6 +527,7 @@ static bool write_meta(const struct domain *domain, const char *image, const cha
 		error_set_errno(error, ERR_VOLUME_METADATA_WRITE_ERROR, errno, "'%s'", volume);
 		return false;
 	}
+	fault_point("lv: metadata written");
 	return retag(domain, lv, TAG_PARENT, metadata_get(values, "PUUID"), error);
 }
 
@@ -537,80 +536,15 @@ static bool exists(const struct domain *domain, const char *image, const char *v
 	return g_hash_table_contains(domain->block->lvs, volume);
 }
 
-/* Active, and as large here as LVM says: another host may have extended it. */
-static bool activate(const struct domain *domain, const char *volume, GError **error)
-{
-	g_autofree char *name = lv_name(domain, volume);
-	g_autofree char *path = lv_path(domain, volume);
-
-	if (g_file_test(path, G_FILE_TEST_EXISTS))
-		return block_lvm(domain, ERR_LOGICAL_VOLUME_REFRESH_ERROR, error, "lvchange", "-qq", "--refresh", name, NULL);
-	return block_lvm(domain, ERR_CANNOT_ACTIVATE_LOGICAL_VOLUME, error, "lvchange", "-qq", "-ay", name, NULL);
-}
-
-static char *hold_key(const struct domain *domain, const char *volume)
-{
-	return g_build_filename(domain->id, volume, NULL);
-}
-
-/* The count after the change. */
-static int count_holds(const struct domain *domain, const char *volume, int change)
-{
-	struct storage *storage = domain->block->storage;
-	char *key = hold_key(domain, volume);
-	int n;
-	AUTO_LOCK(&storage->lock);
-
-	n = MAX(GPOINTER_TO_INT(g_hash_table_lookup(storage->holds, key)) + change, 0);
-	g_hash_table_replace(storage->holds, key, GINT_TO_POINTER(n));
-	return n;
-}
-
-static char *link_directory(const struct domain *domain, const char *image)
-{
-	return g_build_filename(domain->block->storage->repository, "block", domain->id, image, NULL);
-}
-
-static bool hold(const struct domain *domain, const char *image, const char *volume, bool write, char **ret_path, GError **error)
-{
-	g_autofree char *directory = link_directory(domain, image);
-	g_autofree char *path = g_build_filename(directory, volume, NULL);
-	g_autofree char *target = lv_path(domain, volume);
-
-	if (!find(domain, image, volume, error))
-		return false;
-	count_holds(domain, volume, 1);
-	if (activate(domain, volume, error)) {
-		if (g_mkdir_with_parents(directory, 0755) == 0 && (symlink(target, path) == 0 || errno == EEXIST)) {
-			*ret_path = g_steal_pointer(&path);
-			return true;
-		}
-		error_set_errno(error, ERR_VOLUME_ACCESS_ERROR, errno, "'%s'", path);
-	}
-	count_holds(domain, volume, -1);
-	return false;
-}
-
-static void release(const struct domain *domain, const char *image, const char *volume)
-{
-	g_autofree char *name = lv_name(domain, volume);
-	g_autoptr(GError) problem = NULL;
-
-	/* one that is open stays active: the kernel refuses */
-	if (count_holds(domain, volume, -1) == 0 &&
-	    !block_lvm(domain, ERR_CANNOT_DEACTIVATE_LOGICAL_VOLUME, &problem, "lvchange", "-qq", "-an", name, NULL))
-		log_debug("volume %s stays active: %s", volume, problem->message);
-}
-
 static int open_data(const struct domain *domain, const char *image, const char *volume, int flags, GError **error)
 {
-	g_autofree char *path = lv_path(domain, volume);
+	g_autofree char *path = block_lv_path(domain, volume);
 	int fd = -1;
 
-	if (!find(domain, image, volume, error))
+	if (!block_find(domain, image, volume, error))
 		return -1;
 	if ((fd = open(path, flags | O_CLOEXEC)) < 0 && errno == ENOENT) {
-		if (!activate(domain, volume, error))
+		if (!block_activate(domain, volume, error))
 			return -1;
 		fd = open(path, flags | O_CLOEXEC);
 	}
@@ -619,9 +553,21 @@ static int open_data(const struct domain *domain, const char *image, const char 
 	return fd;
 }
 
+/* QEMU's locks are no use here: libvirt gives each machine device nodes of its own. But the kernel counts who has a device open. */
+static bool in_use(const struct domain *domain, const char *image, const char *volume)
+{
+	g_autofree char *path = block_lv_path(domain, volume);
+	g_autofree char *name = block_lv_name(domain, volume);
+	json_t *rows = g_file_test(path, G_FILE_TEST_EXISTS) ? LVM_ROWS(domain->block->paths, NULL, "lvs", "-o", "lv_device_open", name) : NULL;
+	bool used = rows && *lvm_text(json_array_get(rows, 0), "lv_device_open");
+
+	json_decref(rows);
+	return used;
+}
+
 static bool sizes(const struct domain *domain, const char *image, const char *volume, int64_t *ret_truesize, int64_t *ret_apparentsize, GError **error)
 {
-	const struct lv *lv = find(domain, image, volume, error);
+	const struct lv *lv = block_find(domain, image, volume, error);
 
 	if (!lv)
 		return false;
@@ -636,12 +582,12 @@ static int64_t lease_offset(const struct domain *domain, int64_t slot)
 
 static char *lease(const struct domain *domain, const char *image, const char *volume, int64_t *ret_offset, GError **error)
 {
-	const struct lv *lv = find(domain, image, volume, error);
+	const struct lv *lv = block_find(domain, image, volume, error);
 
 	if (!lv)
 		return NULL;
 	*ret_offset = lease_offset(domain, slot_of(lv));
-	return lv_path(domain, "leases");
+	return block_lv_path(domain, "leases");
 }
 
 /* ---- making ---- */
@@ -652,16 +598,17 @@ static bool make(const struct domain *domain, const struct volume_draft *draft, 
 	g_autofree char *size = g_strdup_printf("%" PRId64 "b", bytes);
 	g_autofree char *image = g_strconcat(TAG_IMAGE, draft->image, NULL);
 	g_autofree char *parent = g_strconcat(TAG_PARENT, draft->parent ? draft->parent : BLANK_UUID, NULL);
-	g_autofree char *path = lv_path(domain, draft->volume);
+	g_autofree char *path = block_lv_path(domain, draft->volume);
 	struct lv *lv;
 
 	if (bytes > domain->block->free) {
 		error_set(error, ERR_VOLUME_GROUP_SIZE_ERROR, "'%s': %" PRId64 " bytes wanted, %" PRId64 " free", domain->id, bytes, domain->block->free);
 		return false;
 	}
-	if (!block_lvm(domain, ERR_CANNOT_CREATE_LOGICAL_VOLUME, error, "lvcreate", "-qq", "-y", "-W", "y", "-Z", "y", "-a", "y", "-L", size,
+	if (!block_change(domain, ERR_CANNOT_CREATE_LOGICAL_VOLUME, error, "lvcreate", "-qq", "-y", "-W", "y", "-Z", "y", "-a", "y", "-L", size,
 		       "--addtag", TAG_NEW, "--addtag", image, "--addtag", parent, "-n", draft->volume, domain->id, NULL))
 		return false;
+	fault_point("lv: made");
 	/* into the picture without looking again: undo() must see it */
 	lv = g_new0(struct lv, 1);
 	lv->name = g_strdup(draft->volume);
@@ -676,10 +623,10 @@ static bool make(const struct domain *domain, const struct volume_draft *draft, 
 	return true;
 }
 
-static bool publish_locked(const struct domain *domain, const struct volume_draft *draft, metadata *values, GError **error)
+static bool publish_slot(const struct domain *domain, const struct volume_draft *draft, metadata *values, GError **error)
 {
 	g_autofree char *text = metadata_volume_text(values);
-	g_autofree char *name = lv_name(domain, draft->volume);
+	g_autofree char *name = block_lv_name(domain, draft->volume);
 	g_autofree char *tag = NULL, *leases = NULL;
 	int64_t slot;
 	AUTO_LOCK(domain->changing);
@@ -694,17 +641,21 @@ static bool publish_locked(const struct domain *domain, const struct volume_draf
 		error_set_errno(error, ERR_VOLUME_METADATA_WRITE_ERROR, errno, "'%s'", draft->volume);
 		return false;
 	}
-	leases = lv_path(domain, "leases");
+	fault_point("lv: slot written");
+	leases = block_lv_path(domain, "leases");
 	tag = g_strdup_printf(TAG_SLOT "%" PRId64, slot);
-	return lock_format_volume(domain, &(struct lease){ .name = draft->volume, .path = leases, .offset = lease_offset(domain, slot) }, error) &&
-	       block_lvm(domain, ERR_LOGICAL_VOLUME_REPLACE_TAG_ERROR, error, "lvchange", "-qq", "--deltag", TAG_NEW, "--addtag", tag, name, NULL) &&
-	       block_reload(domain, error);
+	if (!lock_format_volume(domain, &(struct lease){ .name = draft->volume, .path = leases, .offset = lease_offset(domain, slot) }, error) ||
+	    !block_change(domain, ERR_LOGICAL_VOLUME_REPLACE_TAG_ERROR, error, "lvchange", "-qq", "--deltag", TAG_NEW, "--addtag", tag, name, NULL))
+		return false;
+	picture_retag(domain, draft->volume, TAG_NEW, tag);
+	return true;
 }
 
 static bool publish(const struct domain *domain, const struct volume_draft *draft, metadata *values, GError **error)
 {
-	g_autofree char *name = lv_name(domain, draft->volume);
+	g_autofree char *name = block_lv_name(domain, draft->volume);
 	g_autoptr(metadata) parent = NULL;
+	bool good;
 
 	if (draft->parent && !strcmp(draft->parent_image, draft->image)) {
 		if (!(parent = volume_read(domain, draft->image, draft->parent, error)))
@@ -713,17 +664,22 @@ static bool publish(const struct domain *domain, const struct volume_draft *draf
 		    !volume_change(domain, draft->image, draft->parent, error, "VOLTYPE", "INTERNAL", NULL))
 			return false;
 	}
-	if (!publish_locked(domain, draft, values, error))
+	if (!block_lock(domain, error))
 		return false;
+	good = publish_slot(domain, draft, values, error);
+	block_unlock(domain);
+	if (!good)
+		return false;
+	fault_point("lv: published");
 	(void)block_lvm(domain, ERR_CANNOT_DEACTIVATE_LOGICAL_VOLUME, NULL, "lvchange", "-qq", "-an", name, NULL);
 	return true;
 }
 
 static bool remove_lv(const struct domain *domain, const char *volume, GError **error)
 {
-	g_autofree char *name = lv_name(domain, volume);
+	g_autofree char *name = block_lv_name(domain, volume);
 
-	if (!block_lvm(domain, ERR_CANNOT_REMOVE_LOGICAL_VOLUME, error, "lvremove", "-qq", "-f", name, NULL))
+	if (!block_change(domain, ERR_CANNOT_REMOVE_LOGICAL_VOLUME, error, "lvremove", "-qq", "-f", name, NULL))
 		return false;
 	g_hash_table_remove(domain->block->lvs, volume);
 	return true;
@@ -750,19 +706,24 @@ static bool unpublish(const struct domain *domain, const char *image, const char
 {
 	g_autofree char *own = g_strconcat(TAG_IMAGE, image, NULL);
 	g_autofree char *removed = g_strconcat(TAG_REMOVED, image, NULL);
-	g_autofree char *name = lv_name(domain, volume);
+	g_autofree char *name = block_lv_name(domain, volume);
 	AUTO_LOCK(domain->changing);
 
-	return block_lvm(domain, ERR_LOGICAL_VOLUME_REPLACE_TAG_ERROR, error, "lvchange", "-qq", "--deltag", own, "--addtag", removed, name, zero ? "--addtag" : NULL,
-			 TAG_ZERO, NULL) && block_reload(domain, error);
+	if (!block_change(domain, ERR_LOGICAL_VOLUME_REPLACE_TAG_ERROR, error, "lvchange", "-qq", "--deltag", own, "--addtag", removed, name,
+			  zero ? "--addtag" : NULL, TAG_ZERO, NULL))
+		return false;
+	picture_retag(domain, volume, own, removed);
+	if (zero)
+		picture_retag(domain, volume, NULL, TAG_ZERO);
+	return true;
 }
 
 /* The device does it, if it can; else the kernel writes. */
 static bool zero_lv(const struct domain *domain, const struct lv *lv, GError **error)
 {
-	g_autofree char *path = lv_path(domain, lv->name);
+	g_autofree char *path = block_lv_path(domain, lv->name);
 	uint64_t range[2] = { 0, (uint64_t)lv->size };
-	autofd fd = activate(domain, lv->name, error) ? open(path, O_RDWR | O_CLOEXEC) : -1;
+	autofd fd = block_activate(domain, lv->name, error) ? open(path, O_RDWR | O_CLOEXEC) : -1;
 
 	if (fd >= 0 && ioctl(fd, BLKZEROOUT, range) == 0)
 		return true;
@@ -775,14 +736,19 @@ static bool remove_volume(const struct domain *domain, const char *image, const 
 {
 	g_autofree char *parent = NULL;
 	g_autofree char *link = NULL;
-	g_autofree char *directory = link_directory(domain, image);
+	g_autofree char *directory = block_link_directory(domain, image);
 	const struct lv *lv;
 
 	if (!(lv = g_hash_table_lookup(domain->block->lvs, volume)) || !tag_after(lv->tags, TAG_REMOVED))
 		return true;
 	parent = g_strdup(tag_after(lv->tags, TAG_PARENT));
-	if ((has_tag(lv->tags, TAG_ZERO) && !zero_lv(domain, lv, error)) || !remove_lv(domain, volume, error))
+	fault_point("lv: unpublished");
+	if (has_tag(lv->tags, TAG_ZERO) && !zero_lv(domain, lv, error))
 		return false;
+	fault_point("lv: zeroed");
+	if (!remove_lv(domain, volume, error))
+		return false;
+	fault_point("lv: removed");
 	link = g_build_filename(directory, volume, NULL);
 	(void)unlink(link);
 	(void)rmdir(directory);
@@ -791,67 +757,30 @@ static bool remove_volume(const struct domain *domain, const char *image, const 
 	return true;
 }
 
-static void sweep(const struct domain *domain)
+static GPtrArray *leftovers(const struct domain *domain)
 {
-	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+	GPtrArray *found = g_ptr_array_new_with_free_func(volume_leftover_free);
 	GHashTableIter iter;
-	void *name;
+	void *value;
 
 	g_hash_table_iter_init(&iter, domain->block->lvs);
-	while (g_hash_table_iter_next(&iter, &name, NULL))
-		g_ptr_array_add(names, g_strdup(name));
-	for (guint i = 0; i < names->len; i++) {
-		const struct lv *lv = g_hash_table_lookup(domain->block->lvs, names->pdata[i]);
-		bool made = lv && has_tag(lv->tags, TAG_NEW);
-		const char *tag = !lv ? NULL : made ? tag_after(lv->tags, TAG_IMAGE) : tag_after(lv->tags, TAG_REMOVED);
-		g_autofree char *image = g_strdup(tag);
-		g_autoptr(GError) problem = NULL;
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		const struct lv *lv = value;
+		struct volume_leftover left = { .made = has_tag(lv->tags, TAG_NEW) };
+		const char *image = tag_after(lv->tags, left.made ? TAG_IMAGE : TAG_REMOVED);
 
 		if (!image)
 			continue;
-		if (made ? undo(domain, image, names->pdata[i], &problem) : remove_volume(domain, image, names->pdata[i], &problem))
-			log_info("storage domain %s: cleaned up after the interrupted %s of volume %s", domain->id, made ? "creation" : "removal",
-				 (char *)names->pdata[i]);
-		else
-			log_warn("storage domain %s: cannot clean up '%s': %s, ignoring", domain->id, (char *)names->pdata[i], problem->message);
+		left.image = g_strdup(image);
+		left.volume = g_strdup(lv->name);
+		g_ptr_array_add(found, g_memdup2(&left, sizeof(left)));
 	}
-}
-
-/* ---- growing ---- */
-
-bool block_extend_volume(const struct domain *domain, const char *image, const char *volume, int64_t bytes, GError **error)
-{
-	const struct lv *lv = find(domain, image, volume, error);
-	int64_t extent = domain->block->extent;
-	g_autofree char *size = g_strdup_printf("%" PRId64 "b", (bytes + extent - 1) / extent * extent);
-	g_autofree char *name = lv_name(domain, volume);
-	AUTO_LOCK(domain->changing);
-
-	if (!lv || !block_reload(domain, error) || !(lv = g_hash_table_lookup(domain->block->lvs, volume)))
-		return false;
-	if (lv->size >= bytes)
-		return activate(domain, volume, error);
-	if (bytes - lv->size > domain->block->free) {
-		error_set(error, ERR_NO_SPACE_LEFT_ON_DOMAIN, "'%s': %" PRId64 " bytes are free", domain->id, domain->block->free);
-		return false;
-	}
-	if (!block_lvm(domain, ERR_LOGICAL_VOLUME_EXTEND_ERROR, error, "lvextend", "-qq", "-L", size, name, NULL) || !block_reload(domain, error))
-		return false;
-	log_info("volume %s of domain %s grew to %s", volume, domain->id, size);
-	return true;
-}
-
-void block_rest(const struct domain *domain)
-{
-	g_autoptr(GError) problem = NULL;
-
-	if (!block_lvm(domain, ERR_CANNOT_DEACTIVATE_LOGICAL_VOLUME, &problem, "vgchange", "-qq", "-an", domain->id, NULL))
-		log_warn("storage domain %s: %s, ignoring", domain->id, problem->message);
+	return found;
 }
 
 const struct domain_form form_block = {
 	.name = "block", .close = close_domain, .save = save_domain, .check = check_domain, .probe = probe, .space = space, .area = area,
 	.images = images, .list = list, .children = children, .read = read_meta, .write = write_meta, .exists = exists, .open = open_data,
-	.hold = hold, .release = release, .sizes = sizes, .lease = lease, .make = make, .publish = publish, .undo = undo,
-	.unpublish = unpublish, .remove = remove_volume, .sweep = sweep,
+	.hold = block_hold, .release = block_release, .fit = block_fit, .master = block_open_master, .sizes = sizes, .lease = lease, .make = make, .publish = publish, .undo = undo,
+	.unpublish = unpublish, .remove = remove_volume, .leftovers = leftovers, .in_use = in_use,
 };

@@ -31,6 +31,9 @@
 #include "agent/storage/storage-priv.h"
 #include "common/log.h"
 
+/* QEMU locks bytes 100.. (what it does) and 200.. (what it lets others do) of a file it has open. */
+#define QEMU_LOCK_START 100
+#define QEMU_LOCK_LENGTH 200
 #define DATA_MODE 0660
 #define META_MODE 0644
 #define SUFFIX_META ".meta"
@@ -146,6 +149,15 @@ static bool space(const struct domain *domain, int64_t *ret_total, int64_t *ret_
 	*ret_total = (int64_t)vfs.f_blocks * (int64_t)vfs.f_frsize;
 	*ret_free = (int64_t)vfs.f_bavail * (int64_t)vfs.f_frsize;
 	return true;
+}
+
+static int open_master(const struct domain *domain, GError **error)
+{
+	int fd = files_open_dir(domain->fd, "master");
+
+	if (fd < 0)
+		error_set_errno(error, ERR_STORAGE_DOMAIN_MASTER_ERROR, errno, "'%s/master'", domain->path);
+	return fd;
 }
 
 static char *area(const struct domain *domain, const char *name, int64_t *ret_offset, GError **error)
@@ -316,6 +328,14 @@ static bool sizes(const struct domain *domain, const char *image, const char *vo
 	*ret_truesize = (int64_t)st.st_blocks * 512;
 	*ret_apparentsize = st.st_size;
 	return true;
+}
+
+static bool in_use(const struct domain *domain, const char *image, const char *volume)
+{
+	autofd fd = volume_open(domain, image, volume, O_RDONLY, NULL);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = QEMU_LOCK_START, .l_len = QEMU_LOCK_LENGTH };
+
+	return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 static char *lease(const struct domain *domain, const char *image, const char *volume, int64_t *ret_offset, GError **error)
@@ -581,29 +601,23 @@ static bool work_ids(const char *name, const char *prefix, char **ret_image, cha
 	return true;
 }
 
-static void sweep(const struct domain *domain)
+static GPtrArray *leftovers(const struct domain *domain)
 {
 	g_autoptr(GPtrArray) names = files_list(domain->fd, DIR_IMAGES);
+	GPtrArray *found = g_ptr_array_new_with_free_func(volume_leftover_free);
 
 	for (guint i = 0; names && i < names->len; i++) {
-		const char *name = names->pdata[i];
-		bool made = g_str_has_prefix(name, NEW_PREFIX);
-		g_autofree char *image = NULL;
-		g_autofree char *volume = NULL;
-		g_autoptr(GError) problem = NULL;
+		struct volume_leftover left = { .made = g_str_has_prefix(names->pdata[i], NEW_PREFIX) };
 
-		if (!work_ids(name, made ? NEW_PREFIX : REMOVED_PREFIX, &image, &volume))
-			continue;
-		if (made ? undo(domain, image, volume, &problem) : remove_volume(domain, image, volume, &problem))
-			log_info("storage domain %s: cleaned up after the interrupted %s of volume %s", domain->id, made ? "creation" : "removal", volume);
-		else
-			log_warn("storage domain %s: cannot clean up '%s': %s, ignoring", domain->id, name, problem->message);
+		if (work_ids(names->pdata[i], left.made ? NEW_PREFIX : REMOVED_PREFIX, &left.image, &left.volume))
+			g_ptr_array_add(found, g_memdup2(&left, sizeof(left)));
 	}
+	return found;
 }
 
 const struct domain_form form_file = {
 	.name = "file", .grows = true, .close = close_domain, .save = save_domain, .check = check_domain, .probe = probe, .space = space, .area = area,
 	.images = images, .list = list, .children = children, .read = read_meta, .write = write_meta, .exists = exists, .open = open_data,
 	.hold = hold, .release = release, .sizes = sizes, .lease = lease, .make = make, .publish = publish, .undo = undo,
-	.unpublish = unpublish, .remove = remove_volume, .sweep = sweep,
+	.unpublish = unpublish, .remove = remove_volume, .leftovers = leftovers, .in_use = in_use, .master = open_master,
 };

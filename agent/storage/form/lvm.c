@@ -15,16 +15,16 @@
 
 #define LVM_PROGRAM "/sbin/lvm"
 #define LIMIT_USEC (300 * G_USEC_PER_SEC)
+#define MOVE_USEC (INT64_C(7) * 24 * 3600 * G_USEC_PER_SEC)      /* as long as it takes; a job can be canceled */
 #define REPORT_MAX (64 * 1024 * 1024)
 #define CONFIG \
 	"devices { use_devicesfile=0 scan_lvs=0 hints=\"none\" global_filter=[\"a|.*|\"] filter=[\"a|.*|\"] write_cache_state=0 ignore_suspended_devices=1 } " \
 	"global { event_activation=0 use_lvmpolld=0 } activation { monitoring=0 } backup { backup=0 archive=0 } log { level=0 syslog=0 }"
 
-bool lvm_run(const GPtrArray *paths, enum error_code code, char **ret_output, GError **error, const char *const *words)
+static bool run(const GPtrArray *paths, enum error_code code, struct process process, char **ret_output, GError **error, const char *const *words)
 {
 	g_autoptr(GPtrArray) argv = g_ptr_array_new();
 	g_autoptr(GString) devices = g_string_new(NULL);
-	struct process process = { .limit_usec = LIMIT_USEC, .output_max = REPORT_MAX, .apart = true };
 	bool done;
 
 	for (guint i = 0; i < paths->len; i++)
@@ -39,6 +39,8 @@ bool lvm_run(const GPtrArray *paths, enum error_code code, char **ret_output, GE
 		g_ptr_array_add(argv, (gpointer)*words);
 	g_ptr_array_add(argv, NULL);
 	process.argv = (const char *const *)argv->pdata;
+	process.output_max = REPORT_MAX;
+	process.apart = true;
 	done = process_run(&process, error);
 	if (done && process.status) {
 		g_strstrip(process.errors->str);
@@ -52,6 +54,42 @@ bool lvm_run(const GPtrArray *paths, enum error_code code, char **ret_output, GE
 	if (process.errors)
 		g_string_free(process.errors, TRUE);
 	return done;
+}
+
+bool lvm_run(const GPtrArray *paths, enum error_code code, char **ret_output, GError **error, const char *const *words)
+{
+	return run(paths, code, (struct process){ .limit_usec = LIMIT_USEC }, ret_output, error, words);
+}
+
+struct move { const GPtrArray *paths; struct job *job; bool aborted; };
+
+/* "  /dev/sda: Moved: 12.34%", once a second. A process of LVM that is killed may leave devices suspended: one that is not wanted any more is told to end. */
+static void heard(void *data, const char *text, size_t length)
+{
+	struct move *move = data;
+	g_autofree char *copy = g_strndup(text, length);
+	const char *last = g_strrstr(copy, "Moved:");
+	g_autoptr(GError) problem = NULL;
+
+	if (last)
+		job_progress(move->job, CLAMP((int)g_ascii_strtod(last + strlen("Moved:"), NULL), 0, 100));
+	if (move->aborted || !job_canceled(move->job))
+		return;
+	move->aborted = true;
+	if (!LVM(move->paths, ERR_LVM_COMMAND_ERROR, &problem, "pvmove", "--abort"))
+		log_warn("job %s: %s, ignoring", job_id(move->job), problem->message);
+}
+
+bool lvm_move(const GPtrArray *paths, struct job *job, GError **error, const char *const *words)
+{
+	struct move move = { .paths = paths, .job = job };
+	bool done = run(paths, ERR_LVM_COMMAND_ERROR, (struct process){ .limit_usec = MOVE_USEC, .heard = heard, .data = &move }, NULL, error, words);
+
+	if (!move.aborted)
+		return done;
+	g_clear_error(error);
+	error_set(error, ERR_TASK_ABORTED, "'%s' was canceled", job_id(job));
+	return false;
 }
 
 json_t *lvm_rows(const GPtrArray *paths, GError **error, const char *const *words)

@@ -404,14 +404,24 @@ void lock_give_up(struct locks *locks)
 	}
 }
 
-bool lock_domain_lease(const struct domain *domain, struct lease *ret_lease, GError **error)
+/* Slot 0 of the area is reserved. */
+static bool own_lease(const struct domain *domain, const char *name, int slot, struct lease *ret_lease, GError **error)
 {
 	int64_t offset;
 	char *path = domain_area(domain, "leases", &offset, error);
 
 	if (!path)
 		return false;
-	/* the first slot of the area is reserved */
-	*ret_lease = (struct lease){ .name = "SDM", .path = path, .offset = offset + metadata_get_int(domain->values, "ALIGNMENT", 1 << 20) };
+	*ret_lease = (struct lease){ .name = name, .path = path, .offset = offset + slot * metadata_get_int(domain->values, "ALIGNMENT", 1 << 20) };
 	return true;
+}
+
+bool lock_domain_lease(const struct domain *domain, struct lease *ret_lease, GError **error)
+{
+	return own_lease(domain, "SDM", 1, ret_lease, error);
+}
+
+bool lock_group_lease(const struct domain *domain, struct lease *ret_lease, GError **error)
+{
+	return own_lease(domain, "GROUP", 2, ret_lease, error);
 }

@@ -45,7 +45,7 @@ void lock_give_up(struct locks *locks);
 
 /* ---- the areas, on disk; no daemon is needed ---- */
 
-/* The domain's host ids and its own lease. Existing ones are lost. */
+/* The domain's host ids and its own leases. Existing ones are lost. */
 bool lock_format(const struct domain *domain, GError **error);
 /* The same, only where nothing is yet. Of a domain that no host uses, i.e. that is in no pool; nothing for one that no other host sees. */
 bool lock_format_new(const struct domain *domain, GError **error);
@@ -60,6 +60,9 @@ char *lock_read_lease(const struct domain *domain, const char *path, int64_t off
 
 /* The lease of the domain itself, of who manages its pool. Its path: g_free. */
 bool lock_domain_lease(const struct domain *domain, struct lease *ret_lease, GError **error);
+
+/* That of the volume group it lies in (form/block_lock.c). Its path: g_free. */
+bool lock_group_lease(const struct domain *domain, struct lease *ret_lease, GError **error);
 
 /* ---- the diary (lock.c) ---- */
 

@@ -289,13 +289,22 @@ bool lock_format(const struct domain *domain, GError **error)
 {
 	struct sanlk_lockspace lockspace;
 	struct lease lease;
-	g_autofree char *path = NULL, *lease_path = NULL;
+	g_autofree char *path = NULL, *lease_path = NULL, *group_path = NULL;
 	int64_t offset;
 
 	if (!(path = domain_area(domain, "ids", &offset, error)) || !lock_domain_lease(domain, &lease, error))
 		return false;
 	lease_path = (char *)lease.path;
-	return lock_format_lease(domain, &lease, error) && set_space(&lockspace, domain->id, 0, shared_format(domain), path, offset, error) &&
+	if (!lock_format_lease(domain, &lease, error))
+		return false;
+	if (domain->block) {
+		if (!lock_group_lease(domain, &lease, error))
+			return false;
+		group_path = (char *)lease.path;
+		if (!lock_format_lease(domain, &lease, error))
+			return false;
+	}
+	return set_space(&lockspace, domain->id, 0, shared_format(domain), path, offset, error) &&
 	       wrote(admit(path) ? sanlock_direct_write_lockspace(&lockspace, 0, 0, (uint32_t)lock_io_timeout_s(domain)) : -errno, domain, "host ids", path, error);
 }
 

@@ -1,30 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Definitions of VMs that a domain keeps beside their disks, so that they can be imported where the engine is lost: master/vms/<VM>/<VM>.ovf, as vdsm
- * lays them out. Each is replaced as a whole; a directory without its file is what a killed agent left, and no definition.
+ * lays them out (a domain in a volume group has a file system of its own there, which only the manager of the pool may have mounted). Each is replaced as a
+ * whole; a directory without its file is what a killed agent left, and no definition.
  */
 #define LOG_MODULE "storage"
 #include <errno.h>
 #include <string.h>
+#include "agent/storage/form/block.h"
 #include "agent/storage/pool/pool.h"
 
-#define VMS "master/vms"
+#define VMS "vms"
 #define OVF_MAX (4 * 1024 * 1024)
 #define OVF_MODE 0644
+
+int ovf_open(const struct domain *domain, GError **error)
+{
+	autofd master = block_check_manager(domain->storage, domain->id, error) ? domain->form->master(domain, error) : -1;
+	int fd;
+
+	/* one in a volume group begins empty */
+	if (master < 0)
+		return -1;
+	if ((fd = files_open_dir(master, VMS)) < 0 && errno == ENOENT && files_make_dir(master, VMS) && fsync(master) == 0)
+		fd = files_open_dir(master, VMS);
+	if (fd < 0)
+		error_set_errno(error, ERR_VM_PATH_NOT_EXISTS, errno, "'%s/master/%s'", domain->path, VMS);
+	return fd;
+}
 
 /* The directory of definitions in a domain of the pool that is active here. -1 + error */
 static int open_vms(struct storage *storage, const char *pool_id, const char *domain_id, GError **error)
 {
 	autopool pool = pool_get(storage, pool_id, error);
 	autodomain domain = NULL;
-	int fd;
 
 	if (!pool || !(domain = domain_open_active(storage, domain_id && *domain_id ? domain_id : pool->master, error)) ||
 	    !pool_check_member(domain, pool->id, error))
 		return -1;
-	if ((fd = files_open_dir(domain->fd, VMS)) < 0)
-		error_set_errno(error, ERR_VM_PATH_NOT_EXISTS, errno, "'%s/%s'", domain->path, VMS);
-	return fd;
+	return ovf_open(domain, error);
 }
 
 static char *name_of(const char *vm)

@@ -32,6 +32,9 @@ POOL_VERB(managed_attach_verb);
 POOL_VERB(managed_detach_verb);
 POOL_VERB(managed_info_verb);
 
+/* The directory of definitions of VMs in a domain; closed soon. -1 + error; ERR_SPM_STATUS_ERROR: the domain is one that only the manager opens */
+int ovf_open(const struct domain *domain, GError **error);
+
 /* Who manages the pool, as its master says; left as it is when nobody knows. */
 void spm_look(struct storage *storage, const struct pool *pool, struct spm_status *ret_status);
 /* This host does not manage its pool any more. ERR_RELEASE_LOCK_FAILURE */

@@ -21,7 +21,6 @@
 
 #define POOL_DOMAIN_VERSION 5
 #define SWITCH_RETRY_USEC (5 * G_USEC_PER_SEC)
-#define VMS "master/vms"
 #define OVF_MAX (4 * 1024 * 1024)
 
 /* ---- reconstructMaster ---- */
@@ -136,10 +135,10 @@ static bool copy_vms(struct storage *storage, const char *old_master, const char
 	autofd from_fd = -1, to_fd = -1;
 	g_autoptr(GPtrArray) names = NULL;
 
-	if (!to)
+	if (!to || (from_fd = ovf_open(from, error)) < 0 || (to_fd = ovf_open(to, error)) < 0)
 		return false;
-	if ((from_fd = files_open_dir(from->fd, VMS)) < 0 || (to_fd = files_open_dir(to->fd, VMS)) < 0 || !(names = files_list(from_fd, "."))) {
-		error_set_errno(error, ERR_STORAGE_DOMAIN_MASTER_COPY_ERROR, errno, "'%s' of domains '%s' and '%s'", VMS, old_master, new_master);
+	if (!(names = files_list(from_fd, "."))) {
+		error_set_errno(error, ERR_STORAGE_DOMAIN_MASTER_COPY_ERROR, errno, "definitions of VMs in domain '%s'", old_master);
 		return false;
 	}
 	for (guint i = 0; i < names->len; i++)

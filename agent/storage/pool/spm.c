@@ -92,6 +92,7 @@ static bool start_run(struct job *job, void *data, GError **error)
 	if (take(start->storage, start->pool, &version, error)) {
 		set_role(start->storage, SPM_ACTIVE, version);
 		log_info("this host manages pool %s, lease version %" PRId64, start->pool->id, version);
+		health_settle(start->storage, start->pool->id);
 		return true;
 	}
 	set_role(start->storage, SPM_FREE, 0);

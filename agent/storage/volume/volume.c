@@ -6,12 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include "agent/storage/storage-priv.h"
+#include "agent/storage/data/data.h"
 #include "agent/storage/volume/image_header.h"
-
-/* QEMU locks bytes 100.. (what it does) and 200.. (what it lets others do) of a file it has open. */
-#define QEMU_LOCK_START 100
-#define QEMU_LOCK_LENGTH 200
+#include "common/log.h"
 
 static const char *const required_keys[] = { "CAP", "CTIME", "DISKTYPE", "DOMAIN", "FORMAT", "IMAGE", "LEGALITY", "PUUID", "TYPE", "VOLTYPE", NULL };
 
@@ -145,19 +142,59 @@ bool volume_remove(const struct domain *domain, const char *image, const char *v
 	return domain->form->remove(domain, image, volume, error);
 }
 
+bool volume_fit(const struct domain *domain, const char *image, const char *volume, int64_t bytes, bool shrink, GError **error)
+{
+	return !domain->form->fit || domain->form->fit(domain, image, volume, bytes, shrink, error);
+}
+
+/* ---- what a killed agent left ---- */
+
+/* Of a domain that other hosts use, too, what is half made may be what the manager of its pool is making now. */
+static bool may_sweep(const struct domain *domain)
+{
+	const char *id = domain_pool(domain);
+	autopool pool = *id && domain_is_shared(domain) ? pool_get(domain->storage, id, NULL) : NULL;
+
+	return pool ? pool_is_spm(domain->storage, id) : !*id || !domain->block;
+}
+
+/* Not while a job has the image: it looks for its own leftovers, and what is half made may be its. */
+static void clean_up(const struct domain *domain, const struct volume_leftover *left)
+{
+	const struct claim claim = { domain->id, left->image, true };
+	g_autoptr(GError) problem = NULL;
+
+	if (!claim_take(domain->storage, &claim, 1, NULL))
+		return;
+	if (left->made ? volume_undo(domain, left->image, left->volume, &problem) : volume_remove(domain, left->image, left->volume, &problem))
+		log_info("storage domain %s: cleaned up after the interrupted %s of volume %s", domain->id, left->made ? "creation" : "removal", left->volume);
+	else
+		log_warn("storage domain %s: cannot clean up after volume %s: %s, ignoring", domain->id, left->volume, problem->message);
+	claim_drop(domain->storage, &claim, 1);
+}
+
+void volume_leftover_free(void *data)
+{
+	struct volume_leftover *left = data;
+
+	g_free(left->image);
+	g_free(left->volume);
+	g_free(left);
+}
+
 void volume_sweep(const struct domain *domain)
 {
-	domain->form->sweep(domain);
+	g_autoptr(GPtrArray) found = may_sweep(domain) ? domain->form->leftovers(domain) : NULL;
+
+	for (guint i = 0; found && i < found->len; i++)
+		clean_up(domain, found->pdata[i]);
 }
 
 /* ---- what is in the data ---- */
 
 bool volume_in_use(const struct domain *domain, const char *image, const char *volume)
 {
-	autofd fd = volume_open(domain, image, volume, O_RDONLY, NULL);
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = QEMU_LOCK_START, .l_len = QEMU_LOCK_LENGTH };
-
-	return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+	return domain->form->in_use(domain, image, volume);
 }
 
 char *volume_backing(const struct domain *domain, const char *image, const char *volume, GError **error)

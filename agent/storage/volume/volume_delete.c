@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include "agent/storage/data/data.h"
+#include "agent/storage/form/block.h"
 #include "common/log.h"
 
 struct removal { struct storage *storage; struct volume_params *params; };
@@ -79,7 +80,7 @@ static bool delete_run(struct job *job, void *data, GError **error)
 bool volume_delete_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
 {
 	struct volume_params *params = data;
-	autodomain domain = domain_open_active(agent->storage, params->domain_id, error);
+	autodomain domain = block_check_manager(agent->storage, params->domain_id, error) ? domain_open_active(agent->storage, params->domain_id, error) : NULL;
 	g_autofree char *description = g_strdup_printf("Volume.delete %s", params->volume_id);
 	g_autofree char *lane = domain_lane(params->domain_id);
 	g_autofree char *id = NULL;

@@ -287,36 +287,6 @@ static bool shrink_verb(struct agent *agent, const struct verb_call *call, void 
 	return true;
 }
 
-/* A file has no more blocks than were written: a task that has nothing to do, when the volume is there. */
-static bool reduce_check(struct data_run *run, GError **error)
-{
-	if (run->domain->form->grows)
-		return true;
-	error_set(error, ERR_MISC_UNSUPPORTED_OPERATION, "volume '%s' on block storage", run->volume);
-	return false;
-}
-
-static void reduce_target(struct data_run *run)
-{
-	const struct volume_call *params = run->params;
-
-	run->claims[run->n_claims++] = (struct claim){ params->domain_id, params->image_id, false };
-	run->domain_id = params->domain_id;
-	run->image = params->image_id;
-	run->volume = params->volume_id;
-}
-
-static bool reduce_work(struct data_run *run, GError **error)
-{
-	return true;
-}
-
-DATA_KIND_RUN(volume_reduce_kind)
-const struct data_kind volume_reduce_kind = {
-	.kind = { "reduce_volume", "storage", volume_reduce_kind_run }, .params = &volume_reduce_params_type, .quiet = true, .target = reduce_target,
-	.check = reduce_check, .work = reduce_work,
-};
-
 static bool reduce_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
 {
 	return data_task(agent, &volume_reduce_kind, data, "StoragePool.reduceVolume", ret_result, error);

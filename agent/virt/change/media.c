@@ -89,7 +89,7 @@ static bool change_to(struct live *live, const char *verb, const struct media_pa
 	const char *format = NULL;
 	bool block = false, good;
 
-	if (!drive_prepare(live->vm->vms->agent, spec, &path, &format, &block, error) || !live_begin(live, verb, params, error))
+	if (!drive_prepare(live->vm->vms->agent, live->vm->id, spec, &path, &format, &block, error) || !live_begin(live, verb, params, error))
 		return false;
 	xml = with_medium(drive, path, format, block);
 	good = !g_strcmp0(old, path) ||

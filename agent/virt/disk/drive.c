@@ -122,14 +122,14 @@ char *drive_spec_text(const struct drive_spec *spec)
 	return g_strdup(spec->path ? spec->path : "");
 }
 
-bool drive_prepare(struct agent *agent, const struct drive_spec *spec, char **ret_path, const char **ret_format, bool *ret_block, GError **error)
+bool drive_prepare(struct agent *agent, const char *vm_id, const struct drive_spec *spec, char **ret_path, const char **ret_format, bool *ret_block, GError **error)
 {
 	g_autofree char *path = NULL;
 	const char *format = "raw";
 	bool block = false;
 
 	if (spec->image) {
-		if (!storage_prepare(agent->storage, spec->domain, spec->image, spec->volume, &path, &format, error))
+		if (!storage_prepare(agent->storage, vm_id, spec->domain, spec->image, spec->volume, &path, &format, error))
 			return false;
 	} else if (spec->path && *spec->path) {
 		path = g_strdup(spec->path);

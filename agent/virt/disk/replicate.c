@@ -234,7 +234,7 @@ bool replicate_start_verb(struct agent *agent, const struct verb_call *call, voi
 	bool good, block;
 
 	if (!chain || !check_start(&b, chain, p, error) ||
-	    !storage_prepare(agent->storage, p->to->domain_id, p->to->image_id, p->to->volume_id, &path, &format, error) ||
+	    !storage_prepare(agent->storage, p->vm_id, p->to->domain_id, p->to->image_id, p->to->volume_id, &path, &format, error) ||
 	    !domain_xml_check_file(path, "copy of the disk", &block, error))
 		return false;
 	disk = (struct storage_disk){ .domain = p->to->domain_id, .image = p->to->image_id, .volume = p->to->volume_id, .path = path };

@@ -189,7 +189,7 @@ static char *prepare(struct block_job *b, const struct disk_chain *chain, const 
 	const char *format;
 	bool based = path != NULL;               /* of a device only its owner knows */
 
-	if ((path || (storage_prepare(storage, to->domain, to->image, to->volume, &path, &format, &cause) &&
+	if ((path || (storage_prepare(storage, b->vm->id, to->domain, to->image, to->volume, &path, &format, &cause) &&
 		      storage_is_based(storage, to->domain, to->image, to->volume, chain->volume, &based, &cause))) &&
 	    based && domain_xml_check_file(path, "snapshot", ret_block, &cause))
 		return g_steal_pointer(&path);
@@ -247,7 +247,7 @@ static json_t *plan_of(struct block_job *b, const char *job_id, const json_t *re
 	json_array_foreach(json_object_get(request, "disks"), i, wanted)
 		good = good && plan_disk(b, wanted, disks, error);
 	if (good && memory)
-		good = memory_files_prepare(b->vm->vms->agent, json_object_get(memory, "dst"), json_object_get(memory, "dstparams"), &files, error);
+		good = memory_files_prepare(b->vm->vms->agent, b->vm->id, json_object_get(memory, "dst"), json_object_get(memory, "dstparams"), &files, error);
 	if (files.memory)
 		json_object_set_new(plan, "memory", json_string(files.memory));
 	if (files.conf)

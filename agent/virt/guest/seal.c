@@ -17,12 +17,14 @@
 #define PROGRAM "virt-sysprep"
 #define ERROR_TEXT_MAX 4096
 
-struct seal { char *program; GPtrArray *paths; };
+struct seal { struct storage *storage; char *vm_id, *program; GPtrArray *paths; };
 
 static void seal_free(void *data)
 {
 	struct seal *seal = data;
 
+	storage_rest(seal->storage, seal->vm_id);
+	g_free(seal->vm_id);
 	g_free(seal->program);
 	if (seal->paths)
 		g_ptr_array_unref(seal->paths);
@@ -65,14 +67,14 @@ static bool seal_run(struct job *job, void *data, GError **error)
 	return false;
 }
 
-static bool prepare(struct agent *agent, const GPtrArray *images, GPtrArray *paths, GError **error)
+static bool prepare(struct agent *agent, const char *vm_id, const GPtrArray *images, GPtrArray *paths, GError **error)
 {
 	for (guint i = 0; images && i < images->len; i++) {
 		const struct vm_seal_image *image = images->pdata[i];
 		g_autofree char *path = NULL;
 		const char *format;
 
-		if (!storage_prepare(agent->storage, image->domain_id, image->image_id, image->volume_id, &path, &format, error))
+		if (!storage_prepare(agent->storage, vm_id, image->domain_id, image->image_id, image->volume_id, &path, &format, error))
 			return false;
 		g_ptr_array_add(paths, g_steal_pointer(&path));
 	}
@@ -101,11 +103,13 @@ bool vm_seal_verb(struct agent *agent, const struct verb_call *call, void *param
 	struct job_work work = { .id = p->job_id, .type = "virt", .description = what, .lane = lane, .run = seal_run, .data = seal, .free_data = seal_free };
 	bool good;
 
+	seal->storage = agent->storage;
+	seal->vm_id = g_strdup(p->vm_id);
 	seal->paths = strings_new();
 	seal->program = g_find_program_in_path(PROGRAM);
 	if (!seal->program)
 		error_set(error, ERR_UNSUPPORTED_OPERATION, PROGRAM " is not installed on this host");
-	good = seal->program && check_stopped(agent, p->vm_id, error) && prepare(agent, p->images, seal->paths, error) &&
+	good = seal->program && check_stopped(agent, p->vm_id, error) && prepare(agent, p->vm_id, p->images, seal->paths, error) &&
 	       jobs_start(agent->jobs, &work, NULL, error);
 	if (!good)
 		seal_free(seal);

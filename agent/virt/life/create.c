@@ -12,6 +12,7 @@
 #include <string.h>
 #include "agent/events.h"
 #include "agent/fault.h"
+#include "agent/storage/storage.h"
 #include "agent/virt/domain/external_data.h"
 #include "agent/virt/domain/vm_files.h"
 #include "agent/virt/life/start.h"
@@ -63,7 +64,7 @@ static bool make_definition(struct agent *agent, const char *vm_id, const struct
 		return false;
 	making->env.env.nvram_size = making->blobs.nvram ? g_bytes_get_size(making->blobs.nvram) : 0;
 	making->xml = domain_xml_build(params, &making->env.env, error);
-	return making->xml && (!params->memory_dump || memory_files_prepare(agent, params->memory_dump, params->memory_conf, &making->files, error));
+	return making->xml && (!params->memory_dump || memory_files_prepare(agent, vm_id, params->memory_dump, params->memory_conf, &making->files, error));
 }
 
 /* In the table before anything that can hang: nobody starts it twice, and VM.destroy knows it. */
@@ -124,6 +125,7 @@ static void give_up(struct vm *vm, const struct verb_call *call, const GError *e
 		vm->launch = LAUNCH_OVER;
 		told = vm->destroying;
 	}
+	storage_rest(vm->vms->agent->storage, vm->id);
 	if (!is_late(call))
 		vms_remove(vm->vms, vm);
 	else if (!told)

@@ -249,7 +249,7 @@ bool vm_hibernate_verb(struct agent *agent, const struct verb_call *call, void *
 
 	if (vm && is_saving(vm))
 		return true;
-	if (!vm || !vm_check_running(vm, error) || !memory_files_prepare(agent, p->handle, NULL, &files, error))
+	if (!vm || !vm_check_running(vm, error) || !memory_files_prepare(agent, p->vm_id, p->handle, NULL, &files, error))
 		return false;
 	good = vm_hook(vm, "before_vm_hibernate", NULL, NULL, NULL, error);
 	if (good) {

@@ -21,7 +21,7 @@ void memory_files_clear(struct memory_files *files)
 	g_clear_pointer(&files->conf, g_free);
 }
 
-static bool prepare(struct agent *agent, const json_t *handle, const char *purpose, char **ret_path, GError **error)
+static bool prepare(struct agent *agent, const char *vm_id, const json_t *handle, const char *purpose, char **ret_path, GError **error)
 {
 	const char *domain = json_string_value(json_object_get(handle, "domainID")), *image = json_string_value(json_object_get(handle, "imageID"));
 	const char *volume = json_string_value(json_object_get(handle, "volumeID")), *format;
@@ -31,7 +31,7 @@ static bool prepare(struct agent *agent, const json_t *handle, const char *purpo
 		error_set(error, ERR_INVALID_PARAMETER, "volume for the %s: domainID, imageID and volumeID are needed", purpose);
 		return false;
 	}
-	if (!storage_prepare(agent->storage, domain, image, volume, &path, &format, error))
+	if (!storage_prepare(agent->storage, vm_id, domain, image, volume, &path, &format, error))
 		return false;
 	if (strcmp(format, "raw")) {
 		error_set(error, ERR_UNSUPPORTED_IMAGE_FORMAT, "volume %s for the %s is %s, not raw", volume, purpose, format);
@@ -51,14 +51,14 @@ static json_t *handle_of(char **parts, guint n)
 	return json_pack("{s:s, s:s, s:s, s:s}", "domainID", parts[0], "poolID", parts[1], "imageID", parts[at], "volumeID", parts[at + 1]);
 }
 
-bool memory_files_prepare(struct agent *agent, const json_t *handle, const json_t *conf, struct memory_files *ret_files, GError **error)
+bool memory_files_prepare(struct agent *agent, const char *vm_id, const json_t *handle, const json_t *conf, struct memory_files *ret_files, GError **error)
 {
 	g_auto(GStrv) parts = g_strsplit(json_is_string(handle) ? json_string_value(handle) : "", ",", -1);
 	json_t *first = json_is_string(handle) ? handle_of(parts, 0) : json_incref((json_t *)handle);
 	json_t *second = json_is_string(handle) ? handle_of(parts, 1) : json_incref((json_t *)conf);
 	struct memory_files files = { 0 };
-	bool good = prepare(agent, first, "memory", &files.memory, error) &&
-		    (!second || prepare(agent, second, "description of the memory", &files.conf, error));
+	bool good = prepare(agent, vm_id, first, "memory", &files.memory, error) &&
+		    (!second || prepare(agent, vm_id, second, "description of the memory", &files.conf, error));
 
 	json_decref(first);
 	json_decref(second);

@@ -23,7 +23,7 @@ void memory_files_clear(struct memory_files *files);
  * handle: {poolID, domainID, imageID, volumeID} with conf of the same form or NULL; or the text "domain,pool,image,volume[,image,volume]" (hiberVolHandle,
  * hibernationVolHandle, snapMemory), which has both. ERR_INVALID_PARAMETER; errors of storage; ERR_UNSUPPORTED_IMAGE_FORMAT: not raw.
  */
-bool memory_files_prepare(struct agent *agent, const json_t *handle, const json_t *conf, struct memory_files *ret_files, GError **error);
+bool memory_files_prepare(struct agent *agent, const char *vm_id, const json_t *handle, const json_t *conf, struct memory_files *ret_files, GError **error);
 
 #define MEMORY_CONF_MAX (1024 * 1024)
 struct memory_conf { bool from_snapshot; double elapsed; };           /* elapsed: s; negative: not known */
