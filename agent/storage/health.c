@@ -110,9 +110,14 @@ static void join(struct storage *storage, const char *id)
 static void leave(struct storage *storage, const char *id)
 {
 	g_autoptr(GError) problem = NULL;
+	g_autofree char *active = pool_of_active(storage, id);
 
-	if (!wanted_host_id(storage, id) && !lock_leave(storage->locks, id, &problem))
+	if (wanted_host_id(storage, id))
+		return;
+	if (!lock_leave(storage->locks, id, &problem))
 		log_warn("%s, ignoring", problem->message);
+	if (!active)
+		domain_rest(storage, id);        /* sanlock had its devices open until now */
 }
 
 void health_leave(struct storage *storage, const char *domain)

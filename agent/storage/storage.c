@@ -4,7 +4,7 @@
  *
  *   connection/    where storage comes from: directories, mounts, iSCSI sessions, disks; errand.c keeps what hangs there off all others
  *   domain.c       one domain on disk: layout, metadata, making and erasing
- *   form/          where the parts of a domain lie: in files, or in logical volumes of a group on those disks
+ *   form/          where the parts of a domain lie: in files, or in logical volumes of a group on those disks (its files: block.h)
  *   volume/        volumes in a domain, images: chains of them that a VM opens; chain.c: what block jobs of a running VM make of them
  *   data/          jobs that change data (data.c): sdm.c, merge.c, image_copy.c, image_delete.c, volume_size.c, volume_convert.c, volume_parent.c; claim.c
  *                  keeps them apart, endpoint.c and chain_data.c are what they read and write, thin.c looks into images through qemu-nbd

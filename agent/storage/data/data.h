@@ -100,8 +100,8 @@ extern const struct data_kind sdm_copy_kind, sdm_update_kind, sdm_amend_kind, sd
 	image_sync_kind, volume_convert_kind, volume_compact_kind, volume_parent_kind, volume_copy_kind;
 
 /* ---- volume_size.c: room on block storage ---- */
-/* The volume has no more than it needs. Not while it is in use. */
-bool volume_give_back(const struct domain *domain, const char *image, const char *volume, GError **error);
+/* The volume has no more than it needs; leaf: and a chunk to be written. Not while it is in use. */
+bool volume_give_back(const struct domain *domain, const char *image, const char *volume, bool leaf, GError **error);
 /* The most bytes a qcow2 volume can need: its data and a tenth for tables, vdsm's QCOW_OVERHEAD_FACTOR. */
 int64_t volume_largest(metadata *values);
 

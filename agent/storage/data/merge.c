@@ -9,12 +9,13 @@
  *
  * A base on which something else than top is based is never merged into: that would change under it.
  */
+#define LOG_MODULE "storage"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "agent/storage/data/data.h"
-#include "common/error.h"
+#include "common/log.h"
 
 static void target(struct data_run *run)
 {
@@ -238,6 +239,7 @@ static bool finalize_work(struct data_run *run, GError **error)
 {
 	const struct subchain *chain = subchain_of(run);
 	g_autoptr(GPtrArray) children = volume_children(run->domain, run->image, chain->top_id, error);
+	g_autoptr(GError) problem = NULL;
 
 	if (!children || !volume_change(run->domain, run->image, chain->top_id, error, "LEGALITY", "ILLEGAL", NULL))
 		return false;
@@ -245,7 +247,12 @@ static bool finalize_work(struct data_run *run, GError **error)
 		if (!move_child(run, children->pdata[i], error) ||
 		    !volume_change(run->domain, run->image, children->pdata[i], error, "PUUID", run->volume, NULL))
 			return false;
-	return volume_retype(run->domain, run->image, chain->top_id, error) && volume_give_back(run->domain, run->image, run->volume, error);
+	if (!volume_retype(run->domain, run->image, chain->top_id, error))
+		return false;
+	/* when top was the leaf, base will be */
+	if (!volume_give_back(run->domain, run->image, run->volume, /* leaf= */ children->len == 0, &problem))
+		log_warn("volume %s keeps the room it does not need: %s, ignoring", run->volume, problem->message);
+	return true;
 }
 
 DATA_KIND_RUN(merge_finalize_kind)

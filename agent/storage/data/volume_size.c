@@ -259,7 +259,7 @@ int64_t volume_largest(metadata *values)
 	return capacity + capacity / 10;
 }
 
-bool volume_give_back(const struct domain *domain, const char *image, const char *volume, GError **error)
+bool volume_give_back(const struct domain *domain, const char *image, const char *volume, bool leaf, GError **error)
 {
 	g_autoptr(metadata) values = domain->form->grows ? NULL : volume_read(domain, image, volume, error);
 	int64_t end = 0;
@@ -276,7 +276,7 @@ bool volume_give_back(const struct domain *domain, const char *image, const char
 		return false;
 	good = qemu_img_end(path, "qcow2", &end, error);
 	volume_release(domain, image, volume);
-	if (good && !strcmp(metadata_get(values, "VOLTYPE"), "LEAF"))
+	if (leaf)
 		end += BLOCK_CHUNK;
 	return good && volume_fit(domain, image, volume, MIN(end, volume_largest(values)), /* shrink= */ true, error);
 }
@@ -292,7 +292,7 @@ static bool reduce_check(struct data_run *run, GError **error)
 /* A file has no more blocks than were written: nothing to do, when the volume is there. */
 static bool reduce_work(struct data_run *run, GError **error)
 {
-	return volume_give_back(run->domain, run->image, run->volume, error);
+	return volume_give_back(run->domain, run->image, run->volume, !strcmp(metadata_get(run->values, "VOLTYPE"), "LEAF"), error);
 }
 
 DATA_KIND_RUN(volume_reduce_kind)

@@ -46,25 +46,21 @@ static bool take(struct storage *storage, const struct domain *domain, const str
 	return false;
 }
 
-/* Count of block_lock()s; storage->lock held. */
-static int count_locked(struct storage *storage, const char *domain, int change)
+/* Of block_lock()s, after the change. */
+static int count(struct storage *storage, const char *domain, int change)
 {
-	int n = GPOINTER_TO_INT(g_hash_table_lookup(storage->group_locks, domain)) + change;
+	int n;
+	AUTO_LOCK(&storage->lock);
 
+	n = GPOINTER_TO_INT(g_hash_table_lookup(storage->group_locks, domain)) + change;
 	g_hash_table_replace(storage->group_locks, g_strdup(domain), GINT_TO_POINTER(n));
 	return n;
 }
 
-static int count(struct storage *storage, const char *domain, int change)
-{
-	AUTO_LOCK(&storage->lock);
-	return count_locked(storage, domain, change);
-}
-
-/* In no pool no other host uses it. */
+/* In no pool no other host uses it. One that is just leaving its pool is still this host's. */
 static bool is_free(const struct domain *domain)
 {
-	return !domain_pool(domain)[0];
+	return !domain_pool(domain)[0] && !lock_host_id(domain->block->storage->locks, domain->id);
 }
 
 bool block_lock(const struct domain *domain, GError **error)
@@ -125,7 +121,10 @@ bool block_check_manager(struct storage *storage, const char *id, GError **error
 {
 	g_autoptr(GPtrArray) paths = group_paths(storage, id, /* scan= */ false);
 	g_autofree char *pool = paths ? pool_of_active(storage, id) : NULL;
+	autodomain domain = paths && !pool ? domain_open(storage, id, NULL) : NULL;
 
+	if (domain && domain_pool(domain)[0])
+		pool = g_strdup(domain_pool(domain));
 	if (!pool || pool_is_spm(storage, pool))
 		return true;
 	error_set(error, ERR_SPM_STATUS_ERROR, "('%s',): domain '%s' lies in a volume group, which only the pool's manager changes (StoragePool.spmStart)", pool, id);

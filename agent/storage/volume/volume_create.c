@@ -203,6 +203,7 @@ bool volume_build(const struct domain *domain, const struct volume_draft *draft,
 		files_error(error, ERR_VOLUME_CREATION_ERROR, errno, "'%s'", draft->volume);
 		return false;
 	}
+	close(steal_fd(&fd));           /* a device that is open stays active */
 	return volume_publish(domain, draft, values, error);
 }
 
