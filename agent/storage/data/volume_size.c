@@ -246,12 +246,6 @@ const struct data_kind volume_shrink_kind = {
 
 /* ---- StoragePool.reduceVolume ---- */
 
-static void reduce_target(struct data_run *run)
-{
-	target(run);
-	run->claims[0].write = !((const struct volume_call *)run->params)->allow_active;
-}
-
 int64_t volume_largest(metadata *values)
 {
 	int64_t capacity = metadata_get_int(values, "CAP", 0);
@@ -297,6 +291,6 @@ static bool reduce_work(struct data_run *run, GError **error)
 
 DATA_KIND_RUN(volume_reduce_kind)
 const struct data_kind volume_reduce_kind = {
-	.kind = { "reduce_volume", "storage", volume_reduce_kind_run }, .params = &volume_reduce_params_type, .quiet = true, .target = reduce_target,
+	.kind = { "reduce_volume", "storage", volume_reduce_kind_run }, .params = &volume_reduce_params_type, .quiet = true, .target = target,
 	.check = reduce_check, .work = reduce_work,
 };

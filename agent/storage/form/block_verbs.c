@@ -330,7 +330,8 @@ VERB(description_verb)
 	const struct domain_change_params *params = data;
 
 	if (metadata_is_value(params->description))
-		return block_check_manager(agent->storage, params->domain_id, error) && pool_write(agent->storage, params->domain_id, error, "DESCRIPTION", params->description, NULL);
+		return block_check_manager(agent->storage, params->domain_id, error) &&
+		       pool_write(agent->storage, params->domain_id, error, "DESCRIPTION", params->description, NULL);
 	error_set(error, ERR_INVALID_PARAMETER_EXCEPTION, "description: contains control characters");
 	return false;
 }

@@ -9,7 +9,7 @@
  *
  * A volume is there when it has an MD_ tag and its image's. While it is made it has OVIRT_VOL_INITIALIZING: one lvchange that takes this tag away and gives
  * the others publishes it. Removing takes the image's tag away and gives IU__remove_me_<image>; sweeping removes what has one of these two tags. LVM's own
- * metadata change atomically, so this is safe against kill -9 at any instant. One host at a time changes a group: the pool's manager.
+ * metadata change atomically, so this is safe against kill -9 at any instant. Who changes a group: block_lock.c.
  *
  * An opened domain is a picture of its group's tags at that moment, taken by one call of lvm; what needs the newest (a free slot) takes a new one, under
  * domain->changing, and what is not in the picture is looked for once more. Reads of metadata go to the device, past the page cache.
@@ -780,7 +780,7 @@ static GPtrArray *leftovers(const struct domain *domain)
 
 const struct domain_form form_block = {
 	.name = "block", .close = close_domain, .save = save_domain, .check = check_domain, .probe = probe, .space = space, .area = area,
-	.images = images, .list = list, .children = children, .read = read_meta, .write = write_meta, .exists = exists, .open = open_data,
-	.hold = block_hold, .release = block_release, .fit = block_fit, .master = block_open_master, .sizes = sizes, .lease = lease, .make = make, .publish = publish, .undo = undo,
-	.unpublish = unpublish, .remove = remove_volume, .leftovers = leftovers, .in_use = in_use,
+	.master = block_open_master, .images = images, .list = list, .children = children, .read = read_meta, .write = write_meta, .exists = exists,
+	.open = open_data, .hold = block_hold, .release = block_release, .in_use = in_use, .fit = block_fit, .sizes = sizes, .lease = lease, .make = make,
+	.publish = publish, .undo = undo, .unpublish = unpublish, .remove = remove_volume, .leftovers = leftovers,
 };

@@ -280,7 +280,8 @@ bool volume_create_verb(struct agent *agent, const struct verb_call *call, void 
 	struct creation *creation;
 	int64_t capacity, allocated, initial;
 
-	if (!check_values(params, &capacity, &allocated, &initial, error) || !block_check_manager(agent->storage, params->domain_id, error) || !(domain = domain_open_active(agent->storage, params->domain_id, error)) ||
+	if (!check_values(params, &capacity, &allocated, &initial, error) || !block_check_manager(agent->storage, params->domain_id, error) ||
+	    !(domain = domain_open_active(agent->storage, params->domain_id, error)) ||
 	    !check(domain, params, capacity, allocated, error))
 		return false;
 	creation = g_new0(struct creation, 1);
