@@ -91,6 +91,11 @@ static int wanted_host_id(struct storage *storage, const char *domain)
 	return !watched ? 0 : watched->host_id ? watched->host_id : watched->pool ? host_id : 0;
 }
 
+bool health_joins(struct storage *storage, const char *domain)
+{
+	return pool_host_id(storage, domain) && !lock_host_id(storage->locks, domain);
+}
+
 static void join(struct storage *storage, const char *id)
 {
 	int host_id = wanted_host_id(storage, id);

@@ -169,6 +169,9 @@ struct watched *watched_new(const char *pool, const char *mount);      /* mount:
 void watched_free(void *watched);
 void health_check(struct storage *storage, const char *domain);      /* now, on this thread */
 bool health_submit(struct storage *storage, const char *domain);     /* soon, on its lane */
+/* This host is in the domain's pool, but has no number in the domain yet (after a restart), or no more: it will. Jobs wait for it. */
+bool health_joins(struct storage *storage, const char *domain);
+#define HEALTH_JOIN_USEC (2 * G_USEC_PER_SEC)        /* between two looks */
 /* This host manages the pool from now on: what others left half made in its domains is cleaned up soon, on their lanes. */
 void health_settle(struct storage *storage, const char *pool);
 /* Gives the host id in the domain back if nobody wants it any more; on its lane. */

@@ -23,8 +23,6 @@
 #include "agent/storage/lease/lock.h"
 #include "common/log.h"
 
-#define NUMBER_RETRY_USEC (2 * G_USEC_PER_SEC)
-
 int data_next_generation(int generation)
 {
 	return generation >= VOLUME_GENERATION_MAX ? 0 : generation + 1;
@@ -129,13 +127,6 @@ static bool go(const struct data_kind *kind, struct data_run *run, GError **erro
 	return good;
 }
 
-/* This host is in the pool, but has no number in the domain yet (after a restart), or no more: it will. */
-static bool waits_for_number(const struct data_run *run, const GError *error)
-{
-	return error_is(error, ERR_ACQUIRE_LOCK_FAILURE) && run->domain_id && !job_canceled(run->job) && pool_host_id(run->storage, run->domain_id) &&
-	       !lock_host_id(run->storage->locks, run->domain_id);
-}
-
 enum job_run data_run(const struct data_kind *kind, struct job *job, json_t *state, void *storage, GError **error)
 {
 	struct data_run run = { .storage = storage, .job = job, .state = state, .generation = -1 };
@@ -156,14 +147,14 @@ enum job_run data_run(const struct data_kind *kind, struct job *job, json_t *sta
 		return JOB_FAILED;
 	}
 	good = go(kind, &run, &problem);
-	waits = !good && waits_for_number(&run, problem);
+	waits = error_is(problem, ERR_ACQUIRE_LOCK_FAILURE) && run.domain_id && !job_canceled(job) && health_joins(storage, run.domain_id);
 	domain_free(run.domain);
 	if (run.values)
 		g_hash_table_unref(run.values);
 	claim_drop(run.storage, run.claims, run.n_claims);
 	record_unref(params);
 	if (waits) {
-		job_wake_after(job, NUMBER_RETRY_USEC);
+		job_wake_after(job, HEALTH_JOIN_USEC);
 		return JOB_WAITS;
 	}
 	if (problem)

@@ -269,6 +269,10 @@ static enum job_run reduce_run(struct job *job, json_t *state, void *data, GErro
 		g_propagate_error(error, g_steal_pointer(&problem));
 		return JOB_FAILED;
 	}
+	if (health_joins(storage, leaving.domain->id) && !job_canceled(job)) {
+		job_wake_after(job, HEALTH_JOIN_USEC);
+		return JOB_WAITS;
+	}
 	if (leaving.device->used) {
 		error_set(error, ERR_VOLUME_GROUP_REDUCE_ERROR, "'%s' is not empty: %" PRId64 " bytes lie on it (SDM.move_domain_device)", guid, leaving.device->used);
 		return JOB_FAILED;
@@ -317,6 +321,10 @@ static enum job_run move_run(struct job *job, json_t *state, void *data, GError 
 	}
 	if (!leaving.device->used)
 		return JOB_DONE;
+	if (health_joins(data, leaving.domain->id)) {
+		job_wake_after(job, HEALTH_JOIN_USEC);
+		return JOB_WAITS;
+	}
 	g_ptr_array_add(words, (gpointer) "pvmove");
 	g_ptr_array_add(words, (gpointer) "-i");
 	g_ptr_array_add(words, (gpointer) "1");

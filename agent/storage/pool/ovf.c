@@ -19,9 +19,9 @@ int ovf_open(const struct domain *domain, GError **error)
 	autofd master = block_check_manager(domain->storage, domain->id, error) ? domain->form->master(domain, error) : -1;
 	int fd;
 
-	/* one in a volume group begins empty */
 	if (master < 0)
 		return -1;
+	/* the file system of a volume group begins empty */
 	if ((fd = files_open_dir(master, VMS)) < 0 && errno == ENOENT && files_make_dir(master, VMS) && fsync(master) == 0)
 		fd = files_open_dir(master, VMS);
 	if (fd < 0)

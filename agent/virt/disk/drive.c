@@ -122,7 +122,8 @@ char *drive_spec_text(const struct drive_spec *spec)
 	return g_strdup(spec->path ? spec->path : "");
 }
 
-bool drive_prepare(struct agent *agent, const char *vm_id, const struct drive_spec *spec, char **ret_path, const char **ret_format, bool *ret_block, GError **error)
+bool drive_prepare(struct agent *agent, const char *vm_id, const struct drive_spec *spec, char **ret_path, const char **ret_format, bool *ret_block,
+		   GError **error)
 {
 	g_autofree char *path = NULL;
 	const char *format = "raw";

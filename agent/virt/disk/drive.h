@@ -26,7 +26,8 @@ void drive_spec_clear(struct drive_spec *spec);
 char *drive_spec_text(const struct drive_spec *spec);
 
 /* Path and format of the volume or path it names; path NULL: it names none. Errors of storage, ERR_IMAGE_FILE_NOT_FOUND. */
-bool drive_prepare(struct agent *agent, const char *vm_id, const struct drive_spec *spec, char **ret_path, const char **ret_format, bool *ret_block, GError **error);
+bool drive_prepare(struct agent *agent, const char *vm_id, const struct drive_spec *spec, char **ret_path, const char **ret_format, bool *ret_block,
+		   GError **error);
 
 /* The <disk> it means: by name, image, or path. NULL when there is none. */
 xmlNode *drive_find(const struct live *live, const struct drive_spec *spec);
