@@ -685,19 +685,30 @@ static bool remove_lv(const struct domain *domain, const char *volume, GError **
 	return true;
 }
 
+/* A volume that is not there yet, or no more, goes: first its parent becomes what it is without it, so that who is killed in between finds the way back here. */
+static bool retype_parent(const struct domain *domain, const char *image, const struct lv *lv, GError **error)
+{
+	const char *parent = tag_after(lv->tags, TAG_PARENT);
+	GError *problem = NULL;
+
+	if (!parent || !strcmp(parent, BLANK_UUID) || volume_retype(domain, image, parent, &problem))
+		return true;
+	/* that of another image, of which this one had nothing else */
+	if (error_is(problem, ERR_VOLUME_DOES_NOT_EXIST)) {
+		g_error_free(problem);
+		return true;
+	}
+	g_propagate_error(error, problem);
+	return false;
+}
+
 static bool undo(const struct domain *domain, const char *image, const char *volume, GError **error)
 {
 	const struct lv *lv;
-	g_autofree char *parent = NULL;
 
 	if (!(lv = g_hash_table_lookup(domain->block->lvs, volume)) || !has_tag(lv->tags, TAG_NEW))
 		return true;
-	parent = g_strdup(tag_after(lv->tags, TAG_PARENT));
-	if (!remove_lv(domain, volume, error))
-		return false;
-	if (parent && strcmp(parent, BLANK_UUID))
-		(void)volume_retype(domain, image, parent, NULL);
-	return true;
+	return retype_parent(domain, image, lv, error) && remove_lv(domain, volume, error);
 }
 
 /* ---- removing ---- */
@@ -734,15 +745,15 @@ static bool zero_lv(const struct domain *domain, const struct lv *lv, GError **e
 
 static bool remove_volume(const struct domain *domain, const char *image, const char *volume, GError **error)
 {
-	g_autofree char *parent = NULL;
 	g_autofree char *link = NULL;
 	g_autofree char *directory = block_link_directory(domain, image);
 	const struct lv *lv;
 
 	if (!(lv = g_hash_table_lookup(domain->block->lvs, volume)) || !tag_after(lv->tags, TAG_REMOVED))
 		return true;
-	parent = g_strdup(tag_after(lv->tags, TAG_PARENT));
 	fault_point("lv: unpublished");
+	if (!retype_parent(domain, image, lv, error))
+		return false;
 	if (has_tag(lv->tags, TAG_ZERO) && !zero_lv(domain, lv, error))
 		return false;
 	fault_point("lv: zeroed");
@@ -752,8 +763,6 @@ static bool remove_volume(const struct domain *domain, const char *image, const 
 	link = g_build_filename(directory, volume, NULL);
 	(void)unlink(link);
 	(void)rmdir(directory);
-	if (parent && strcmp(parent, BLANK_UUID))
-		(void)volume_retype(domain, image, parent, NULL);
 	return true;
 }
 
