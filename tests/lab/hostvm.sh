@@ -124,9 +124,10 @@ sed -i "s|\$(cat /lab/.hostvm/arguments)|$([ $# = 0 ] || printf '%q ' "$@" | sed
 # ---- run it ----
 # Whoever we start ends with us (what it starts has to be told again). virtiofsd ends with QEMU, too.
 guarded() { exec setpriv --pdeathsig KILL "$@" 8>&- 9>&-; }
+# no_timer_check: the kernel would count ticks for some ms, of which a loaded machine may deliver none, and panic
 machine=(-nodefaults -machine q35,accel=tcg,memory-backend=ram -cpu max -m "$mem" -smp "$cpus" -display none -no-reboot
 	-object "memory-backend-memfd,id=ram,size=${mem}M,share=on" -kernel "$kernel" -initrd "$work/initrd"
-	-append "console=ttyS0 quiet panic=-1 swiotlb=noforce net.ifnames=0" -serial "file:$work/console" -device virtio-rng-pci
+	-append "console=ttyS0 quiet panic=-1 swiotlb=noforce net.ifnames=0 no_timer_check" -serial "file:$work/console" -device virtio-rng-pci
 	-chardev file,id=output,path=$work/output -device virtio-serial-pci -device virtserialport,chardev=output,name=output)
 for f in "rootfs / always" "labfs $share none"; do
 	read -r tag dir cache <<< "$f"
