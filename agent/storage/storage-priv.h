@@ -26,9 +26,10 @@ struct storage {
 	int refs;                        /* atomic: jobs in lanes hold one each */
 	struct agent *agent;
 	char *repository;
-	pthread_mutex_t lock;            /* guards the three tables; held for look-ups only, never while storage is touched */
+	pthread_mutex_t lock;            /* guards the tables; held for look-ups only, never while storage is touched */
 	GHashTable *places;              /* domain id -> directory of the connection it was seen in last */
 	GHashTable *groups;              /* domain id -> GPtrArray of paths: devices its volume group was seen on last (group.c) */
+	GHashTable *pictures;            /* domain id -> struct picture: what LVM said of its volume group last (picture.c) */
 	GHashTable *holds;               /* "domain/volume" -> how often it is held (block_active.c) */
 	GHashTable *vm_holds;            /* VM -> set of "domain/volume": what it holds (block_active.c) */
 	GHashTable *group_locks;         /* domain id -> how often its volume group is locked (block_lock.c) */
@@ -43,6 +44,7 @@ struct storage {
 	int low_percent;                 /* free space below this is low */
 	struct timer *timer;             /* loop */
 };
+void picture_free(void *picture);        /* form/picture.c */
 struct storage *storage_ref(struct storage *storage);
 void storage_unref(void *storage);
 

@@ -60,6 +60,7 @@ void storage_unref(void *data)
 		return;
 	g_hash_table_unref(storage->places);
 	g_hash_table_unref(storage->groups);
+	g_hash_table_unref(storage->pictures);
 	g_hash_table_unref(storage->holds);
 	g_hash_table_unref(storage->vm_holds);
 	g_hash_table_unref(storage->group_locks);
@@ -143,6 +144,7 @@ struct storage *storage_new(struct agent *agent, const char *repository, GError 
 	pthread_mutex_init(&storage->lock, NULL);
 	storage->places = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	storage->groups = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
+	storage->pictures = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, picture_free);
 	storage->holds = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	storage->vm_holds = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
 	storage->group_locks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);

@@ -2,9 +2,9 @@
 #ifndef BERTH_AGENT_STORAGE_FORM_BLOCK_H
 #define BERTH_AGENT_STORAGE_FORM_BLOCK_H
 /*
- * Domains in volume groups: form_block.c has their volumes, block_active.c which of their LVs are active here, block_size.c how large they are,
- * block_master.c what the pool's manager keeps, block_lock.c who may change a group; block_domain.c makes and changes the domains themselves. Only
- * agent/storage uses this.
+ * Domains in volume groups: form_block.c has their volumes, picture.c what LVM says of a group, block_active.c which LVs are active here, block_size.c how
+ * large they are, block_master.c what the pool's manager keeps, block_lock.c who may change a group; block_domain.c makes and changes the domains themselves.
+ * Only agent/storage uses this.
  */
 #include "agent/storage/form/group.h"
 
@@ -12,6 +12,10 @@
 #define BLOCK_SPECIAL "metadata", "ids", "leases", "xleases", "inbox", "outbox"        /* a domain's own LVs, but master */
 
 struct lv { char *name; int64_t size; char **tags; };
+
+/* ---- picture.c ---- */
+/* The group's rows of `lvs`, as struct block needs them, of now; shared, not to be changed. NULL + error; new reference */
+json_t *picture_rows(struct storage *storage, const char *name, const GPtrArray *paths, GError **error);
 
 /* What is known of the group since the domain was opened, or block_reload() was called. */
 struct block {

@@ -97,6 +97,7 @@ bool block_create(struct storage *storage, const struct domain_create_params *pa
 	g_autoptr(GPtrArray) paths = NULL;
 	struct block block = { .tags = NULL };
 	const struct domain domain = { .id = params->domain_id, .block = &block };
+	g_autofree char *master = block_lv_name(&domain, "master");
 
 	if (!groups)
 		return false;
@@ -113,13 +114,14 @@ bool block_create(struct storage *storage, const struct domain_create_params *pa
 	block.tags = group->tags;
 	metadata_set(values, "VGUUID", group->id);
 	/* what a killed attempt left; nothing else can be in a group that is not ready */
-	if (!LVM(paths, ERR_CANNOT_REMOVE_LOGICAL_VOLUME, error, "lvremove", "-qq", "-f", group->name))
+	if (group->free < group->size && !LVM(paths, ERR_CANNOT_REMOVE_LOGICAL_VOLUME, error, "lvremove", "-qq", "-f", group->name))
 		return false;
 	if (!make_own_volumes(paths, group->name, error) || !block_save_tags(&domain, values, GROUP_TAG_DOMAIN, GROUP_TAG_UNREADY, error)) {
 		(void)LVM(paths, ERR_CANNOT_REMOVE_LOGICAL_VOLUME, NULL, "lvremove", "-qq", "-f", group->name);
 		return false;
 	}
-	(void)LVM(paths, ERR_CANNOT_DEACTIVATE_LOGICAL_VOLUME, NULL, "vgchange", "-qq", "-an", group->name);
+	/* the others stay active: they are what the domain is opened with */
+	(void)block_lvm(&domain, ERR_CANNOT_DEACTIVATE_LOGICAL_VOLUME, NULL, "lvchange", "-qq", "-an", master, NULL);
 	log_info("made storage domain %s in its volume group", params->domain_id);
 	return true;
 }

@@ -236,9 +236,9 @@ VERB(group_create_verb)
 {
 	const struct group_params *params = data;
 	g_autoptr(GPtrArray) devices = device_list();
-	g_autoptr(GPtrArray) groups = group_list(error);
+	g_autoptr(GPtrArray) paths = group_check_devices(devices, params->devices, params->force, error);
+	g_autoptr(GPtrArray) groups = paths ? group_list(error) : NULL;
 	g_autoptr(GPtrArray) after = NULL;
-	g_autoptr(GPtrArray) paths = NULL;
 	g_autoptr(GPtrArray) words = g_ptr_array_new();
 	const char *fixed[] = { "vgcreate", "-qq", "--physicalextentsize", "128m", "--metadatasize", "128m", "--setautoactivation", "n", "--addtag", GROUP_TAG_UNREADY,
 				params->name };
@@ -250,8 +250,6 @@ VERB(group_create_verb)
 		error_set(error, ERR_VOLUME_GROUP_ALREADY_EXISTS_ERROR, "'%s'", params->name);
 		return false;
 	}
-	if (!(paths = group_check_devices(devices, params->devices, params->force, error)))
-		return false;
 	for (guint i = 0; i < devices->len; i++) {
 		const struct device *device = devices->pdata[i];
 

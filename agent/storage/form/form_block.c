@@ -11,8 +11,8 @@
  * the others publishes it. Removing takes the image's tag away and gives IU__remove_me_<image>; sweeping removes what has one of these two tags. LVM's own
  * metadata change atomically, so this is safe against kill -9 at any instant. Who changes a group: block_lock.c.
  *
- * An opened domain is a picture of its group's tags at that moment, taken by one call of lvm; what needs the newest (a free slot) takes a new one, under
- * domain->changing, and what is not in the picture is looked for once more. Reads of metadata go to the device, past the page cache.
+ * An opened domain is a picture (picture.c) of its group at that moment; what needs the newest (a free slot) takes a new one, under domain->changing, and
+ * what is not in the picture is looked for once more. Reads of metadata go to the device, past the page cache.
  *
  * Whoever gets a raw volume may read what lay there before, unless volumes are removed with postZero. Limits: LVs of whole extents (128 MiB), 512 byte blocks.
  */
@@ -136,9 +136,7 @@ static char *text_of_tags(char *const *tags)
 bool block_reload(const struct domain *domain, GError **error)
 {
 	struct block *block = domain->block;
-	json_t *rows = LVM_ROWS(block->paths, error, "lvs", "-o",
-				"vg_uuid,vg_size,vg_free,vg_extent_size,vg_tags,vg_mda_size,vg_mda_free,vg_missing_pv_count,lv_name,lv_size,lv_tags", domain->id);
-	json_t *row;
+	json_t *rows = picture_rows(block->storage, domain->id, block->paths, error), *row;
 	size_t i;
 
 	if (!rows)
@@ -685,7 +683,7 @@ static bool remove_lv(const struct domain *domain, const char *volume, GError **
 	return true;
 }
 
-/* A volume that is not there yet, or no more, goes: first its parent becomes what it is without it, so that who is killed in between finds the way back here. */
+/* A volume that is not there yet, or no more, goes: first its parent becomes what it is without it, so that who is killed in between finds the way back. */
 static bool retype_parent(const struct domain *domain, const char *image, const struct lv *lv, GError **error)
 {
 	const char *parent = tag_after(lv->tags, TAG_PARENT);

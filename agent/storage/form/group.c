@@ -181,6 +181,7 @@ void group_forget(struct storage *storage, const char *name)
 {
 	AUTO_LOCK(&storage->lock);
 	g_hash_table_remove(storage->groups, name);
+	g_hash_table_remove(storage->pictures, name);
 }
 
 /* ---- devices for them ---- */
@@ -214,10 +215,10 @@ GPtrArray *group_check_devices(GPtrArray *devices, GPtrArray *guids, bool force,
 	return g_steal_pointer(&paths);
 }
 
-bool group_init_devices(const GPtrArray *paths, bool force, bool first, GError **error)
+static bool init_devices(const GPtrArray *paths, guint from, guint to, bool force, const char *ignore, GError **error)
 {
 	g_autoptr(GPtrArray) words = g_ptr_array_new();
-	const char *fixed[] = { "pvcreate", "--metadatasize", METADATA_SIZE, "--metadatacopies", "2", "--metadataignore", "y" };
+	const char *fixed[] = { "pvcreate", "--metadatasize", METADATA_SIZE, "--metadatacopies", "2", "--metadataignore", ignore };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(fixed); i++)
 		g_ptr_array_add(words, (gpointer)fixed[i]);
@@ -225,8 +226,15 @@ bool group_init_devices(const GPtrArray *paths, bool force, bool first, GError *
 		g_ptr_array_add(words, (gpointer) "-y");
 		g_ptr_array_add(words, (gpointer) "-ff");
 	}
-	g_ptr_array_extend(words, (GPtrArray *)paths, NULL, NULL);
+	for (guint i = from; i < to; i++)
+		g_ptr_array_add(words, paths->pdata[i]);
 	g_ptr_array_add(words, NULL);
-	return lvm_run(paths, ERR_PHYS_DEV_INITIALIZATION_ERROR, NULL, error, (const char *const *)words->pdata) &&
-	       (!first || LVM(paths, ERR_PHYS_DEV_INITIALIZATION_ERROR, error, "pvchange", "--metadataignore", "n", paths->pdata[0]));
+	return from == to || lvm_run(paths, ERR_PHYS_DEV_INITIALIZATION_ERROR, NULL, error, (const char *const *)words->pdata);
+}
+
+bool group_init_devices(const GPtrArray *paths, bool force, bool first, GError **error)
+{
+	guint keeping = first ? 1 : 0;
+
+	return init_devices(paths, 0, keeping, force, "n", error) && init_devices(paths, keeping, paths->len, force, "y", error);
 }
