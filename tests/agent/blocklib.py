@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of domains in volume groups share. They run in a machine of their own with two disks and sanlock (tests/lab/hostvm.sh).
 
-    c = begin()                 libvirtd, sanlock and an agent; refused(), task(), restart() and the others below use its client
+    lab, c = begin()            sanlock and an agent, libvirtd if it is to run VMs; refused(), task(), restart() and the others below use its client
     domain_on("labdisk1")       a domain there and a pool of it, which this host manages
 """
+import glob
 import os
 import subprocess
 import uuid
@@ -19,24 +20,30 @@ BLANK = "00000000-0000-0000-0000-000000000000"
 MIB = 1 << 20
 POOL, DOMAIN, IMAGE, OTHER = (str(uuid.uuid4()) for _ in range(4))
 BASE, TOP, DISK = (str(uuid.uuid4()) for _ in range(3))
-lab = c = None
+lab = c = devices = None
 
 
-def begin():
-    global lab, c
+def begin(libvirt=False):
+    """Each command costs the machine half a second: few of them."""
+    global lab, c, devices
     # only the rules that make the nodes of block devices: each of the others costs every change of a volume some time
-    sh("""mkdir -p /etc/udev/rules.d /run/sanlock
-        for r in /usr/lib/udev/rules.d/*; do
-            case ${r##*/} in 50-udev-default*|55-dm*|56-lvm*|60-block*|60-persistent-storage*|95-dm*) ;; *) ln -sf /dev/null /etc/udev/rules.d/${r##*/};; esac
-        done; udevadm control --reload""")
+    os.makedirs("/etc/udev/rules.d", exist_ok=True)
+    for name in os.listdir("/usr/lib/udev/rules.d"):
+        if not name.startswith(("50-udev-default", "55-dm", "56-lvm", "60-block", "60-persistent-storage", "95-dm")):
+            os.symlink("/dev/null", "/etc/udev/rules.d/" + name)
+    subprocess.run(["udevadm", "control", "--reload"], check=True)
+    os.makedirs("/run/sanlock", exist_ok=True)
     subprocess.Popen("sanlock daemon -D -w 0 -l 0 -h 0 -U root -G root -e host1".split(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    assert wait_until(lambda: os.path.exists("/run/sanlock/sanlock.sock"), 60), "sanlock does not start"
+    devices = ",".join(sorted(glob.glob("/dev/vd?")))
     Client.patience = 200                # everything is slow in there
     lab = Lab()
-    lab.start_libvirtd()
+    lab.config["libvirt"]["uri"] = "test:///default"       # no machines here
+    if libvirt:
+        lab.start_libvirtd()
+    assert wait_until(lambda: os.path.exists("/run/sanlock/sanlock.sock"), 60), "sanlock does not start"
     lab.start_agent()
     c = lab.client()
-    c.call_when_ready("Host.getCapabilities", timeout=60)
+    c.call_when_ready("Host.ping2", timeout=60)
     return lab, c
 
 
@@ -52,12 +59,22 @@ def refused(code, label, verb, **params):
     return poollib.refused(code, label, c.call, verb, **params)
 
 
-def lvm(what):
-    return sh("lvm " + what + " --noheadings --devices $(ls /dev/vd? | paste -sd,) 2>/dev/null").split()
+def lvm(*words):
+    """What it prints."""
+    return subprocess.run(["/sbin/lvm", words[0], "--devices", devices, *words[1:]], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          text=True).stdout
 
 
-def lv_size(volume):
-    return int(lvm("lvs --units m --nosuffix -o lv_size %s/%s" % (DOMAIN, volume))[0].split(".")[0])
+def lvs():
+    """The volumes of the domain, as LVM has them: {name: its tags}."""
+    lines = [line.strip().split("|") for line in lvm("lvs", "--noheadings", "--separator", "|", "-o", "lv_name,lv_tags", DOMAIN).splitlines()]
+    return {name: set(tags.split(",")) for name, tags in lines if len(name) == 36}
+
+
+def is_open(name):
+    """Has anybody the volume open here?"""
+    return subprocess.run(["dmsetup", "info", "-c", "--noheadings", "-o", "open", "/dev/%s/%s" % (DOMAIN, name)], check=True, stdout=subprocess.PIPE,
+                          text=True).stdout.strip() != "0"
 
 
 def actives():
@@ -90,6 +107,11 @@ def info(image, name):
     return c.call("Volume.getInfo", storagepoolID=POOL, **volume(image, name))
 
 
+def size(image, name):
+    """MiB that its volume has"""
+    return int(info(image, name)["apparentsize"]) // MIB
+
+
 def acquired():
     return c.call("Host.getStorageRepoStats", domains=[DOMAIN]).get(DOMAIN, {}).get("acquired")
 
@@ -111,10 +133,5 @@ def restart(**environment):
     for name in environment:
         del os.environ[name]
     c = lab.client()
-    c.call_when_ready("Host.getCapabilities", timeout=60)
+    c.call_when_ready("Host.ping2", timeout=60)
     return c
-
-
-def lvs():
-    """The volumes with their tags."""
-    return {line[0]: line[1] for line in zip(*[iter(lvm("lvs -o lv_name,lv_tags " + DOMAIN))] * 2) if len(line[0]) == 36}
