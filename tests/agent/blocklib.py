@@ -50,7 +50,7 @@ def begin(libvirt=False):
 def domain_on(disk, name="block & space"):
     group = c.call("LVMVolumeGroup.create", name=DOMAIN, devlist=[disk])
     c.call("StorageDomain.create", storagedomainID=DOMAIN, domainType=FCP, typeArgs=group, name=name, domainClass=1)
-    create_pool(c, POOL, DOMAIN, [DOMAIN], io_timeout=1)
+    create_pool(c, POOL, DOMAIN, [DOMAIN], io_timeout=3)         # sanlock gives a host up that does not write for 8 of these
     connect_pool(c, POOL, DOMAIN, {DOMAIN: "active"})
     return group
 

@@ -105,8 +105,9 @@ bool volume_give_back(const struct domain *domain, const char *image, const char
 /* The most bytes a qcow2 volume can need: its data and a tenth for tables, vdsm's QCOW_OVERHEAD_FACTOR. */
 int64_t volume_largest(metadata *values);
 
-/* ---- sdm.c: checks of kinds ---- */
+/* ---- sdm.c: checks and work of kinds ---- */
 bool volume_check_idle(struct data_run *run, GError **error);            /* nobody has it open, and its data may be changed */
+bool volume_sparsify(struct data_run *run, GError **error);              /* zeros in the volume's data become holes */
 bool volume_check_idle_leaf(struct data_run *run, GError **error);       /* and no volume is based on it */
 
 /* ---- volume_convert.c, volume_parent.c, volume_items.c: verbs of our own ---- */

@@ -231,7 +231,7 @@ bool volume_check_idle_leaf(struct data_run *run, GError **error)
 	return volume_check_idle(run, error);
 }
 
-static bool sparsify_work(struct data_run *run, GError **error)
+bool volume_sparsify(struct data_run *run, GError **error)
 {
 	struct chain_hold hold;
 	bool good = chain_hold(&hold, run->domain, run->image, run->volume, /* write= */ true, /* allow_illegal= */ false, error);
@@ -246,7 +246,7 @@ static bool sparsify_work(struct data_run *run, GError **error)
 DATA_KIND_RUN(sdm_sparsify_kind)
 const struct data_kind sdm_sparsify_kind = {
 	.kind = { "sparsify_volume", "storage", sdm_sparsify_kind_run }, .params = &sdm_volume_params_type, .target = volume_target, .check = volume_check_idle_leaf,
-	.work = sparsify_work,
+	.work = volume_sparsify,
 };
 
 /* ---- the verbs ---- */

@@ -6,7 +6,6 @@
  */
 #include <string.h>
 #include "agent/storage/data/data.h"
-#include "agent/storage/data/thin.h"
 #include "common/error.h"
 
 #define GIB (INT64_C(1) << 30)
@@ -142,22 +141,10 @@ static void compact_target(struct data_run *run)
 	run->volume = ((const struct volume_call *)run->params)->volume_id;
 }
 
-static bool compact_work(struct data_run *run, GError **error)
-{
-	struct chain_hold hold;
-	bool good = chain_hold(&hold, run->domain, run->image, run->volume, /* write= */ true, /* allow_illegal= */ false, error);
-
-	if (good) {
-		good = thin_zeros(hold.path, hold.format, run->job, error);
-		chain_release(&hold);
-	}
-	return good;
-}
-
 DATA_KIND_RUN(volume_compact_kind)
 const struct data_kind volume_compact_kind = {
 	.kind = { "compact_volume", "storage", volume_compact_kind_run }, .params = &volume_compact_params_type, .quiet = true, .target = compact_target,
-	.check = volume_check_idle_leaf, .work = compact_work,
+	.check = volume_check_idle_leaf, .work = volume_sparsify,
 };
 
 bool volume_compact_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
