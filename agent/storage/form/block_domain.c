@@ -248,8 +248,7 @@ static bool leaving_open(struct storage *storage, const char *id, const char *gu
 	    !(ret_leaving->group = own_group(ret_leaving->groups, ret_leaving->domain, error)) ||
 	    !(ret_leaving->device = own_device(ret_leaving->group, guid, error)))
 		return false;
-	/* LVM's metadata are on the first */
-	if (ret_leaving->device != ret_leaving->group->devices->pdata[0])
+	if (!ret_leaving->device->metadata)
 		return true;
 	error_set(error, ERR_FORBIDDEN_PHYSICAL_VOLUME_OPERATION, "'%s' has the metadata of domain '%s'", guid, id);
 	return false;

@@ -77,6 +77,7 @@ static void add_row(GPtrArray *groups, const json_t *row)
 	device->size = lvm_number(row, "pv_size");
 	device->free = lvm_number(row, "pv_free");
 	device->used = lvm_number(row, "pv_used");
+	device->metadata = lvm_number(row, "pv_mda_used_count") > 0;
 	g_ptr_array_add(group->devices, device);
 }
 
@@ -100,7 +101,8 @@ GPtrArray *group_list(GError **error)
 	if (!paths->len)
 		return groups;
 	rows = LVM_ROWS(paths, error, "pvs", "-o",
-			"pv_name,pv_uuid,pv_size,pv_free,pv_used,vg_name,vg_uuid,vg_tags,vg_size,vg_free,vg_extent_size,vg_mda_size,vg_mda_free,vg_missing_pv_count");
+			"pv_name,pv_uuid,pv_size,pv_free,pv_used,pv_mda_used_count,vg_name,vg_uuid,vg_tags,vg_size,vg_free,vg_extent_size,vg_mda_size,vg_mda_free,"
+			"vg_missing_pv_count");
 	if (!rows) {
 		g_ptr_array_unref(groups);
 		return NULL;

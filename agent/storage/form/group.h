@@ -8,7 +8,8 @@
 #define GROUP_TAG_DOMAIN "RHAT_storage_domain"              /* it holds a domain */
 #define GROUP_TAG_UNREADY "RHAT_storage_domain_UNREADY"     /* made for one */
 
-struct group_device { char *path, *id; int64_t size, free, used; };     /* a physical volume; id: LVM's; bytes */
+/* A physical volume; id: LVM's; bytes; metadata: the group's are there */
+struct group_device { char *path, *id; int64_t size, free, used; bool metadata; };
 struct group {
 	char *name, *id;
 	char **tags;
