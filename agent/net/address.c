@@ -152,14 +152,19 @@ static bool check_ipv4(const char *name, const struct network_config *config, GE
 
 static bool check_ipv6(const char *name, const struct network_config *config, GError **error)
 {
+	if (config->dhcpv6 && (net_given(config->ipv6addr) || net_given(config->ipv6gateway))) {
+		error_set(error, ERR_BAD_PARAMS, "network '%s': dhcpv6 and %s exclude each other", name,
+			  net_given(config->ipv6addr) ? "ipv6addr" : "ipv6gateway");
+		return false;
+	}
+	if ((config->dhcpv6 || net_given(config->ipv6addr)) && config->mtu && config->mtu < IPV6_MTU_MIN) {
+		error_set(error, ERR_BAD_PARAMS, "network '%s': mtu %d is below %d, which IPv6 needs", name, config->mtu, IPV6_MTU_MIN);
+		return false;
+	}
 	if (!net_given(config->ipv6addr)) {
 		if (!net_given(config->ipv6gateway))
 			return true;
 		error_set(error, ERR_BAD_ADDR, "network '%s': ipv6gateway without ipv6addr", name);
-		return false;
-	}
-	if (config->mtu && config->mtu < IPV6_MTU_MIN) {
-		error_set(error, ERR_BAD_PARAMS, "network '%s': mtu %d is below %d, which IPv6 needs", name, config->mtu, IPV6_MTU_MIN);
 		return false;
 	}
 	return check_address(name, "ipv6addr", config->ipv6addr, AF_INET6, "ipv6gateway", config->ipv6gateway, error);
@@ -266,10 +271,6 @@ bool net_check_config(const char *name, const struct network_config *config, GEr
 	}
 	if (HAS(config, vlan) && !net_given(config->nic) && !net_given(config->bonding)) {
 		error_set(error, ERR_BAD_VLAN, "network '%s': vlan %d without nic and bonding", name, config->vlan);
-		return false;
-	}
-	if (config->dhcpv6) {
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "network '%s': dhcpv6 is not supported by this agent", name);
 		return false;
 	}
 	if (!g_strcmp0(config->bootproto, "dhcp") && (net_given(config->ipaddr) || net_given(config->gateway))) {

@@ -132,7 +132,7 @@ static void take_leases(struct net *net, struct netlink *netlink, GPtrArray *ste
 		net->offered = json_object();
 	}
 	json_object_foreach(offered, name, lease) {
-		g_hash_table_add(names, g_strdup(name));
+		g_hash_table_add(names, net_lease_network(name));
 		if (json_is_null(lease))
 			json_object_del(leases, name);
 		else
@@ -195,9 +195,7 @@ static json_t *leases_in_use(const struct change *change)
 	const char *name;
 
 	json_object_foreach(change->leases, name, lease) {
-		const struct network_config *network = g_hash_table_lookup(change->after->networks, name);
-
-		if (network && !g_strcmp0(network->bootproto, "dhcp"))
+		if (net_lease_wanted(change->after, name))
 			json_object_set(leases, name, lease);
 	}
 	return leases;

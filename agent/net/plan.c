@@ -537,7 +537,7 @@ static bool check_addresses(const struct net_want *want, const struct net_want *
 	for (guint i = 0; i < link->addresses->len; i++) {
 		const struct net_address *address = link->addresses->pdata[i];
 
-		if (address->link_local || has_text(top->addresses, address->text) || (top->dhcp && address->family == AF_INET))
+		if (address->link_local || has_text(top->addresses, address->text) || (address->family == AF_INET ? top->dhcp : top->dhcpv6))
 			continue;
 		error_set(error, ERR_USED_NIC, "network '%s': nic '%s' has the address %s, which the network does not take over", user_of(want), link->name,
 			  address->text);

@@ -28,6 +28,7 @@ static void want_free(void *data)
 	g_free(want->lower);
 	g_free(want->master);
 	g_free(want->dhcp);
+	g_free(want->dhcpv6);
 	g_free(want->untagged);
 	g_free(want->mac);
 	g_free(want->qos);
@@ -277,6 +278,8 @@ static bool add_network(struct net_topology *topology, const char *name, const s
 	top->autoconf = config->ipv6autoconf;
 	if (!g_strcmp0(config->bootproto, "dhcp"))
 		top->dhcp = g_strdup(name);
+	if (config->dhcpv6)
+		top->dhcpv6 = net_lease_ipv6(name);
 	if (config->default_route && config->nameservers && config->nameservers->len)
 		topology->nameservers = g_ptr_array_ref(config->nameservers);
 	if (config->default_route)

@@ -295,7 +295,10 @@ static void test_check(void **unused)
 		{ "n", "{\"nameservers\": [\"192.0.2.53\"], \"defaultRoute\": true}", 0 },
 		{ "n", "{\"nameservers\": [\"ns1\"], \"defaultRoute\": true}", 22 },
 		{ "n", "{\"ipv6autoconf\": true}", 0 },
-		{ "n", "{\"dhcpv6\": true}", 75 },
+		{ "n", "{\"dhcpv6\": true}", 0 },
+		{ "n", "{\"dhcpv6\": true, \"ipv6addr\": \"2001:db8::1/64\"}", 21 },
+		{ "n", "{\"dhcpv6\": true, \"ipv6gateway\": \"2001:db8::1\"}", 21 },
+		{ "n", "{\"dhcpv6\": true, \"mtu\": 1000}", 21 },
 		{ "n", "{\"hostQos\": {\"out\": {}}}", 21 },
 		{ "n", "{\"remove\": true, \"vlan\": 5000}", 0 },
 	};
