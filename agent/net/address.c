@@ -105,6 +105,13 @@ char *net_config_ipv6(const struct network_config *config)
 	return net_given(config->ipv6addr) ? normal(config->ipv6addr) : NULL;
 }
 
+char *net_config_link(const struct network_config *config)
+{
+	const char *lower = net_given(config->nic) ? config->nic : config->bonding;
+
+	return HAS(config, vlan) ? g_strdup_printf("%s.%d", lower, config->vlan) : g_strdup(lower);
+}
+
 static bool is_host_address(const struct net_prefix *prefix)
 {
 	if (prefix->family == AF_INET) {

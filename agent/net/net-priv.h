@@ -92,6 +92,8 @@ bool net_check_bond(const char *name, const struct bond_config *config, GError *
 /* The address of the config as "192.0.2.1/24", in the kernel's spelling; NULL: none. g_free */
 char *net_config_ipv4(const struct network_config *config);
 char *net_config_ipv6(const struct network_config *config);
+/* The nic, bond or VLAN of a network that has one. g_free */
+char *net_config_link(const struct network_config *config);
 
 /* ---- config.c: what is wanted, and the files that keep it ---- */
 struct net_config {

@@ -615,3 +615,18 @@ char *net_bridge_of(struct net *net, const char *network, GError **error)
 	netlink_free(netlink);
 	return name;
 }
+
+char *net_link_of(struct net *net, const char *network, GError **error)
+{
+	json_t *running = net_running(net);
+	struct net_config *config = net_config_new(running, /* leases= */ NULL);
+	const struct network_config *known = g_hash_table_lookup(config->networks, network);
+	char *name = known && !known->bridged ? net_config_link(known) : NULL;
+
+	if (!name)
+		error_set(error, ERR_BAD_BRIDGE, "network '%s' %s", network, known ? "has a bridge: a NIC cannot be attached to it directly" :
+			  "does not exist on this host");
+	net_config_free(config);
+	json_decref(running);
+	return name;
+}

@@ -82,6 +82,13 @@ static char *bridge(void *data, const char *network, GError **error)
 	return net_bridge_of(env->agent->net, network, error);
 }
 
+static char *link_below(void *data, const char *network, GError **error)
+{
+	const struct vm_xml_env *env = data;
+
+	return net_link_of(env->agent->net, network, error);
+}
+
 static char *address(void *data, const char *network)
 {
 	g_autofree char *name = bridge(data, network, NULL);
@@ -191,7 +198,7 @@ void vm_xml_env(struct agent *agent, const char *vm_id, struct vm_xml_env *ret_e
 			.host_cpus = online("cpu"), .host_nodes = online("node"), .start_time = (double)wall_msec() / 1e3,
 			.display_address = config_string(agent->config, "vm", "display_address"), .password = ret_env->password,
 			.files_dir = agent->vms->files_dir, .nvram_dir = agent->vms->nvram_dir, .prepare = prepare, .prepared = prepared, .lease = lease,
-			.holds_leases = holds_leases, .bridge = bridge, .address = address, .filter = filter, .port = port, .node_device = node_device,
+			.holds_leases = holds_leases, .bridge = bridge, .link = link_below, .address = address, .filter = filter, .port = port, .node_device = node_device,
 			.usb_device = usb_device, .data = ret_env,
 		},
 	};

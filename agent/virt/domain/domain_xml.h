@@ -36,6 +36,8 @@ struct domain_xml_env {
 	bool (*holds_leases)(void *data, GError **error);        /* libvirt does, on this host; ERR_CANNOT_CREATE_VM */
 	/* network -> bridge, g_free */
 	char *(*bridge)(void *data, const char *network, GError **error);
+	/* network without a bridge -> the link below it, g_free */
+	char *(*link)(void *data, const char *network, GError **error);
 	/* network -> the host's address in it, g_free; NULL: it has none */
 	char *(*address)(void *data, const char *network);
 	/* The filter is there (one of the common ones: now) */
