@@ -177,11 +177,11 @@ static bool check_ipv6(const char *name, const struct network_config *config, GE
 	return check_address(name, "ipv6addr", config->ipv6addr, AF_INET6, "ipv6gateway", config->ipv6gateway, error);
 }
 
-static bool check_ovs(const char *kind, const char *name, const char *switch_type, GError **error)
+bool net_check_switch(const char *kind, const char *name, const char *switch_type, GError **error)
 {
-	if (g_strcmp0(switch_type, "ovs"))
+	if (!net_given(switch_type) || !strcmp(switch_type, "legacy"))
 		return true;
-	error_set(error, ERR_UNSUPPORTED_OPERATION, "%s '%s': switch ovs: Open vSwitch is not supported, only legacy (Linux bridges and bonds)", kind, name);
+	error_set(error, ERR_UNSUPPORTED_OPERATION, "%s '%s': switch '%s' is not supported, only legacy (Linux bridges and bonds)", kind, name, switch_type);
 	return false;
 }
 
@@ -266,7 +266,7 @@ bool net_check_config(const char *name, const struct network_config *config, GEr
 		return false;
 	if (config->remove)
 		return true;
-	if (!check_ovs("network", name, config->switch_type, error))
+	if (!net_check_switch("network", name, config->switch_type, error))
 		return false;
 	if (net_given(config->nic) && net_given(config->bonding)) {
 		error_set(error, ERR_BAD_PARAMS, "network '%s': nic '%s' and bonding '%s' exclude each other", name, config->nic, config->bonding);
@@ -299,7 +299,7 @@ bool net_check_bond(const char *name, const struct bond_config *config, GError *
 		return false;
 	if (config->remove)
 		return true;
-	if (!check_ovs("bond", name, config->switch_type, error))
+	if (!net_check_switch("bond", name, config->switch_type, error))
 		return false;
 	if (!config->nics || !config->nics->len) {
 		error_set(error, ERR_BAD_BONDING, "bond '%s': no nics", name);

@@ -89,6 +89,8 @@ bool net_given(const char *text);                                             /*
 /* Checks one network of a request by itself: ERR_BAD_PARAMS, ERR_BAD_ADDR, ERR_BAD_VLAN..., ERR_UNSUPPORTED_OPERATION naming the member. */
 bool net_check_config(const char *name, const struct network_config *config, GError **error);
 bool net_check_bond(const char *name, const struct bond_config *config, GError **error);
+/* Of network, bond or options "kind 'name'": absent or legacy; ERR_UNSUPPORTED_OPERATION */
+bool net_check_switch(const char *kind, const char *name, const char *switch_type, GError **error);
 /* The address of the config as "192.0.2.1/24", in the kernel's spelling; NULL: none. g_free */
 char *net_config_ipv4(const struct network_config *config);
 char *net_config_ipv6(const struct network_config *config);

@@ -294,6 +294,8 @@ static bool read_options(const json_t *json, struct options *ret_options, GError
 			return false;
 		}
 	}
+	if (!net_check_switch("options", "switch", json_string_value(json_object_get(json, "switch")), error))
+		return false;
 	ret_options->check = read_flag(json, "connectivityCheck");
 	ret_options->commit = read_flag(json, "commitOnSuccess");
 	ret_options->timeout_s = (int)seconds;

@@ -302,6 +302,75 @@ static void test_refused(void **state)
 	g_free(before);
 }
 
+/* What contradicts itself, the host or what is there: the object and the value are named, and nothing is changed. */
+static void test_bad_wishes(void **state)
+{
+	static const struct { const char *networks, *bonds, *options; int code; const char *texts[4]; } rows[] = {
+		{ "{'x': {'nic': 'eth77'}}", "{}", "{}", 23, { "'x'", "'eth77'" } },
+		{ "{'x': {'bonding': 'bond77'}}", "{}", "{}", 25, { "'x'", "'bond77'" } },
+		{ "{}", "{'bond1': {'nics': ['eth1']}, 'bond2': {'nics': ['eth1']}}", "{}", 24, { "'bond2'", "'eth1'", "bond1" } },
+		{ "{}", "{'bond1': {'nics': ['eth1', 'eth1']}}", "{}", 25, { "'bond1'", "'eth1'", "twice" } },
+		{ "{'x': {'nic': 'eth1', 'vlan': 4095}}", "{}", "{}", 26, { "'x'", "4095" } },
+		{ "{'x': {'nic': 'eth1', 'vlan': -1}}", "{}", "{}", 26, { "'x'", "-1" } },
+		{ "{'x': {'nic': 'eth1', 'vlan': 5}, 'y': {'nic': 'eth1', 'vlan': 5}}", "{}", "{}", 26, { "'y'", "vlan 5", "'eth1'", "'x'" } },
+		{ "{'x': {'mtu': 65536}}", "{}", "{}", 21, { "'x'", "65536" } },
+		{ "{'x': {'ipaddr': '192.0.2.9', 'netmask': '25'}}", "{}", "{}", 22, { "'x'", "192.0.2.9/25", "192.0.2.1/24", "'net1'" } },
+		{ "{'x': {'ipaddr': '10.0.0.1', 'netmask': '24', 'gateway': '10.0.1.1'}}", "{}", "{}", 22, { "'x'", "10.0.1.1", "10.0.0.1/24" } },
+		{ "{'sixteen-letters-': {}}", "{}", "{}", 27, { "'sixteen-letters-'", "15" } },
+		{ "{'a b': {}}", "{}", "{}", 27, { "'a b'" } },
+		{ "{'x/y': {}}", "{}", "{}", 27, { "'x/y'" } },
+		{ "{}", "{'a-very-long-bond-name': {'nics': ['eth1']}}", "{}", 25, { "'a-very-long-bond-name'" } },
+		{ "{'net1': {'remove': true}}", "{}", "{}", 40, { "'net1'", "vnet0" } },
+		{ "{'nowhere': {'remove': true}}", "{}", "{}", 27, { "'nowhere'" } },
+		{ "{'x': {'ipaddr': '10.0.0.1', 'netmask': '24', 'gateway': '10.0.0.2', 'defaultRoute': true}}", "{}", "{}", 21, { "'x'", "'net1'" } },
+		{ "{'x': {'ipaddr': '10.0.0.256', 'netmask': '24'}}", "{}", "{}", 22, { "'x'", "10.0.0.256" } },
+		{ "{'x': {'ipaddr': '10.0.0.1', 'netmask': '255.0.255.0'}}", "{}", "{}", 22, { "'x'", "255.0.255.0" } },
+		{ "{'x': {'ipv6addr': '2001:db8::g/64'}}", "{}", "{}", 22, { "'x'", "2001:db8::g/64" } },
+		{ "{'x': {'defaultRoute': true, 'nameservers': ['ns1']}}", "{}", "{}", 22, { "'x'", "'ns1'" } },
+		{ "{}", "{'bond1': {'nics': ['bond2']}, 'bond2': {'nics': ['bond1']}}", "{}", 25, { "'bond1'", "'bond2'" } },
+		{ "{'x': {'nic': 'net1'}}", "{}", "{}", 23, { "'x'", "'net1'" } },
+		{ "{'x': {'roles': ['display']}}", "{}", "{}", 21, { "'x'", "'display'", "'net1'" } },
+		{ "{'x': {'roles': ['vm'], 'nic': 'eth1', 'bridged': false}}", "{}", "{}", 21, { "'x'", "role vm" } },
+		{ "{'x': {'switch': 'ovs'}}", "{}", "{}", 75, { "'x'", "'ovs'" } },
+		{ "{}", "{'bond1': {'nics': ['eth1'], 'switch': 'ovs'}}", "{}", 75, { "'bond1'", "'ovs'" } },
+		{ "{}", "{}", "{'switch': 'ovs'}", 75, { "'ovs'" } },
+		{ "{'net1': {'ipaddr': '203.0.113.1', 'netmask': '24'}}", "{}", "{'connectivityCheck': true, 'connectivityTimeout': 1}", 10, { "within 1 s" } },
+	};
+	struct room *room = *state;
+	g_autofree char *before = NULL;
+	json_t *running, *now;
+
+	assert_int_equal(sh("ip link add eth1 type veth peer name peer1 && ip link set eth1 up"), 0);
+	assert_int_equal(setup(room, "{\"net1\": {\"nic\": \"eth0\", \"ipaddr\": \"192.0.2.1\", \"netmask\": \"24\", \"gateway\": \"192.0.2.254\", "
+			       "\"defaultRoute\": true, \"roles\": [\"display\"]}}"), 0);
+	assert_int_equal(sh("ip tuntap add vnet0 mode tap && ip link set vnet0 master net1"), 0);
+	before = snapshot();
+	running = net_running(room->agent.net);
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		const char *const parts[] = { rows[i].networks, rows[i].bonds, rows[i].options }, *const names[] = { "networks", "bondings", "options" };
+		json_t *wish = json_object();
+		g_autofree char *message = NULL;
+
+		for (size_t k = 0; k < G_N_ELEMENTS(parts); k++) {
+			g_autofree char *text = g_strdelimit(g_strdup(parts[k]), "'", '"');
+
+			json_object_set_new(wish, names[k], json_loads(text, 0, NULL));
+		}
+		/* what would be good by itself is not done either */
+		json_object_set_new(json_object_get(wish, "networks"), "good", json_object());
+		assert_int_equal(call_full(room, "Host.setupNetworks", wish, &message), rows[i].code);
+		for (size_t k = 0; k < G_N_ELEMENTS(rows[i].texts) && rows[i].texts[k]; k++)
+			if (!strstr(message, rows[i].texts[k]))
+				fail_msg("'%s' does not say %s", message, rows[i].texts[k]);
+		assert_same(before);
+	}
+	now = net_running(room->agent.net);
+	assert_true(json_equal(running, now));
+	assert_int_equal(sh("test -e '%s/net/journal.json'", room->directory), 1);
+	json_decref(running);
+	json_decref(now);
+}
+
 static void fail_third(unsigned n)
 {
 	/* takes the bridge away under the plan's feet */
@@ -935,7 +1004,7 @@ static int drive(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		ROOM_TEST(test_setup), ROOM_TEST(test_refused), ROOM_TEST(test_undo), ROOM_TEST(test_nic_in_use), ROOM_TEST(test_confirm),
+		ROOM_TEST(test_setup), ROOM_TEST(test_refused), ROOM_TEST(test_bad_wishes), ROOM_TEST(test_undo), ROOM_TEST(test_nic_in_use), ROOM_TEST(test_confirm),
 		ROOM_TEST(test_report), ROOM_TEST(test_rates),
 		ROOM_TEST(test_events), ROOM_TEST(test_hooks), ROOM_TEST(test_dhcp), ROOM_TEST(test_lldp),
 		ROOM_TEST(test_numvfs),
