@@ -4,12 +4,13 @@
  *
  *   {"acls": [{"direction": "in", "action": "allow", "tier": 0, "priority": 100, "protocol": "tcp", "localPorts": "80,443",
  *              "remote": "192.0.2.0/24", "remotePorts": "1024-65535", "stateful": true}],
- *    "macGuard": true, "dhcpGuard": true, "raGuard": true, "stormLimit": 100}
+ *    "macGuard": true, "dhcpGuard": true, "raGuard": true, "stormLimit": 100, "isolated": true}
  *
  * in: to the machine; local is the machine's side, remote the other. The rule with the lowest priority number that matches decides: allow and block for
  * good, pass for its tier: the next higher tier is asked, as where no rule matches. What no tier decides about passes. Rules are about IP: ARP and IPv6 neighbour discovery pass, and what has a VLAN tag, where a rule could not look, is dropped as soon as there
  * are rules. stateful: the answers pass, too. Guards are about what the machine sends: frames with another hardware address than its own, answers of
- * DHCP servers, router advertisements, and more than so many broadcasts and multicasts a second are dropped.
+ * DHCP servers, router advertisements, and more than so many broadcasts and multicasts a second are dropped. Isolated ports do not reach each other, but
+ * all others of their bridge.
  *
  * All of it is the nftables table bridge berth: two maps from a tap's name to its chain, so that a frame is looked at by its own port's rules only, however
  * many ports there are. A port's rules are replaced in one transaction of the kernel. They are for a name: they are there before the tap is, so that
@@ -47,7 +48,7 @@ struct acl {
 
 static bool is_known(const char *name, const json_t *value)
 {
-	static const char *const guards[] = { "macGuard", "dhcpGuard", "raGuard", NULL };
+	static const char *const guards[] = { "macGuard", "dhcpGuard", "raGuard", "isolated", NULL };
 
 	if (!strcmp(name, "acls"))
 		return json_is_array(value);
@@ -263,19 +264,30 @@ static const char base[] =
 	"add table " TABLE "\n"
 	"add map " TABLE " in { type ifname : verdict ; }\n"
 	"add map " TABLE " out { type ifname : verdict ; }\n"
+	"add set " TABLE " isolated { type ifname ; }\n"
 	"add chain " TABLE " prerouting { type filter hook prerouting priority -150 ; policy accept ; }\n"         /* after conntrack, -200 */
 	"add chain " TABLE " postrouting { type filter hook postrouting priority 0 ; policy accept ; }\n"
+	"add chain " TABLE " forward { type filter hook forward priority 0 ; policy accept ; }\n"
+	"add rule " TABLE " forward iifname @isolated oifname @isolated counter drop comment \"isolated\"\n"
 	"add rule " TABLE " prerouting iifname vmap @out\n"
 	"add rule " TABLE " postrouting oifname vmap @in\n";
 
 static const char *const ways[] = { "in", "out" };
 
+static void add_isolation(GString *text, const char *tap, bool isolated)
+{
+	/* what may not be there is made first */
+	g_string_append_printf(text, "add element " TABLE " isolated { \"%s\" }\n", tap);
+	if (!isolated)
+		g_string_append_printf(text, "delete element " TABLE " isolated { \"%s\" }\n", tap);
+}
+
 static void add_removal(GString *text, const char *tap)
 {
+	add_isolation(text, tap, false);
 	for (size_t i = 0; i < G_N_ELEMENTS(ways); i++) {
 		g_autofree char *chain = chain_of(ways[i], tap);
 
-		/* what may not be there is made first */
 		g_string_append_printf(text, "add chain " TABLE " %s\nadd element " TABLE " %s { \"%s\" : jump %s }\n"
 				       "delete element " TABLE " %s { \"%s\" : jump %s }\nflush chain " TABLE " %s\ndelete chain " TABLE " %s\n", chain, ways[i], tap,
 				       chain, ways[i], tap, chain, chain, chain);
@@ -338,6 +350,8 @@ bool net_port_set(struct net *net, const char *tap, const char *mac, const json_
 	}
 	if (!json_object_size(policies))
 		add_removal(text, tap);
+	else
+		add_isolation(text, tap, json_is_true(json_object_get(policies, "isolated")));
 	for (size_t i = 0; json_object_size(policies) && i < G_N_ELEMENTS(ways); i++) {
 		g_autofree char *chain = chain_of(ways[i], tap);
 
