@@ -7,10 +7,10 @@
  *    "macGuard": true, "dhcpGuard": true, "raGuard": true, "stormLimit": 100, "isolated": true}
  *
  * in: to the machine; local is the machine's side, remote the other. The rule with the lowest priority number that matches decides: allow and block for
- * good, pass for its tier: the next higher tier is asked, as where no rule matches. What no tier decides about passes. Rules are about IP: ARP and IPv6 neighbour discovery pass, and what has a VLAN tag, where a rule could not look, is dropped as soon as there
- * are rules. stateful: the answers pass, too. Guards are about what the machine sends: frames with another hardware address than its own, answers of
- * DHCP servers, router advertisements, and more than so many broadcasts and multicasts a second are dropped. Isolated ports do not reach each other, but
- * all others of their bridge.
+ * good, pass for its tier: the next higher tier is asked, as where no rule matches. What no tier decides about passes. Rules are about IP: ARP and IPv6
+ * neighbour discovery pass, and what has a VLAN tag, where a rule could not look, is dropped as soon as there are rules. stateful: the answers pass, too.
+ * Guards are about what the machine sends: frames with another hardware address than its own, answers of DHCP servers, router advertisements, and more
+ * than so many broadcasts and multicasts a second are dropped. Isolated ports do not reach each other, but all others of their bridge.
  *
  * All of it is the nftables table bridge berth: two maps from a tap's name to its chain, so that a frame is looked at by its own port's rules only, however
  * many ports there are. A port's rules are replaced in one transaction of the kernel. They are for a name: they are there before the tap is, so that
