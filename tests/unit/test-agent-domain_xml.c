@@ -60,6 +60,11 @@ static char *address(void *data, const char *network)
 	return strcmp(network, "display") ? NULL : g_strdup("192.0.2.7");
 }
 
+static char *link_below(void *data, const char *network, GError **error)
+{
+	return g_strconcat("nic-", network, NULL);
+}
+
 static bool filter(void *data, const char *name, GError **error)
 {
 	if (strcmp(name, "none"))
@@ -108,7 +113,7 @@ static struct domain_xml_env env_of(bool kvm, const char *display)
 		.vm_id = VM, .kvm = kvm, .no_kvm = kvm ? NULL : "there is no /dev/kvm", .host_uuid = "bbbbbbbb-0000-4000-8000-000000000002", .os_name = "Debian GNU/Linux",
 		.os_version = "12", .host_cpus = "0-3", .host_nodes = "0-1", .display_address = display, .password = "drawn123", .files_dir = "/run/agent/vms",
 		.nvram_dir = "/var/lib/agent/nvram", .start_time = 1700000000.25, .prepare = prepare, .prepared = prepared, .lease = lease,
-		.holds_leases = holds_leases, .bridge = bridge, .address = address,
+		.holds_leases = holds_leases, .bridge = bridge, .link = link_below, .address = address,
 		.filter = filter, .node_device = node_device, .usb_device = usb_device,
 	};
 }
@@ -262,6 +267,11 @@ static void test_wrong_values(void **state)
 		  "nicModel: 'ne3000' is not one of virtio, pv, e1000, e1000e, rtl8139, ne2k_pci, vmxnet3" },
 		{ DEVICE("interface", ", 'filter': 'none'"), ERR_INVALID_PARAMETER, "filter: 'none' is no network filter of this host" },
 		{ DEVICE("interface", ", 'specParams': {'inbound': {'peak': 5}}"), ERR_INVALID_PARAMETER, "specParams/inbound/average: '' is not a number" },
+		{ DEVICE("interface", ", 'device': 'direct'"), ERR_MISSING_PARAMETER, "network of an interface of device 'direct'" },
+		{ DEVICE("interface", ", 'device': 'direct', 'network': 'red', 'specParams': {'mode': 'passthrough'}"), ERR_INVALID_PARAMETER,
+		  "specParams/mode: 'passthrough' is not one of bridge, vepa, private" },
+		{ DEVICE("interface", ", 'device': 'direct', 'network': 'red', 'filter': 'clean-traffic'"), ERR_INVALID_PARAMETER,
+		  "filter: what a NIC of device direct sends passes the host's bridges by" },
 		{ DEVICE("interface", ", 'device': 'hostdev'"), ERR_MISSING_PARAMETER, "hostdev of an interface of device 'hostdev'" },
 		{ DEVICE("interface", ", 'device': 'hostdev', 'hostdev': 'usb_1_2'"), ERR_HOSTDEV_DETACH_FAILED, "host device 'usb_1_2' is not a PCI device" },
 		{ DEVICE("interface", ", 'device': 'hostdev', 'hostdev': 'pci_0000_00_03_0'"), ERR_HOSTDEV_DETACH_FAILED,
