@@ -57,6 +57,10 @@ const struct verb volume_verbs[] = {
 	BEGINS("SDM.update_volume", sdm_update_params_type, .doc = "Changes metadata of a volume (job)", .returns = "true", .errors = "69 1000"),
 	BEGINS("SDM.amend_volume", sdm_amend_params_type, .doc = "Changes the qcow2 version of a volume (job)", .returns = "true", .errors = "69 1000"),
 	BEGINS("SDM.sparsify_volume", sdm_volume_params_type, .doc = "Frees the zeros in a volume (job)", .returns = "true", .errors = "69 1000"),
+	BEGINS("SDM.add_bitmap", sdm_bitmap_params_type, .doc = "Adds a bitmap to a volume that no VM uses: what changes from now on (job)", .returns = "true",
+	       .errors = "69 1000"),
+	BEGINS("SDM.remove_bitmap", sdm_bitmap_params_type, .doc = "Removes a bitmap of a volume that no VM uses (job)", .returns = "true", .errors = "69 1000"),
+	BEGINS("SDM.clear_bitmaps", sdm_volume_params_type, .doc = "Removes all bitmaps of a volume that no VM uses (job)", .returns = "true", .errors = "69 1000"),
 	BEGINS("SDM.merge", sdm_merge_params_type, .doc = "Cold merge: the data of top into base (job)", .returns = "true", .errors = "69"),
 };
 const size_t n_volume_verbs = G_N_ELEMENTS(volume_verbs);

@@ -124,6 +124,8 @@ PARAMS(sdm_update_params, "SDM.update_volume", SDM_JOB, FIELD_RECORD_(D, volume,
 PARAMS(sdm_amend_params, "SDM.amend_volume", SDM_JOB, FIELD_RECORD_(D, volume, "vol_info", NEED, &endpoint_type, "volume"),
        FIELD_RECORD_(D, qcow2, "qcow2_attr", NEED, &qcow2_attributes_type, "what changes"));
 PARAMS(sdm_volume_params, "SDM.sparsify_volume", SDM_JOB, FIELD_RECORD_(D, volume, "vol_info", NEED, &endpoint_type, "volume"));
+PARAMS(sdm_bitmap_params, "a bitmap of a volume", SDM_JOB, FIELD_RECORD_(D, volume, "vol_info", NEED, &endpoint_type, "volume"),
+       FIELD_STRING_(D, bitmap, "bitmap", NEED, "its name", .min = 1, .max = 1023));
 PARAMS(sdm_merge_params, "SDM.merge", SDM_JOB, FIELD_RECORD_(D, subchain, "subchain_info", NEED, &subchain_type, "base and top"),
        FIELD_BOOL_(D, bitmaps, "merge_bitmaps", IN, "bitmaps, too", .def = "false"));
 PARAMS(merge_task_params, "StoragePool.prepareMerge", FIELD_UUID_(D, pool_id, "storagepoolID", NEED, "pool"),

@@ -45,9 +45,10 @@ struct sdm_params {
 	struct subchain *subchain;
 	int64_t rate;
 	bool bitmaps;
+	char *bitmap;
 };
-extern const struct record_type sdm_copy_params_type, sdm_update_params_type, sdm_amend_params_type, sdm_volume_params_type, sdm_merge_params_type,
-	merge_task_params_type;
+extern const struct record_type sdm_copy_params_type, sdm_update_params_type, sdm_amend_params_type, sdm_volume_params_type, sdm_bitmap_params_type,
+	sdm_merge_params_type, merge_task_params_type;
 
 struct image_info {
 	struct record record;

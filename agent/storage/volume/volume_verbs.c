@@ -361,7 +361,8 @@ const size_t n_volume_bindings = G_N_ELEMENTS(volume_bindings);
 
 void data_register(struct storage *storage)
 {
-	static const struct data_kind *const kinds[] = { &sdm_copy_kind, &sdm_update_kind, &sdm_amend_kind, &sdm_sparsify_kind, &sdm_merge_kind, &merge_prepare_kind,
+	static const struct data_kind *const kinds[] = { &sdm_copy_kind, &sdm_update_kind, &sdm_amend_kind, &sdm_sparsify_kind, &sdm_merge_kind,
+							 &sdm_add_bitmap_kind, &sdm_remove_bitmap_kind, &sdm_clear_bitmaps_kind, &merge_prepare_kind,
 							 &merge_finalize_kind, &volume_extend_kind, &volume_shrink_kind, &volume_reduce_kind, &image_delete_kind,
 							 &image_delete_volumes_kind, &image_move_kind, &image_clone_kind, &image_sync_kind,
 							 &volume_convert_kind, &volume_compact_kind, &volume_parent_kind, &volume_copy_kind };
