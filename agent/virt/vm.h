@@ -231,7 +231,7 @@ void vm_xml_env(struct agent *agent, const char *vm_id, struct vm_xml_env *ret_e
 /* ---- jobs about VMs: at start (vms_new) ---- */
 void shutdown_register(struct vms *vms);             /* shutdown.c */
 void hibernate_register(struct vms *vms);            /* hibernate.c */
-void hibernate_let_end(struct vm *vm);               /* worker: the VM is about to be forgotten, which its job is not to undo after a restart */
+extern const struct job_kind hibernate_kind;
 void hibernate_resumed(struct vms *vms);             /* loop, when the jobs of an earlier agent are known: so are their VMs */
 
 /* ---- verbs that change (create.c, lifecycle.c, shutdown.c, hibernate.c, ticket.c, qmp.c, seal.c) ---- */

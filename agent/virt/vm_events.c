@@ -272,6 +272,7 @@ static void do_io_error(struct vm *vm, void *data)
 		  told->reason ? told->reason : "");
 	if (told->event == VIR_DOMAIN_EVENT_IO_ERROR_PAUSE)
 		vm_set_io_error(vm, told->reason, told->alias, told->path);
+	jobs_wake_about(vm->vms->agent->jobs, "vmID", vm->id);
 	told_free(told);
 }
 
@@ -446,8 +447,10 @@ static void on_job_completed(virConnectPtr conn, virDomainPtr domain, virTypedPa
 {
 	AUTO_VM vm = vm_of(data, domain);
 
-	if (vm)
-		migration_completed(vm, params, n);
+	if (!vm)
+		return;
+	migration_completed(vm, params, n);
+	jobs_wake_about(vm->vms->agent->jobs, "vmID", vm->id);
 }
 
 bool vm_events_register(struct vms *vms, virConnectPtr conn, GError **error)

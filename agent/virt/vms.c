@@ -16,7 +16,7 @@
 #include <string.h>
 #include "agent/host/host.h"
 #include "agent/jobs.h"
-#include "agent/virt/disk/block_jobs.h"
+#include "agent/virt/backup/backup.h"
 #include "agent/virt/domain/external_data.h"
 #include "agent/virt/domain/vm_files.h"
 #include "agent/virt/life/crash.h"
@@ -228,8 +228,10 @@ struct vms *vms_new(struct agent *agent, const char *uri, GError **error)
 	vms = g_new0(struct vms, 1);
 	vms->agent = agent;
 	vms->tpm_dir = config_string(agent->config, "libvirt", "swtpm_dir");
-	if (!(vms->files_dir = vm_files_dir(agent->run_dir, error)) || !(vms->nvram_dir = external_dir(agent->state_dir, error))) {
+	if (!(vms->files_dir = vm_files_dir(agent->run_dir, error)) || !(vms->nvram_dir = external_dir(agent->state_dir, error)) ||
+	    !backup_make_dirs(agent, error)) {
 		g_free(vms->files_dir);
+		g_free(vms->nvram_dir);
 		g_free(vms);
 		return NULL;
 	}

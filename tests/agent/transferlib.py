@@ -41,7 +41,8 @@ def io(url, command, format="raw"):
 
 def extents_of(url, bitmap=None):
     """[(offset, length, data)], as base:allocation has it; with a bitmap: dirty instead of data."""
-    options = "driver=nbd,server.type=unix,server.path=" + url[len("nbd:unix:"):] + (",x-dirty-bitmap=qemu:dirty-bitmap:" + bitmap if bitmap else "")
+    options = "driver=nbd,server.type=unix,server.path=" + url[len("nbd:unix:"):].replace(":exportname=", ",export=")
+    options += ",x-dirty-bitmap=qemu:dirty-bitmap:" + bitmap if bitmap else ""
     # QEMU shows the flag "dirty" as it shows "no data"
     return [(e["start"], e["length"], e["data"] != bool(bitmap)) for e in json.loads(run("qemu-img", "map", "--output=json", "--image-opts", options))]
 

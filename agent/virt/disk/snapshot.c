@@ -29,6 +29,7 @@
 #include <unistd.h>
 #include "agent/fault.h"
 #include "agent/storage/storage.h"
+#include "agent/virt/backup/backup.h"
 #include "agent/virt/disk/block_jobs.h"
 #include "agent/virt/domain/domain_xml.h"
 #include "agent/virt/guest/guest.h"
@@ -244,6 +245,7 @@ static json_t *plan_of(struct block_job *b, const char *job_id, const json_t *re
 		error_set(error, ERR_SNAPSHOT_FAILED, "another snapshot of VM %s is under way", b->vm->id);
 		good = false;
 	}
+	good = good && backup_allows(b->vm, NULL, ERR_SNAPSHOT_FAILED, "snapshot", error);
 	json_array_foreach(json_object_get(request, "disks"), i, wanted)
 		good = good && plan_disk(b, wanted, disks, error);
 	if (good && memory)

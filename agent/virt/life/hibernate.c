@@ -21,6 +21,7 @@
 #include <string.h>
 #include "agent/fault.h"
 #include "agent/jobs.h"
+#include "agent/virt/backup/backup.h"
 #include "agent/virt/life/memory_volume.h"
 #include "agent/virt/vm.h"
 #include "agent/xml.h"
@@ -28,7 +29,6 @@
 #include "common/log.h"
 
 #define LOOK_USEC (500 * 1000)
-#define LET_END_USEC (5 * G_USEC_PER_SEC)
 
 static const char *requested(const json_t *state, const char *member)
 {
@@ -170,26 +170,11 @@ static enum job_run hibernate_run(struct job *job, json_t *state, void *context,
 	return outcome;
 }
 
-static const struct job_kind hibernate_kind = { .name = "hibernate", .type = "virt", .run = hibernate_run };
+const struct job_kind hibernate_kind = { .name = "hibernate", .type = "virt", .run = hibernate_run };
 
 void hibernate_register(struct vms *vms)
 {
 	jobs_register(vms->agent->jobs, &hibernate_kind, vms);
-}
-
-/* One that hangs on its storage is not waited for to the end. */
-void hibernate_let_end(struct vm *vm)
-{
-	struct jobs *jobs = vm->vms->agent->jobs;
-	g_autoptr(GPtrArray) ids = jobs_active(jobs, &hibernate_kind, "vmID", vm->id);
-	int64_t until = now_usec() + LET_END_USEC;
-
-	for (guint i = 0; i < ids->len; i++) {
-		g_autoptr(GError) error = NULL;
-
-		if (!jobs_wait(jobs, ids->pdata[i], until, &error))
-			log_debug("VM %s is forgotten: its hibernation: %s", vm->id, error->message);
-	}
 }
 
 /* A VM that ended meanwhile is not missing: it is being saved until its job has looked. */
@@ -249,7 +234,8 @@ bool vm_hibernate_verb(struct agent *agent, const struct verb_call *call, void *
 
 	if (vm && is_saving(vm))
 		return true;
-	if (!vm || !vm_check_running(vm, error) || !memory_files_prepare(agent, p->handle, NULL, &files, error))
+	if (!vm || !vm_check_running(vm, error) || !backup_allows(vm, NULL, ERR_MISC_OPERATION_IN_PROGRESS, "saved", error) ||
+	    !memory_files_prepare(agent, p->handle, NULL, &files, error))
 		return false;
 	good = vm_hook(vm, "before_vm_hibernate", NULL, NULL, NULL, error);
 	if (good) {

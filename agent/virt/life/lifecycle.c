@@ -4,12 +4,15 @@
 #include <libvirt/virterror.h>
 #include <string.h>
 #include "agent/events.h"
+#include "agent/virt/backup/backup.h"
 #include "agent/virt/device/device_hooks.h"
 #include "agent/virt/domain/external_data.h"
 #include "agent/virt/migration/migration.h"
 #include "agent/virt/vm.h"
 #include "common/lock.h"
 #include "common/log.h"
+
+#define LET_END_USEC (5 * G_USEC_PER_SEC)
 
 /* ---- destroy ---- */
 
@@ -135,6 +138,21 @@ static bool is_telling_end(struct vm *vm)
 	return vm->telling_end;
 }
 
+/* Jobs that find their VM down end, and some need its entry for that; one that hangs on its storage is not waited for to the end. */
+static void let_end(struct vm *vm, const struct job_kind *kind)
+{
+	struct jobs *jobs = vm->vms->agent->jobs;
+	g_autoptr(GPtrArray) ids = jobs_active(jobs, kind, "vmID", vm->id);
+	int64_t until = now_usec() + LET_END_USEC;
+
+	for (guint i = 0; i < ids->len; i++) {
+		g_autoptr(GError) error = NULL;
+
+		if (!jobs_wait(jobs, ids->pdata[i], until, &error))
+			log_debug("VM %s is forgotten: job '%s': %s", vm->id, kind->name, error->message);
+	}
+}
+
 static bool end_now(struct vm *vm, int attempts, int code, enum vm_exit_reason reason, GError **error)
 {
 	if (vm_check_running(vm, NULL)) {
@@ -163,7 +181,8 @@ bool vm_destroy_verb(struct agent *agent, const struct verb_call *call, void *pa
 	/* What a start makes would outlive the VM's entry: it comes to its end first. */
 	if ((launch == LAUNCH_OVER || wait_for_lane(vm, "wait for the start", error)) && check_start_known(vm, error) &&
 	    end_now(vm, p->graceful_attempts, 0, launch == LAUNCH_STARTS ? VM_EXIT_DESTROYED_ON_STARTUP : VM_EXIT_ADMIN_SHUTDOWN, error)) {
-		hibernate_let_end(vm);
+		let_end(vm, &hibernate_kind);
+		let_end(vm, &backup_kind);
 		external_forget(vm);
 		vms_remove(agent->vms, vm);
 		migration_destroyed(vm);

@@ -41,6 +41,7 @@
 #include <string.h>
 #include "agent/events.h"
 #include "agent/peer.h"
+#include "agent/virt/backup/backup.h"
 #include "agent/virt/migration/convergence.h"
 #include "common/lock.h"
 #include "common/log.h"
@@ -378,7 +379,7 @@ static bool migrate_verb(struct agent *agent, const struct verb_call *call, void
 	const struct migrate_params *p = params;
 	AUTO_VM vm = vms_find(agent->vms, p->vm_id, error);
 
-	if (!vm || !check_options(agent->vms, vm->id, p->params, error))
+	if (!vm || !check_options(agent->vms, vm->id, p->params, error) || !backup_allows(vm, NULL, ERR_MIGRATION_ERROR, "migrated", error))
 		return false;
 	return begin(vm, p, *call->flow_id ? call->flow_id : NULL, error);
 }
