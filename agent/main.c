@@ -66,6 +66,7 @@ static const struct option options[] = {
 	  "TCP port where image tickets are good, on [rpc] address, as long as there are any; 0 lets the system choose one, written to run_dir/transfer-port." },
 	{ "transfer", "max_connections", OPTION_INT, "64", 1, 1000, "Connections of clients with image tickets beyond this number are closed at once." },
 	{ "transfer", "nbd_port", OPTION_INT, "10809", 1, 65535, "First of 64 TCP ports for NBD servers with TLS, of which the first free one is taken." },
+	{ "transfer", "idle", OPTION_INT, "60", 1, 3600, "Seconds without a byte after which Image.download and Image.upload give a web server up." },
 	{ "host", "policy_period", OPTION_INT, "10", 1, 3600, "Seconds between two looks of the memory policy (Host.setMOMPolicyParameters)." },
 	{ "host", "fence_dir", OPTION_PATH, "/usr/sbin", 0, 0, "Where fence_<agent> programs are, for Host.fenceNode." },
 	{ "host", "fence_timeout", OPTION_INT, "120", 1, 3600, "Seconds a fence agent may take before it is killed." },

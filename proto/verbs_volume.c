@@ -50,6 +50,8 @@ const struct verb volume_verbs[] = {
 	TASK("Image.move", image_move_params_type, .doc = "Copies or moves an image to another domain (task)"),
 	TASK("Image.cloneStructure", image_clone_params_type, .doc = "Makes blank volumes as an image's in another domain (task)"),
 	TASK("Image.syncData", image_sync_params_type, .doc = "Copies data into the volumes that cloneStructure made (task)"),
+	TASK("Image.download", image_share_params_type, .doc = "Reads a volume's data from a web server (task)", .errors = "1000"),
+	TASK("Image.upload", image_share_params_type, .doc = "Sends a volume's data to a web server (task)", .errors = "1000"),
 	ON_DOMAIN("Image.reconcileVolumeChain", image_reconcile_params_type, .kind = RESULT_JSON, .changes = true,
 		  .doc = "Finds what is really the chain of an image, and makes the metadata say so", .returns = "array of ids, root first",
 		  .errors = "201 203 262 358 369"),

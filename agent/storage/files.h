@@ -4,6 +4,7 @@
 /* Durable files and directories, relative to directory descriptors. Only agent/storage uses this. */
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
 #include <glib.h>
@@ -49,6 +50,11 @@ bool files_remove_tree(int at, const char *name);
 bool files_exists(int at, const char *name);
 /* The names in a directory, without "." and ".."; NULL + errno. g_ptr_array_unref */
 GPtrArray *files_list(int at, const char *name);
+/* Are these bytes, at least one, all zero? */
+static inline bool files_is_zero(const char *data, size_t length)
+{
+	return !data[0] && !memcmp(data, data + 1, length - 1);
+}
 /* "01234567-89ab-cdef-0123-456789abcdef" */
 bool files_is_uuid(const char *name);
 

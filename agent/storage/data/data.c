@@ -86,6 +86,8 @@ static bool go(const struct data_kind *kind, struct data_run *run, GError **erro
 
 	if (run->domain_id && !(run->domain = domain_open_active(run->storage, run->domain_id, error)))
 		return false;
+	if (kind->find && !kind->find(run, error))
+		return false;
 	if (run->volume && !load(run, error))
 		return false;
 	run->again = step != NULL;

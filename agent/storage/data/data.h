@@ -42,6 +42,7 @@ struct data_kind {
 	bool illegal;                           /* the volume is illegal from before the first change until all of it is done */
 	bool quiet;                             /* the generation does not go up */
 	void (*target)(struct data_run *run);   /* fills claims, ids, generation from params */
+	bool (*find)(struct data_run *run, GError **error);     /* fills volume, when the request need not name it; NULL: target() did */
 	/* In this order. check: before the first effect, once. work: may be repeated from its beginning. finish (may be NULL): metadata of other volumes. */
 	bool (*check)(struct data_run *run, GError **error);
 	bool (*work)(struct data_run *run, GError **error);
@@ -131,6 +132,8 @@ json_t *image_own_volumes(struct domain *domain, const char *image, GError **err
 
 /* ---- volume_verbs.c, volume_size.c ---- */
 char *volume_description(const char *text);      /* what is kept of it: VOLUME_DESCRIPTION_MAX bytes. g_free */
+/* Are the data what the metadata say, and harmless? ERR_IMAGE_VERIFICATION_ERROR */
+bool volume_verify(struct domain *domain, const char *image, const char *volume, GError **error);
 bool volume_smallest_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 
 #endif

@@ -14,6 +14,7 @@
 #include <libnbd.h>
 #include <string.h>
 #include "agent/jobs.h"
+#include "agent/storage/files.h"
 #include "common/error.h"
 #include "common/log.h"
 
@@ -71,11 +72,6 @@ static bool find_data(struct nbd_handle *nbd, int64_t at, int64_t size, struct e
 				0) == 0 && extents->end > at;
 }
 
-static bool is_zero(const char *data, size_t length)
-{
-	return !data[0] && !memcmp(data, data + 1, length - 1);
-}
-
 /* Of one extent. Runs of zeros are written as a whole. */
 static bool thin_extent(struct nbd_handle *nbd, const struct extent *extent, char *buffer, int64_t *ret_freed)
 {
@@ -86,12 +82,12 @@ static bool thin_extent(struct nbd_handle *nbd, const struct extent *extent, cha
 			return false;
 		for (size_t i = 0, grain; i < length; i += grain) {
 			grain = MIN(length - i, (size_t)GRAIN);
-			if (is_zero(buffer + i, grain))
+			if (files_is_zero(buffer + i, grain))
 				run += grain;
-			if (!run || (is_zero(buffer + i, grain) && i + grain < length))
+			if (!run || (files_is_zero(buffer + i, grain) && i + grain < length))
 				continue;
 			/* the run ends before this grain, or with it at the end of what was read */
-			if (nbd_zero(nbd, run, (uint64_t)at + (is_zero(buffer + i, grain) ? i + grain : i) - run, 0) < 0)
+			if (nbd_zero(nbd, run, (uint64_t)at + (files_is_zero(buffer + i, grain) ? i + grain : i) - run, 0) < 0)
 				return false;
 			*ret_freed += (int64_t)run;
 			run = 0;
