@@ -115,6 +115,10 @@ OWN_VERB(set_item);
 OWN_VERB(get_item);
 OWN_VERB(list_items);
 OWN_VERB(delete_item);
+/* Notes of the agent's own among them; value NULL: removed. On block storage nothing is noted. */
+#define VOLUME_NOTE_PREFIX "berth."
+bool volume_note(const struct domain *domain, const char *image, const char *volume, const char *key, const char *value, GError **error);
+char *volume_noted(const struct domain *domain, const char *image, const char *volume, const char *key);      /* NULL: it is not there; g_free */
 /* The items of a volume in its twin in another domain. */
 bool volume_copy_items(const struct domain *from, const struct domain *to, const char *image, const char *volume, GError **error);
 
