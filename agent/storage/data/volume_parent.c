@@ -195,23 +195,44 @@ static json_t *ids_of(const GPtrArray *list, guint from)
 	return ids;
 }
 
-/* Each volume that is based on it, at any depth, within the image; and of a template those in other images. */
+static bool add_dependants(const struct domain *domain, const char *image, const char *volume, json_t *found, GError **error);
+
+/* Of those of these volumes that are in the image; they are taken out. */
+static bool add_in_image(const struct domain *domain, const char *image, GHashTable *volumes, json_t *found, GError **error)
+{
+	g_autoptr(GPtrArray) list = volume_list(domain, image, error);
+
+	for (guint i = 0; list && i < list->len; i++)
+		if (g_hash_table_remove(volumes, list->pdata[i]) && !add_dependants(domain, image, list->pdata[i], found, error))
+			return false;
+	return list != NULL;
+}
+
+/* Each volume that is based on it, at any depth: of its image, and where it is a template those of others. */
 static bool add_dependants(const struct domain *domain, const char *image, const char *volume, json_t *found, GError **error)
 {
 	g_autoptr(GPtrArray) children = volume_children(domain, image, volume, error);
+	g_autoptr(GHashTable) left = g_hash_table_new(g_str_hash, g_str_equal);
+	g_autoptr(GPtrArray) images = NULL;
 
 	for (guint i = 0; children && i < children->len; i++) {
-		g_autoptr(metadata) values = volume_read(domain, image, children->pdata[i], NULL);
-
 		json_array_append_new(found, json_string(children->pdata[i]));
-		if (json_array_size(found) > VOLUME_CHAIN_MAX * VOLUME_CHAIN_MAX) {
-			error_set(error, ERR_IMAGE_IS_NOT_LEGAL_CHAIN, "more volumes than there can be are based on '%s'", volume);
-			return false;
-		}
-		if (values && !add_dependants(domain, image, children->pdata[i], found, error))
-			return false;
+		g_hash_table_add(left, children->pdata[i]);
 	}
-	return children != NULL;
+	if (json_array_size(found) > VOLUME_CHAIN_MAX * VOLUME_CHAIN_MAX) {
+		error_set(error, ERR_IMAGE_IS_NOT_LEGAL_CHAIN, "more volumes than there can be are based on '%s'", volume);
+		return false;
+	}
+	if (!children || !g_hash_table_size(left))
+		return children != NULL;
+	if (!add_in_image(domain, image, left, found, error))
+		return false;
+	if (g_hash_table_size(left) && !(images = image_list(domain, error)))
+		return false;
+	for (guint i = 0; images && i < images->len && g_hash_table_size(left); i++)
+		if (strcmp(images->pdata[i], image) && !add_in_image(domain, images->pdata[i], left, found, error))
+			return false;
+	return true;
 }
 
 bool volume_dependencies_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
