@@ -140,13 +140,17 @@ static bool rebase(struct data_run *run, const char *format, GError **error)
 	return good;
 }
 
-/* For the next time. A parent that the caller just believes in is not noted. */
-static bool note_parent(const struct data_run *run, GError **error)
+/* For the next time; without it all is well, too. A parent that the caller just believes in is not noted. */
+static void note_parent(const struct data_run *run)
 {
 	const struct volume_call *params = run->params;
-	g_autofree char *text = params->check && has_new_parent(run) ? sample(run, params->parent_id, error) : NULL;
+	g_autoptr(GError) problem = NULL;
+	g_autofree char *text = NULL;
 
-	return (text || !params->check || !has_new_parent(run)) && volume_note(run->domain, run->image, run->volume, NOTE, text, error);
+	if (!params->check || !has_new_parent(run) || !run->domain->form->grows)
+		return;
+	if (!(text = sample(run, params->parent_id, &problem)) || !volume_note(run->domain, run->image, run->volume, NOTE, text, &problem))
+		log_warn("what volume %s is based on is not noted: %s, ignoring", run->volume, problem->message);
 }
 
 static bool work(struct data_run *run, GError **error)
@@ -156,15 +160,17 @@ static bool work(struct data_run *run, GError **error)
 	g_autofree char *backing = volume_backing(run->domain, run->image, run->volume, error);
 	g_autoptr(metadata) parent = has_new_parent(run) ? volume_read(run->domain, run->image, params->parent_id, error) : NULL;
 
-	if (!backing || (has_new_parent(run) && !parent))
+	/* the note is of the old parent */
+	if (!backing || (has_new_parent(run) && !parent) || !volume_note(run->domain, run->image, run->volume, NOTE, NULL, error))
 		return false;
 	if (strcmp(backing, has_new_parent(run) ? params->parent_id : "") && !rebase(run, parent ? volume_format(parent) : NULL, error))
 		return false;
-	if (!note_parent(run, error) || !volume_change(run->domain, run->image, run->volume, error, "PUUID", params->parent_id, NULL) ||
+	if (!volume_change(run->domain, run->image, run->volume, error, "PUUID", params->parent_id, NULL) ||
 	    (parent && !volume_retype(run->domain, run->image, params->parent_id, error)))
 		return false;
 	if (strcmp(before, BLANK_UUID))
 		(void)volume_retype(run->domain, run->image, before, NULL);      /* it may be gone */
+	note_parent(run);
 	return true;
 }
 
