@@ -435,10 +435,15 @@ class Lab:
         shutil.chown(path, "libvirt-qemu", "kvm")
         return path
 
+    def cmdline(self, words=""):
+        """The lab guest's kernel command line."""
+        with open(os.path.join(self.guest, "cmdline")) as f:
+            return (f.read().strip() + " " + words).strip()
+
     def params(self, name="guest", disk=True, **more):
         """VM.create in the parameter form, for the lab's guest."""
         p = {"vmName": name, "memSize": 128, "smp": 1, "kernel": os.path.join(self.guest, "vmlinuz"), "initrd": os.path.join(self.guest, "initrd.img"),
-             "kernelArgs": "console=ttyS0 quiet panic=-1 lab.ip=10.99.0.5/24", "console": self.path(name + ".serial"), "emulatedMachine": "q35",
+             "kernelArgs": self.cmdline("lab.ip=10.99.0.5/24"), "console": self.path(name + ".serial"), "emulatedMachine": "q35",
              "devices": [{"type": "interface", "device": "bridge", "macAddr": "52:54:00:00:00:05", "nicModel": "virtio"}]}
         if disk:
             p["devices"].append({"type": "disk", "device": "disk", "iface": "virtio", "format": "cow", "path": self.disk(name + ".qcow2"),
