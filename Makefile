@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make [all]       programs, unit tests, benches, compile_commands.json (V=1 shows the commands; CC=clang; BUILD=dir for another build directory)
 # make check       all tests (as root, to have the integration tests too)
+# make check-postgresql   those of the engine, its store on a PostgreSQL server
 # make install     below $(DESTDIR)$(prefix), configuration below $(DESTDIR)$(sysconfdir)
 # make asan tsan   tests under AddressSanitizer + UndefinedBehaviorSanitizer, under ThreadSanitizer
 # make lint        cppcheck, clang-tidy, the tests in tests/lint
@@ -22,7 +23,7 @@ FUZZ_SECONDS ?= 30
 VERSION := $(shell sed -n 's/^\#\# \([0-9][0-9.]*\).*/\1/p' NEWS.md | head -1)
 PKGS = glib-2.0 jansson libxml-2.0 libevent_core libevent_pthreads openssl
 AGENT_PKGS = libvirt libvirt-qemu libnl-3.0 libnl-route-3.0 libnftables libarchive libpng libnbd libudev libgcrypt libcurl
-ENGINE_PKGS = sqlite3 ldap
+ENGINE_PKGS = sqlite3 libpq ldap
 CLIENT_PKGS = libcurl
 UNIT_PKGS = cmocka
 
@@ -43,7 +44,7 @@ UNIT_LIBS := $(shell pkg-config --libs $(UNIT_PKGS) 2>/dev/null)
 common_src := $(wildcard common/*.c)
 proto_src := $(wildcard proto/*.c)
 agent_src := $(wildcard agent/*.c agent/*/*.c agent/*/*/*.c)
-engine_src := $(wildcard engine/*.c engine/*/*.c)
+engine_src := $(wildcard engine/*.c engine/*/*.c engine/*/*/*.c)
 client_src := $(wildcard client/*.c)
 unit_src := $(wildcard tests/unit/test-*.c)
 fuzz_src := $(wildcard tests/fuzz/fuzz-*.c)
@@ -125,6 +126,12 @@ $(BUILD)/tests/fuzz/fuzz-%: $(BUILD)/tests/fuzz/fuzz-%.o $(lib_engine) $(lib_age
 
 check: all
 	tests/run
+
+# TESTS=engine/disks for some of them
+check-postgresql: TESTS = 'engine/*' 'unit/test-engine-*'
+check-postgresql: all
+	tests/engine/postgres.py tests/run $(TESTS)
+.PHONY: check-postgresql
 
 # ---- sanitizers: the same tests, built anew ----
 asan_tests = 'unit/*' $(wildcard tests/client/*.test) $(wildcard tests/agent/*.test) $(wildcard tests/engine/*.test)

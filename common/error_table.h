@@ -494,3 +494,4 @@ ERROR_ROW(6019, IO_FAILED, "IOFailed", 500, RETRY_LATER, "Input or output failed
 ERROR_ROW(6020, NO_CONNECTION, "NoConnection", 503, RETRY_LATER, "No connection")
 ERROR_ROW(6021, TIMEOUT, "Timeout", 504, RETRY_LATER, "Timed out")
 ERROR_ROW(6022, CANCELED, "Canceled", 409, RETRY_NEVER, "Canceled")
+ERROR_ROW(6023, STORE_AWAY, "StoreAway", 503, RETRY_LATER, "Database not available")

@@ -361,6 +361,22 @@ static void submit_read(struct call *call, const struct resource *resource)
 	call_submit(call, lane, read_stage);
 }
 
+/* When the database hangs, those who wait for it must not use up the workers that reading needs. lane is taken. */
+static void submit_change(struct call *call, char *lane)
+{
+	struct store *store = call->api->engine->store;
+	g_autofree char *own = lane;
+	GError *error = NULL;
+
+	if (store && store_is_crowded(store)) {
+		error_set(&error, ERR_RESOURCE_EXHAUSTED, "too many changes wait for the database");
+		answer_fault(call, error);
+		call_done(call);
+		return;
+	}
+	call_submit(call, own, change_stage);
+}
+
 static void dispatch(struct call *call)
 {
 	const struct route *route = &call->route;
@@ -369,7 +385,6 @@ static void dispatch(struct call *call)
 	bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0, post = strcmp(method, "POST") == 0;
 	bool put = strcmp(method, "PUT") == 0, delete = strcmp(method, "DELETE") == 0;
 	unsigned methods = resource ? resource->methods : 0;
-	char *lane;
 
 	switch (route->kind) {
 	case ROUTE_METRICS:
@@ -406,9 +421,7 @@ static void dispatch(struct call *call)
 			return;
 		}
 		if (post && methods & RESOURCE_ADD) {
-			lane = operation_lane(call);
-			call_submit(call, lane, change_stage);
-			g_free(lane);
+			submit_change(call, operation_lane(call));
 			return;
 		}
 		break;
@@ -423,20 +436,18 @@ static void dispatch(struct call *call)
 			return;
 		}
 		if (put && methods & RESOURCE_UPDATE) {
-			lane = operation_lane(call);
-			call_submit(call, lane, change_stage);
-			g_free(lane);
+			submit_change(call, operation_lane(call));
 			return;
 		}
 		if (delete && methods & RESOURCE_REMOVE) {
-			call_submit(call, NULL, change_stage);
+			submit_change(call, NULL);
 			return;
 		}
 		break;
 	case ROUTE_ACTION:
 		if (!post)
 			break;
-		call_submit(call, NULL, change_stage);
+		submit_change(call, NULL);
 		return;
 	case ROUTE_ACTION_STATUS:
 		if (!get)

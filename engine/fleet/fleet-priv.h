@@ -46,6 +46,8 @@ void session_free(struct session *session);
 struct channel *session_channel(struct session *session);
 /* The host is initialised (its capabilities are in the model): polling may begin. Generation as given to sync_host(). */
 void session_ready(struct session *session, unsigned generation);
+/* Tells the model once more of the silence that it was told of. */
+void session_tell_again(struct session *session);
 /* Initialising failed: drop the connection, try again later. */
 void session_retry(struct session *session, unsigned generation, const char *why);
 

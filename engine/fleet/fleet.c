@@ -176,6 +176,15 @@ void fleet_start(struct fleet *fleet)
 	}
 }
 
+void fleet_tell_again(struct fleet *fleet)
+{
+	GHashTableIter iter;
+	gpointer session;
+
+	for (g_hash_table_iter_init(&iter, fleet->sessions); g_hash_table_iter_next(&iter, NULL, &session);)
+		session_tell_again(session);
+}
+
 /* ---- calls ---- */
 
 /* Shared by the worker that waits and the loop that calls; the last one frees it. */

@@ -18,6 +18,8 @@ bool fleet_reload(struct fleet *fleet, GError **error);                  /* cert
 void fleet_on_host_up(struct fleet *fleet, void (*host_up)(struct engine *engine, const char *host_id));
 void fleet_start(struct fleet *fleet);                                   /* begins sessions with every host of the model that should be connected */
 
+void fleet_tell_again(struct fleet *fleet);                              /* the model gets what it could not take: loop's thread */
+
 /* Begins (or keeps) the session of a host; its state goes connecting -> up | non_operational | non_responsive by itself. */
 void fleet_watch(struct fleet *fleet, const char *host_id);
 void fleet_forget(struct fleet *fleet, const char *host_id);             /* ends the session */

@@ -242,6 +242,17 @@ static void begin(struct session *session)
 	}
 }
 
+static void tell(struct session *session, const char *why)
+{
+	sync_silence(session->fleet, session->host_id, session->told == SILENCE_CONNECTING ? HOST_CONNECTING : HOST_NON_RESPONSIVE, why);
+}
+
+void session_tell_again(struct session *session)
+{
+	if (session->told != SILENCE_NONE)
+		tell(session, "the host does not answer");
+}
+
 static void connect_again(struct session *session, const char *why)
 {
 	struct fleet *fleet = session->fleet;
@@ -254,7 +265,7 @@ static void connect_again(struct session *session, const char *why)
 	if (silence > session->told) {
 		session->told = silence;
 		log_warn("host %s: %s: %s", session->host_id, silence == SILENCE_CONNECTING ? "connecting again" : "not responding", why);
-		sync_silence(fleet, session->host_id, silence == SILENCE_CONNECTING ? HOST_CONNECTING : HOST_NON_RESPONSIVE, why);
+		tell(session, why);
 	}
 	timer_set(session->timer, diary_retry(&fleet->diary, silent));
 }

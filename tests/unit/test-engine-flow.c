@@ -14,6 +14,7 @@
 #include "engine/model/kinds.h"
 #include "engine/model/template.h"
 #include "engine/store/store.h"
+#include "tests/unit/store-place.h"
 
 /* Steps write what they do into a file, which outlives the process. */
 static char *dir;
@@ -95,7 +96,7 @@ static void start(void)
 	g_autoptr(GError) error = NULL;
 
 	engine.model = model_new();
-	engine.store = store_open(dir, engine.model, &error);
+	engine.store = place_open(dir, engine.model, &error);
 	if (!engine.store)
 		fail_msg("%s", error->message);
 	engine.lanes = lane_pool_new(4);
@@ -117,14 +118,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const files[] = { "engine.db", "engine.db-wal", "engine.db-shm", "engine.lock", "said" };
-
-	for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-		g_autofree char *path = g_build_filename(dir, files[i], NULL);
-
-		(void)g_unlink(path);
-	}
-	(void)g_rmdir(dir);
+	place_remove(dir, (const char *const[]) { "said", NULL });
 	g_free(dir);
 	return 0;
 }
