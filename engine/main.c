@@ -39,6 +39,7 @@
 #define EVENT_ENGINE_START 1               /* texts as the guide's appendix C has them: clients compare */
 #define EVENT_ENGINE_STOP 2
 #define STOP_USEC (5 * (int64_t)G_USEC_PER_SEC)
+#define READERS 16                         /* threads at most; at rest there are none */
 #define CONFIG_FILE "/etc/berth/engine.conf"
 
 /* What is left to be done for a host waits until it is up. */
@@ -50,7 +51,8 @@ static void host_is_up(struct engine *engine, const char *host_id)
 }
 
 static const struct option options[] = {
-	{ "engine", "data_dir", OPTION_PATH, "/var/lib/berth-engine", 0, 0, "Directory of the password hashes, and of the database unless store names another place." },
+	{ "engine", "data_dir", OPTION_PATH, "/var/lib/berth-engine", 0, 0,
+	  "Directory of the password hashes, and of the database unless store names another place." },
 	{ "engine", "store", OPTION_STRING, NULL, 0, 0,
 	  "Where the database is: sqlite:FILE, or postgresql://USER@HOST/DATABASE?PARAMETERS as PostgreSQL's libpq has it. A password does not belong here but "
 	  "into the file named by the parameter passfile. Unset: sqlite:DATA_DIR/engine.db." },
@@ -260,6 +262,7 @@ static bool start(struct program *program, GError **error)
 	engine->started_usec = now_usec();
 	engine->loop = loop_new();
 	engine->lanes = lane_pool_new((unsigned)config_int(config, "engine", "workers"));
+	engine->readers = lane_pool_new(READERS);
 	engine->model = model_new();
 	const struct store_settings store = store_settings(program);
 	if (!make_data_dir(program->data_dir, error) || !(engine->store = store_open(&store, engine->model, error)) ||
@@ -285,6 +288,7 @@ static void end(struct program *program)
 		auth_stop(engine->auth);
 	if (engine->store)
 		store_listen(engine->store, NULL, NULL);
+	engine->readers = lane_pool_free(engine->readers, STOP_USEC);
 	engine->lanes = lane_pool_free(engine->lanes, STOP_USEC);
 	engine->fleet = fleet_free(engine->fleet);
 	engine->loop = loop_free(engine->loop);

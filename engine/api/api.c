@@ -199,7 +199,7 @@ static void job_free(gpointer data)
 	g_free(job);
 }
 
-void call_submit(struct call *call, const char *lane, void (*stage)(struct call *call))
+static void submit(struct call *call, struct lane_pool *pool, const char *lane, void (*stage)(struct call *call))
 {
 	GError *error = NULL;
 	struct job *job = g_new(struct job, 1);
@@ -207,7 +207,7 @@ void call_submit(struct call *call, const char *lane, void (*stage)(struct call 
 	call->stage = stage;
 	char *name = call->exchange ? g_strdup_printf("%s %.200s", call->exchange->method, call->exchange->target) : g_strdup("rest");
 	const struct lane_job lane_job = { .name = name, .run = job_run, .data = job, .free_data = job_free };
-	bool ok = lane_submit(call->api->engine->lanes, lane, &lane_job, &error);
+	bool ok = lane_submit(pool, lane, &lane_job, &error);
 	g_free(name);
 	if (ok)
 		return;
@@ -222,6 +222,19 @@ void call_submit(struct call *call, const char *lane, void (*stage)(struct call 
 	}
 	answer_fault(call, error);
 	call_done(call);
+}
+
+void call_submit(struct call *call, const char *lane, void (*stage)(struct call *call))
+{
+	submit(call, call->api->engine->lanes, lane, stage);
+}
+
+/* What only looks at the model is answered although all workers wait, for a database that hangs or hosts that are slow. */
+static void submit_look(struct call *call, void (*stage)(struct call *call))
+{
+	const struct engine *engine = call->api->engine;
+
+	submit(call, engine->readers ? engine->readers : engine->lanes, NULL, stage);
 }
 
 struct later { struct call *call; char *lane; void (*stage)(struct call *call); int64_t delay_usec; struct timer *timer; };
@@ -358,23 +371,10 @@ static void submit_read(struct call *call, const struct resource *resource)
 	g_autofree char *owner = resource_is_slow(resource) ? operation_lane(call) : NULL;
 	g_autofree char *lane = owner ? g_strconcat(owner, "/read", NULL) : NULL;
 
-	call_submit(call, lane, read_stage);
-}
-
-/* When the database hangs, those who wait for it must not use up the workers that reading needs. lane is taken. */
-static void submit_change(struct call *call, char *lane)
-{
-	struct store *store = call->api->engine->store;
-	g_autofree char *own = lane;
-	GError *error = NULL;
-
-	if (store && store_is_crowded(store)) {
-		error_set(&error, ERR_RESOURCE_EXHAUSTED, "too many changes wait for the database");
-		answer_fault(call, error);
-		call_done(call);
-		return;
-	}
-	call_submit(call, own, change_stage);
+	if (lane)
+		call_submit(call, lane, read_stage);
+	else
+		submit_look(call, read_stage);
 }
 
 static void dispatch(struct call *call)
@@ -385,10 +385,11 @@ static void dispatch(struct call *call)
 	bool get = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0, post = strcmp(method, "POST") == 0;
 	bool put = strcmp(method, "PUT") == 0, delete = strcmp(method, "DELETE") == 0;
 	unsigned methods = resource ? resource->methods : 0;
+	char *lane;
 
 	switch (route->kind) {
 	case ROUTE_METRICS:
-		call_submit(call, NULL, metrics_stage);
+		submit_look(call, metrics_stage);
 		return;
 	case ROUTE_NONE:
 	case ROUTE_CA:
@@ -403,7 +404,7 @@ static void dispatch(struct call *call)
 		if (!get)
 			break;
 		if (request_parameter(&call->request, "rsdl") || request_parameter(&call->request, "schema") || request_parameter(&call->request, "openapi")) {
-			call_submit(call, NULL, description_stage);
+			submit_look(call, description_stage);
 		} else {
 			answer_entry(call);
 			call_done(call);
@@ -421,7 +422,9 @@ static void dispatch(struct call *call)
 			return;
 		}
 		if (post && methods & RESOURCE_ADD) {
-			submit_change(call, operation_lane(call));
+			lane = operation_lane(call);
+			call_submit(call, lane, change_stage);
+			g_free(lane);
 			return;
 		}
 		break;
@@ -436,18 +439,20 @@ static void dispatch(struct call *call)
 			return;
 		}
 		if (put && methods & RESOURCE_UPDATE) {
-			submit_change(call, operation_lane(call));
+			lane = operation_lane(call);
+			call_submit(call, lane, change_stage);
+			g_free(lane);
 			return;
 		}
 		if (delete && methods & RESOURCE_REMOVE) {
-			submit_change(call, NULL);
+			call_submit(call, NULL, change_stage);
 			return;
 		}
 		break;
 	case ROUTE_ACTION:
 		if (!post)
 			break;
-		submit_change(call, NULL);
+		call_submit(call, NULL, change_stage);
 		return;
 	case ROUTE_ACTION_STATUS:
 		if (!get)
@@ -756,7 +761,7 @@ void api_serve(struct exchange *exchange, void *data)
 	if (call->route.kind == ROUTE_CA && get)
 		answer_ca(call);
 	else if (call->route.kind == ROUTE_METRICS && get && exchange->loopback)
-		call_submit(call, NULL, metrics_stage);
+		submit_look(call, metrics_stage);
 	else
 		authenticate(call);
 }

@@ -11,6 +11,7 @@
 #include "engine/model/host.h"
 #include "engine/model/kinds.h"
 #include "engine/model/vm.h"
+#include "engine/store/store.h"
 
 void metrics_observe(struct call *call)
 {
@@ -84,6 +85,8 @@ void answer_metrics(struct call *call)
 	count_jobs(engine->lanes);
 	metric_set(metric_gauge("berth_sessions", NULL, "Open sessions"), session_count(engine->auth));
 	metric_set(metric_gauge("berth_events", NULL, "Events in memory"), (int64_t)model_count(engine->model, &event_kind));
+	if (engine->store)
+		metric_set(metric_gauge("berth_store_available", NULL, "1: changes can be stored; 0: the database does not answer"), !store_is_away(engine->store));
 	metrics_write(out);
 	exchange_answer(call->exchange, 200, "text/plain; version=0.0.4", out);
 }

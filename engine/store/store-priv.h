@@ -82,8 +82,7 @@ struct store {
 	pthread_mutex_t lock;
 	pthread_cond_t work;
 	struct change *first, **last;
-	unsigned queued, waiting;
-	int64_t busy_since_usec;                 /* the batch that is being written; 0: none */
+	unsigned queued;
 	bool stopping, running;
 	bool away, taken;
 	char *why;                               /* it is away */

@@ -47,8 +47,6 @@
 #define RETRY_USEC (G_USEC_PER_SEC / 10)
 #define AWAY_USEC G_USEC_PER_SEC
 #define IDLE_USEC G_USEC_PER_SEC
-#define CROWD_USEC (G_USEC_PER_SEC / 2)
-#define CROWD 24
 #define OPEN_USEC (600 * (int64_t)G_USEC_PER_SEC)        /* migrations and loading */
 
 const char *store_engine_id(const struct store *store)
@@ -208,11 +206,13 @@ static void finish(struct store *store, struct change *change, const GError *err
 	pthread_cond_signal(&change->finished);
 }
 
-/* Who waits is told, and who comes from now on at once. */
-static void go_away(struct store *store, const GError *why)
+/* Who waits is told, and who comes from now on at once. Whatever keeps the store from coming back is, to them, that it is away. */
+static void go_away(struct store *store, const GError *cause)
 {
+	g_autoptr(GError) why = NULL;
 	struct change *queue;
 
+	error_set_literal(&why, ERR_STORE_AWAY, cause->message);
 	log_error("%s; no change can be made until it answers again", why->message);
 	pthread_mutex_lock(&store->lock);
 	store->away = true;
@@ -305,7 +305,7 @@ static bool write_surely(struct store *store, GPtrArray *batch, GError **error)
 		log_warn("%s; connecting again", problem->message);
 		if (!connect_until(store, deadline, &problem)) {
 			go_away(store, problem);
-			g_propagate_error(error, g_steal_pointer(&problem));
+			error_set_literal(error, ERR_STORE_AWAY, store->why);
 			return false;
 		}
 	}
@@ -316,13 +316,6 @@ bool store_is_away(struct store *store)
 	AUTO_LOCK(&store->lock);
 
 	return store->away;
-}
-
-bool store_is_crowded(struct store *store)
-{
-	AUTO_LOCK(&store->lock);
-
-	return store->db->ops->remote && store->waiting >= CROWD && store->busy_since_usec && now_usec() - store->busy_since_usec > CROWD_USEC;
 }
 
 void store_listen(struct store *store, void (*told)(enum store_news news, void *data), void *data)
@@ -420,7 +413,6 @@ static GPtrArray *next_batch(struct store *store)
 	GPtrArray *batch = g_ptr_array_new();
 	AUTO_LOCK(&store->lock);
 
-	store->busy_since_usec = 0;
 	wait_for_work(store);
 	while (store->first && (!batch->len || (batch->len < BATCH_MAX && !store->first->checks->len))) {
 		struct change *change = store->first;
@@ -431,9 +423,7 @@ static GPtrArray *next_batch(struct store *store)
 			store->last = &store->first;
 		store->queued--;
 	}
-	if (batch->len)
-		store->busy_since_usec = now_usec();
-	else if (store->stopping)
+	if (!batch->len && store->stopping)
 		g_clear_pointer(&batch, g_ptr_array_unref);
 	return batch;
 }
@@ -481,11 +471,9 @@ bool store_submit(struct store *store, struct change *change, GError **error)
 	*store->last = change;
 	store->last = &change->next;
 	store->queued++;
-	store->waiting++;
 	pthread_cond_signal(&store->work);
 	while (!change->done)
 		pthread_cond_wait(&change->finished, &store->lock);
-	store->waiting--;
 	if (!change->error)
 		return true;
 	g_propagate_error(error, g_steal_pointer(&change->error));

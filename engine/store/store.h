@@ -38,8 +38,6 @@ enum store_news {
 };
 void store_listen(struct store *store, void (*told)(enum store_news news, void *data), void *data);
 bool store_is_away(struct store *store);
-/* The database is slow to answer and many wait for it: who can be told to come again later should be. Any thread. */
-bool store_is_crowded(struct store *store);
 
 struct change *change_new(struct store *store);
 void change_free(struct change *change);                  /* NULL accepted; a change that was not committed does nothing */

@@ -109,7 +109,7 @@ def server():
 
 
 class Engine:
-    """store: "sqlite" or "postgresql" when it must be that, else what the environment says."""
+    """store: "sqlite", "postgresql" or a postgres.Server() when it must be that, else what the environment says."""
 
     def __init__(self, config="", start=True, store=None):
         self.dir = tempfile.mkdtemp(prefix="berth-engine-")
@@ -117,13 +117,16 @@ class Engine:
         self.data = os.path.join(self.dir, "data")
         self.log = os.path.join(self.dir, "log")
         self.database = None            # its name; None: a file
-        if (store or os.environ.get("BERTH_TEST_STORE")) == "postgresql":
-            self.database = server().database()
+        store = store or os.environ.get("BERTH_TEST_STORE")
+        if store == "postgresql":
+            store = server()
+        if isinstance(store, postgres.Server):
+            self.server, self.database = store, store.database()
         with open(os.path.join(self.dir, "password"), "w") as f:
             f.write(PASSWORD + "\n")
         sections = {"engine": "data_dir=%s\nlog_level=debug\n" % self.data, "http": "", "auth": "", "agent": ""}
         if self.database:
-            sections["engine"] += "store=%s\n" % server().where(self.database)
+            sections["engine"] += "store=%s\n" % self.server.where(self.database)
         sections["http"] = "address=127.0.0.1\nport=0\ncert=%s/engine.pem\nkey=%s/engine.key\nca=%s/ca.pem\n" % (self.dir, self.dir, self.dir)
         sections["auth"] = "admin_password_file=%s/password\n" % self.dir
         for line in config.splitlines():
@@ -226,7 +229,7 @@ class Engine:
     def sql(self, *statements):
         """Straight in the database, in one transaction; the engine must not run. SQL that both back ends know. Rows of the last one, as lists of texts."""
         if self.database:
-            return server().sql("BEGIN;%s;COMMIT" % ";".join(statements), self.database, postgres.OWNER)
+            return self.server.sql("BEGIN;%s;COMMIT" % ";".join(statements), self.database, postgres.OWNER)
         db = sqlite3.connect(os.path.join(self.data, "engine.db"))
         with db:
             for statement in statements:

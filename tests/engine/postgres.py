@@ -29,10 +29,10 @@ def programs():
 
 
 class Server:
-    """Settings that may be given: lines of postgresql.conf; lines of pg_hba.conf that go before "everybody on the socket"."""
+    """Settings that may be given: lines of postgresql.conf; lines of pg_hba.conf that go before "everybody on the socket"; the port."""
 
-    def __init__(self, settings="", hba=""):
-        self.process = None
+    def __init__(self, settings="", hba="", port=5432):
+        self.process, self.port = None, port
         self.dir = os.environ.get(VARIABLE)
         self.own = not self.dir or bool(settings or hba)
         if not self.own:
@@ -69,7 +69,7 @@ class Server:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command("postgres", "-D", self.data), cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         end = time.monotonic() + 100
-        while subprocess.run([os.path.join(programs(), "pg_isready"), "-q", "-h", self.dir], check=False).returncode != 0:
+        while subprocess.run([os.path.join(programs(), "pg_isready"), "-q", "-h", self.dir, "-p", str(self.port)], check=False).returncode != 0:
             if self.process.poll() is not None or time.monotonic() > end:
                 with open(self.log, errors="replace") as f:
                     raise SystemExit("postgres does not start: " + f.read()[-3000:])
@@ -109,7 +109,7 @@ class Server:
     def sql(self, text, database="postgres", user="postgres"):
         """Rows as lists of texts (NULL: None)."""
         run = subprocess.run([os.path.join(programs(), "psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", "-F", "\x1f", "-R", "\x1e", "-P", "null=\x1d",
-                              "-h", self.dir, "-U", user, "-d", database, "-f", "-"],
+                              "-h", self.dir, "-p", str(self.port), "-U", user, "-d", database, "-f", "-"],
                              input=text, capture_output=True, text=True, check=False)
         if run.returncode != 0:
             raise RuntimeError(run.stderr)
@@ -124,7 +124,7 @@ class Server:
 
     def where(self, name, user=OWNER, more=""):
         """For [engine] store."""
-        return "postgresql://%s@/%s?host=%s%s" % (user, name, self.dir, more)
+        return "postgresql://%s@/%s?host=%s&port=%d%s" % (user, name, self.dir, self.port, more)
 
 
 def main():

@@ -46,11 +46,30 @@ static inline char *place_where(const char *dir)
 	return g_strdup_printf("postgresql://berth@/stores?host=%s&options=-csearch_path%%3D\"%s\"", g_getenv("BERTH_TEST_POSTGRESQL"), name);
 }
 
-static inline struct store *place_open(const char *dir, struct model *model, GError **error)
+/* timeout_usec 0: the usual one. */
+static inline struct store *place_open_within(const char *dir, int64_t timeout_usec, struct model *model, GError **error)
 {
 	g_autofree char *where = place_where(dir);
 
-	return store_open(&(struct store_settings) { .data_dir = dir, .where = where }, model, error);
+	return store_open(&(struct store_settings) { .data_dir = dir, .where = where, .timeout_usec = timeout_usec }, model, error);
+}
+
+static inline struct store *place_open(const char *dir, struct model *model, GError **error)
+{
+	return place_open_within(dir, 0, model, error);
+}
+
+/* Only PostgreSQL: the store loses its connection and finds no database when it comes again, until place_show(). */
+static inline void place_hide(const char *dir)
+{
+	place_sql("ALTER SCHEMA \"%1$s\" RENAME TO \"%1$s-hidden\"", dir);
+	place_sql("DO $$ BEGIN PERFORM pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND "
+		  "objid::bigint = hashtext('%s')::bigint & 4294967295; END $$", dir);
+}
+
+static inline void place_show(const char *dir)
+{
+	place_sql("ALTER SCHEMA \"%1$s-hidden\" RENAME TO \"%1$s\"", dir);
 }
 
 /* The store's files, and others by name; NULL-terminated. */
