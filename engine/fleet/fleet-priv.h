@@ -20,7 +20,7 @@ struct fleet {
 	GMutex lock;
 	GCond changed;                     /* a VM's stored state changed: fleet_wait_vm() */
 	GHashTable *views;                 /* host id -> struct host_view */
-	GHashTable *vm_stats;              /* VM id -> struct vm_seen */
+	GHashTable *vms;                   /* VM id -> struct vm_seen */
 	GHashTable *drops;                 /* "host id/VM id" of the entries whose drop is queued: entries.c */
 	void (*host_up)(struct engine *engine, const char *host_id);       /* set before the sessions begin */
 };
@@ -32,12 +32,8 @@ struct host_view {
 	struct host_caps *caps;
 };
 
-/* The newest figures of a VM. */
-struct vm_seen {
-	struct vm_stats *stats;
-	struct vm_stats *full, *before;      /* the last two full reports: rates come from their counters */
-	char *host_id;
-};
+/* The newest figures of a VM, and who told them. */
+struct vm_seen { struct vm_figures *figures; GRefString *host_id; };
 
 /* ---- session.c: loop thread ---- */
 struct session *session_new(struct fleet *fleet, const char *host_id);

@@ -8,8 +8,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include "engine/engine.h"
+#include "engine/fleet/figures.h"
 #include "proto/host.h"
-#include "proto/vm.h"
 
 struct fleet *fleet_new(struct engine *engine, GError **error);
 struct fleet *fleet_free(struct fleet *fleet);
@@ -39,10 +39,10 @@ enum fleet_reach {
 	REACH_SILENT,        /* its grace is over: non_responsive (diary.h) */
 };
 enum fleet_reach fleet_reach(struct fleet *fleet, const char *host_id);
+unsigned fleet_connected(struct fleet *fleet);                           /* hosts that are connected and have said what they are */
 
 /* Latest figures; NULL when none. New references. */
-struct vm_stats *fleet_vm_stats(struct fleet *fleet, const char *vm_id);
-struct vm_stats *fleet_vm_stats_before(struct fleet *fleet, const char *vm_id);          /* the full report before: for rates */
+struct vm_figures *fleet_vm_figures(struct fleet *fleet, const char *vm_id);
 struct host_stats *fleet_host_stats(struct fleet *fleet, const char *host_id);
 struct host_caps *fleet_host_caps(struct fleet *fleet, const char *host_id);
 

@@ -105,8 +105,10 @@ static void poll_now(struct session *session)
 		channel_call(session->channel, "Host.getStats", NULL, NULL, CALL_USEC, stats_answer, poll_new(session));
 	}
 	if (!session->vms_asked && session->polls++ % VM_STATS_EVERY == 0) {
+		g_autofree char *wanted = record_to_text(figures_wanted(), RECORD_CHANNEL);
+
 		session->vms_asked = true;
-		channel_call(session->channel, "Host.getAllVmStats", NULL, NULL, CALL_USEC, vms_answer, poll_new(session));
+		channel_call(session->channel, "Host.getAllVmStats", wanted, NULL, CALL_USEC, vms_answer, poll_new(session));
 	}
 	timer_set(session->timer, session->fleet->diary.ask_usec);
 }
