@@ -267,6 +267,7 @@ static bool waiter_wait(struct waiter *waiter, json_t **ret_result, GError **err
 	gint64 end = g_get_monotonic_time() + waiter->timeout_usec + 10 * G_USEC_PER_SEC;
 	bool ok;
 
+	lane_wait_begin();
 	g_mutex_lock(&waiter->lock);
 	while (!waiter->done && g_cond_wait_until(&waiter->cond, &waiter->lock, end))
 		;
@@ -280,6 +281,7 @@ static bool waiter_wait(struct waiter *waiter, json_t **ret_result, GError **err
 	else if (!ok)
 		g_propagate_error(error, g_steal_pointer(&waiter->error));
 	g_mutex_unlock(&waiter->lock);
+	lane_wait_end();
 	return ok;
 }
 
@@ -470,6 +472,7 @@ bool fleet_wait_vm(struct fleet *fleet, const char *vm_id, uint32_t states, int 
 	gint64 end = g_get_monotonic_time() + timeout_s * G_TIME_SPAN_SECOND;
 	bool ok = false, over = false;
 
+	lane_wait_begin();
 	g_mutex_lock(&fleet->lock);
 	while (!ok && !over) {
 		struct vm *vm = model_get(fleet->engine->model, &vm_kind, vm_id);
@@ -484,6 +487,7 @@ bool fleet_wait_vm(struct fleet *fleet, const char *vm_id, uint32_t states, int 
 			over = !g_cond_wait_until(&fleet->changed, &fleet->lock, end);
 	}
 	g_mutex_unlock(&fleet->lock);
+	lane_wait_end();
 	if (over)
 		error_set(error, ERR_TIMEOUT, "VM '%s' did not reach the state within %d s", vm_id, timeout_s);
 	return ok;

@@ -250,11 +250,7 @@ static bool edit_found(void *copy, struct change *change, void *data, GError **e
 static json_t *ask(struct news *news, const char *verb, const void *params, GError **error)
 {
 	json_t *result = NULL;
-	GMutex lock;
-	GCond cond;
 
-	g_mutex_init(&lock);
-	g_cond_init(&cond);
 	for (int i = 0; i < RECOVERING_RETRIES; i++) {
 		g_autoptr(GError) own = NULL;
 
@@ -264,13 +260,8 @@ static json_t *ask(struct news *news, const char *verb, const void *params, GErr
 			g_propagate_error(error, g_steal_pointer(&own));
 			break;
 		}
-		/* The protocol has no event for the end of recovery. */
-		g_mutex_lock(&lock);
-		(void)g_cond_wait_until(&cond, &lock, g_get_monotonic_time() + G_USEC_PER_SEC / 5);
-		g_mutex_unlock(&lock);
+		lane_pause(G_USEC_PER_SEC / 5);         /* the protocol has no event for the end of recovery */
 	}
-	g_cond_clear(&cond);
-	g_mutex_clear(&lock);
 	return result;
 }
 
