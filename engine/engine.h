@@ -21,7 +21,6 @@ struct api;          /* engine/api/api.h */
 struct engine {
 	struct loop *loop;
 	struct lane_pool *lanes;
-	struct lane_pool *readers;           /* for what only looks at the model; may be NULL: lanes */
 	const struct config *config;
 	struct model *model;
 	struct store *store;

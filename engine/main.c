@@ -39,7 +39,6 @@
 #define EVENT_ENGINE_START 1               /* texts as the guide's appendix C has them: clients compare */
 #define EVENT_ENGINE_STOP 2
 #define STOP_USEC (5 * (int64_t)G_USEC_PER_SEC)
-#define READERS 16                         /* threads at most; at rest there are none */
 #define CONFIG_FILE "/etc/berth/engine.conf"
 
 /* What is left to be done for a host waits until it is up. */
@@ -262,7 +261,6 @@ static bool start(struct program *program, GError **error)
 	engine->started_usec = now_usec();
 	engine->loop = loop_new();
 	engine->lanes = lane_pool_new((unsigned)config_int(config, "engine", "workers"));
-	engine->readers = lane_pool_new(READERS);
 	engine->model = model_new();
 	const struct store_settings store = store_settings(program);
 	if (!make_data_dir(program->data_dir, error) || !(engine->store = store_open(&store, engine->model, error)) ||
@@ -288,7 +286,6 @@ static void end(struct program *program)
 		auth_stop(engine->auth);
 	if (engine->store)
 		store_listen(engine->store, NULL, NULL);
-	engine->readers = lane_pool_free(engine->readers, STOP_USEC);
 	engine->lanes = lane_pool_free(engine->lanes, STOP_USEC);
 	engine->fleet = fleet_free(engine->fleet);
 	engine->loop = loop_free(engine->loop);

@@ -199,7 +199,7 @@ static void job_free(gpointer data)
 	g_free(job);
 }
 
-static void submit(struct call *call, struct lane_pool *pool, const char *lane, void (*stage)(struct call *call))
+void call_submit(struct call *call, const char *lane, void (*stage)(struct call *call))
 {
 	GError *error = NULL;
 	struct job *job = g_new(struct job, 1);
@@ -207,7 +207,7 @@ static void submit(struct call *call, struct lane_pool *pool, const char *lane, 
 	call->stage = stage;
 	char *name = call->exchange ? g_strdup_printf("%s %.200s", call->exchange->method, call->exchange->target) : g_strdup("rest");
 	const struct lane_job lane_job = { .name = name, .run = job_run, .data = job, .free_data = job_free };
-	bool ok = lane_submit(pool, lane, &lane_job, &error);
+	bool ok = lane_submit(call->api->engine->lanes, lane, &lane_job, &error);
 	g_free(name);
 	if (ok)
 		return;
@@ -222,19 +222,6 @@ static void submit(struct call *call, struct lane_pool *pool, const char *lane, 
 	}
 	answer_fault(call, error);
 	call_done(call);
-}
-
-void call_submit(struct call *call, const char *lane, void (*stage)(struct call *call))
-{
-	submit(call, call->api->engine->lanes, lane, stage);
-}
-
-/* What only looks at the model is answered although all workers wait, for a database that hangs or hosts that are slow. */
-static void submit_look(struct call *call, void (*stage)(struct call *call))
-{
-	const struct engine *engine = call->api->engine;
-
-	submit(call, engine->readers ? engine->readers : engine->lanes, NULL, stage);
 }
 
 struct later { struct call *call; char *lane; void (*stage)(struct call *call); int64_t delay_usec; struct timer *timer; };
@@ -371,10 +358,7 @@ static void submit_read(struct call *call, const struct resource *resource)
 	g_autofree char *owner = resource_is_slow(resource) ? operation_lane(call) : NULL;
 	g_autofree char *lane = owner ? g_strconcat(owner, "/read", NULL) : NULL;
 
-	if (lane)
-		call_submit(call, lane, read_stage);
-	else
-		submit_look(call, read_stage);
+	call_submit(call, lane, read_stage);
 }
 
 static void dispatch(struct call *call)
@@ -389,7 +373,7 @@ static void dispatch(struct call *call)
 
 	switch (route->kind) {
 	case ROUTE_METRICS:
-		submit_look(call, metrics_stage);
+		call_submit(call, NULL, metrics_stage);
 		return;
 	case ROUTE_NONE:
 	case ROUTE_CA:
@@ -404,7 +388,7 @@ static void dispatch(struct call *call)
 		if (!get)
 			break;
 		if (request_parameter(&call->request, "rsdl") || request_parameter(&call->request, "schema") || request_parameter(&call->request, "openapi")) {
-			submit_look(call, description_stage);
+			call_submit(call, NULL, description_stage);
 		} else {
 			answer_entry(call);
 			call_done(call);
@@ -761,7 +745,7 @@ void api_serve(struct exchange *exchange, void *data)
 	if (call->route.kind == ROUTE_CA && get)
 		answer_ca(call);
 	else if (call->route.kind == ROUTE_METRICS && get && exchange->loopback)
-		submit_look(call, metrics_stage);
+		call_submit(call, NULL, metrics_stage);
 	else
 		authenticate(call);
 }

@@ -30,6 +30,7 @@
  * Limits. Events: the newest EVENTS_KEPT stay in the database, the newest EVENTS_IN_MEMORY of these in the model; both are cut EVENTS_SLACK at a time.
  */
 #include "common/error.h"
+#include "common/lane.h"
 #include "common/lock.h"
 #include "common/log.h"
 #include "common/loop.h"
@@ -455,7 +456,7 @@ static void *writer(void *data)
 	return NULL;
 }
 
-bool store_submit(struct store *store, struct change *change, GError **error)
+static bool submit(struct store *store, struct change *change, GError **error)
 {
 	AUTO_LOCK(&store->lock);
 
@@ -478,6 +479,16 @@ bool store_submit(struct store *store, struct change *change, GError **error)
 		return true;
 	g_propagate_error(error, g_steal_pointer(&change->error));
 	return false;
+}
+
+bool store_submit(struct store *store, struct change *change, GError **error)
+{
+	bool good;
+
+	lane_wait_begin();
+	good = submit(store, change, error);
+	lane_wait_end();
+	return good;
 }
 
 /* ---- life ---- */

@@ -67,7 +67,8 @@ static void fill(const char *dir, uint16_t port)
 {
 	struct model *model = model_new();
 	g_autoptr(GError) error = NULL;
-	struct store *store = store_open(dir, model, &error);
+	const struct store_settings settings = { .data_dir = dir };
+	struct store *store = store_open(&settings, model, &error);
 	struct cluster *cluster;
 	struct template *blank;
 
