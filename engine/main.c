@@ -25,7 +25,7 @@
 #include "engine/fleet/fleet.h"
 #include "engine/flow/flow.h"
 #include "engine/flow/host_policy.h"
-#include "engine/flow/storage_flow.h"
+#include "engine/flow/storage_pool.h"
 #include "engine/http/http.h"
 #include "engine/model/model.h"
 #include "engine/store/store.h"
@@ -45,7 +45,7 @@
 static void host_is_up(struct engine *engine, const char *host_id)
 {
 	flow_take_up(engine, host_id);
-	storage_host_up(engine, host_id);
+	storage_pool_host_up(engine, host_id);
 	host_policy_push(engine, host_id);
 }
 
@@ -85,6 +85,10 @@ static const struct option options[] = {
 	{ "agent", "connecting_after", OPTION_INT, "10", 1, 3600, "Seconds of silence after which a host is shown as connecting." },
 	{ "agent", "non_responsive_after", OPTION_INT, "60", 1, 86400, "Seconds of silence after which a host is shown as non_responsive." },
 	{ "agent", "fence_quiet", OPTION_INT, "180", 0, 86400, "Seconds between two changes of a host's power." },
+	{ "storage", "io_timeout", OPTION_INT, "10", 1, 120,
+	  "Seconds that one access to the locks of shared storage may take, for pools made from now on. A host that lost its storage is taken to be dead after "
+	  "8 times this and a minute." },
+	{ "storage", "manager_check", OPTION_INT, "10", 1, 3600, "Seconds between two looks at the manager of each pool of shared storage." },
 };
 
 struct program {
@@ -269,9 +273,11 @@ static bool start(struct program *program, GError **error)
 		return false;
 	fleet_on_host_up(engine->fleet, host_is_up);
 	store_listen(engine->store, on_store_news, program);
+	fleet_on_host_lost(engine->fleet, storage_manager_host_lost);
 	store_event(engine->store, EVENT_ENGINE_START, NULL, NULL, "Starting oVirt Engine.");
 	fleet_start(engine->fleet);
 	flow_resume_all(engine);
+	storage_manager_begin(engine);
 	return true;
 }
 
@@ -286,6 +292,7 @@ static void end(struct program *program)
 		auth_stop(engine->auth);
 	if (engine->store)
 		store_listen(engine->store, NULL, NULL);
+	storage_manager_end(engine);
 	engine->lanes = lane_pool_free(engine->lanes, STOP_USEC);
 	engine->fleet = fleet_free(engine->fleet);
 	engine->loop = loop_free(engine->loop);

@@ -23,6 +23,7 @@ struct fleet {
 	GHashTable *vms;                   /* VM id -> struct vm_seen */
 	GHashTable *drops;                 /* "host id/VM id" of the entries whose drop is queued: entries.c */
 	void (*host_up)(struct engine *engine, const char *host_id);       /* set before the sessions begin */
+	void (*host_lost)(struct engine *engine, const char *host_id);
 };
 
 /* What is known of a host just now. */

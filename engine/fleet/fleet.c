@@ -103,6 +103,11 @@ void fleet_on_host_up(struct fleet *fleet, void (*host_up)(struct engine *engine
 	fleet->host_up = host_up;
 }
 
+void fleet_on_host_lost(struct fleet *fleet, void (*host_lost)(struct engine *engine, const char *host_id))
+{
+	fleet->host_lost = host_lost;
+}
+
 /* New certificates for new connections. */
 bool fleet_reload(struct fleet *fleet, GError **error)
 {

@@ -14,8 +14,9 @@
 struct fleet *fleet_new(struct engine *engine, GError **error);
 struct fleet *fleet_free(struct fleet *fleet);
 bool fleet_reload(struct fleet *fleet, GError **error);                  /* certificates, for new connections */
-/* Who is told, on a worker, each time a host was initialised and is up in the model; must not block. Before fleet_start(). */
+/* Who is told, on a worker, each time a host was initialised and is up in the model, and when its grace is over; must not block. Before fleet_start(). */
 void fleet_on_host_up(struct fleet *fleet, void (*host_up)(struct engine *engine, const char *host_id));
+void fleet_on_host_lost(struct fleet *fleet, void (*host_lost)(struct engine *engine, const char *host_id));
 void fleet_start(struct fleet *fleet);                                   /* begins sessions with every host of the model that should be connected */
 
 void fleet_tell_again(struct fleet *fleet);                              /* the model gets what it could not take: loop's thread */

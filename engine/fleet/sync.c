@@ -81,7 +81,8 @@ static void tell_waiters(struct fleet *fleet)
 
 static bool keeps_state(const struct host *host)
 {
-	return host->state == HOST_MAINTENANCE || host->state == HOST_INSTALL_FAILED || host->state == HOST_PENDING_APPROVAL;
+	return host->state == HOST_MAINTENANCE || host->state == HOST_PREPARING_FOR_MAINTENANCE || host->state == HOST_INSTALL_FAILED ||
+	       host->state == HOST_PENDING_APPROVAL;
 }
 
 static bool edit_silence(void *copy, struct change *change, void *data, GError **error)
@@ -129,6 +130,8 @@ static void run_silence(void *data)
 		for (guint i = 0; i < vms->len; i++)
 			if (!store_modify(store, &vm_kind, object_id(vms->pdata[i]), edit_vm_unknown, news->host_id, NULL, NULL))
 				log_debug("VM %s: not marked unknown, ignoring", object_id(vms->pdata[i]));
+		if (news->fleet->host_lost)
+			news->fleet->host_lost(news->fleet->engine, news->host_id);
 	}
 	tell_waiters(news->fleet);
 }
