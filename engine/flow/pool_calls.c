@@ -139,7 +139,7 @@ bool pool_manage(const struct storage_call *call, const char *pool_id, int io_ti
 		g_clear_error(&own);
 		if (!strcmp(role, "SPM"))
 			break;
-		agent_pause(G_USEC_PER_SEC / 4);          /* an earlier try, whose task nobody knows any more, is not over */
+		lane_pause(G_USEC_PER_SEC / 4);          /* an earlier try, whose task nobody knows any more, is not over */
 	}
 	return true;
 }

@@ -229,7 +229,7 @@ static void let_go(const struct storage_call *call, const struct storage_domain 
 			g_clear_error(&error);
 			if (storage_disconnect(call, target, &error) || agent_is_away(error))
 				break;
-			agent_pause(G_USEC_PER_SEC);          /* nobody tells when the last user is gone */
+			lane_pause(G_USEC_PER_SEC);          /* nobody tells when the last user is gone */
 		}
 	if (error)
 		log_info("host %s: storage domain %s stays connected: %s, ignoring", call->host_id, domain->id, error->message);
