@@ -459,6 +459,23 @@ class Lab:
         os.chmod(path, 0o755)
         return path
 
+    def slow_hook(self, point):
+        """A script that waits until the function that this returns is called: true if it was at it. (hook_timeout must be long enough.)"""
+        gate, begun = self.path("gate"), self.path("gate.begun")
+        for path in (gate, begun):
+            if os.path.exists(path):
+                os.unlink(path)
+        os.mkfifo(gate)
+        self.hook(point, "10_slow", "touch %s; read x < %s; rm %s" % (begun, gate, begun))
+
+        def let_go():
+            waits = wait_until(lambda: os.path.exists(begun), 20)
+            with open(os.open(gate, os.O_RDWR | os.O_NONBLOCK), "w") as f:
+                f.write("go\n")
+                f.flush()
+                return wait_until(lambda: not os.path.exists(begun), 20) and waits
+        return let_go
+
     def unhook(self):
         shutil.rmtree(self.path("hooks"))
         os.mkdir(self.path("hooks"))

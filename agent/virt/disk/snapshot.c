@@ -535,15 +535,6 @@ static void pad_memory(const char *path)
 		close(fd);
 }
 
-/* libvirt stopped and resumed it behind our back: how is it now? */
-static void see_state(struct run *r)
-{
-	int state = 0;
-
-	if (virDomainGetState(r->b.live->domain, &state, NULL, 0) == 0 && state == VIR_DOMAIN_PAUSED)
-		vm_set_paused(r->b.vm, "NOERR");
-}
-
 /* The disks are on the new volumes. */
 static bool keep(struct run *r, GError **error)
 {
@@ -579,7 +570,7 @@ static enum job_run look(struct run *r, GError *answer, GError **error)
 		g_clear_error(&answer);
 		return JOB_WAITS;
 	}
-	see_state(r);
+	vm_see(r->b.vm, r->b.live->domain);     /* libvirt stopped and resumed it */
 	if (good) {
 		g_clear_error(&answer);
 		(void)block_job_read(&r->b, NULL);       /* the VM knows its new XML */

@@ -72,6 +72,7 @@ static struct vm *enter(struct vms *vms, const struct vm_create_params *p, GErro
 	AUTO_VM vm = vm_new(vms, p->vm_id);
 
 	vm->launch = LAUNCH_PREPARES;
+	vm->events_held = 1;            /* until it runs (start.c), or does not (give_up()) */
 	set_string(&vm->name, p->params->vm_name);
 	return vms_add(vms, vm, error) ? g_steal_pointer(&vm) : NULL;
 }
@@ -128,6 +129,7 @@ static void give_up(struct vm *vm, const struct verb_call *call, const GError *e
 		vms_remove(vm->vms, vm);
 	else if (!told)
 		vm_set_down(vm, 1, VM_EXIT_GENERIC, error->message);
+	vm_events_release(vm);
 }
 
 bool vm_create_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)

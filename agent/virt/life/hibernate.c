@@ -37,16 +37,19 @@ static const char *requested(const json_t *state, const char *member)
 
 /* ---- saving ---- */
 
+static void set_saving(struct vm *vm, bool saving)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	vm->saving = saving;
+}
+
 /* As it was before. A VM that is down stays so. */
 static void go_on(struct vm *vm)
 {
 	g_autoptr(virDomain) domain = vm_domain(vm, NULL);
-	int state = 0;
 
-	if (domain && virDomainGetState(domain, &state, NULL, 0) == 0 && state == VIR_DOMAIN_PAUSED)
-		vm_set_paused(vm, "NOERR");
-	else
-		vm_set_running(vm);
+	set_saving(vm, false);
+	vm_see(vm, domain);
 }
 
 /* Neither question waits for QEMU. libvirt is at work as long as a job of it, or a command to the monitor, is under way. */
@@ -152,12 +155,6 @@ static enum job_run look(struct job *job, json_t *state, struct vms *vms, GError
 	return JOB_DONE;
 }
 
-static void set_saving(struct vm *vm, bool saving)
-{
-	AUTO_LOCK(&vm->vms->lock);
-	vm->saving = saving;
-}
-
 static enum job_run hibernate_run(struct job *job, json_t *state, void *context, GError **error)
 {
 	struct vms *vms = context;
@@ -242,10 +239,8 @@ bool vm_hibernate_verb(struct agent *agent, const struct verb_call *call, void *
 		set_saving(vm, true);
 		vm_set_status(vm, VM_WIRE_SAVING);
 		good = queue(agent, vm, &files, error);
-		if (!good) {
-			set_saving(vm, false);
+		if (!good)
 			go_on(vm);
-		}
 	}
 	memory_files_clear(&files);
 	return good;

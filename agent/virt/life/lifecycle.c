@@ -132,6 +132,16 @@ static enum vm_launch set_destroying(struct vm *vm, bool destroying)
 	return vm->launch;
 }
 
+bool vm_claim_end(struct vm *vm)
+{
+	bool first;
+
+	AUTO_LOCK(&vm->vms->lock);
+	first = !vm->destroying;
+	vm->destroying = true;
+	return first;
+}
+
 static bool is_telling_end(struct vm *vm)
 {
 	AUTO_LOCK(&vm->vms->lock);
@@ -272,7 +282,7 @@ bool vm_pause_verb(struct agent *agent, const struct verb_call *call, void *para
 		libvirt_error_set(error, ERR_UNEXPECTED_ERROR, "pause VM %s", vm->id);
 		return false;
 	}
-	vm_set_paused(vm, "NOERR");
+	vm_see(vm, domain);
 	set_keep_paused(vm);
 	(void)vm_hook(vm, "after_vm_pause", NULL, NULL, NULL, NULL);
 	empty_list(ret_result);
@@ -306,7 +316,7 @@ bool vm_cont_verb(struct agent *agent, const struct verb_call *call, void *param
 			return false;
 		}
 	}
-	vm_set_running(vm);
+	vm_see(vm, domain);
 	(void)vm_hook(vm, "after_vm_cont", NULL, NULL, NULL, NULL);
 	empty_list(ret_result);
 	return true;

@@ -387,22 +387,17 @@ static bool migrate_verb(struct agent *agent, const struct verb_call *call, void
 void migration_stay(struct vm *vm)
 {
 	g_autoptr(virDomain) domain = vm_domain(vm, NULL);
-	int state = 0, reason = 0;
-	bool failed, pause;
+	bool pause;
 
 	{
 		AUTO_LOCK(&vm->vms->lock);
 		pause = vm->pause_on_arrival;
 		vm->leaving = vm->pause_on_arrival = false;
-		failed = g_strcmp0(vm->pause_code, "NOERR") && g_strcmp0(vm->pause_code, "POSTCOPY");
 	}
 	/* libvirt lets it run when the migration failed, as it did before */
 	if (pause && domain && virDomainSuspend(domain) < 0)
 		log_error("VM %s was paused, and runs: %s", vm->id, virGetLastErrorMessage());
-	if (domain && virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED)
-		vm_set_paused(vm, reason != VIR_DOMAIN_PAUSED_IOERROR ? "NOERR" : failed ? NULL : "EOTHER");
-	else
-		vm_set_running(vm);
+	vm_see(vm, domain);
 }
 
 /* ---- the other verbs ---- */

@@ -213,20 +213,9 @@ static bool is_its(struct vm *vm, const char *migration_id)
 	return !strcmp(vm->arrival, migration_id);
 }
 
-/* Whoever gets it may end it. */
-static bool claim_end(struct vm *vm)
-{
-	bool first;
-
-	AUTO_LOCK(&vm->vms->lock);
-	first = !vm->destroying;
-	vm->destroying = true;
-	return first;
-}
-
 static void drop(struct vm *vm, enum vm_exit_reason reason, const char *why)
 {
-	if (!claim_end(vm))
+	if (!vm_claim_end(vm))
 		return;
 	log_warn("VM %s does not come here: %s", vm->id, why);
 	vm_set_down(vm, 1, reason, NULL);
@@ -380,10 +369,7 @@ static void arrive(struct vm *vm, virDomainPtr domain, bool paused)
 		guest_agent_connected(vm);
 	if (pause && virDomainSuspend(domain) < 0)
 		log_error("VM %s was paused on its way here, and runs: %s", vm->id, virGetLastErrorMessage());
-	if (paused || pause)
-		vm_set_paused(vm, "NOERR");
-	else
-		vm_set_running(vm);
+	vm_see(vm, domain);
 	if (!paused)
 		migration_has_run(vm);
 	vms_wake(vm->vms);
@@ -410,7 +396,7 @@ static enum job_run watch_postcopy(struct vm *vm, struct job *job, json_t *state
 	}
 	if (!since || (wall_msec() - json_integer_value(since)) * 1000 < limit)
 		return wait(job, LOOK_USEC);
-	if (claim_end(vm) && !vm_cut_off(vm, 1, &cause))
+	if (vm_claim_end(vm) && !vm_cut_off(vm, 1, &cause))
 		log_error("VM %s: %s", vm->id, cause->message);
 	vm_set_down(vm, 1, VM_EXIT_POSTCOPY_FAILED, NULL);
 	vm_tell_end(vm, NULL);
@@ -603,7 +589,7 @@ static bool end_it(struct vm *vm, enum arrival arrival, GError **error)
 {
 	bool ran = arrival == ARRIVAL_POSTCOPY || arrival == ARRIVAL_BROKEN;
 
-	if (!claim_end(vm))
+	if (!vm_claim_end(vm))
 		return true;
 	if (!vm_cut_off(vm, 1, error)) {
 		AUTO_LOCK(&vm->vms->lock);
