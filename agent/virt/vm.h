@@ -234,6 +234,7 @@ struct vm_xml_env {
 };
 /* What domain_xml_build(), domain_xml_device() and domain_xml_fit() must know of this host. Points into itself: it must stay where it is. Worker. */
 void vm_xml_env(struct agent *agent, const char *vm_id, struct vm_xml_env *ret_env);
+char *vm_new_mac(struct vms *vms);               /* of no NIC of the VMs here; g_free */
 
 /* ---- jobs about VMs: at start (vms_new) ---- */
 void shutdown_register(struct vms *vms);             /* shutdown.c */

@@ -350,6 +350,56 @@ static void test_plugged(void **state)
 	record_unref(device);
 }
 
+/* Counts; data: the number of the next. */
+static char *mac(void *data)
+{
+	return g_strdup_printf("52:54:00:00:00:%02x", (*(unsigned *)data)++);
+}
+
+/* A NIC that comes without an address has one before its properties are kept by it: another one than its neighbours'. */
+static void test_addresses(void **state)
+{
+	static const char parameters[] = "{\"memSize\": 64, \"devices\": [{\"type\": \"interface\", \"custom\": {\"a\": \"first\"}}, "
+					 "{\"type\": \"interface\", \"macAddr\": \"52:54:00:00:00:0A\"}, {\"type\": \"interface\", \"custom\": {\"a\": \"third\"}}]}";
+	static const char domain[] = "{\"xml\": \"<domain><devices><interface type='ethernet'/><interface type='ethernet'><mac address=''/></interface>"
+				     "<interface type='ethernet'><mac address='02:00:00:00:00:01'/></interface></devices></domain>\"}";
+	const char *const given[] = { parameters, domain }, *const expected[] = { "52:54:00:00:00:0b 52:54:00:00:00:0A 52:54:00:00:00:0c",
+										   "52:54:00:00:00:0a 52:54:00:00:00:0b 02:00:00:00:00:01" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(given); i++) {
+		struct domain_xml_env env = env_of(false, "::");
+		struct record_input input = { .dialect = RECORD_CHANNEL };
+		unsigned next = 10;
+		json_t *json = json_parse(given[i], strlen(given[i]), NULL);
+		struct vm_params *params = record_from_json(&vm_params_type, json, &input, NULL);
+		g_autoptr(GError) error = NULL;
+		g_autofree char *xml = NULL;
+		g_autoptr(xmlDoc) doc = NULL;
+		g_autoptr(GString) found = g_string_new(NULL);
+		xmlNode *metadata;
+
+		env.mac = mac;
+		env.data = &next;
+		xml = domain_xml_build(params, &env, &error);
+		if (!xml)
+			fail_msg("%s", error->message);
+		doc = xml_parse(xml, strlen(xml), NULL);
+		metadata = vm_metadata_of(xmlDocGetRootElement(doc));
+		for XML_EACH(nic, xml_child(xmlDocGetRootElement(doc), "devices"), "interface") {
+			g_autofree char *address = xml_get(xml_child(nic, "mac"), "address");
+			json_t *custom = vm_metadata_custom(vm_metadata_device(metadata, "mac_address", address));
+
+			g_string_append_printf(found, "%s%s", found->len ? " " : "", address);
+			assert_int_equal(custom != NULL, !i && strcmp(address, "52:54:00:00:00:0A"));
+			json_decref(custom);
+		}
+		assert_string_equal(found->str, expected[i]);
+		record_input_clear(&input);
+		record_unref(params);
+		json_decref(json);
+	}
+}
+
 static char *built(struct vm_params **ret_params)
 {
 	struct domain_xml_env env = env_of(false, "::");
@@ -463,7 +513,7 @@ int main(void)
 		cmocka_unit_test(test_least), cmocka_unit_test(test_least_kvm), cmocka_unit_test(test_everything), cmocka_unit_test(test_everything_kvm),
 		cmocka_unit_test(test_pc), cmocka_unit_test(test_machine), cmocka_unit_test(test_machine_kvm), cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_engine_devices), cmocka_unit_test(test_engine), cmocka_unit_test(test_engine_kvm), cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_wrong_values), cmocka_unit_test(test_plugged),
+		cmocka_unit_test(test_wrong_values), cmocka_unit_test(test_addresses), cmocka_unit_test(test_plugged),
 		cmocka_unit_test(test_metadata_round_trip), cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_hash), cmocka_unit_test(test_not_ours),
 	};

@@ -266,6 +266,12 @@ static bool fit_nic(xmlNode *nic, const struct fit *fit, GError **error)
 	json_t *policies;
 	bool good;
 
+	if ((!mac || !*mac) && env->mac) {
+		g_free(mac);
+		mac = env->mac(env->data);
+		xml_remove(xml_child(nic, "mac"));
+		xml_add_with(nic, "mac", "address", mac, NULL);
+	}
 	if (xml_is(nic, "type", "hostdev"))
 		return fit_pci(nic, env, error);
 	if (filter && !env->filter(env->data, filter, error))

@@ -194,6 +194,35 @@ void domain_xml_generation(xmlNode *domain, const struct vm_params *p, const str
 	xml_add_text(domain, "genid", p->generation_id ? p->generation_id : env->vm_id);
 }
 
+/* ---- NICs that came without an address: libvirt would make one up, too late for what is kept of a NIC by its address (custom properties) ---- */
+
+static bool is_given(const GPtrArray *devices, const char *mac)
+{
+	for (guint i = 0; i < devices->len; i++) {
+		const char *given = ((const struct vm_device *)devices->pdata[i])->mac_addr;
+
+		if (given && !g_ascii_strcasecmp(given, mac))
+			return true;
+	}
+	return false;
+}
+
+static void give_addresses(const GPtrArray *devices, const struct domain_xml_env *env)
+{
+	for (guint i = 0; devices && env->mac && i < devices->len; i++) {
+		struct vm_device *device = devices->pdata[i];
+		g_autofree char *mac = NULL;
+
+		if (g_strcmp0(device->type, "interface") || (device->mac_addr && *device->mac_addr))
+			continue;
+		do {
+			g_free(mac);
+			mac = env->mac(env->data);
+		} while (is_given(devices, mac));
+		device->mac_addr = g_steal_pointer(&mac);
+	}
+}
+
 /* given: as it came; p: with the defaults. */
 static bool from_parameters(xmlNode *domain, const struct vm_params *given, const struct vm_params *p, const struct domain_xml_env *env, GError **error)
 {
@@ -202,6 +231,7 @@ static bool from_parameters(xmlNode *domain, const struct vm_params *given, cons
 
 	if (!type)
 		return false;
+	give_addresses(p->devices, env);
 	if (strpbrk(name, "/\n\r")) {
 		error_set(error, ERR_INVALID_PARAMETER, "vmName: '%s' has a character that a name cannot have", name);
 		return false;
