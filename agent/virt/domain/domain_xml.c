@@ -163,17 +163,23 @@ char *domain_xml_payload(const char *target, bool floppy, const char *label, con
 	return g_strdup(order->path);
 }
 
+static bool wants_software(const struct vm_params *p)
+{
+	return p->accelerator == VM_ACCELERATOR_TCG || (p->kvm_enable && !g_ascii_strcasecmp(p->kvm_enable, "false"));
+}
+
+bool domain_xml_falls_back(const struct vm_params *p, const struct domain_xml_env *env)
+{
+	return !env->kvm && p->accelerator != VM_ACCELERATOR_KVM && !wants_software(p);
+}
+
 const char *domain_xml_accelerator(const struct vm_params *p, const struct domain_xml_env *env, GError **error)
 {
-	bool unwanted = p->accelerator == VM_ACCELERATOR_TCG || !g_ascii_strcasecmp(p->kvm_enable, "false");
-
 	if (p->accelerator == VM_ACCELERATOR_KVM && !env->kvm) {
 		error_set(error, ERR_CANNOT_CREATE_VM, "accelerator 'kvm' is not usable on this host: %s", env->no_kvm ? env->no_kvm : "no reason known");
 		return NULL;
 	}
-	if (!unwanted && !env->kvm)
-		log_warn("VM %s runs without hardware acceleration: %s", env->vm_id, env->no_kvm ? env->no_kvm : "no reason known");
-	return env->kvm && !unwanted ? "kvm" : "qemu";
+	return env->kvm && !wants_software(p) ? "kvm" : "qemu";
 }
 
 const char *domain_xml_machine(const char *given)

@@ -117,6 +117,8 @@ bool domain_xml_os(xmlNode *domain, const struct vm_params *params, const struct
 bool domain_xml_firmware(xmlNode *os, bool secure, const struct domain_xml_env *env, GError **error);
 /* "kvm" or "qemu" by what is wanted and what is here: ERR_CANNOT_CREATE_VM when kvm is a must and does not work. NULL + error. */
 const char *domain_xml_accelerator(const struct vm_params *params, const struct domain_xml_env *env, GError **error);
+/* The choice was left to the host, and it has no better one than software. */
+bool domain_xml_falls_back(const struct vm_params *params, const struct domain_xml_env *env);
 /* A machine type of a distribution that is not this one (pc-q35-rhel8.6.0) becomes the plain q35 or pc; others stay. */
 const char *domain_xml_machine(const char *given);
 /* <genid>: what was given, what is there, the VM's id. */

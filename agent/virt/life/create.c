@@ -110,6 +110,18 @@ static bool begin(struct vm *vm, const char *shown, struct making *making, GErro
 	return false;
 }
 
+/* Who asked for "auto" hears that it will be slow. */
+static void tell_accelerator(const struct vm *vm, const struct vm_params *params, const struct domain_xml_env *env)
+{
+	const char *reason = env->no_kvm ? env->no_kvm : "no reason known";
+	g_autofree char *method = g_strconcat(EVENT_VM_ACCELERATOR, vm->id, NULL);
+
+	if (!domain_xml_falls_back(params, env))
+		return;
+	log_warn("VM %s runs without hardware acceleration: %s", vm->id, reason);
+	events_publish(vm->vms->agent->events, method, json_pack("{s:{s:s, s:s}}", vm->id, "accelerator", "tcg", "reason", reason));
+}
+
 static bool is_late(const struct verb_call *call)
 {
 	return call->deadline_usec && now_usec() >= call->deadline_usec;
@@ -157,6 +169,8 @@ bool vm_create_verb(struct agent *agent, const struct verb_call *call, void *par
 		shown = vm_shown_xml(making.xml);
 		good = begin(vm, shown, &making, &cause);
 	}
+	if (good)
+		tell_accelerator(vm, p->params, &making.env.env);
 	making_clear(&making);
 	if (!good) {
 		give_up(vm, call, cause);
