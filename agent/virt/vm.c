@@ -338,7 +338,7 @@ void vm_locked_clear_guest(struct vm *vm)
 {
 	guest_facts_clear(&vm->guest);
 	vm->agent_connected = false;
-	vm->agent_silent = false;
+	vm->agent_silences = 0;
 	vm->frozen = false;
 	memset(vm->query_at_usec, 0, sizeof(vm->query_at_usec));
 }

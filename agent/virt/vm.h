@@ -82,7 +82,7 @@ struct vm {
 	bool query_queued;
 	int64_t thaw_at_usec;                    /* a freeze was given up that the guest may still do: it is thawed then; 0: nothing is owed */
 	bool time_is_stale;                      /* the guest's clock is to be set when its agent answers */
-	bool agent_silent;                       /* when it was asked last, it did not answer */
+	unsigned agent_silences;                 /* so often in a row it did not answer */
 	struct vm_sample *sample;
 	GHashTable *disk_sizes;                  /* path -> struct disk_sizes, as far as known */
 	int disk_looks;                          /* atomic: looks at them that are not over */
