@@ -30,6 +30,7 @@
 #include "agent/virt/disk/block_jobs.h"
 #include "agent/virt/domain/vm_files.h"
 #include "agent/virt/life/crash.h"
+#include "agent/virt/life/end_scripts.h"
 #include "agent/virt/stats/vm_sample.h"
 #include "agent/xml.h"
 #include "common/lock.h"
@@ -49,6 +50,7 @@ struct vm *vm_new(struct vms *vms, const char *id)
 	vm->block_jobs = json_object();
 	vm->disk_sizes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	pthread_mutex_init(&vm->agent_lock, NULL);
+	pthread_mutex_init(&vm->end_lock, NULL);
 	pthread_cond_init(&vm->event_over, NULL);
 	return vm;
 }
@@ -86,6 +88,7 @@ void vm_unref(void *data)
 	snapshot_forget(vm);
 	vm_events_drop(vm);
 	pthread_mutex_destroy(&vm->agent_lock);
+	pthread_mutex_destroy(&vm->end_lock);
 	pthread_cond_destroy(&vm->event_over);
 	g_free(vm);
 }
@@ -178,6 +181,21 @@ static unsigned next_read(struct vm *vm)
 	return ++vm->xml_reads;
 }
 
+/* Takes info over. */
+static void locked_take(struct vm *vm, const char *xml, struct domain_info *info)
+{
+	if (g_strcmp0(vm->xml, xml)) {
+		g_free(vm->xml);
+		vm->xml = g_strdup(xml);
+		vm->xml_version++;
+	}
+	domain_info_unref(vm->info);
+	vm->info = info;
+	set_string(&vm->name, info->name);
+	if (info->start_time > 0)
+		vm->start_time = info->start_time;
+}
+
 /* read: its number. One that is known to be older than the last taken is not; 0: it was not read from libvirt. */
 static void take_xml(struct vm *vm, const char *xml, unsigned read)
 {
@@ -186,22 +204,19 @@ static void take_xml(struct vm *vm, const char *xml, unsigned read)
 
 	if (!info)
 		return;
-	AUTO_LOCK(&vm->vms->lock);
-	if (read && read < vm->xml_taken) {
-		domain_info_unref(info);
-		return;
+	{
+		AUTO_LOCK(&vm->vms->lock);
+		if (read && read < vm->xml_taken) {
+			domain_info_unref(info);
+			return;
+		}
+		vm->xml_taken = MAX(read, vm->xml_taken);
+		changed = vm->info && strcmp(vm->info->hash, info->hash) && vm_is_running_status(vm->status);
+		locked_take(vm, xml, info);
+		if (changed)
+			vm_locked_publish(vm);
 	}
-	vm->xml_taken = MAX(read, vm->xml_taken);
-	changed = vm->info && strcmp(vm->info->hash, info->hash) && vm_is_running_status(vm->status);
-	g_free(vm->xml);
-	vm->xml = g_strdup(xml);
-	domain_info_unref(vm->info);
-	vm->info = info;
-	set_string(&vm->name, info->name);
-	if (info->start_time > 0)
-		vm->start_time = info->start_time;
-	if (changed)
-		vm_locked_publish(vm);
+	end_scripts_keep(vm);
 }
 
 void vm_take_xml(struct vm *vm, const char *xml)
@@ -489,7 +504,6 @@ static void adopt(struct vm *vm, virDomainPtr domain)
 		AUTO_LOCK(&vms->lock);
 		was_running = vm_is_running_status(vm->status) && vm->launch != LAUNCH_SEEN;
 		was_paused = vm->status == VM_WIRE_PAUSED;
-		vm->end_owed = true;
 		if (!vm->params && vm->info)
 			vm->params = record_ref(vm->info->params);
 		if (!vm->custom && vm->info)
@@ -500,6 +514,7 @@ static void adopt(struct vm *vm, virDomainPtr domain)
 		if (!was_running)
 			vm->inert = migration_is_inert(vm->xml);
 	}
+	end_scripts_owe(vm);
 	if (connected)
 		guest_agent_connected(vm);
 	switch (state) {

@@ -58,6 +58,7 @@ struct vm {
 	json_t *watchdog_event;                  /* {time, action}: its watchdog fired last; NULL: it did not */
 	char *xml;                               /* last seen; without passwords */
 	unsigned xml_reads, xml_taken;           /* from libvirt, by several at a time: number of the newest that began, and of that which xml is */
+	unsigned xml_version, xml_kept;          /* of xml, from 1; and of what is kept for the scripts of its end (end_scripts.c) */
 	struct domain_info *info;                /* of xml; NULL until it was made */
 	struct vm_params *params;
 	json_t *custom;
@@ -108,6 +109,7 @@ struct vm {
 	bool pause_on_arrival;                   /* it was paused there, on its way: libvirt will let it run */
 
 	pthread_mutex_t agent_lock;              /* one talk with the guest agent at a time; taken before vms->lock */
+	pthread_mutex_t end_lock;                /* one writes or removes the file of its end at a time; taken before vms->lock */
 };
 
 struct migrations;
@@ -118,7 +120,7 @@ struct vms {
 	struct libvirt_connection *connection;
 	pthread_mutex_t lock;                    /* table and VMs; never held over a call to libvirt or a hook */
 	GHashTable *table;                       /* id -> struct vm */
-	char *files_dir, *nvram_dir;             /* vm_files.h, external_data.h; never change */
+	char *files_dir, *nvram_dir, *ends_dir;  /* vm_files.h, external_data.h, end_scripts.h; never change */
 	const char *tpm_dir;
 	bool recovering;
 	void (*recovered)(void *data);
@@ -259,8 +261,8 @@ bool vm_seal_verb(struct agent *agent, const struct verb_call *call, void *param
 /* Powers the VM off: at first as often as attempts - 1 asking QEMU to end, then by force. It ended by itself: fine. ERR_VM_DESTROY_FAILED. Worker. */
 bool vm_cut_off(struct vm *vm, int attempts, GError **error);
 bool vm_power_off(struct vm *vm, int attempts, GError **error);      /* before_device_destroy, which may refuse, and before_vm_destroy first */
-/* after_vm_destroy and after_device_destroy for a VM that is Down, once. vm_set_down() sees to it, save while the VM is destroying and for one that
- * migrated or was saved, which have scripts of their own: then whoever destroys or forgets it. Worker. */
+/* after_vm_destroy and after_device_destroy for a VM that is Down, once (end_scripts.c). vm_set_down() sees to it, save while the VM is destroying and for
+ * one that migrated or was saved, which have scripts of their own: then whoever destroys or forgets it. Worker. */
 void vm_tell_end(struct vm *vm, void *unused);
 /* Whoever gets it (true) ends the VM, tells that it is Down, and why; libvirt's event of it does not. Until vm->destroying is false again. */
 bool vm_claim_end(struct vm *vm);

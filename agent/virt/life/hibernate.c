@@ -22,6 +22,7 @@
 #include "agent/fault.h"
 #include "agent/jobs.h"
 #include "agent/virt/backup/backup.h"
+#include "agent/virt/life/end_scripts.h"
 #include "agent/virt/life/memory_volume.h"
 #include "agent/virt/vm.h"
 #include "agent/xml.h"
@@ -187,6 +188,7 @@ void hibernate_resumed(struct vms *vms)
 		if (!vm) {
 			vm = vm_new(vms, id);
 			set_string(&vm->name, json_string_value(json_object_get(request, "name")));
+			end_scripts_recall(vm);
 			(void)vms_add(vms, vm, NULL);
 		}
 		set_saving(vm, true);

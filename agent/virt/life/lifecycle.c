@@ -48,21 +48,6 @@ bool vm_power_off(struct vm *vm, int attempts, GError **error)
 	return vm_cut_off(vm, attempts, error);
 }
 
-void vm_tell_end(struct vm *vm, void *unused)
-{
-	{
-		AUTO_LOCK(&vm->vms->lock);
-		if (!vm->end_owed)
-			return;
-		vm->end_owed = false;
-		vm->telling_end = true;
-	}
-	(void)vm_hook(vm, "after_vm_destroy", NULL, NULL, NULL, NULL);
-	(void)device_hooks(vm, "after_device_destroy", NULL, NULL, NULL);
-	AUTO_LOCK(&vm->vms->lock);
-	vm->telling_end = false;
-}
-
 /* Somebody waits for a place on the VM's lane. The lane's job and who waits share it; the last one frees it. */
 struct turn {
 	int refs;

@@ -19,6 +19,7 @@
 #include "agent/hooks.h"
 #include "agent/virt/change/live.h"
 #include "agent/virt/device/device_hooks.h"
+#include "agent/virt/life/end_scripts.h"
 #include "agent/virt/life/restore.h"
 #include "agent/virt/life/start.h"
 #include "common/lock.h"
@@ -91,12 +92,6 @@ static void take(char **xml, char **changed)
 		return;
 	g_free(*xml);
 	*xml = g_steal_pointer(changed);
-}
-
-static void set_end_owed(struct vm *vm)
-{
-	AUTO_LOCK(&vm->vms->lock);
-	vm->end_owed = true;
 }
 
 /* What scripts leave of the XML counts for a boot only: the memory knows its devices. */
@@ -237,7 +232,7 @@ static bool start_run(struct vm *vm, struct start *start)
 		failed(vm, start, VM_EXIT_LIBVIRT_START_FAILED, error);
 		return false;
 	}
-	set_end_owed(vm);
+	end_scripts_owe(vm);
 	if (!hooks_before(vm, start, &error)) {
 		failed(vm, start, VM_EXIT_GENERIC, error);
 		return false;

@@ -575,6 +575,11 @@ static bool has_job(struct vms *vms, const struct job_kind *kind, const char *vm
 	return ids->len > 0;
 }
 
+bool migration_has_job(struct vms *vms, const char *vm_id)
+{
+	return has_job(vms, &migration_kind, vm_id) || has_job(vms, &incoming_kind, vm_id);
+}
+
 void migrations_resumed(struct vms *vms)
 {
 	g_autoptr(GPtrArray) all = vms_all(vms);

@@ -33,6 +33,7 @@
 #include "agent/virt/device/device_hooks.h"
 #include "agent/virt/domain/domain_xml.h"
 #include "agent/virt/domain/vm_files.h"
+#include "agent/virt/life/end_scripts.h"
 #include "agent/virt/migration/migration.h"
 #include "agent/virt/vm_metadata.h"
 #include "agent/xml.h"
@@ -169,12 +170,11 @@ static struct vm *entry_new(struct vms *vms, const char *vm_id, const char *migr
 	struct vm *vm = vm_new(vms, vm_id);
 
 	vm_take_xml(vm, shown);
-	AUTO_LOCK(&vms->lock);
 	if (vm->info) {
 		vm->params = record_ref(vm->info->params);
 		vm->custom = json_incref(vm->info->custom);
 	}
-	vm->arriving = vm->end_owed = true;
+	vm->arriving = true;
 	g_strlcpy(vm->arrival, migration_id, sizeof(vm->arrival));
 	return vm;
 }
@@ -264,6 +264,7 @@ static bool make_ready(struct vms *vms, const struct migration_create_params *p,
 	if (!add_entry(vm, HAS(p, incoming_limit) ? p->incoming_limit : vms->migrations->settings.incoming_limit, error))
 		return false;
 	vm_set_status(vm, VM_WIRE_MIGRATION_DESTINATION);
+	end_scripts_owe(vm);
 	begun = begin_job(vm, shown, p->params, migration_id, error);
 	if (begun && run_hooks(vm, error))
 		return true;
@@ -425,8 +426,10 @@ static struct vm *entry_of(struct vms *vms, struct job *job, json_t *state)
 	}
 	if (!vm && !same && xml) {
 		vm = entry_new(vms, vm_id, job_id(job), xml);
-		if (add_entry(vm, /* limit= */ 0, NULL))
+		if (add_entry(vm, /* limit= */ 0, NULL)) {
 			vm_set_status(vm, VM_WIRE_MIGRATION_DESTINATION);
+			end_scripts_owe(vm);
+		}
 	}
 	json_object_set_new(state, "agent", json_integer(vms->agent->started_usec));
 	if (vm && is_its(vm, job_id(job)))
