@@ -74,7 +74,8 @@ const struct record_type desktop_message_params_type =
 
 /* What vdsm sent to the desktop agent of old (channel com.redhat.rhevm.vdsm), which the QEMU guest agent has no command for. */
 #define DESKTOP_ROW(verb, parameters, text) \
-	GUEST_ROW(verb, parameters, .doc = text " (only the oVirt guest agent of old could: refused)", .returns = "true", .errors = "1 6 19")
+	GUEST_ROW(verb, parameters, .doc = text " (only the oVirt guest agent could, which is gone since oVirt 4.5: refused with 19, as vdsm does)", \
+		  .returns = "true", .errors = "1 6 19")
 
 const struct verb guest_verbs[] = {
 	GUEST_ROW("freeze", vm_freeze_params_type,

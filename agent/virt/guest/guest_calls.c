@@ -3,7 +3,8 @@
  * What the guest agent is told to do: trimming, passwords, SSH keys, messages to users. Each verb is one talk (guest_agent.c) on the lane "guest/<id>".
  *
  * Desktop sessions (lock, login, logoff) were the business of the oVirt guest agent, on a channel of its own (com.redhat.rhevm.vdsm). It is no longer
- * developed, qemu-ga has no such commands, and vdsm answers without it that the agent does not respond: so do we, at once.
+ * developed, qemu-ga has no such commands, and vdsm answers without it that the agent does not respond: so do we, at once. guest-exec is no way out: it
+ * could have logind lock or end sessions, but runs as a service, which reaches no session of a Windows desktop, and logs nobody in.
  */
 #define LOG_MODULE "guest"
 #include <libvirt/virterror.h>
