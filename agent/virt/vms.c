@@ -234,6 +234,7 @@ struct vms *vms_new(struct agent *agent, const char *uri, GError **error)
 	    !(vms->ends_dir = end_scripts_dir(agent->run_dir, error)) || !backup_make_dirs(agent, error)) {
 		g_free(vms->files_dir);
 		g_free(vms->nvram_dir);
+		g_free(vms->ends_dir);
 		g_free(vms);
 		return NULL;
 	}
