@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # make [all]       programs, unit tests, benches, compile_commands.json (V=1 shows the commands; CC=clang; BUILD=dir for another build directory)
 # make check       all tests (as root, to have the integration tests too)
+# make check-postgresql   those of the engine, its store on a PostgreSQL server
 # make install     below $(DESTDIR)$(prefix), configuration below $(DESTDIR)$(sysconfdir)
 # make asan tsan   tests under AddressSanitizer + UndefinedBehaviorSanitizer, under ThreadSanitizer
 # make lint        cppcheck, clang-tidy, the tests in tests/lint
@@ -21,8 +22,8 @@ SANITIZE ?=
 FUZZ_SECONDS ?= 30
 VERSION := $(shell sed -n 's/^\#\# \([0-9][0-9.]*\).*/\1/p' NEWS.md | head -1)
 PKGS = glib-2.0 jansson libxml-2.0 libevent_core libevent_pthreads openssl
-AGENT_PKGS = libvirt libvirt-qemu libnl-3.0 libnl-route-3.0 libnftables libarchive libpng libnbd libudev libgcrypt
-ENGINE_PKGS = sqlite3 ldap
+AGENT_PKGS = libvirt libvirt-qemu libnl-3.0 libnl-route-3.0 libnftables libarchive libpng libnbd libudev libgcrypt libcurl
+ENGINE_PKGS = sqlite3 libpq ldap
 CLIENT_PKGS = libcurl
 UNIT_PKGS = cmocka
 
@@ -43,11 +44,11 @@ UNIT_LIBS := $(shell pkg-config --libs $(UNIT_PKGS) 2>/dev/null)
 common_src := $(wildcard common/*.c)
 proto_src := $(wildcard proto/*.c)
 agent_src := $(wildcard agent/*.c agent/*/*.c agent/*/*/*.c)
-engine_src := $(wildcard engine/*.c engine/*/*.c)
+engine_src := $(wildcard engine/*.c engine/*/*.c engine/*/*/*.c)
 client_src := $(wildcard client/*.c)
 unit_src := $(wildcard tests/unit/test-*.c)
 fuzz_src := $(wildcard tests/fuzz/fuzz-*.c)
-bench_src := $(wildcard tests/bench/bench-*.c)
+bench_src := $(wildcard tests/bench/*.c)
 all_src := $(common_src) $(proto_src) $(agent_src) $(engine_src) $(client_src) $(unit_src) $(bench_src)
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -115,7 +116,7 @@ $(BUILD)/tests/unit/test-engine-%: $(BUILD)/tests/unit/test-engine-%.o $(lib_eng
 $(BUILD)/tests/unit/test-client-%: $(BUILD)/tests/unit/test-client-%.o $(lib_client) $(lib_proto) $(lib_common)
 	$(call say,LD,$@)
 	$(Q)$(link) $(UNIT_LIBS) $(CLIENT_LIBS) $(PC_LIBS)
-$(BUILD)/tests/bench/bench-%: $(BUILD)/tests/bench/bench-%.o $(lib_engine) $(lib_agent) $(lib_proto) $(lib_common)
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(lib_engine) $(lib_agent) $(lib_proto) $(lib_common)
 	$(call say,LD,$@)
 	$(Q)$(link) $(AGENT_LIBS) $(ENGINE_LIBS) $(PC_LIBS)
 # fuzzers are one program each: every source of the libraries is compiled anew with the fuzzer's instrumentation (make fuzz)
@@ -125,6 +126,12 @@ $(BUILD)/tests/fuzz/fuzz-%: $(BUILD)/tests/fuzz/fuzz-%.o $(lib_engine) $(lib_age
 
 check: all
 	tests/run
+
+# TESTS=engine/disks for some of them
+check-postgresql: TESTS = 'engine/*' 'unit/test-engine-*'
+check-postgresql: all
+	tests/engine/postgres.py tests/run $(TESTS)
+.PHONY: check-postgresql
 
 # ---- sanitizers: the same tests, built anew ----
 asan_tests = 'unit/*' $(wildcard tests/client/*.test) $(wildcard tests/agent/*.test) $(wildcard tests/engine/*.test)

@@ -73,11 +73,14 @@ HOOK_POINT(before_get_all_vm_stats, JSON, 1500, false, "Before Host.getAllVmStat
 HOOK_POINT(after_get_all_vm_stats, JSON, 0, true, "The answer, a list.")
 HOOK_POINT(after_hostdev_list_by_caps, JSON, 0, true, "The answer of Host.hostdevListByCaps.")
 /* ---- our own ---- */
-HOOK_POINT(before_vm_freeze, XML, 1500, false, "Before the guest's file systems are frozen (VM.freeze, VM.snapshot).")
+HOOK_POINT(before_vm_freeze, XML, 1500, false, "Before the guest's file systems are frozen (VM.freeze, VM.snapshot, VM.start_backup).")
 HOOK_POINT(after_vm_freeze, XML, 0, false, "They are frozen, or could not be. The guest's writes wait: be quick.")
 HOOK_POINT(before_vm_thaw, XML, 0, false, "Before they are thawed. The guest's writes wait: be quick.")
 HOOK_POINT(after_vm_thaw, XML, 0, false, "They are thawed.")
 HOOK_POINT(before_vm_snapshot, XML, 1500, false, "Before a snapshot of a running VM, and before its file systems are frozen for it.")
 HOOK_POINT(after_vm_snapshot, XML, 0, false, "It is made, or failed; the guest is thawed again. SNAPSHOT_RESULT is done or failed.")
+HOOK_POINT(before_vm_backup, XML, 1500, false, "Before a backup of a running VM begins, and before its file systems are frozen for it. BACKUP_ID.")
+HOOK_POINT(after_vm_backup, XML, 0, false,
+	   "It is over, or did not begin; its scratch disks are gone. BACKUP_ID; BACKUP_RESULT is done (VM.stop_backup) or failed.")
 HOOK_POINT(on_vm_io_error, JSON, 0, false,
 	   "A VM was paused by an error of a disk: {\"alias\", \"name\", \"path\", \"reason\", \"pauseCode\"}. Nobody waits for the scripts.")

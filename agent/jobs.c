@@ -436,7 +436,8 @@ static GPtrArray *matching(struct jobs *jobs, bool (*match)(const struct job *jo
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
 		struct job *job = value;
 
-		if (job->kind && !job_is_over(job) && match(job, data))
+		/* one whose end is not on disk yet would run again after a restart: whoever asks for the active ones has to wait for it */
+		if (job->kind && !job->told && match(job, data))
 			g_ptr_array_add(found, job_ref(job));
 	}
 	return found;

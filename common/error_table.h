@@ -286,7 +286,7 @@ ERROR_ROW(460, ADD_ISCSI_NODE_ERROR, "AddiSCSINodeError", 500, RETRY_NEVER, "Add
 ERROR_ROW(461, SET_ISCSI_AUTH_ERROR, "SetiSCSIAuthError", 500, RETRY_NEVER, "Set iSCSI authentication error")
 ERROR_ROW(462, SET_ISCSI_USERNAME_ERROR, "SetiSCSIUsernameError", 500, RETRY_NEVER, "Set iSCSI username error")
 ERROR_ROW(463, SET_ISCSI_PASSWD_ERROR, "SetiSCSIPasswdError", 500, RETRY_NEVER, "Set iSCSI password error")
-ERROR_ROW(464, ISCSI_LOGIN_ERROR, "iSCSILoginError", 500, RETRY_LATER, "Failed to login to iSCSI node")
+ERROR_ROW(464, ISCSI_LOGIN_ERROR, "iSCSILoginError", 409, RETRY_LATER, "Failed to login to iSCSI node")
 ERROR_ROW(465, ISCSI_SETUP_ERROR, "iSCSISetupError", 500, RETRY_NEVER, "Failed to setup iSCSI subsystem")
 ERROR_ROW(467, MULTIPATH_SETUP_ERROR, "MultipathSetupError", 500, RETRY_NEVER, "Failed to setup multipath")
 ERROR_ROW(468, STORAGE_TYPE_ERROR, "StorageTypeError", 400, RETRY_NEVER, "Storage type error")
@@ -297,7 +297,7 @@ ERROR_ROW(471, MOUNT_PARSING_ERROR, "MountParsingError", 400, RETRY_NEVER, "Moun
 ERROR_ROW(472, INVALID_IP_ADDRESS, "InvalidIpAddress", 400, RETRY_NEVER, "Invalid IP address")
 ERROR_ROW(473, ISCSI_IFACE_ERROR, "iSCSIifaceError", 500, RETRY_NEVER, "iscsiadm iface error")
 ERROR_ROW(474, ISCSI_LOGOUT_ERROR, "iSCSILogoutError", 500, RETRY_NEVER, "Failed to logout from iSCSI node")
-ERROR_ROW(475, ISCSI_DISCOVERY_ERROR, "iSCSIDiscoveryError", 500, RETRY_LATER, "Failed discovery of iSCSI targets")
+ERROR_ROW(475, ISCSI_DISCOVERY_ERROR, "iSCSIDiscoveryError", 409, RETRY_LATER, "Failed discovery of iSCSI targets")
 ERROR_ROW(476, ISCSI_LOGIN_AUTH_ERROR, "iSCSILoginAuthError", 409, RETRY_NEVER, "Failed to login to iSCSI node due to authorization failure")
 ERROR_ROW(477, MOUNT_ERROR, "MountError", 500, RETRY_LATER, "Problem while trying to mount target")
 ERROR_ROW(478, STORAGE_SERVER_CONNECTION_REF_ID_ALREADY_IN_USE, "StorageServerConnectionRefIdAlreadyInUse", 409, RETRY_AFTER_REFRESH,
@@ -494,3 +494,4 @@ ERROR_ROW(6019, IO_FAILED, "IOFailed", 500, RETRY_LATER, "Input or output failed
 ERROR_ROW(6020, NO_CONNECTION, "NoConnection", 503, RETRY_LATER, "No connection")
 ERROR_ROW(6021, TIMEOUT, "Timeout", 504, RETRY_LATER, "Timed out")
 ERROR_ROW(6022, CANCELED, "Canceled", 409, RETRY_NEVER, "Canceled")
+ERROR_ROW(6023, STORE_AWAY, "StoreAway", 503, RETRY_LATER, "Database not available")

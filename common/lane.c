@@ -61,9 +61,13 @@ struct lane_pool {
 	GQueue deadlines;
 	struct lane *first_ready, **last_ready;
 	struct worker *workers;              /* idle ones, last come first */
-	unsigned n_threads, max_threads, unordered, holders;
+	unsigned n_threads, n_waiting, max_threads, unordered, holders;       /* at most max_threads of those that do not wait */
 	bool stopping;
 };
+
+/* The worker that this thread is. */
+static _Thread_local struct lane_pool *own_pool;
+static _Thread_local bool own_wait;     /* counted in n_waiting */
 
 struct lane_pool *lane_pool_new(unsigned max_threads)
 {
@@ -224,10 +228,12 @@ static void *work(void *data)
 	struct lane_pool *pool = data;
 	struct worker self = { 0 };
 
+	own_pool = pool;
 	pthread_setname_np(pthread_self(), "lane");
 	pthread_cond_init(&self.wake, &pool->monotonic);
 	pthread_mutex_lock(&pool->lock);
-	while (wait_for_work(pool, &self))
+	/* There may be too many after some waited: the others do the work. */
+	while (pool->n_threads - pool->n_waiting <= pool->max_threads && wait_for_work(pool, &self))
 		run_one(pool, lane_take(pool));
 	pool->n_threads--;
 	pthread_cond_broadcast(&pool->idle);
@@ -283,7 +289,7 @@ bool lane_submit(struct lane_pool *pool, const char *lane_name, const struct lan
 		error_set(error, ERR_RESOURCE_EXHAUSTED, "%s: %u jobs are queued on lane %s", call->name, queued, lane_name ? lane_name : "(any)");
 		return false;
 	}
-	if (must_run && !pool->workers && pool->n_threads < pool->max_threads) {
+	if (must_run && !pool->workers && pool->n_threads - pool->n_waiting < pool->max_threads) {
 		result = start_worker(pool);
 		/* With a worker at all the job waits for its turn; without one nobody would ever run it. */
 		if (result && !pool->n_threads) {
@@ -314,6 +320,40 @@ bool lane_submit(struct lane_pool *pool, const char *lane_name, const struct lan
 		wake(pool);
 	}
 	return true;
+}
+
+void lane_wait_begin(void)
+{
+	struct lane_pool *pool = own_pool;
+
+	if (!pool)
+		return;
+	AUTO_LOCK(&pool->lock);
+
+	own_wait = pool->n_waiting < LANE_WAITING_MAX;
+	pool->n_waiting += own_wait;
+	/* Its place is free for a lane that had none. Without a thread it stays so until one is done. */
+	if (own_wait && pool->first_ready && !pool->workers && !pool->stopping)
+		(void)start_worker(pool);
+}
+
+void lane_wait_end(void)
+{
+	struct lane_pool *pool = own_pool;
+
+	if (!pool)
+		return;
+	AUTO_LOCK(&pool->lock);
+
+	pool->n_waiting -= own_wait;
+	own_wait = false;
+}
+
+void lane_pause(int64_t usec)
+{
+	lane_wait_begin();
+	g_usleep((gulong)usec);
+	lane_wait_end();
 }
 
 int64_t lane_pool_check(struct lane_pool *pool)

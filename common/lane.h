@@ -8,6 +8,9 @@
  * "network", "host". A pool makes a thread when a lane has work and no thread is idle (up to max_threads) and ends idle ones
  * after LANE_IDLE_USEC, so that a job that hangs costs its own lane and one thread, nothing else; at rest there are no threads.
  *
+ * A job that waits for somebody else's answer and not for a processor says so (lane_wait_begin()): its thread does not count meanwhile, so however
+ * many hosts are silent, there are threads for what need not ask them.
+ *
  * A job has a name and may have a deadline. When the deadline passes, its `expired` function is called once (on the thread that calls
  * lane_pool_check(), i.e. the loop's timer) so that who waits can be told; the job itself keeps its place until it returns.
  * A queue holds at most LANE_QUEUE_MAX jobs: lane_submit() then fails with ERR_RESOURCE_EXHAUSTED.
@@ -19,6 +22,7 @@
 
 #define LANE_IDLE_USEC (5 * G_USEC_PER_SEC)
 #define LANE_QUEUE_MAX 1000
+#define LANE_WAITING_MAX 1000       /* threads that do not count */
 
 struct lane_pool;
 
@@ -40,6 +44,12 @@ struct lane_pool *lane_pool_free(struct lane_pool *pool, int64_t wait_usec);
 /* Queues a job on the named lane, which exists as long as it has jobs. Any thread. On failure nothing was taken over
  * (free_data is not called). A lane name of NULL means: no order, any free thread. */
 bool lane_submit(struct lane_pool *pool, const char *lane, const struct lane_job *job, GError **error);
+
+/* Around a wait in a job; elsewhere they do nothing. Not nested. */
+void lane_wait_begin(void);
+void lane_wait_end(void);
+/* Such a wait for a time. For what has no event: asking again. */
+void lane_pause(int64_t usec);
 
 /* Calls expired() of the jobs whose deadline passed; returns the next deadline, or 0 when none. */
 int64_t lane_pool_check(struct lane_pool *pool);

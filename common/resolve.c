@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/lane.h"
 
 bool resolve_address(const char *name, int port, struct sockaddr_storage *ret_address, socklen_t *ret_length, GError **error)
 {
@@ -13,7 +14,9 @@ bool resolve_address(const char *name, int port, struct sockaddr_storage *ret_ad
 	int rc;
 
 	g_snprintf(service, sizeof(service), "%d", port);
+	lane_wait_begin();
 	rc = getaddrinfo(name, service, &hints, &list);
+	lane_wait_end();
 	if (rc) {
 		error_set(error, ERR_NO_CONNECTION, "address '%s': %s", name, gai_strerror(rc));
 		return false;

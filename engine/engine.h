@@ -27,6 +27,7 @@ struct engine {
 	struct fleet *fleet;
 	struct auth *auth;
 	struct api *api;
+	struct timer *pool_timer;            /* flow/storage_manager.c; loop only */
 	int64_t started_usec;
 };
 

@@ -25,7 +25,7 @@
 #include "engine/fleet/fleet.h"
 #include "engine/flow/flow.h"
 #include "engine/flow/host_policy.h"
-#include "engine/flow/storage_flow.h"
+#include "engine/flow/storage_pool.h"
 #include "engine/http/http.h"
 #include "engine/model/model.h"
 #include "engine/store/store.h"
@@ -45,12 +45,18 @@
 static void host_is_up(struct engine *engine, const char *host_id)
 {
 	flow_take_up(engine, host_id);
-	storage_host_up(engine, host_id);
+	storage_pool_host_up(engine, host_id);
 	host_policy_push(engine, host_id);
 }
 
 static const struct option options[] = {
-	{ "engine", "data_dir", OPTION_PATH, "/var/lib/berth-engine", 0, 0, "Directory of the database and of the password hashes." },
+	{ "engine", "data_dir", OPTION_PATH, "/var/lib/berth-engine", 0, 0,
+	  "Directory of the password hashes, and of the database unless store names another place." },
+	{ "engine", "store", OPTION_STRING, NULL, 0, 0,
+	  "Where the database is: sqlite:FILE, or postgresql://USER@HOST/DATABASE?PARAMETERS as PostgreSQL's libpq has it. A password does not belong here but "
+	  "into the file named by the parameter passfile. Unset: sqlite:DATA_DIR/engine.db." },
+	{ "engine", "store_timeout", OPTION_INT, "10", 1, 600,
+	  "Seconds that a database on a server may take to answer; then changes fail (503) until it answers again." },
 	{ "engine", "log_level", OPTION_STRING, "info", 0, 0, "What goes to standard error: error, warn, info, debug or trace." },
 	{ "engine", "workers", OPTION_INT, "64", 2, 1000, "Threads at most for work that may wait." },
 	{ "http", "address", OPTION_STRING, "::", 0, 0, "Address to listen on; '::' is every address of both families." },
@@ -79,6 +85,10 @@ static const struct option options[] = {
 	{ "agent", "connecting_after", OPTION_INT, "10", 1, 3600, "Seconds of silence after which a host is shown as connecting." },
 	{ "agent", "non_responsive_after", OPTION_INT, "60", 1, 86400, "Seconds of silence after which a host is shown as non_responsive." },
 	{ "agent", "fence_quiet", OPTION_INT, "180", 0, 86400, "Seconds between two changes of a host's power." },
+	{ "storage", "io_timeout", OPTION_INT, "10", 1, 120,
+	  "Seconds that one access to the locks of shared storage may take, for pools made from now on. A host that lost its storage is taken to be dead after "
+	  "8 times this and a minute." },
+	{ "storage", "manager_check", OPTION_INT, "10", 1, 3600, "Seconds between two looks at the manager of each pool of shared storage." },
 };
 
 struct program {
@@ -89,7 +99,17 @@ struct program {
 	struct http_server *http, *plain;
 	struct timer *stop_timer;
 	int64_t stop_at;
+	bool failed;                         /* it ends because it cannot go on */
 };
+
+static struct store_settings store_settings(const struct program *program)
+{
+	return (struct store_settings) {
+		.data_dir = program->data_dir,
+		.where = config_string(program->config, "engine", "store"),
+		.timeout_usec = config_int(program->config, "engine", "store_timeout") * G_USEC_PER_SEC,
+	};
+}
 
 /* ---- signals ---- */
 
@@ -116,6 +136,33 @@ static void on_stop(void *data)
 		http_server_drain(program->plain);
 	program->stop_timer = timer_new(program->engine.loop, stop_if_done, program);
 	timer_set(program->stop_timer, 1);
+}
+
+/* ---- a database on a server ---- */
+
+/* What was broken off goes on, and what could not be noted is noted. */
+static void on_store_back(void *data)
+{
+	struct engine *engine = data;
+	flow_take_up_broken(engine);
+	fleet_tell_again(engine->fleet);
+}
+
+/* What this engine knows is no longer so: start anew. */
+static void on_store_taken(void *data)
+{
+	struct program *program = data;
+	program->failed = true;
+	on_stop(program);
+}
+
+static void on_store_news(enum store_news news, void *data)
+{
+	struct program *program = data;
+	if (news == STORE_BACK)
+		loop_post(program->engine.loop, on_store_back, &program->engine, NULL);
+	else
+		loop_post(program->engine.loop, on_store_taken, program, NULL);
 }
 
 static void on_reload(void *data)
@@ -219,14 +266,18 @@ static bool start(struct program *program, GError **error)
 	engine->loop = loop_new();
 	engine->lanes = lane_pool_new((unsigned)config_int(config, "engine", "workers"));
 	engine->model = model_new();
-	if (!make_data_dir(program->data_dir, error) || !(engine->store = store_open(program->data_dir, engine->model, error)) ||
+	const struct store_settings store = store_settings(program);
+	if (!make_data_dir(program->data_dir, error) || !(engine->store = store_open(&store, engine->model, error)) ||
 	    !open_doors(engine, &auth, error) || !(engine->fleet = fleet_new(engine, error)) || !(engine->api = api_new(engine, &api, error)) ||
 	    !open_ports(program, error))
 		return false;
 	fleet_on_host_up(engine->fleet, host_is_up);
+	store_listen(engine->store, on_store_news, program);
+	fleet_on_host_lost(engine->fleet, storage_manager_host_lost);
 	store_event(engine->store, EVENT_ENGINE_START, NULL, NULL, "Starting oVirt Engine.");
 	fleet_start(engine->fleet);
 	flow_resume_all(engine);
+	storage_manager_begin(engine);
 	return true;
 }
 
@@ -239,6 +290,9 @@ static void end(struct program *program)
 	program->plain = http_server_free(program->plain);
 	if (engine->auth)
 		auth_stop(engine->auth);
+	if (engine->store)
+		store_listen(engine->store, NULL, NULL);
+	storage_manager_end(engine);
 	engine->lanes = lane_pool_free(engine->lanes, STOP_USEC);
 	engine->fleet = fleet_free(engine->fleet);
 	engine->loop = loop_free(engine->loop);
@@ -281,7 +335,7 @@ static int serve(struct program *program)
 	service_notify("READY=1");
 	loop_run(loop);
 	end(program);
-	return EXIT_SUCCESS;
+	return program->failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static void usage(FILE *out)
@@ -344,7 +398,8 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	program.data_dir = g_strdup(data_dir ? data_dir : config_string(program.config, "engine", "data_dir"));
-	int status = at < argc ? tool_run(argc - at, argv + at, program.data_dir) : serve(&program);
+	const struct store_settings settings = store_settings(&program);
+	int status = at < argc ? tool_run(argc - at, argv + at, &settings) : serve(&program);
 	g_clear_pointer(&program.data_dir, g_free);
 	if (program.config)
 		program.config = config_free(program.config);

@@ -284,7 +284,7 @@ static bool run_noun(int argc, char **argv, const char *data_dir, GError **error
 	return false;
 }
 
-int tool_run(int argc, char **argv, const char *data_dir)
+int tool_run(int argc, char **argv, const struct store_settings *settings)
 {
 	bool backup = strcmp(argv[0], "backup") == 0, restore = strcmp(argv[0], "restore") == 0;
 	struct arguments arguments = { 0 };
@@ -297,9 +297,9 @@ int tool_run(int argc, char **argv, const char *data_dir)
 			error_set(&error, ERR_BAD_VALUE, "%s needs a file", argv[0]);
 			ok = false;
 		}
-		ok = ok && (backup ? store_backup(data_dir, arguments.name, &error) : store_restore(arguments.name, data_dir, arguments.force, &error));
+		ok = ok && (backup ? store_backup(settings, arguments.name, &error) : store_restore(arguments.name, settings, arguments.force, &error));
 	} else {
-		ok = run_noun(argc, argv, data_dir, &error);
+		ok = run_noun(argc, argv, settings->data_dir, &error);
 	}
 	if (!ok)
 		fprintf(stderr, "berth-engine: %s\n", error->message);
@@ -312,5 +312,5 @@ void tool_usage(FILE *out)
 	for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
 		fprintf(out, "  %s %s%s%s\n      %s\n", commands[i].noun, commands[i].verb, *commands[i].arguments ? " " : "", commands[i].arguments, commands[i].doc);
 	fputs("  backup FILE\n      copies database and accounts while the engine runs\n"
-	      "  restore FILE [--force]\n      puts them back; the engine must not run\n", out);
+	      "  restore FILE [--force]\n      puts them into the configured store; the engine must not run\n", out);
 }

@@ -17,6 +17,14 @@ static const struct field vm_freeze_fields[] = {
 };
 const struct record_type vm_freeze_params_type = RECORD_TYPE("VM.freeze", NULL, struct vm_freeze_params, vm_freeze_fields, "Parameters of VM.freeze");
 
+static const struct field guest_trim_fields[] = {
+	VM_ID(guest_trim_params),
+	FIELD_LONG_(struct guest_trim_params, minimum, "minimum", IN, "free runs that are shorter stay as they are", .unit = "bytes", .def = "0", .min = 0,
+		    .max = -1),
+	FIELD_INT_(struct guest_trim_params, timeout, "timeout", IN, "how long the guest may take", .unit = "s", .def = "120", .min = 1, .max = 120),
+};
+const struct record_type guest_trim_params_type = RECORD_TYPE("VM.fstrim", NULL, struct guest_trim_params, guest_trim_fields, "Parameters of VM.fstrim");
+
 static const struct field guest_password_fields[] = {
 	VM_ID(guest_password_params),
 	FIELD_STRING_(struct guest_password_params, user, "user", NEED, "user in the guest", .min = 1, .max = 255),
@@ -66,7 +74,8 @@ const struct record_type desktop_message_params_type =
 
 /* What vdsm sent to the desktop agent of old (channel com.redhat.rhevm.vdsm), which the QEMU guest agent has no command for. */
 #define DESKTOP_ROW(verb, parameters, text) \
-	GUEST_ROW(verb, parameters, .doc = text " (only the oVirt guest agent of old could: refused)", .returns = "true", .errors = "1 6 19")
+	GUEST_ROW(verb, parameters, .doc = text " (only the oVirt guest agent could, which is gone since oVirt 4.5: refused with 19, as vdsm does)", \
+		  .returns = "true", .errors = "1 6 19")
 
 const struct verb guest_verbs[] = {
 	GUEST_ROW("freeze", vm_freeze_params_type,
@@ -74,6 +83,9 @@ const struct verb guest_verbs[] = {
 		  .errors = "1 6 19 75 76 1500"),
 	GUEST_ROW("thaw", vm_id_params_type, .doc = "Thaws all of the guest's file systems; may be repeated; hooks before_vm_thaw, after_vm_thaw",
 		  .returns = "true", .errors = "1 6 19 75 77"),
+	GUEST_ROW("fstrim", guest_trim_params_type, .kind = RESULT_JSON,
+		  .doc = "Has the guest give back what its file systems do not use; disks need 'discard' (a verb of our own)",
+		  .returns = "{\"paths\": [{\"path\", \"trimmed\" in bytes, \"minimum\"} or {\"path\", \"error\"}]}", .errors = "1 6 16 19 75"),
 	GUEST_ROW("setUserPassword", guest_password_params_type, .doc = "Sets the password of a user in the guest (a verb of our own)", .returns = "true",
 		  .errors = "1 6 16 19 75"),
 	GUEST_ROW("getAuthorizedKeys", guest_keys_get_params_type, .kind = RESULT_JSON,

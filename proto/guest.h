@@ -6,6 +6,8 @@
 
 struct vm_freeze_params { struct record record; char *vm_id; GPtrArray *mountpoints; int timeout; };        /* strings; NULL: all */
 extern const struct record_type vm_freeze_params_type;
+struct guest_trim_params { struct record record; char *vm_id; int64_t minimum; int timeout; };
+extern const struct record_type guest_trim_params_type;
 struct guest_password_params { struct record record; char *vm_id, *user, *password; bool crypted; };
 extern const struct record_type guest_password_params_type;
 struct guest_keys_params { struct record record; char *vm_id, *user; GPtrArray *keys; bool reset; };   /* keys: strings */

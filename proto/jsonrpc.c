@@ -261,9 +261,12 @@ static void python_real(struct python *p, double value)
 
 static void python_value(struct python *p, const json_t *value);
 
-static bool is_secret(const char *name)
+/* methodArgs: headers with tokens, and URLs that are signed. */
+bool jsonrpc_is_secret(const char *name)
 {
-	return !strcmp(name, "password") || g_str_has_prefix(name, "_X_");
+	g_autofree char *lower = g_ascii_strdown(name, -1);
+
+	return strstr(lower, "password") || g_str_has_prefix(name, "_X_") || !strcmp(name, "vmPayload") || !strcmp(name, "methodArgs");
 }
 
 static void python_object(struct python *p, const json_t *object)
@@ -279,7 +282,7 @@ static void python_object(struct python *p, const json_t *object)
 		g_string_append(p->out, separator);
 		python_string(p, name, strlen(name));
 		g_string_append(p->out, ": ");
-		if (is_secret(name))
+		if (jsonrpc_is_secret(name))
 			g_string_append(p->out, "'********'");
 		else
 			python_value(p, member);

@@ -50,9 +50,11 @@ void jsonrpc_write_request_head(GString *out, const char *method, bool has_param
 void jsonrpc_write_request_tail(GString *out, const char *id);                        /* id NULL: a notification */
 void jsonrpc_write_string(GString *out, const char *text, size_t size);               /* quoted; bad UTF-8 becomes U+FFFD */
 
+/* Is the value of a member of this name a secret, or too much for a log? ("password", "newPassword", "_X_...", "vmPayload", "methodArgs") */
+bool jsonrpc_is_secret(const char *name);
 /*
  * A value as Python prints it ({'vmId': 'x', 'on': True}): that is what the context of error messages looks like on this channel. Cut
- * with "..." at `limit` bytes; values of members named "password" or starting with "_X_" are shown as ********.
+ * with "..." at `limit` bytes; values that are secrets are shown as ********.
  */
 void jsonrpc_write_python(GString *out, const json_t *value, size_t limit);
 

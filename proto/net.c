@@ -26,7 +26,7 @@ static const struct field network_config_fields[] = {
 	FIELD_STRING_(N, ipv6addr, "ipv6addr", IN, "IPv6 address/prefix"),
 	FIELD_STRING_(N, ipv6gateway, "ipv6gateway", IN, "IPv6 gateway, as gateway"),
 	FIELD_BOOL_(N, ipv6autoconf, "ipv6autoconf", IN, "IPv6 autoconfiguration", .def = "false"),
-	FIELD_BOOL_(N, dhcpv6, "dhcpv6", IN, "DHCPv6: not supported", .def = "false"),
+	FIELD_BOOL_(N, dhcpv6, "dhcpv6", IN, "a DHCPv6 server gives the IPv6 address, as /128; not together with ipv6addr", .def = "false"),
 	FIELD_BOOL_(N, default_route, "defaultRoute", IN, "the host's default route goes here; at most one network", .def = "false"),
 	FIELD_STRINGS_(N, nameservers, "nameservers", IN, "DNS servers, only with defaultRoute"),
 	FIELD_INT_(N, mtu, "mtu", IN, "MTU", .unit = "bytes", .def = "1500", .min = 68, .max = 65535),

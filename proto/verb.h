@@ -56,6 +56,7 @@ VERB_TABLE(lease);
 VERB_TABLE(secret);
 VERB_TABLE(transfer);
 VERB_TABLE(snapshot);
+VERB_TABLE(backup);
 VERB_TABLE(guest);
 VERB_TABLE(device);
 VERB_TABLE(migration);

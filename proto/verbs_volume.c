@@ -50,6 +50,8 @@ const struct verb volume_verbs[] = {
 	TASK("Image.move", image_move_params_type, .doc = "Copies or moves an image to another domain (task)"),
 	TASK("Image.cloneStructure", image_clone_params_type, .doc = "Makes blank volumes as an image's in another domain (task)"),
 	TASK("Image.syncData", image_sync_params_type, .doc = "Copies data into the volumes that cloneStructure made (task)"),
+	TASK("Image.download", image_share_params_type, .doc = "Reads a volume's data from a web server (task)", .errors = "1000"),
+	TASK("Image.upload", image_share_params_type, .doc = "Sends a volume's data to a web server (task)", .errors = "1000"),
 	ON_DOMAIN("Image.reconcileVolumeChain", image_reconcile_params_type, .kind = RESULT_JSON, .changes = true,
 		  .doc = "Finds what is really the chain of an image, and makes the metadata say so", .returns = "array of ids, root first",
 		  .errors = "201 203 262 358 369"),
@@ -57,6 +59,10 @@ const struct verb volume_verbs[] = {
 	BEGINS("SDM.update_volume", sdm_update_params_type, .doc = "Changes metadata of a volume (job)", .returns = "true", .errors = "69 1000"),
 	BEGINS("SDM.amend_volume", sdm_amend_params_type, .doc = "Changes the qcow2 version of a volume (job)", .returns = "true", .errors = "69 1000"),
 	BEGINS("SDM.sparsify_volume", sdm_volume_params_type, .doc = "Frees the zeros in a volume (job)", .returns = "true", .errors = "69 1000"),
+	BEGINS("SDM.add_bitmap", sdm_bitmap_params_type, .doc = "Adds a bitmap to a volume that no VM uses: what changes from now on (job)", .returns = "true",
+	       .errors = "69 1000"),
+	BEGINS("SDM.remove_bitmap", sdm_bitmap_params_type, .doc = "Removes a bitmap of a volume that no VM uses (job)", .returns = "true", .errors = "69 1000"),
+	BEGINS("SDM.clear_bitmaps", sdm_volume_params_type, .doc = "Removes all bitmaps of a volume that no VM uses (job)", .returns = "true", .errors = "69 1000"),
 	BEGINS("SDM.merge", sdm_merge_params_type, .doc = "Cold merge: the data of top into base (job)", .returns = "true", .errors = "69"),
 };
 const size_t n_volume_verbs = G_N_ELEMENTS(volume_verbs);

@@ -116,7 +116,7 @@ static const struct field vm_params_fields[] = {
 	FIELD_INT_(struct vm_params, time_offset, "timeOffset", IN, "offset of the guest's clock", .unit = "s"),
 	FIELD_INT_(struct vm_params, ticket_ttl, "displayPasswordTtl", IN, "validity of displayPassword", .unit = "s", .def = "120"),
 	FIELD_ENUM_(struct vm_params, accelerator, "accelerator", IN, accelerator_names,
-		    "kvm: hardware or no start at all; tcg: software; auto: kvm where it works, else tcg with a warning", .def = "auto"),
+		    "kvm: hardware or no start at all; tcg: software; auto: kvm where it works, else tcg and the event |virt|VM_accelerator|<id>", .def = "auto"),
 	FIELD_ENUM_(struct vm_params, firmware, "firmware", IN, firmware_names, "bios, uefi, or uefi-secure: UEFI with Secure Boot, Microsoft's keys enrolled",
 		    .def = "bios"),
 	FIELD_ENUM_(struct vm_params, on_crash, "onCrash", IN, vm_on_crash_names, "what happens when the guest's kernel says that it crashed; coredump: with a dump",

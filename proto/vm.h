@@ -148,6 +148,7 @@ extern const struct record_type vm_stats_type;
 /* Event names: "|virt|VM_status|<vmId>" */
 #define EVENT_VM_STATUS "|virt|VM_status|"
 #define EVENT_VM_CRASH "|virt|VM_crash|"
+#define EVENT_VM_ACCELERATOR "|virt|VM_accelerator|"       /* {accelerator "tcg", reason}: VM.create with accelerator "auto" fell back to it */
 #define EVENT_HOST_CONN "|net|host_conn|no_id"
 #define EVENT_JOB_STATUS "|jobs|status|"
 

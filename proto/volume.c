@@ -5,6 +5,17 @@
 #define NEED (CREATE | REQUIRED)
 #define OUT READ_ONLY
 
+#define D struct image_method
+static const struct field image_method_fields[] = {
+	FIELD_STRING_(D, method, "method", NEED, "http: for HTTP and HTTPS", .pattern = "http"),
+	FIELD_STRING_(D, url, "url", NEED | SECRET, "of the image, whose bytes are in the volume's format"),
+	FIELD_JSON_(D, headers, "headers", IN | SECRET, "sent with the request: {name: value}"),
+	FIELD_LONG_(D, length, "contentLength", IN, "download: length, where the server does not say it; upload: so many from the beginning; 0: all",
+		    .unit = "bytes", .def = "0", .min = 0, .max = -1),
+};
+const struct record_type image_method_type = RECORD_TYPE("imageSharingMethod", NULL, D, image_method_fields, "A server that has, or takes, an image");
+#undef D
+
 #define D struct volume_call
 #define VOLUME FIELD_UUID_(D, volume_id, "volumeID", NEED, "volume")
 #define POOL FIELD_UUID_(D, pool_id, "storagepoolID", NEED, "pool")
@@ -46,6 +57,9 @@ PARAMS(image_move_params, "Image.move", IMAGE, POOL, DOMAIN, FIELD_UUID_(D, dst_
 PARAMS(image_clone_params, "Image.cloneStructure", IMAGE, POOL, DOMAIN, FIELD_UUID_(D, dst_domain_id, "dstSdUUID", NEED, "target domain"));
 PARAMS(image_sync_params, "Image.syncData", IMAGE, POOL, DOMAIN, FIELD_UUID_(D, dst_domain_id, "dstSdUUID", NEED, "target domain"),
        FIELD_STRING_(D, kind, "syncType", NEED, "ALL; INTERNAL: all but the leaf; LEAF", .pattern = "ALL|INTERNAL|LEAF"));
+PARAMS(image_share_params, "Image.download, Image.upload",
+       FIELD_RECORD_(D, method, "methodArgs", NEED, &image_method_type, "how, and where"), POOL, DOMAIN, IMAGE,
+       FIELD_UUID_(D, volume_id, "volumeID", IN, "the image's volume, which must be its only one; absent: that one"));
 PARAMS(volume_copy_params, "Volume.copy", IDS, FIELD_UUID_(D, dst_domain_id, "dstSdUUID", NEED, "target domain"),
        FIELD_UUID_(D, dst_image_id, "dstImgUUID", NEED, "image of the copy"), FIELD_UUID_(D, dst_volume_id, "dstVolUUID", NEED, "id of the copy"),
        FIELD_STRING_(D, description, "desc", NEED, "at most 210 bytes are kept"),
@@ -124,6 +138,8 @@ PARAMS(sdm_update_params, "SDM.update_volume", SDM_JOB, FIELD_RECORD_(D, volume,
 PARAMS(sdm_amend_params, "SDM.amend_volume", SDM_JOB, FIELD_RECORD_(D, volume, "vol_info", NEED, &endpoint_type, "volume"),
        FIELD_RECORD_(D, qcow2, "qcow2_attr", NEED, &qcow2_attributes_type, "what changes"));
 PARAMS(sdm_volume_params, "SDM.sparsify_volume", SDM_JOB, FIELD_RECORD_(D, volume, "vol_info", NEED, &endpoint_type, "volume"));
+PARAMS(sdm_bitmap_params, "a bitmap of a volume", SDM_JOB, FIELD_RECORD_(D, volume, "vol_info", NEED, &endpoint_type, "volume"),
+       FIELD_STRING_(D, bitmap, "bitmap", NEED, "its name", .min = 1, .max = 1023));
 PARAMS(sdm_merge_params, "SDM.merge", SDM_JOB, FIELD_RECORD_(D, subchain, "subchain_info", NEED, &subchain_type, "base and top"),
        FIELD_BOOL_(D, bitmaps, "merge_bitmaps", IN, "bitmaps, too", .def = "false"));
 PARAMS(merge_task_params, "StoragePool.prepareMerge", FIELD_UUID_(D, pool_id, "storagepoolID", NEED, "pool"),

@@ -4,6 +4,10 @@
 /* Volumes and images: parameters and results of the verbs in verbs_volume.c. Creating, deleting and telling of a volume are in storage.h. */
 #include "proto/storage.h"
 
+/* Where Image.download and Image.upload find the data. */
+struct image_method { struct record record; char *method, *url; json_t *headers; int64_t length; };
+extern const struct record_type image_method_type;
+
 /* One for all verbs about a volume, an image, or a copy of one; each verb takes some of the members. */
 struct volume_call {
 	struct record record;
@@ -14,12 +18,13 @@ struct volume_call {
 	int64_t new_size, rate;
 	bool backing_chain, allow_active, post_zero, force, discard, safe, check, compress, force_size;
 	GPtrArray *volumes;
+	struct image_method *method;
 };
 extern const struct record_type volume_ids_type, volume_measure_params_type, volume_extend_params_type, volume_description_params_type,
 	volume_legality_params_type,
 	volume_teardown_params_type, volume_reduce_params_type, image_ids_type, image_find_params_type, image_delete_params_type, image_delete_volumes_params_type,
 	image_reconcile_params_type, volume_convert_params_type, volume_shrink_params_type, volume_parent_params_type, volume_item_params_type,
-	volume_set_item_params_type, image_move_params_type, image_clone_params_type, image_sync_params_type, volume_copy_params_type, volume_compact_params_type;
+	volume_set_item_params_type, image_move_params_type, image_clone_params_type, image_sync_params_type, image_share_params_type, volume_copy_params_type, volume_compact_params_type;
 
 /* Volume.copy's volType */
 enum volume_wire_role { VOLUME_ROLE_SHARED = 6, VOLUME_ROLE_INTERNAL, VOLUME_ROLE_LEAF };
@@ -45,9 +50,10 @@ struct sdm_params {
 	struct subchain *subchain;
 	int64_t rate;
 	bool bitmaps;
+	char *bitmap;
 };
-extern const struct record_type sdm_copy_params_type, sdm_update_params_type, sdm_amend_params_type, sdm_volume_params_type, sdm_merge_params_type,
-	merge_task_params_type;
+extern const struct record_type sdm_copy_params_type, sdm_update_params_type, sdm_amend_params_type, sdm_volume_params_type, sdm_bitmap_params_type,
+	sdm_merge_params_type, merge_task_params_type;
 
 struct image_info {
 	struct record record;

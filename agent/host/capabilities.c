@@ -394,9 +394,9 @@ static void fill_rest(const struct host *host, const struct vms_libvirt *libvirt
 	SET(caps, hosted_engine_deployed, access(HOSTED_ENGINE_CONF, F_OK) == 0);
 	SET(caps, vnc_encrypted, vnc_tls(host->agent));
 	SET(caps, deferred_preallocation, true);
-	SET(caps, backup_enabled, false);
-	SET(caps, cold_backup_enabled, false);
-	SET(caps, clear_bitmaps_enabled, false);
+	SET(caps, backup_enabled, true);
+	SET(caps, cold_backup_enabled, true);
+	SET(caps, clear_bitmaps_enabled, true);
 	SET(caps, cd_change_pdiv, true);
 	SET(caps, refresh_disk_supported, true);
 	SET(caps, replicate_extend, false);

@@ -105,6 +105,13 @@ char *net_config_ipv6(const struct network_config *config)
 	return net_given(config->ipv6addr) ? normal(config->ipv6addr) : NULL;
 }
 
+char *net_config_link(const struct network_config *config)
+{
+	const char *lower = net_given(config->nic) ? config->nic : config->bonding;
+
+	return HAS(config, vlan) ? g_strdup_printf("%s.%d", lower, config->vlan) : g_strdup(lower);
+}
+
 static bool is_host_address(const struct net_prefix *prefix)
 {
 	if (prefix->family == AF_INET) {
@@ -152,24 +159,29 @@ static bool check_ipv4(const char *name, const struct network_config *config, GE
 
 static bool check_ipv6(const char *name, const struct network_config *config, GError **error)
 {
+	if (config->dhcpv6 && (net_given(config->ipv6addr) || net_given(config->ipv6gateway))) {
+		error_set(error, ERR_BAD_PARAMS, "network '%s': dhcpv6 and %s exclude each other", name,
+			  net_given(config->ipv6addr) ? "ipv6addr" : "ipv6gateway");
+		return false;
+	}
+	if ((config->dhcpv6 || net_given(config->ipv6addr)) && config->mtu && config->mtu < IPV6_MTU_MIN) {
+		error_set(error, ERR_BAD_PARAMS, "network '%s': mtu %d is below %d, which IPv6 needs", name, config->mtu, IPV6_MTU_MIN);
+		return false;
+	}
 	if (!net_given(config->ipv6addr)) {
 		if (!net_given(config->ipv6gateway))
 			return true;
 		error_set(error, ERR_BAD_ADDR, "network '%s': ipv6gateway without ipv6addr", name);
 		return false;
 	}
-	if (config->mtu && config->mtu < IPV6_MTU_MIN) {
-		error_set(error, ERR_BAD_PARAMS, "network '%s': mtu %d is below %d, which IPv6 needs", name, config->mtu, IPV6_MTU_MIN);
-		return false;
-	}
 	return check_address(name, "ipv6addr", config->ipv6addr, AF_INET6, "ipv6gateway", config->ipv6gateway, error);
 }
 
-static bool check_ovs(const char *kind, const char *name, const char *switch_type, GError **error)
+bool net_check_switch(const char *kind, const char *name, const char *switch_type, GError **error)
 {
-	if (g_strcmp0(switch_type, "ovs"))
+	if (!net_given(switch_type) || !strcmp(switch_type, "legacy"))
 		return true;
-	error_set(error, ERR_UNSUPPORTED_OPERATION, "%s '%s': switch ovs: Open vSwitch is not supported, only legacy (Linux bridges and bonds)", kind, name);
+	error_set(error, ERR_UNSUPPORTED_OPERATION, "%s '%s': switch '%s' is not supported, only legacy (Linux bridges and bonds)", kind, name, switch_type);
 	return false;
 }
 
@@ -254,7 +266,7 @@ bool net_check_config(const char *name, const struct network_config *config, GEr
 		return false;
 	if (config->remove)
 		return true;
-	if (!check_ovs("network", name, config->switch_type, error))
+	if (!net_check_switch("network", name, config->switch_type, error))
 		return false;
 	if (net_given(config->nic) && net_given(config->bonding)) {
 		error_set(error, ERR_BAD_PARAMS, "network '%s': nic '%s' and bonding '%s' exclude each other", name, config->nic, config->bonding);
@@ -266,10 +278,6 @@ bool net_check_config(const char *name, const struct network_config *config, GEr
 	}
 	if (HAS(config, vlan) && !net_given(config->nic) && !net_given(config->bonding)) {
 		error_set(error, ERR_BAD_VLAN, "network '%s': vlan %d without nic and bonding", name, config->vlan);
-		return false;
-	}
-	if (config->dhcpv6) {
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "network '%s': dhcpv6 is not supported by this agent", name);
 		return false;
 	}
 	if (!g_strcmp0(config->bootproto, "dhcp") && (net_given(config->ipaddr) || net_given(config->gateway))) {
@@ -291,7 +299,7 @@ bool net_check_bond(const char *name, const struct bond_config *config, GError *
 		return false;
 	if (config->remove)
 		return true;
-	if (!check_ovs("bond", name, config->switch_type, error))
+	if (!net_check_switch("bond", name, config->switch_type, error))
 		return false;
 	if (!config->nics || !config->nics->len) {
 		error_set(error, ERR_BAD_BONDING, "bond '%s': no nics", name);

@@ -4,7 +4,7 @@
  *
  *   running.json      what was set up last in this boot (boot_id tells)
  *   persistent.json   what is set up after a boot: the running one as of the last Host.setSafeNetworkConfig or commitOnSuccess
- *   leases.json       what DHCP servers gave in this boot, {"version": 1, "boot_id": ..., "leases": {network: lease}}
+ *   leases.json       what DHCP servers gave in this boot, {"version": 1, "boot_id": ..., "leases": {key: lease, see dhcp.c}}
  * The first two: {"version": 1, "boot_id": ..., "networks": {name: config}, "bonds": {name: config}, "host": what was before (net-priv.h)}.
  * netConfigDirty: their networks or bonds differ.
  */
@@ -52,37 +52,47 @@ static GHashTable *parse_all(const struct record_type *type, const json_t *objec
 	return configs;
 }
 
-/* The lease as if it had been asked for. */
-static void lay_over(struct network_config *network, const json_t *lease)
+/* The leases as if they had been asked for; NULL: none. Name servers of the request have precedence. */
+static void lay_over(struct network_config *network, const json_t *ipv4, const json_t *ipv6)
 {
-	const json_t *servers = json_object_get(lease, "nameservers");
-	size_t n = json_array_size(servers);
+	const json_t *const leases[] = { ipv4, ipv6 };
+	bool takes_servers = network->default_route && !(network->nameservers && network->nameservers->len);
 
-	set_string(&network->ipaddr, json_string_value(json_object_get(lease, "ip")));
-	set_string(&network->netmask, json_string_value(json_object_get(lease, "mask")));
-	set_string(&network->gateway, json_string_value(json_object_get(lease, "gateway")));
-	if (!n || (network->nameservers && network->nameservers->len) || !network->default_route)
-		return;
-	CLEAR(network, nameservers);
-	network->nameservers = g_ptr_array_new_with_free_func(g_free);
-	for (size_t i = 0; i < n; i++)
-		g_ptr_array_add(network->nameservers, g_strdup(json_string_value(json_array_get(servers, i))));
+	if (ipv4) {
+		set_string(&network->ipaddr, json_string_value(json_object_get(ipv4, "ip")));
+		set_string(&network->netmask, json_string_value(json_object_get(ipv4, "mask")));
+		set_string(&network->gateway, json_string_value(json_object_get(ipv4, "gateway")));
+	}
+	if (ipv6) {
+		g_autofree char *address = g_strconcat(json_string_value(json_object_get(ipv6, "ip")), "/128", NULL);
+
+		set_string(&network->ipv6addr, address);
+	}
+	for (size_t i = 0; takes_servers && i < G_N_ELEMENTS(leases); i++) {
+		const json_t *servers = json_object_get(leases[i], "nameservers");
+
+		if (json_array_size(servers) && !network->nameservers)
+			network->nameservers = g_ptr_array_new_with_free_func(g_free);
+		for (size_t k = 0; k < json_array_size(servers); k++)
+			g_ptr_array_add(network->nameservers, g_strdup(json_string_value(json_array_get(servers, k))));
+	}
 }
 
 struct net_config *net_config_new(const json_t *json, const json_t *leases)
 {
 	struct net_config *config = g_new0(struct net_config, 1);
-	const char *name;
-	json_t *lease;
+	GHashTableIter iter;
+	void *name, *network;
 
 	config->networks = parse_all(&network_config_type, json_object_get(json, "networks"));
 	config->bonds = parse_all(&bond_config_type, json_object_get(json, "bonds"));
 	config->host = json_incref(json_object_get(json, "host"));
-	json_object_foreach((json_t *)leases, name, lease) {
-		struct network_config *network = g_hash_table_lookup(config->networks, name);
+	g_hash_table_iter_init(&iter, config->networks);
+	while (g_hash_table_iter_next(&iter, &name, &network)) {
+		g_autofree char *ipv6 = net_lease_ipv6(name);
 
-		if (network && !g_strcmp0(network->bootproto, "dhcp"))
-			lay_over(network, lease);
+		lay_over(network, net_lease_wanted(config, name) ? json_object_get(leases, name) : NULL,
+			 net_lease_wanted(config, ipv6) ? json_object_get(leases, ipv6) : NULL);
 	}
 	return config;
 }

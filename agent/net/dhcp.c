@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DHCPv4: one udhcpc (busybox) for each network with bootproto dhcp, on the link that has the network's addresses.
+ * DHCP: one dhcpcd for each network and family (bootproto dhcp: IPv4; dhcpv6: IPv6), on the link that has the network's addresses.
  *
- * The client only asks; it configures nothing: its script tells us over a pipe what it was given, and a lease is taken into what is wanted as if the
- * network had these addresses (net.c), so that it is planned, verified, reported and undone as everything else. Why udhcpc: it does nothing but that, is
- * in Debian's busybox, and leaves all set-up to its script; dhcpcd insists on configuring by itself, ISC's dhclient is no longer maintained.
+ * The client only asks; it configures nothing (--noconfigure): its script tells us over a pipe what it was given, and a lease is taken into what is
+ * wanted as if the network had these addresses (net.c), so that it is planned, verified, reported and undone as everything else. Why dhcpcd: it is well
+ * kept and speaks both families; busybox in Debian has no DHCPv6, ISC's dhclient is no longer maintained. DHCPv6 gives an address without a prefix and
+ * without routes: /128; the rest is what router advertisements say (ipv6autoconf).
  *
- * A client ends with the agent (PDEATHSIG) and is started again with it: the addresses stay meanwhile, as long as their lease lasts. One that ends by
- * itself is started again after RESTART_USEC. All of it is on the loop's thread, but net_dhcp_sync() and net_dhcp_take(), which may be called by any.
+ * A client lives in a process name space of its own, whose first process ends with the agent (PDEATHSIG): dhcpcd's parts drop their privileges, by
+ * which they would lose that signal. It has a mount name space, too, where its files are in our directory: it remembers its leases there and asks for
+ * them again, and does not meet another dhcpcd of the host. The addresses stay while the agent is away, as long as their lease lasts. A client that
+ * ends by itself is started again after RESTART_USEC.
+ *
+ * A lease ends when the client says so, or its time is over. dhcpcd also gives it up when the link loses its carrier; we do not: a cable that is pulled
+ * for a moment would take the host's address away.
+ *
+ * All of it is on the loop's thread, but net_dhcp_sync(), which may be called by any.
  */
 #define LOG_MODULE "dhcp"
 #include <errno.h>
@@ -24,23 +32,60 @@
 #define OUTPUT_MAX 8192
 #define SCRIPT "dhcp-event"
 
-static const char script[] = "#!/bin/sh\n# what udhcpc was given, for the agent that started it\n"
-	"printf 'event=%s\\nip=%s\\nmask=%s\\nrouter=%s\\ndns=%s\\nlease=%s\\nend\\n' \"$1\" \"$ip\" \"$mask\" \"$router\" \"$dns\" \"$lease\"\n";
+static const char script[] = "#!/bin/sh\n# DIRECTORY FAMILY LINK: runs a DHCP client. Without arguments: called by it; tells the agent what it was given\n"
+	"if [ $# = 3 ]; then\n"
+	"\tmkdir -p \"$1\" /run/dhcpcd /var/lib/dhcpcd && mount --bind \"$1\" /run/dhcpcd && mount --bind \"$1\" /var/lib/dhcpcd || exit\n"
+	"\tset -- -\"$2\" --script \"$0\" \"$3\"\n"
+	"\tcase $1 in\n"
+	"\t-4) set -- --clientid --noarp --noipv4ll --option routers,domain_name_servers \"$@\" ;;\n"
+	"\t-6) set -- --duid --noipv6rs --ia_na --option dhcp6_name_servers \"$@\" ;;\n"
+	"\tesac\n"
+	"\tdhcpcd --config /dev/null --noconfigure --nobackground --quiet --nodelay --timeout 0 \"$@\"\n"
+	"\texit\n"
+	"fi\n"
+	"printf 'event=%s\\nip=%s\\nmask=%s\\nrouter=%s\\ndns=%s\\nlease=%s\\nend\\n' \"$reason\" \"$new_ip_address$new_dhcp6_ia_na1_ia_addr1\" "
+	"\"$new_subnet_mask\" \"$new_routers\" \"$new_domain_name_servers$new_dhcp6_name_servers\" "
+	"\"$new_dhcp_lease_time$new_dhcp6_ia_na1_ia_addr1_vltime\"\n";
 
 struct client {
 	struct net *net;
-	char *network, *link;
+	char *lease, *link;              /* lease: its key */
 	GPid pid;                        /* 0: not running */
 	int fd;
 	struct watch *watch;
-	struct timer *restart, *expiry;  /* expiry: of a lease that an earlier process was given */
+	struct timer *restart, *expiry;
 	GString *output;
-	bool bound;                      /* this process was given a lease */
+	bool has_carrier;
 };
 
 static void start(struct client *client);
 
 /* ---- leases ---- */
+
+#define IPV6 "/ipv6"                      /* no name of a network has a slash in it */
+
+bool net_lease_is_ipv6(const char *lease)
+{
+	return g_str_has_suffix(lease, IPV6);
+}
+
+char *net_lease_ipv6(const char *network)
+{
+	return g_strconcat(network, IPV6, NULL);
+}
+
+char *net_lease_network(const char *lease)
+{
+	return g_strndup(lease, strcspn(lease, "/"));
+}
+
+bool net_lease_wanted(const struct net_config *config, const char *lease)
+{
+	g_autofree char *name = net_lease_network(lease);
+	const struct network_config *network = g_hash_table_lookup(config->networks, name);
+
+	return network && (net_lease_is_ipv6(lease) ? network->dhcpv6 : !g_strcmp0(network->bootproto, "dhcp"));
+}
 
 static void offer_job(void *data)
 {
@@ -55,11 +100,11 @@ static void offer(struct client *client, json_t *lease)
 
 	{
 		AUTO_LOCK(&net->lock);
-		json_object_set_new(net->offered, client->network, lease);
+		json_object_set_new(net->offered, client->lease, lease);
 		pthread_cond_broadcast(&net->confirm);
 	}
 	if (net->agent->lanes && !lane_submit(net->agent->lanes, "network", &(struct lane_job){ .name = "DHCP lease", .run = offer_job, .data = net }, &error))
-		log_error("network '%s': the lease is not used: %s", client->network, error->message);
+		log_error("network '%s': the lease is not used: %s", client->lease, error->message);
 }
 
 static const char *value_of(char **lines, const char *name)
@@ -76,32 +121,36 @@ static void on_expiry(void *data)
 {
 	struct client *client = data;
 
-	client->bound = false;
-	log_warn("network '%s': the lease has ended", client->network);
+	log_warn("network '%s': the lease has ended", client->lease);
+	timer_cancel(client->expiry);
 	offer(client, json_null());
 }
 
-/* One message of the script. */
+/* "BOUND", "BOUND6", "EXPIRE", ...: see dhcpcd-run-hooks(8). One message of the script. */
 static void on_told(struct client *client, char **lines)
 {
-	const char *event = value_of(lines, "event");
+	static const char *const given[] = { "BOUND", "RENEW", "REBIND", "REBOOT", NULL }, *const taken[] = { "EXPIRE", "NAK", NULL };
+	g_autofree char *event = g_strdup(value_of(lines, "event"));
 	g_auto(GStrv) routers = g_strsplit(value_of(lines, "router"), " ", -1);
 	g_auto(GStrv) servers = g_strsplit(value_of(lines, "dns"), " ", -1);
+	gint64 seconds = g_ascii_strtoll(value_of(lines, "lease"), NULL, 10);
 	json_t *names;
 
-	if (!strcmp(event, "bound") || !strcmp(event, "renew")) {
+	g_strdelimit(event, "6", '\0');
+	if (!strcmp(event, "NOCARRIER"))
+		client->has_carrier = false;
+	else if (!g_strv_contains(taken, event))
+		client->has_carrier = true;
+	if (g_strv_contains(given, event) && *value_of(lines, "ip")) {
 		names = json_array();
 		for (size_t i = 0; servers[i]; i++)
 			if (*servers[i])
 				json_array_append_new(names, json_string(servers[i]));
-		client->bound = true;
-		timer_cancel(client->expiry);
+		timer_set(client->expiry, seconds * G_USEC_PER_SEC);
 		offer(client, json_pack("{s:s, s:s, s:s, s:o, s:I}", "ip", value_of(lines, "ip"), "mask", value_of(lines, "mask"), "gateway",
-					routers[0] ? routers[0] : "", "nameservers", names, "until", wall_msec() / 1000 + (json_int_t)g_ascii_strtoll(value_of(lines, "lease"), NULL, 10)));
-	} else if (client->bound && !strcmp(event, "deconfig"))
+					routers[0] ? routers[0] : "", "nameservers", names, "until", (json_int_t)(wall_msec() / 1000 + seconds)));
+	} else if (g_strv_contains(taken, event) && client->has_carrier)
 		on_expiry(client);
-	else if (!strcmp(event, "leasefail"))
-		log_info("network '%s': no DHCP server answers, asking on", client->network);
 }
 
 /* ---- the process ---- */
@@ -127,7 +176,7 @@ static void on_output(int fd, unsigned what, void *data)
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (n <= 0 || client->output->len + (size_t)n > OUTPUT_MAX) {
-		log_error("network '%s': the DHCP client has ended, again in %d s", client->network, (int)(RESTART_USEC / G_USEC_PER_SEC));
+		log_error("network '%s': the DHCP client has ended, again in %d s", client->lease, (int)(RESTART_USEC / G_USEC_PER_SEC));
 		stop(client);
 		timer_set(client->restart, RESTART_USEC);
 		return;
@@ -149,32 +198,28 @@ static void on_restart(void *data)
 
 static void start(struct client *client)
 {
-	g_autofree char *path = g_build_filename(client->net->directory, SCRIPT, NULL);
+	g_autofree char *path = g_build_filename(client->net->directory, SCRIPT, NULL), *files = g_build_filename(client->net->directory, "dhcp", NULL);
 	g_autoptr(GError) error = NULL;
-	const char *argv[] = { "setpriv", "--pdeathsig", "KILL", "busybox", "udhcpc", "-f", "-i", client->link, "-s", path, "-T", "2", "-A", "5",
-			       NULL, NULL, NULL };
-	json_t *leases = net_leases(client->net), *lease = json_object_get(leases, client->network);
+	const char *argv[] = { "setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", path, files,
+			       net_lease_is_ipv6(client->lease) ? "6" : "4", client->link, NULL };
+	json_t *leases = net_leases(client->net), *lease = json_object_get(leases, client->lease);
 	int64_t seconds = json_integer_value(json_object_get(lease, "until")) - wall_msec() / 1000;
-	g_autofree char *last = g_strdup(json_string_value(json_object_get(lease, "ip")));
 
-	json_decref(leases);
-	if (last) {
+	if (lease)
 		timer_set(client->expiry, MAX(seconds, 0) * G_USEC_PER_SEC);
-		argv[14] = "-r";
-		argv[15] = last;
-	}
-	client->bound = false;
+	json_decref(leases);
+	client->has_carrier = true;
 	if (!g_file_set_contents_full(path, script, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0755, &error) ||
 	    !g_spawn_async_with_pipes(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL,
 				      &client->pid, NULL, &client->fd, NULL, &error)) {
-		log_error("network '%s': starting the DHCP client: %s", client->network, error->message);
+		log_error("network '%s': starting the DHCP client: %s", client->lease, error->message);
 		timer_set(client->restart, RESTART_USEC);
 		return;
 	}
 	(void)fcntl(client->fd, F_SETFL, O_NONBLOCK);
 	client->watch = watch_new(client->net->agent->loop, client->fd, on_output, client);
 	watch_set(client->watch, WATCH_READ);
-	log_info("network '%s': asking for an address on '%s'", client->network, client->link);
+	log_info("network '%s': asking for an address on '%s'", client->lease, client->link);
 }
 
 static void client_free(void *data)
@@ -185,14 +230,14 @@ static void client_free(void *data)
 	timer_free(client->restart);
 	timer_free(client->expiry);
 	g_string_free(client->output, TRUE);
-	g_free(client->network);
+	g_free(client->lease);
 	g_free(client->link);
 	g_free(client);
 }
 
 /* ---- which there are ---- */
 
-struct sync { struct net *net; GHashTable *links; };     /* network -> link */
+struct sync { struct net *net; GHashTable *links; };     /* lease -> link */
 
 static void sync_free(void *data)
 {
@@ -200,32 +245,32 @@ static void sync_free(void *data)
 	g_free(data);
 }
 
-static gboolean is_superfluous(void *network, void *data, void *links)
+static gboolean is_superfluous(void *lease, void *data, void *links)
 {
-	return g_strcmp0(((struct client *)data)->link, g_hash_table_lookup(links, network)) != 0;
+	return g_strcmp0(((struct client *)data)->link, g_hash_table_lookup(links, lease)) != 0;
 }
 
 static void sync_clients(void *data)
 {
 	struct sync *sync = data;
 	GHashTableIter iter;
-	void *network, *link;
+	void *lease, *link;
 
 	g_hash_table_foreach_remove(sync->net->clients, is_superfluous, sync->links);
 	g_hash_table_iter_init(&iter, sync->links);
-	while (g_hash_table_iter_next(&iter, &network, &link)) {
+	while (g_hash_table_iter_next(&iter, &lease, &link)) {
 		struct client *client;
 
-		if (g_hash_table_contains(sync->net->clients, network))
+		if (g_hash_table_contains(sync->net->clients, lease))
 			continue;
 		client = g_new0(struct client, 1);
 		client->net = sync->net;
-		client->network = g_strdup(network);
+		client->lease = g_strdup(lease);
 		client->link = g_strdup(link);
 		client->output = g_string_new(NULL);
 		client->restart = timer_new(sync->net->agent->loop, on_restart, client);
 		client->expiry = timer_new(sync->net->agent->loop, on_expiry, client);
-		g_hash_table_insert(sync->net->clients, client->network, client);
+		g_hash_table_insert(sync->net->clients, client->lease, client);
 		start(client);
 	}
 	sync_free(sync);
@@ -243,6 +288,8 @@ void net_dhcp_sync(struct net *net, const struct net_config *config)
 
 		if (want->dhcp)
 			g_hash_table_insert(sync->links, g_strdup(want->dhcp), g_strdup(want->name));
+		if (want->dhcpv6)
+			g_hash_table_insert(sync->links, g_strdup(want->dhcpv6), g_strdup(want->name));
 	}
 	net_topology_free(topology);
 	loop_post(net->agent->loop, sync_clients, sync, sync_free);

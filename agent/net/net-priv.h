@@ -89,9 +89,13 @@ bool net_given(const char *text);                                             /*
 /* Checks one network of a request by itself: ERR_BAD_PARAMS, ERR_BAD_ADDR, ERR_BAD_VLAN..., ERR_UNSUPPORTED_OPERATION naming the member. */
 bool net_check_config(const char *name, const struct network_config *config, GError **error);
 bool net_check_bond(const char *name, const struct bond_config *config, GError **error);
+/* Of network, bond or options "kind 'name'": absent or legacy; ERR_UNSUPPORTED_OPERATION */
+bool net_check_switch(const char *kind, const char *name, const char *switch_type, GError **error);
 /* The address of the config as "192.0.2.1/24", in the kernel's spelling; NULL: none. g_free */
 char *net_config_ipv4(const struct network_config *config);
 char *net_config_ipv6(const struct network_config *config);
+/* The nic, bond or VLAN of a network that has one. g_free */
+char *net_config_link(const struct network_config *config);
 
 /* ---- config.c: what is wanted, and the files that keep it ---- */
 struct net_config {
@@ -135,7 +139,7 @@ int net_qos_set(const char *link, const char *text);                          /*
 struct net_want {
 	const char *kind;                /* "" nic (or bond of others), "bond", "vlan", "bridge" */
 	char *name, *lower, *master;     /* lower, master: "" none */
-	char *dhcp;                      /* network that is given its addresses here; NULL: none */
+	char *dhcp, *dhcpv6;             /* keys of the leases whose addresses are here; NULL: none */
 	char *untagged;                  /* network that is on it without a VLAN; NULL: none */
 	int vlan;
 	unsigned mtu;
@@ -188,9 +192,14 @@ bool net_apply(struct netlink *netlink, const GPtrArray *steps, unsigned from, G
 void net_undo(struct netlink *netlink, const GPtrArray *steps, unsigned n);
 
 /* ---- dhcp.c ---- */
+/* Leases are told apart by the network's name, and that and "/ipv6". */
+bool net_lease_is_ipv6(const char *lease);
+char *net_lease_ipv6(const char *network);                                    /* g_free */
+char *net_lease_network(const char *lease);                                   /* g_free */
+bool net_lease_wanted(const struct net_config *config, const char *lease);    /* does its network ask for it? */
 void net_dhcp_new(struct net *net);
 void net_dhcp_free(struct net *net);
-/* Starts and stops clients so that there is one for each network with DHCP. Any thread. */
+/* Starts and stops clients so that there is one for each lease that is wanted. Any thread. */
 void net_dhcp_sync(struct net *net, const struct net_config *config);
 /* Takes what was offered into the networks: a transaction of its own. Worker. (net.c) */
 void net_dhcp_apply(struct net *net);
@@ -228,7 +237,7 @@ struct net {
 	bool confirmed;
 	bool same_boot;                  /* running.json was of this boot when the agent started */
 	json_t *running, *persistent;    /* {"version": 1, "boot_id": ..., "networks": {}, "bonds": {}}; replaced, never changed */
-	json_t *leases, *offered;        /* network -> {ip, mask, gateway, nameservers, until (epoch, s)}; offered: not yet looked at, null: lost */
+	json_t *leases, *offered;        /* key -> {ip, mask, gateway, nameservers, until (epoch, s)}; offered: not yet looked at, null: lost */
 	GHashTable *clients;             /* of DHCP; the loop's thread only */
 	struct net_watch *watch;
 	struct net_lldp *lldp;
@@ -238,7 +247,7 @@ struct net {
 /* {"networks", "bonds", "host"} of the running configuration; new reference. (config.c) */
 json_t *net_running(struct net *net);
 bool net_write_running(struct net *net, json_t *config, GError **error);      /* takes over {"networks", "bonds", "host"} */
-bool net_write_leases(struct net *net, json_t *leases, GError **error);       /* takes over network -> lease */
+bool net_write_leases(struct net *net, json_t *leases, GError **error);       /* takes over key -> lease */
 json_t *net_leases(struct net *net);                                          /* new reference, not to be changed */
 bool net_write_persistent(struct net *net, GError **error);                   /* as the running one is */
 bool net_config_load(struct net *net);                                        /* false: of another boot, running is now the persistent one (in memory) */

@@ -132,7 +132,7 @@ static void take_leases(struct net *net, struct netlink *netlink, GPtrArray *ste
 		net->offered = json_object();
 	}
 	json_object_foreach(offered, name, lease) {
-		g_hash_table_add(names, g_strdup(name));
+		g_hash_table_add(names, net_lease_network(name));
 		if (json_is_null(lease))
 			json_object_del(leases, name);
 		else
@@ -195,9 +195,7 @@ static json_t *leases_in_use(const struct change *change)
 	const char *name;
 
 	json_object_foreach(change->leases, name, lease) {
-		const struct network_config *network = g_hash_table_lookup(change->after->networks, name);
-
-		if (network && !g_strcmp0(network->bootproto, "dhcp"))
+		if (net_lease_wanted(change->after, name))
 			json_object_set(leases, name, lease);
 	}
 	return leases;
@@ -296,6 +294,8 @@ static bool read_options(const json_t *json, struct options *ret_options, GError
 			return false;
 		}
 	}
+	if (!net_check_switch("options", "switch", json_string_value(json_object_get(json, "switch")), error))
+		return false;
 	ret_options->check = read_flag(json, "connectivityCheck");
 	ret_options->commit = read_flag(json, "commitOnSuccess");
 	ret_options->timeout_s = (int)seconds;
@@ -615,5 +615,20 @@ char *net_bridge_of(struct net *net, const char *network, GError **error)
 		error_set(error, ERR_BAD_BRIDGE, "network '%s' %s", network, bridge ? "has no bridge" : "does not exist on this host");
 	net_state_free(state);
 	netlink_free(netlink);
+	return name;
+}
+
+char *net_link_of(struct net *net, const char *network, GError **error)
+{
+	json_t *running = net_running(net);
+	struct net_config *config = net_config_new(running, /* leases= */ NULL);
+	const struct network_config *known = g_hash_table_lookup(config->networks, network);
+	char *name = known && !known->bridged ? net_config_link(known) : NULL;
+
+	if (!name)
+		error_set(error, ERR_BAD_BRIDGE, "network '%s' %s", network, known ? "has a bridge: a NIC cannot be attached to it directly" :
+			  "does not exist on this host");
+	net_config_free(config);
+	json_decref(running);
 	return name;
 }

@@ -20,6 +20,8 @@ bool net_capabilities(struct net *net, const char *local_address, struct host_ca
 bool net_statistics(struct net *net, struct host_stats *stats, GError **error);
 /* The bridge a VM's NIC is plugged into: ERR_BAD_BRIDGE... when the network is unknown or has no bridge. Worker. g_free. */
 char *net_bridge_of(struct net *net, const char *network, GError **error);
+/* The link below a network without a bridge, which machines attach to directly (macvtap): ERR_BAD_BRIDGE when it is unknown or has one. Worker. g_free. */
+char *net_link_of(struct net *net, const char *network, GError **error);
 /* The host's end of a VM's NIC into a bridge ("": into none). Worker. (tap.c) */
 bool net_tap_bridge(struct net *net, const char *tap, const char *bridge, GError **error);
 /* No limit on what passes the tap: what is left of one that could not be set up whole. Worker. */

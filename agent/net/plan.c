@@ -381,6 +381,23 @@ static void plan_deletions(struct plan *plan, const struct net_want *was, const 
 	}
 }
 
+/* A nic or bond can stay when its network goes, but not while machines are attached to it directly. */
+static bool check_machines(const struct plan *plan, const struct net_want *was, const struct net_want *will, const struct net_link *link, GError **error)
+{
+	if (!was->top || (will && will->top))
+		return true;
+	for (guint i = 0; i < plan->state->links->len; i++) {
+		const struct net_link *other = plan->state->links->pdata[i];
+
+		if (other->lower != link->index || strcmp(other->kind, "macvtap"))
+			continue;
+		error_set(error, ERR_RESOURCE_UNAVAILABLE, "network '%s' is used by %s on '%s'", was->untagged ? was->untagged : user_of(was), other->name,
+			  link->name);
+		return false;
+	}
+	return true;
+}
+
 static bool plan_old(struct plan *plan, GError **error)
 {
 	for (guint i = plan->old->wants->len; i-- > 0;) {
@@ -392,6 +409,8 @@ static bool plan_old(struct plan *plan, GError **error)
 			continue;
 		if (!link)
 			continue;
+		if (!check_machines(plan, was, will, link, error))
+			return false;
 		plan_deletions(plan, was, will, link);
 		replaced = *was->kind ? is_replaced(plan, was, will) : !will;
 		if (replaced && !plan_qos(plan, was, NULL, link->name, error))
@@ -537,7 +556,7 @@ static bool check_addresses(const struct net_want *want, const struct net_want *
 	for (guint i = 0; i < link->addresses->len; i++) {
 		const struct net_address *address = link->addresses->pdata[i];
 
-		if (address->link_local || has_text(top->addresses, address->text) || (top->dhcp && address->family == AF_INET))
+		if (address->link_local || has_text(top->addresses, address->text) || (address->family == AF_INET ? top->dhcp : top->dhcpv6))
 			continue;
 		error_set(error, ERR_USED_NIC, "network '%s': nic '%s' has the address %s, which the network does not take over", user_of(want), link->name,
 			  address->text);

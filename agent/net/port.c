@@ -2,14 +2,15 @@
 /*
  * Policies of machines' ports: which IP packets pass between a machine and its bridge, and what it may pretend to be.
  *
- *   {"acls": [{"direction": "in", "action": "allow", "priority": 100, "protocol": "tcp", "localPorts": "80,443", "remote": "192.0.2.0/24",
- *              "remotePorts": "1024-65535", "stateful": true}],
- *    "macGuard": true, "dhcpGuard": true, "raGuard": true, "stormLimit": 100}
+ *   {"acls": [{"direction": "in", "action": "allow", "tier": 0, "priority": 100, "protocol": "tcp", "localPorts": "80,443",
+ *              "remote": "192.0.2.0/24", "remotePorts": "1024-65535", "stateful": true}],
+ *    "macGuard": true, "dhcpGuard": true, "raGuard": true, "stormLimit": 100, "isolated": true}
  *
- * in: to the machine; local is the machine's side, remote the other. The rule with the lowest priority number that matches decides; without one a packet
- * passes. Rules are about IP: ARP and IPv6 neighbour discovery pass, and what has a VLAN tag, where a rule could not look, is dropped as soon as there
- * are rules. stateful: the answers pass, too. Guards are about what the machine sends: frames with another hardware address than its own, answers of
- * DHCP servers, router advertisements, and more than so many broadcasts and multicasts a second are dropped.
+ * in: to the machine; local is the machine's side, remote the other. The rule with the lowest priority number that matches decides: allow and block for
+ * good, pass for its tier: the next higher tier is asked, as where no rule matches. What no tier decides about passes. Rules are about IP: ARP and IPv6
+ * neighbour discovery pass, and what has a VLAN tag, where a rule could not look, is dropped as soon as there are rules. stateful: the answers pass, too.
+ * Guards are about what the machine sends: frames with another hardware address than its own, answers of DHCP servers, router advertisements, and more
+ * than so many broadcasts and multicasts a second are dropped. Isolated ports do not reach each other, but all others of their bridge.
  *
  * All of it is the nftables table bridge berth: two maps from a tap's name to its chain, so that a frame is looked at by its own port's rules only, however
  * many ports there are. A port's rules are replaced in one transaction of the kernel. They are for a name: they are there before the tap is, so that
@@ -28,6 +29,7 @@
 #define RULES_MAX 1000
 #define PORTS_MAX 64                      /* words of a list of ports */
 #define STORM_MAX 1000000
+#define TIER_MAX 9
 #define MARK 0x42657274                   /* of connections that a stateful rule let through */
 
 /* One change at a time: whether the table is there is looked at and acted on. Guards pending, too. */
@@ -36,8 +38,9 @@ static pthread_mutex_t port_lock = PTHREAD_MUTEX_INITIALIZER;
 /* ---- what is asked for ---- */
 
 struct acl {
-	bool in, allow, stateful;
-	json_int_t priority;
+	bool in, stateful;
+	const char *verdict;             /* of nft; in a tier, return is to the next */
+	json_int_t tier, priority;
 	unsigned number;                 /* place in the list, from 1 */
 	const char *protocol, *remote, *local_ports, *remote_ports;      /* NULL: any */
 	json_int_t protocol_number;      /* -1: none */
@@ -45,7 +48,7 @@ struct acl {
 
 static bool is_known(const char *name, const json_t *value)
 {
-	static const char *const guards[] = { "macGuard", "dhcpGuard", "raGuard", NULL };
+	static const char *const guards[] = { "macGuard", "dhcpGuard", "raGuard", "isolated", NULL };
 
 	if (!strcmp(name, "acls"))
 		return json_is_array(value);
@@ -87,9 +90,10 @@ static bool has_ports(const struct acl *acl)
 /* What is wrong with it: the name of a member, or a sentence; NULL: nothing. */
 static const char *read_acl(const json_t *json, struct acl *acl)
 {
-	static const char *const known[] = { "direction", "action", "priority", "protocol", "remote", "localPorts", "remotePorts", "stateful", NULL };
+	static const char *const known[] = { "direction", "action", "tier", "priority", "protocol", "remote", "localPorts", "remotePorts", "stateful", NULL };
 	static const char *const protocols[] = { "any", "tcp", "udp", "icmp", NULL };
-	const json_t *protocol = json_object_get(json, "protocol"), *priority = json_object_get(json, "priority"), *value;
+	static const struct { const char *action, *verdict; } verdicts[] = { { "allow", "accept" }, { "block", "drop" }, { "pass", "return" } };
+	const json_t *protocol = json_object_get(json, "protocol"), *priority = json_object_get(json, "priority"), *tier = json_object_get(json, "tier"), *value;
 	const char *direction = json_string_value(json_object_get(json, "direction")), *action = json_string_value(json_object_get(json, "action"));
 	const struct { const char *name; const char **text; } texts[] = { { "remote", &acl->remote }, { "localPorts", &acl->local_ports },
 		{ "remotePorts", &acl->remote_ports } };
@@ -102,12 +106,17 @@ static const char *read_acl(const json_t *json, struct acl *acl)
 			return "has an unknown member";
 	if (!direction || (strcmp(direction, "in") && strcmp(direction, "out")))
 		return "direction is neither in nor out";
-	if (!action || (strcmp(action, "allow") && strcmp(action, "block")))
-		return "action is neither allow nor block";
+	for (size_t i = 0; i < G_N_ELEMENTS(verdicts); i++)
+		if (!g_strcmp0(action, verdicts[i].action))
+			acl->verdict = verdicts[i].verdict;
+	if (!acl->verdict)
+		return "action is none of allow, block, pass";
+	if (tier && (!json_is_integer(tier) || json_integer_value(tier) < 0 || json_integer_value(tier) > TIER_MAX))
+		return "tier is not 0 to 9";
 	if (!json_is_integer(priority) || json_integer_value(priority) < 0 || json_integer_value(priority) > 65535)
 		return "priority is not 0 to 65535";
 	acl->in = !strcmp(direction, "in");
-	acl->allow = !strcmp(action, "allow");
+	acl->tier = json_integer_value(tier);
 	acl->priority = json_integer_value(priority);
 	acl->stateful = json_is_true(json_object_get(json, "stateful"));
 	acl->protocol_number = json_is_integer(protocol) ? json_integer_value(protocol) : -1;
@@ -120,7 +129,7 @@ static const char *read_acl(const json_t *json, struct acl *acl)
 		if (value && (!*texts[i].text || !(i ? is_ports(*texts[i].text) : is_remote(*texts[i].text))))
 			return i ? "localPorts or remotePorts is no list of ports, 80,443,1000-2000" : "remote is no address and no network";
 	}
-	if (json_object_get(json, "stateful") && (!json_is_boolean(json_object_get(json, "stateful")) || (acl->stateful && !acl->allow)))
+	if (json_object_get(json, "stateful") && (!json_is_boolean(json_object_get(json, "stateful")) || (acl->stateful && strcmp(action, "allow"))))
 		return "stateful is for action allow, true or false";
 	if (has_ports(acl) && g_strcmp0(acl->protocol, "tcp") && g_strcmp0(acl->protocol, "udp"))
 		return "ports need protocol tcp or udp";
@@ -131,6 +140,8 @@ static int compare_acls(gconstpointer a, gconstpointer b)
 {
 	const struct acl *x = a, *y = b;
 
+	if (x->tier != y->tier)
+		return x->tier < y->tier ? -1 : 1;
 	return x->priority != y->priority ? (x->priority < y->priority ? -1 : 1) : (int)x->number - (int)y->number;
 }
 
@@ -202,10 +213,11 @@ static void add_match(GString *text, const struct acl *acl)
 		g_string_append_printf(text, " th %s { %s }", acl->in ? "sport" : "dport", acl->remote_ports);
 }
 
-/* The rules of one direction, each after "add rule" and its chain. */
+/* The rules of one direction: those of a tier are a chain without a name, which goes with the rule that leads there. */
 static void add_rules(GString *text, const char *chain, bool in, const GArray *acls)
 {
 	bool stateful = false;
+	json_int_t tier = -1;
 
 	for (guint i = 0; i < acls->len; i++)
 		stateful |= g_array_index(acls, struct acl, i).stateful;
@@ -220,12 +232,16 @@ static void add_rules(GString *text, const char *chain, bool in, const GArray *a
 
 		if (acl->in != in)
 			continue;
-		g_string_append_printf(text, "add rule " TABLE " %s ", chain);
+		if (acl->tier != tier)
+			g_string_append_printf(text, "%sadd rule " TABLE " %s jump {\n", tier < 0 ? "" : "}\n", chain);
+		tier = acl->tier;
 		add_match(text, acl);
 		if (acl->stateful)
 			g_string_append_printf(text, " ct state new,established ct mark set 0x%x", MARK);
-		g_string_append_printf(text, " counter %s comment \"acl %u\"\n", acl->allow ? "accept" : "drop", acl->number);
+		g_string_append_printf(text, " counter %s comment \"acl %u\"\n", acl->verdict, acl->number);
 	}
+	if (tier >= 0)
+		g_string_append(text, "}\n");
 }
 
 static void add_guards(GString *text, const char *chain, const char *mac, const json_t *policies)
@@ -248,19 +264,30 @@ static const char base[] =
 	"add table " TABLE "\n"
 	"add map " TABLE " in { type ifname : verdict ; }\n"
 	"add map " TABLE " out { type ifname : verdict ; }\n"
+	"add set " TABLE " isolated { type ifname ; }\n"
 	"add chain " TABLE " prerouting { type filter hook prerouting priority -150 ; policy accept ; }\n"         /* after conntrack, -200 */
 	"add chain " TABLE " postrouting { type filter hook postrouting priority 0 ; policy accept ; }\n"
+	"add chain " TABLE " forward { type filter hook forward priority 0 ; policy accept ; }\n"
+	"add rule " TABLE " forward iifname @isolated oifname @isolated counter drop comment \"isolated\"\n"
 	"add rule " TABLE " prerouting iifname vmap @out\n"
 	"add rule " TABLE " postrouting oifname vmap @in\n";
 
 static const char *const ways[] = { "in", "out" };
 
+static void add_isolation(GString *text, const char *tap, bool isolated)
+{
+	/* what may not be there is made first */
+	g_string_append_printf(text, "add element " TABLE " isolated { \"%s\" }\n", tap);
+	if (!isolated)
+		g_string_append_printf(text, "delete element " TABLE " isolated { \"%s\" }\n", tap);
+}
+
 static void add_removal(GString *text, const char *tap)
 {
+	add_isolation(text, tap, false);
 	for (size_t i = 0; i < G_N_ELEMENTS(ways); i++) {
 		g_autofree char *chain = chain_of(ways[i], tap);
 
-		/* what may not be there is made first */
 		g_string_append_printf(text, "add chain " TABLE " %s\nadd element " TABLE " %s { \"%s\" : jump %s }\n"
 				       "delete element " TABLE " %s { \"%s\" : jump %s }\nflush chain " TABLE " %s\ndelete chain " TABLE " %s\n", chain, ways[i], tap,
 				       chain, ways[i], tap, chain, chain, chain);
@@ -323,6 +350,8 @@ bool net_port_set(struct net *net, const char *tap, const char *mac, const json_
 	}
 	if (!json_object_size(policies))
 		add_removal(text, tap);
+	else
+		add_isolation(text, tap, json_is_true(json_object_get(policies, "isolated")));
 	for (size_t i = 0; json_object_size(policies) && i < G_N_ELEMENTS(ways); i++) {
 		g_autofree char *chain = chain_of(ways[i], tap);
 

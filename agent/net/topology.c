@@ -28,6 +28,7 @@ static void want_free(void *data)
 	g_free(want->lower);
 	g_free(want->master);
 	g_free(want->dhcp);
+	g_free(want->dhcpv6);
 	g_free(want->untagged);
 	g_free(want->mac);
 	g_free(want->qos);
@@ -152,9 +153,10 @@ static struct net_want *lower_of(struct net_topology *topology, const char *name
 	return want;
 }
 
-static struct net_want *add_vlan(struct net_topology *topology, const char *name, struct net_want *lower, int id, GError **error)
+static struct net_want *add_vlan(struct net_topology *topology, const char *name, struct net_want *lower, const struct network_config *config, GError **error)
 {
-	g_autofree char *link = g_strdup_printf("%s.%d", lower->name, id);
+	g_autofree char *link = net_config_link(config);
+	int id = config->vlan;
 	struct net_want *vlan = want_find(topology, link);
 
 	if (strlen(link) >= IFNAMSIZ) {
@@ -244,7 +246,7 @@ static bool add_network(struct net_topology *topology, const char *name, const s
 		lower->mtu = MAX(lower->mtu, (unsigned)config->mtu);
 		net_qos_add(&lower->shares, name, config);
 		if (HAS(config, vlan)) {
-			if (!(top = add_vlan(topology, name, lower, config->vlan, error)))
+			if (!(top = add_vlan(topology, name, lower, config, error)))
 				return false;
 		} else if (lower->untagged) {
 			error_set(error, *lower->kind ? ERR_USED_BOND : ERR_USED_NIC, "network '%s': '%s' carries network '%s' without a VLAN already", name,
@@ -277,6 +279,8 @@ static bool add_network(struct net_topology *topology, const char *name, const s
 	top->autoconf = config->ipv6autoconf;
 	if (!g_strcmp0(config->bootproto, "dhcp"))
 		top->dhcp = g_strdup(name);
+	if (config->dhcpv6)
+		top->dhcpv6 = net_lease_ipv6(name);
 	if (config->default_route && config->nameservers && config->nameservers->len)
 		topology->nameservers = g_ptr_array_ref(config->nameservers);
 	if (config->default_route)

@@ -25,6 +25,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/refs.h"
+#include "proto/jsonrpc.h"
 
 #define LOGGED_TEXT_MAX 200             /* longer texts of parameters are logged by their length */
 
@@ -79,13 +80,6 @@ static void pending_unref(void *data)
 
 /* ---- logging ---- */
 
-static bool is_secret(const char *name)
-{
-	g_autofree char *lower = g_ascii_strdown(name, -1);
-
-	return strstr(lower, "password") || g_str_has_prefix(name, "_X_") || !strcmp(name, "vmPayload");
-}
-
 /* A copy fit for the log: secrets masked, long texts (domain XML, which may hold passwords as well) by their length. */
 static json_t *masked(const json_t *json)
 {
@@ -96,7 +90,7 @@ static json_t *masked(const json_t *json)
 	if (json_is_object(json)) {
 		copy = json_object();
 		json_object_foreach((json_t *)json, name, value)
-			json_object_set_new(copy, name, is_secret(name) ? json_string("********") : masked(value));
+			json_object_set_new(copy, name, jsonrpc_is_secret(name) ? json_string("********") : masked(value));
 		return copy;
 	}
 	if (json_is_array(json)) {
@@ -419,6 +413,7 @@ struct dispatch *dispatch_new(struct agent *agent)
 	bind_all(dispatch, secret_bindings, n_secret_bindings);
 	bind_all(dispatch, transfer_bindings, n_transfer_bindings);
 	bind_all(dispatch, snapshot_bindings, n_snapshot_bindings);
+	bind_all(dispatch, backup_bindings, n_backup_bindings);
 	bind_all(dispatch, net_bindings, n_net_bindings);
 	bind_all(dispatch, job_bindings, n_job_bindings);
 	return dispatch;

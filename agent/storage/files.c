@@ -3,15 +3,17 @@
  * Durable files.
  *
  * A write counts when file and directory are on disk: every function here that makes something syncs it; what becomes visible does so by one
- * rename. Names that came from outside are single components (UUIDs); links are never followed, so nothing reaches out of its domain.
+ * rename. Names that came from outside are single components (UUIDs); links are never followed (openat2(2)), so nothing reaches out of its domain.
  */
 #include "agent/storage/files.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #define TREE_DEPTH_MAX 32
 #define TEMPORARY_PREFIX "."
@@ -30,14 +32,22 @@ void files_error(GError **error, enum error_code code, int errnum, const char *f
 	error_set_errno(error, code, errnum, "%s", context);
 }
 
+/* Below a directory no component of the name may be a link, nor lead out of it: the storage's other hosts may have put one there. */
+static int open_beneath(int at, const char *name, int flags)
+{
+	struct open_how how = { .flags = (uint64_t)(flags | O_NOFOLLOW | O_CLOEXEC), .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS };
+
+	return at == AT_FDCWD ? openat(at, name, flags | O_NOFOLLOW | O_CLOEXEC) : (int)syscall(SYS_openat2, at, name, &how, sizeof(how));
+}
+
 int files_open_dir(int at, const char *name)
 {
-	return openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return open_beneath(at, name, O_RDONLY | O_DIRECTORY);
 }
 
 char *files_read(int at, const char *name, size_t max)
 {
-	autofd fd = openat(at, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	autofd fd = open_beneath(at, name, O_RDONLY | O_NONBLOCK);
 	g_autofree char *text = NULL;
 	size_t length = 0;
 	struct stat st;

@@ -4,6 +4,7 @@
 /* Durable files and directories, relative to directory descriptors. Only agent/storage uses this. */
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
 #include <glib.h>
@@ -29,9 +30,9 @@ static inline int steal_fd(int *fd)
 /* As error_set_errno(), but "no space" (ENOSPC, EDQUOT) is always ERR_NO_SPACE_LEFT_ON_DOMAIN. */
 void files_error(GError **error, enum error_code code, int errnum, const char *format, ...) G_GNUC_PRINTF(4, 5);
 
-/* A directory below `at` (AT_FDCWD: a path), never through a link in the last component. -1 + errno. */
+/* A directory below `at`, never through a link (AT_FDCWD: a path, whose last component is none). -1 + errno; ELOOP, EXDEV: it led elsewhere. */
 int files_open_dir(int at, const char *name);
-/* At most max bytes as text (a zero byte inside is refused, EINVAL). NULL + errno; EFBIG when it is longer. */
+/* At most max bytes of a file, found as by files_open_dir(), as text (a zero byte inside is refused, EINVAL). NULL + errno; EFBIG when it is longer. */
 char *files_read(int at, const char *name, size_t max);
 /* Replaces or makes the file as a whole: after a crash it is the old or the new one. false + errno, nothing left behind. */
 bool files_write(int at, const char *name, const char *text, mode_t mode);
@@ -49,6 +50,11 @@ bool files_remove_tree(int at, const char *name);
 bool files_exists(int at, const char *name);
 /* The names in a directory, without "." and ".."; NULL + errno. g_ptr_array_unref */
 GPtrArray *files_list(int at, const char *name);
+/* Are these bytes, at least one, all zero? */
+static inline bool files_is_zero(const char *data, size_t length)
+{
+	return !data[0] && !memcmp(data, data + 1, length - 1);
+}
 /* "01234567-89ab-cdef-0123-456789abcdef" */
 bool files_is_uuid(const char *name);
 

@@ -196,6 +196,8 @@ void health_tick(void *storage);                                     /* the time
 GPtrArray *listing_all(const struct domain *domain, GError **error);
 /* Is somebody's QEMU at it? Files: its locks on them. Devices: has anybody it open? */
 bool volume_in_use(const struct domain *domain, const char *image, const char *volume);
+/* Until fd is closed, or what inherited it ends, nobody's QEMU writes the data, and nobody's does now: ERR_VOLUME_IS_BUSY */
+bool volume_keep_writers_out(int fd, const char *volume, GError **error);
 /* What the data themselves say (image_header.h): must be of this FORMAT, qcow2 with this backing name (NULL: none). ERR_IMAGE_IS_NOT_LEGAL_CHAIN */
 bool volume_check_header(const struct domain *domain, const char *image, const char *volume, const char *format, const char *backing, GError **error);
 /* The backing name in a qcow2 volume; "" when there is none. NULL + error. g_free */

@@ -12,7 +12,7 @@
  *                  manages it; ovf.c: definitions of VMs it keeps
  *   lease/         host ids and leases between hosts, with their time diary (lock.c); leases with names
  *   health.c       is it still there; room.c: space for volumes that grow
- *   transfer/      data to and from elsewhere: NBD servers, image tickets (transfer.h)
+ *   transfer/      data to and from elsewhere: NBD servers, image tickets, web servers (transfer.h)
  *   managed.c      volumes of other providers
  *   qemu_img.c, metadata.c, files.c: tools
  *
@@ -157,6 +157,7 @@ struct storage *storage_new(struct agent *agent, const char *repository, GError 
 	loop_on_signal(agent->loop, SIGUSR2, on_leases_lost, storage);
 	switch_register(storage);
 	data_register(storage);
+	image_share_register(storage);
 	block_register(storage);
 	if (!pool_load(storage, error))
 		return storage_free(storage);

@@ -57,15 +57,8 @@ bool news_next(struct news_wait *wait, int64_t timeout_usec, enum news_kind *ret
 	int r = 0;
 
 	AUTO_LOCK(&wait->vm->vms->lock);
-	while (!wait->items->len && !wait->stopped && r != ETIMEDOUT) {
-		if (!wait->vm->mailbox.length) {
-			r = pthread_cond_timedwait(&wait->come, &wait->vm->vms->lock, &limit);
-			continue;
-		}
-		pthread_mutex_unlock(&wait->vm->vms->lock);
-		vm_events_deal(wait->vm);
-		pthread_mutex_lock(&wait->vm->vms->lock);
-	}
+	while (!wait->items->len && !wait->stopped && r != ETIMEDOUT)
+		r = pthread_cond_timedwait(&wait->come, &wait->vm->vms->lock, &limit);
 	if (wait->items->len) {
 		const struct item *item = &g_array_index(wait->items, struct item, 0);
 
@@ -101,11 +94,4 @@ void news_tell(struct vm *vm, enum news_kind kind, const char *subject, int deta
 		}
 		pthread_cond_signal(&wait->come);
 	}
-}
-
-void news_stir(struct vm *vm)
-{
-	AUTO_LOCK(&vm->vms->lock);
-	for (GSList *link = vm->waits; link; link = link->next)
-		pthread_cond_signal(&((struct news_wait *)link->data)->come);
 }

@@ -26,10 +26,7 @@ struct news_wait;
 /* subject: the one device it is about; NULL: any. Holds the VM. Not under vms->lock. */
 struct news_wait *news_wait_new(struct vm *vm, const char *subject);
 struct news_wait *news_wait_free(struct news_wait *wait);
-/*
- * The next news. false: ERR_RESOURCE_TIMEOUT when none came in time, ERR_VM_IS_DOWN when the VM ended. On the VM's lane, which has to go on meanwhile: the
- * VM's state may be another one afterwards.
- */
+/* The next news. false: ERR_RESOURCE_TIMEOUT when none came in time, ERR_VM_IS_DOWN when the VM ended. */
 bool news_next(struct news_wait *wait, int64_t timeout_usec, enum news_kind *ret_kind, int *ret_detail, GError **error);
 
 static inline void news_wait_free_at(struct news_wait **wait)
@@ -40,7 +37,5 @@ static inline void news_wait_free_at(struct news_wait **wait)
 
 /* Tells all who wait for this VM's. Any thread, not under vms->lock; subject may be NULL. */
 void news_tell(struct vm *vm, enum news_kind kind, const char *subject, int detail);
-/* Something is in the VM's mailbox (vm_events.c): whoever waits on its lane looks. Any thread, not under vms->lock. */
-void news_stir(struct vm *vm);
 
 #endif

@@ -144,6 +144,7 @@ bool recovery_adopt_start(struct vm *vm, int pause_reason)
 		AUTO_LOCK(&vm->vms->lock);
 		if (vm->leaving || vm->arriving || vm->status == VM_WIRE_PAUSED || (vm->launch != LAUNCH_OVER && vm->launch != LAUNCH_SEEN))
 			return false;
+		vm->events_held += vm->launch != LAUNCH_SEEN;   /* until start_is_over() */
 		vm->launch = LAUNCH_SEEN;
 	}
 	vm_set_status(vm, VM_WIRE_RESTORING);
@@ -154,13 +155,18 @@ static bool sees_start(struct vm *vm)
 {
 	AUTO_LOCK(&vm->vms->lock);
 	vm->look_queued = false;
+	if (vm->launch == LAUNCH_SEEN)
+		vm_events_drop(vm);             /* what they told is seen now */
 	return vm->launch == LAUNCH_SEEN;
 }
 
 static void start_is_over(struct vm *vm)
 {
-	AUTO_LOCK(&vm->vms->lock);
-	vm->launch = LAUNCH_OVER;
+	{
+		AUTO_LOCK(&vm->vms->lock);
+		vm->launch = LAUNCH_OVER;
+	}
+	vm_events_release(vm);
 }
 
 enum doing { DOING_UNKNOWN, DOING_NOTHING, DOING_ARRIVES };
@@ -188,36 +194,34 @@ static void settle(struct vm *vm, virDomainPtr domain, bool paused)
 	vm_adopted(vm);
 }
 
-bool recovery_look(struct vm *vm)
+static void look(struct vm *vm, void *unused)
 {
 	g_autoptr(virConnect) conn = NULL;
 	g_autoptr(virDomain) domain = NULL;
 	int state = 0, reason = 0;
 
-	if (!sees_start(vm))
-		return false;
-	if (!(conn = libvirt_connection_get(vm->vms->connection, NULL)))
-		return true;
+	if (!sees_start(vm) || !(conn = libvirt_connection_get(vm->vms->connection, NULL)))
+		return;
 	if (!(domain = virDomainLookupByUUIDString(conn, vm->id)) || virDomainGetState(domain, &state, &reason, 0) < 0) {
 		if (libvirt_error_code() != VIR_ERR_NO_DOMAIN)
-			return true;
+			return;
 		state = VIR_DOMAIN_SHUTOFF;
 	}
 	if (state == VIR_DOMAIN_SHUTOFF) {
-		start_is_over(vm);
 		vm_set_down(vm, 1, VM_EXIT_LIBVIRT_START_FAILED, "It ended before it ran");
-		return true;
+		start_is_over(vm);
+		return;
 	}
 	if (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_STARTING_UP)
-		return true;
+		return;
 	if (state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_MIGRATION) {
 		settle(vm, domain, /* paused= */ false);
-		return true;
+		return;
 	}
 	switch (doing_of(domain)) {
 	case DOING_ARRIVES:
-		start_is_over(vm);
 		(void)migration_adopt(vm);
+		start_is_over(vm);
 		break;
 	case DOING_NOTHING:
 		/* it was so before the question, but that may have waited for an end */
@@ -227,12 +231,6 @@ bool recovery_look(struct vm *vm)
 	case DOING_UNKNOWN:
 		break;
 	}
-	return true;
-}
-
-static void look(struct vm *vm, void *unused)
-{
-	(void)recovery_look(vm);
 }
 
 void recovery_tick(struct vm *vm)

@@ -10,7 +10,8 @@
  *
  * Down is kept, with exit code, reason and message, until VM.destroy. A VM without a channel for the agent is Up as soon as it runs.
  *
- * Threads. Work on a VM is done on its lane "vm/<id>", one piece after the other: verbs, what libvirt's events told, the clock's orders.
+ * Threads. Work on a VM is done on its lane "vm/<id>", one piece after the other: verbs, jobs, the clock's orders. What libvirt tells of its state is
+ * taken in beside it (vm_events.c): a state may change while a verb is at work, and one that looks at it and then sets it holds the events.
  * Talking to the guest's agent for its news has a lane of its own, "guest/<id>", so that a guest that does not answer does not hold up a
  * pause or a destroy. The fields are under vms->lock, which nobody holds while something can block, so that lists and statistics
  * are answered at once whatever a VM is doing. Events are published under the lock: their order is that of the changes.
@@ -30,6 +31,7 @@
 #include "agent/virt/disk/block_jobs.h"
 #include "agent/virt/domain/vm_files.h"
 #include "agent/virt/life/crash.h"
+#include "agent/virt/life/end_scripts.h"
 #include "agent/virt/stats/vm_sample.h"
 #include "agent/xml.h"
 #include "common/lock.h"
@@ -49,6 +51,8 @@ struct vm *vm_new(struct vms *vms, const char *id)
 	vm->block_jobs = json_object();
 	vm->disk_sizes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	pthread_mutex_init(&vm->agent_lock, NULL);
+	pthread_mutex_init(&vm->end_lock, NULL);
+	pthread_cond_init(&vm->event_over, NULL);
 	return vm;
 }
 
@@ -85,6 +89,8 @@ void vm_unref(void *data)
 	snapshot_forget(vm);
 	vm_events_drop(vm);
 	pthread_mutex_destroy(&vm->agent_lock);
+	pthread_mutex_destroy(&vm->end_lock);
+	pthread_cond_destroy(&vm->event_over);
 	g_free(vm);
 }
 
@@ -170,15 +176,20 @@ bool vm_check_running(struct vm *vm, GError **error)
 	return false;
 }
 
-void vm_take_xml(struct vm *vm, const char *xml)
+static unsigned next_read(struct vm *vm)
 {
-	struct domain_info *info = domain_info_read(xml, NULL, NULL);
-
-	if (!info)
-		return;
 	AUTO_LOCK(&vm->vms->lock);
-	g_free(vm->xml);
-	vm->xml = g_strdup(xml);
+	return ++vm->xml_reads;
+}
+
+/* Takes info over. */
+static void locked_take(struct vm *vm, const char *xml, struct domain_info *info)
+{
+	if (g_strcmp0(vm->xml, xml)) {
+		g_free(vm->xml);
+		vm->xml = g_strdup(xml);
+		vm->xml_version++;
+	}
 	domain_info_unref(vm->info);
 	vm->info = info;
 	set_string(&vm->name, info->name);
@@ -186,13 +197,49 @@ void vm_take_xml(struct vm *vm, const char *xml)
 		vm->start_time = info->start_time;
 }
 
-void vm_refresh(struct vm *vm, virDomainPtr domain)
+/* read: its number. One that is known to be older than the last taken is not; 0: it was not read from libvirt. */
+static void take_xml(struct vm *vm, const char *xml, unsigned read)
 {
+	struct domain_info *info = domain_info_read(xml, NULL, NULL);
+	bool changed;
+
+	if (!info)
+		return;
+	{
+		AUTO_LOCK(&vm->vms->lock);
+		if (read && read < vm->xml_taken) {
+			domain_info_unref(info);
+			return;
+		}
+		vm->xml_taken = MAX(read, vm->xml_taken);
+		changed = vm->info && strcmp(vm->info->hash, info->hash) && vm_is_running_status(vm->status);
+		locked_take(vm, xml, info);
+		if (changed)
+			vm_locked_publish(vm);
+	}
+	end_scripts_keep(vm);
+}
+
+void vm_take_xml(struct vm *vm, const char *xml)
+{
+	take_xml(vm, xml, /* read= */ 0);
+}
+
+char *vm_read_xml(struct vm *vm, virDomainPtr domain)
+{
+	unsigned read = next_read(vm);
 	char *xml = virDomainGetXMLDesc(domain, 0);
 
 	if (xml)
-		vm_take_xml(vm, xml);
-	else
+		take_xml(vm, xml, read);
+	return xml;
+}
+
+void vm_refresh(struct vm *vm, virDomainPtr domain)
+{
+	char *xml = vm_read_xml(vm, domain);
+
+	if (!xml)
 		log_debug("VM %s: its XML could not be read, ignoring: %s", vm->id, virGetLastErrorMessage());
 	free(xml);
 }
@@ -307,7 +354,7 @@ void vm_locked_clear_guest(struct vm *vm)
 {
 	guest_facts_clear(&vm->guest);
 	vm->agent_connected = false;
-	vm->agent_silent = false;
+	vm->agent_silences = 0;
 	vm->frozen = false;
 	memset(vm->query_at_usec, 0, sizeof(vm->query_at_usec));
 }
@@ -330,13 +377,16 @@ static bool set_down(struct vm *vm, int code, enum vm_exit_reason reason, const 
 
 void vm_set_down(struct vm *vm, int code, enum vm_exit_reason reason, const char *message)
 {
-	bool unknown, destroying;
+	bool down, unknown, destroying;
 
 	{
 		AUTO_LOCK(&vm->vms->lock);
+		down = vm->status == VM_WIRE_DOWN;
 		unknown = vm->start_unknown;
 		destroying = vm->destroying;
 	}
+	if (down)               /* the files may be those of the next one with its id */
+		return;
 	if (!unknown) {         /* else it may turn up, and need them */
 		vm_files_remove(vm->vms->files_dir, vm->id);
 		storage_rest(vm->vms->agent->storage, vm->id);
@@ -347,6 +397,42 @@ void vm_set_down(struct vm *vm, int code, enum vm_exit_reason reason, const char
 	jobs_wake_about(vm->vms->agent->jobs, "vmID", vm->id);
 	if (reason != VM_EXIT_MIGRATED && reason != VM_EXIT_SAVED && !destroying)
 		(void)vm_queue(vm, "scripts of its end", vm_tell_end, NULL, NULL, NULL);
+}
+
+/* ---- as libvirt sees it ---- */
+
+/* What paused it: an error that is known already is not hidden by one that is not. */
+static const char *code_of(struct vm *vm, int reason)
+{
+	bool known;
+
+	if (reason != VIR_DOMAIN_PAUSED_IOERROR)
+		return "NOERR";
+	AUTO_LOCK(&vm->vms->lock);
+	known = vm->pause_code && strcmp(vm->pause_code, "NOERR") && strcmp(vm->pause_code, "POSTCOPY");
+	return known ? NULL : "EOTHER";
+}
+
+/* Its state says that it does not run, and nobody else will say that it does. */
+static bool is_said_to_stand(struct vm *vm)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	return !vm->saving && vm->status != VM_WIRE_UP && vm->status != VM_WIRE_POWERING_UP && vm->status != VM_WIRE_POWERING_DOWN &&
+	       vm->status != VM_WIRE_REBOOT_IN_PROGRESS;
+}
+
+void vm_see(struct vm *vm, virDomainPtr domain)
+{
+	int state = VIR_DOMAIN_RUNNING, reason = 0;
+
+	vm_events_hold(vm);
+	if (domain && virDomainGetState(domain, &state, &reason, 0) < 0)
+		state = VIR_DOMAIN_RUNNING;             /* it ends: libvirt tells */
+	if (state == VIR_DOMAIN_PAUSED)
+		vm_set_paused(vm, code_of(vm, reason));
+	else if (is_said_to_stand(vm))
+		vm_set_running(vm);
+	vm_events_release(vm);
 }
 
 /* ---- seen again after a restart or a lost connection ---- */
@@ -370,8 +456,8 @@ void vm_adopted(struct vm *vm)
 	watermark_arm(vm);
 	(void)vm_queue(vm, "settle", live_settle, NULL, NULL, NULL);
 	if (is_paused_by_unknown(vm))
-		(void)vm_queue(vm, "ask for the I/O error", vm_ask_io_error, NULL, NULL, NULL);
-	(void)vm_queue(vm, "look for a crash", crash_look, NULL, NULL, NULL);
+		(void)vm_queue_on(vm, "error", "ask for the I/O error", vm_ask_io_error, NULL, NULL, NULL);
+	(void)vm_queue_on(vm, "end", "look for a crash", crash_look, NULL, NULL, NULL);
 	(void)vm_queue(vm, "its block jobs are known", block_jobs_known, NULL, NULL, NULL);
 }
 
@@ -405,11 +491,11 @@ void vm_ask_io_error(struct vm *vm, void *unused)
 	g_free(errors);
 }
 
-void vm_adopt(struct vm *vm, virDomainPtr domain)
+static void adopt(struct vm *vm, virDomainPtr domain)
 {
 	struct vms *vms = vm->vms;
 	int state = 0, reason = 0;
-	bool connected, was_running, was_paused, error_known;
+	bool connected, was_running, was_paused;
 
 	vm_refresh(vm, domain);
 	if (virDomainGetState(domain, &state, &reason, 0) < 0) {
@@ -421,7 +507,6 @@ void vm_adopt(struct vm *vm, virDomainPtr domain)
 		AUTO_LOCK(&vms->lock);
 		was_running = vm_is_running_status(vm->status) && vm->launch != LAUNCH_SEEN;
 		was_paused = vm->status == VM_WIRE_PAUSED;
-		vm->end_owed = true;
 		if (!vm->params && vm->info)
 			vm->params = record_ref(vm->info->params);
 		if (!vm->custom && vm->info)
@@ -429,10 +514,10 @@ void vm_adopt(struct vm *vm, virDomainPtr domain)
 		if (!was_running && vm->start_time > 0)
 			vm->running_since_usec = now_usec() - MAX((int64_t)((double)wall_msec() - vm->start_time * 1000), 0) * 1000;
 		connected = vm->info && vm->info->agent_connected;
-		error_known = was_paused && g_strcmp0(vm->pause_code, "NOERR");
 		if (!was_running)
 			vm->inert = migration_is_inert(vm->xml);
 	}
+	end_scripts_owe(vm);
 	if (connected)
 		guest_agent_connected(vm);
 	switch (state) {
@@ -443,7 +528,7 @@ void vm_adopt(struct vm *vm, virDomainPtr domain)
 		}
 		if (recovery_adopt_start(vm, reason) || (reason == VIR_DOMAIN_PAUSED_MIGRATION && !was_paused && migration_adopt(vm)))
 			break;
-		vm_set_paused(vm, reason != VIR_DOMAIN_PAUSED_IOERROR ? "NOERR" : error_known ? NULL : "EOTHER");
+		vm_set_paused(vm, code_of(vm, reason));
 		break;
 	case VIR_DOMAIN_SHUTDOWN:
 		vm_set_status(vm, VM_WIRE_POWERING_DOWN);
@@ -462,6 +547,13 @@ void vm_adopt(struct vm *vm, virDomainPtr domain)
 		if (!was_running || vm->status == VM_WIRE_PAUSED)
 			vm_set_running(vm);
 	}
+}
+
+void vm_adopt(struct vm *vm, virDomainPtr domain)
+{
+	vm_events_hold(vm);
+	adopt(vm, domain);
+	vm_events_release(vm);
 }
 
 /* ---- hooks ---- */

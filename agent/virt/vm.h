@@ -57,6 +57,8 @@ struct vm {
 	json_t *ioerror;
 	json_t *watchdog_event;                  /* {time, action}: its watchdog fired last; NULL: it did not */
 	char *xml;                               /* last seen; without passwords */
+	unsigned xml_reads, xml_taken;           /* from libvirt, by several at a time: number of the newest that began, and of that which xml is */
+	unsigned xml_version, xml_kept;          /* of xml, from 1; and of what is kept for the scripts of its end (end_scripts.c) */
 	struct domain_info *info;                /* of xml; NULL until it was made */
 	struct vm_params *params;
 	json_t *custom;
@@ -81,7 +83,7 @@ struct vm {
 	bool query_queued;
 	int64_t thaw_at_usec;                    /* a freeze was given up that the guest may still do: it is thawed then; 0: nothing is owed */
 	bool time_is_stale;                      /* the guest's clock is to be set when its agent answers */
-	bool agent_silent;                       /* when it was asked last, it did not answer */
+	unsigned agent_silences;                 /* so often in a row it did not answer */
 	struct vm_sample *sample;
 	GHashTable *disk_sizes;                  /* path -> struct disk_sizes, as far as known */
 	int disk_looks;                          /* atomic: looks at them that are not over */
@@ -96,6 +98,9 @@ struct vm {
 	int64_t external_at_usec;                /* next look at it */
 	GSList *waits;                           /* struct news_wait (news.c) */
 	GQueue mailbox;                          /* libvirt's events that are to be looked at (vm_events.c) */
+	unsigned events_held;                    /* by so many: it is not looked at */
+	bool events_dealt;                       /* somebody looks at the one he took out */
+	pthread_cond_t event_over;               /* he is done with it */
 	struct migration *migration;             /* to another host: the one under way, or the last (migration.c); NULL: none */
 	char arrival[37];                        /* from another host: its job, until all is here (migration_incoming.c) */
 	bool saving;                             /* its memory is: the job tells what came of it (hibernate.c) */
@@ -104,6 +109,7 @@ struct vm {
 	bool pause_on_arrival;                   /* it was paused there, on its way: libvirt will let it run */
 
 	pthread_mutex_t agent_lock;              /* one talk with the guest agent at a time; taken before vms->lock */
+	pthread_mutex_t end_lock;                /* one writes or removes the file of its end at a time; taken before vms->lock */
 };
 
 struct migrations;
@@ -114,7 +120,7 @@ struct vms {
 	struct libvirt_connection *connection;
 	pthread_mutex_t lock;                    /* table and VMs; never held over a call to libvirt or a hook */
 	GHashTable *table;                       /* id -> struct vm */
-	char *files_dir, *nvram_dir;             /* vm_files.h, external_data.h; never change */
+	char *files_dir, *nvram_dir, *ends_dir;  /* vm_files.h, external_data.h, end_scripts.h; never change */
 	const char *tpm_dir;
 	bool recovering;
 	void (*recovered)(void *data);
@@ -166,15 +172,18 @@ void vm_set_paused(struct vm *vm, const char *code);
 /* Paused by it. reason: libvirt's, "enospc"; disk: alias or target; path may be NULL. */
 void vm_set_io_error(struct vm *vm, const char *reason, const char *disk, const char *path);
 void vm_set_down(struct vm *vm, int code, enum vm_exit_reason reason, const char *message);      /* message NULL: that of the reason */
+/* A call may have changed it, or did not: its state is what libvirt says, in one piece with libvirt's events. domain NULL: libvirt is away, it runs. Worker. */
+void vm_see(struct vm *vm, virDomainPtr domain);
 void vm_publish(struct vm *vm);
 void vm_locked_publish(struct vm *vm);               /* lock held */
-/* Reads the XML again. */
+/* Reads the XML again, for all; devices that are other ones than before are an event. Worker. */
 void vm_refresh(struct vm *vm, virDomainPtr domain);
+char *vm_read_xml(struct vm *vm, virDomainPtr domain);   /* the same, and what was read; free(). NULL: libvirt's last error says why */
 void vm_take_xml(struct vm *vm, const char *xml);    /* without passwords */
 /* A new connection looked: this is how it runs. Never waits for QEMU. */
 void vm_adopt(struct vm *vm, virDomainPtr domain);
 void vm_adopted(struct vm *vm);                      /* ... and now QEMU may be asked, on the lane */
-void vm_ask_io_error(struct vm *vm, void *unused);   /* lane: when an I/O error paused it and nobody said which, QEMU knows */
+void vm_ask_io_error(struct vm *vm, void *unused);   /* worker: when an I/O error paused it and nobody said which, QEMU knows */
 char *vm_xml(struct vm *vm);                         /* a copy; g_free */
 char *vm_shown_xml(const char *xml);                 /* a copy without passwords; g_free (create.c) */
 void vm_locked_clear_guest(struct vm *vm);
@@ -198,9 +207,10 @@ void guest_facts_clear(struct guest_facts *facts);
 
 /* ---- libvirt's events (vm_events.c) ---- */
 bool vm_events_register(struct vms *vms, virConnectPtr conn, GError **error);
-/* Looks at what came of states that this VM's lane has not seen yet. On that lane, from inside of what waits there; not under vms->lock. */
-void vm_events_deal(struct vm *vm);
-void vm_events_drop(struct vm *vm);              /* the VM is freed */
+/* From its return to the release no event of libvirt changes the VM's state. For moments, and a start; counted. Not from an event's handler. */
+void vm_events_hold(struct vm *vm);
+void vm_events_release(struct vm *vm);           /* what came meanwhile is dealt with here, by the last */
+void vm_events_drop(struct vm *vm);              /* what waits is of no interest any more. Lock held, or the VM is freed */
 
 /* ---- sizes of disks (disk_size.c) ---- */
 void disk_size_tick(struct vm *vm, int64_t now);     /* loop, lock held */
@@ -216,7 +226,6 @@ bool recovery_run(struct vms *vms, virConnectPtr conn, GError **error);
 void recovery_started(struct vms *vms, virDomainPtr domain);                   /* loop: libvirt started it */
 bool recovery_adopt_start(struct vm *vm, int pause_reason);                    /* false: it is paused for another reason */
 void recovery_tick(struct vm *vm);                                             /* lock held */
-bool recovery_look(struct vm *vm);                                             /* lane; there is news. false: nobody starts it */
 
 /* ---- domain XML of this host's VMs (vm_env.c) ---- */
 struct vm_xml_env {
@@ -227,11 +236,12 @@ struct vm_xml_env {
 };
 /* What domain_xml_build(), domain_xml_device() and domain_xml_fit() must know of this host. Points into itself: it must stay where it is. Worker. */
 void vm_xml_env(struct agent *agent, const char *vm_id, struct vm_xml_env *ret_env);
+char *vm_new_mac(struct vms *vms);               /* of no NIC of the VMs here; g_free */
 
 /* ---- jobs about VMs: at start (vms_new) ---- */
 void shutdown_register(struct vms *vms);             /* shutdown.c */
 void hibernate_register(struct vms *vms);            /* hibernate.c */
-void hibernate_let_end(struct vm *vm);               /* worker: the VM is about to be forgotten, which its job is not to undo after a restart */
+extern const struct job_kind hibernate_kind;
 void hibernate_resumed(struct vms *vms);             /* loop, when the jobs of an earlier agent are known: so are their VMs */
 
 /* ---- verbs that change (create.c, lifecycle.c, shutdown.c, hibernate.c, ticket.c, qmp.c, seal.c) ---- */
@@ -251,9 +261,11 @@ bool vm_seal_verb(struct agent *agent, const struct verb_call *call, void *param
 /* Powers the VM off: at first as often as attempts - 1 asking QEMU to end, then by force. It ended by itself: fine. ERR_VM_DESTROY_FAILED. Worker. */
 bool vm_cut_off(struct vm *vm, int attempts, GError **error);
 bool vm_power_off(struct vm *vm, int attempts, GError **error);      /* before_device_destroy, which may refuse, and before_vm_destroy first */
-/* after_vm_destroy and after_device_destroy for a VM that is Down, once. vm_set_down() sees to it, save while the VM is destroying and for one that
- * migrated or was saved, which have scripts of their own: then whoever destroys or forgets it. Worker. */
+/* after_vm_destroy and after_device_destroy for a VM that is Down, once (end_scripts.c). vm_set_down() sees to it, save while the VM is destroying and for
+ * one that migrated or was saved, which have scripts of their own: then whoever destroys or forgets it. Worker. */
 void vm_tell_end(struct vm *vm, void *unused);
+/* Whoever gets it (true) ends the VM, tells that it is Down, and why; libvirt's event of it does not. Until vm->destroying is false again. */
+bool vm_claim_end(struct vm *vm);
 /* The clock found that it was paused by an I/O error for too long, and its policy is to end it then. */
 void vm_kill_paused(struct vm *vm, void *unused);
 

@@ -19,6 +19,7 @@
 #include "agent/storage/storage.h"
 #include "agent/virt/domain/external_data.h"
 #include "agent/virt/vm.h"
+#include "common/lock.h"
 #include "common/log.h"
 
 #define COMMON_FILTER "vdsm-no-mac-spoofing"
@@ -82,6 +83,13 @@ static char *bridge(void *data, const char *network, GError **error)
 	return net_bridge_of(env->agent->net, network, error);
 }
 
+static char *link_below(void *data, const char *network, GError **error)
+{
+	const struct vm_xml_env *env = data;
+
+	return net_link_of(env->agent->net, network, error);
+}
+
 static char *address(void *data, const char *network)
 {
 	g_autofree char *name = bridge(data, network, NULL);
@@ -126,6 +134,44 @@ static char *port(void *data, const char *mac, const json_t *policies, GError **
 		return net_port_set(env->agent->net, tap, mac, policies, error) ? g_steal_pointer(&tap) : NULL;
 	error_set(error, ERR_INVALID_PARAMETER, "policies: a NIC that has them needs macAddr");
 	return NULL;
+}
+
+static bool has_nic(struct vms *vms, const char *mac)
+{
+	GHashTableIter iter;
+	gpointer vm;
+
+	AUTO_LOCK(&vms->lock);
+	g_hash_table_iter_init(&iter, vms->table);
+	while (g_hash_table_iter_next(&iter, NULL, &vm)) {
+		const struct domain_info *info = ((const struct vm *)vm)->info;
+
+		for (guint i = 0; info && i < info->nics->len; i++)
+			if (!g_strcmp0(((const struct domain_nic *)info->nics->pdata[i])->mac, mac))
+				return true;
+	}
+	return false;
+}
+
+/* Of QEMU's range, which is locally administered. */
+char *vm_new_mac(struct vms *vms)
+{
+	char *mac = NULL;
+
+	do {
+		guint32 number = g_random_int();
+
+		g_free(mac);
+		mac = g_strdup_printf("52:54:00:%02x:%02x:%02x", number >> 16 & 0xff, number >> 8 & 0xff, number & 0xff);
+	} while (has_nic(vms, mac));
+	return mac;
+}
+
+static char *mac(void *data)
+{
+	const struct vm_xml_env *env = data;
+
+	return vm_new_mac(env->agent->vms);
 }
 
 static char *node_device(void *data, const char *name, GError **error)
@@ -191,8 +237,8 @@ void vm_xml_env(struct agent *agent, const char *vm_id, struct vm_xml_env *ret_e
 			.host_cpus = online("cpu"), .host_nodes = online("node"), .start_time = (double)wall_msec() / 1e3,
 			.display_address = config_string(agent->config, "vm", "display_address"), .password = ret_env->password,
 			.files_dir = agent->vms->files_dir, .nvram_dir = agent->vms->nvram_dir, .prepare = prepare, .prepared = prepared, .lease = lease,
-			.holds_leases = holds_leases, .bridge = bridge, .address = address, .filter = filter, .port = port, .node_device = node_device,
-			.usb_device = usb_device, .data = ret_env,
+			.holds_leases = holds_leases, .bridge = bridge, .link = link_below, .address = address, .filter = filter, .port = port, .mac = mac,
+			.node_device = node_device, .usb_device = usb_device, .data = ret_env,
 		},
 	};
 	g_strlcpy(ret_env->vm_id, vm_id, sizeof(ret_env->vm_id));

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libvirt's events. Callbacks run on the loop, and copy what they were told:
+ * libvirt's events. Callbacks run on the loop, and nothing that is done to the VM holds them up: its lane may be with a script or a call that hangs.
  *
- *	facts      that change no state of the VM (its clock, its watchdog, who looks at its console): taken in and told at once
- *	states     it is paused, goes on, reboots, has an I/O error: in the VM's mailbox, which is looked at on its lane, after what is being done to the VM right
- *	           now; so VM.pause has its status set before "suspended" is looked at, and an event that a verb caused finds nothing left to do. A verb that
- *	           has to wait for the guest looks at it meanwhile (news_next())
- *	the rest   the VM ends, its devices change: each on its lane
+ *	facts      its clock, its watchdog, who looks at its console: taken in and told at once
+ *	states     it is paused, goes on, reboots, has an I/O error, its agent comes or goes: through the VM's mailbox, one after the other, as a rule at once
+ *	ends       it ended, its guest crashed: from the mailbox to the lane "end/<id>", in turn with VM.destroy, for libvirt and files are looked at
+ *	devices    they and the limits are other ones: the XML is read again, on the lane "events/<id>"; changed devices are an event, too (vm_refresh())
+ *
+ * The mailbox. Who looks how a VM is and says so, or looks at its state and changes it, must not have an event in between that knows better: he holds the
+ * mailbox (vm_events_hold(); short). So does a start, until the VM runs or does not. What comes meanwhile waits, and is dealt with by who lets go last. It
+ * is never dealt with by two at a time, and handlers wait for nothing: neither for libvirt nor for who holds. A verb whose call succeeded says what came
+ * of it with vm_see(), which asks libvirt: its own event, and another after that one, may have been dealt with already.
  *
  * Events of domains that are not ours find no VM and are dropped.
  */
@@ -30,15 +34,16 @@
 
 struct told {
 	int event, detail;
-	int64_t number;
 	char *path, *alias, *reason;
-	vm_fn fn;                     /* in the mailbox: what it is for; takes it over */
+	vm_fn fn;                     /* in the mailbox: what it is for; takes it over, and does not block */
 };
 
 static void told_free(void *data)
 {
 	struct told *told = data;
 
+	if (!told)
+		return;
 	g_free(told->path);
 	g_free(told->alias);
 	g_free(told->reason);
@@ -63,29 +68,47 @@ static struct told *told_copy(const struct told *told)
 	return copy;
 }
 
-static void queue(struct vms *vms, virDomainPtr domain, const char *name, vm_fn fn, const struct told *told)
+/* Takes it over. */
+static void queue(struct vm *vm, const char *lane, const char *name, vm_fn fn, struct told *told)
 {
-	AUTO_VM vm = vm_of(vms, domain);
 	g_autoptr(GError) error = NULL;
 
-	if (vm && !vm_queue(vm, name, fn, told_copy(told), told_free, &error))
-		log_warn("VM %s: event '%s' is lost: %s", vm->id, name, error->message);
+	if (vm_queue_on(vm, lane, name, fn, told, told_free, &error))
+		return;
+	log_warn("VM %s: event '%s' is lost: %s", vm->id, name, error->message);
+	told_free(told);
 }
 
 /* ---- the mailbox ---- */
 
-void vm_events_deal(struct vm *vm)
+/* Lock held, let go meanwhile. Whoever deals already finds what was put in since. */
+static void locked_deal(struct vm *vm)
 {
 	struct told *told;
 
-	do {
-		{
-			AUTO_LOCK(&vm->vms->lock);
-			told = g_queue_pop_head(&vm->mailbox);
-		}
-		if (told)
-			told->fn(vm, told);
-	} while (told);
+	while (!vm->events_held && !vm->events_dealt && (told = g_queue_pop_head(&vm->mailbox))) {
+		vm->events_dealt = true;
+		pthread_mutex_unlock(&vm->vms->lock);
+		told->fn(vm, told);
+		pthread_mutex_lock(&vm->vms->lock);
+		vm->events_dealt = false;
+		pthread_cond_broadcast(&vm->event_over);
+	}
+}
+
+void vm_events_hold(struct vm *vm)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	vm->events_held++;
+	while (vm->events_dealt)
+		pthread_cond_wait(&vm->event_over, &vm->vms->lock);
+}
+
+void vm_events_release(struct vm *vm)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	vm->events_held--;
+	locked_deal(vm);
 }
 
 void vm_events_drop(struct vm *vm)
@@ -93,33 +116,25 @@ void vm_events_drop(struct vm *vm)
 	g_queue_clear_full(&vm->mailbox, told_free);
 }
 
-static void do_mailbox(struct vm *vm, void *unused)
-{
-	vm_events_deal(vm);
-}
-
-static void post(struct vms *vms, virDomainPtr domain, const char *name, vm_fn fn, const struct told *told)
+static void post(struct vms *vms, virDomainPtr domain, vm_fn fn, const struct told *told)
 {
 	AUTO_VM vm = vm_of(vms, domain);
-	g_autoptr(GError) error = NULL;
 	struct told *copy;
 
 	if (!vm)
 		return;
 	copy = told_copy(told);
 	copy->fn = fn;
-	{
-		AUTO_LOCK(&vms->lock);
-		g_queue_push_tail(&vm->mailbox, copy);
-		if (vm->mailbox.length > MAILBOX_MAX)   /* its lane hangs: what is newest counts */
-			told_free(g_queue_pop_head(&vm->mailbox));
-	}
-	news_stir(vm);
-	if (!vm_queue(vm, name, do_mailbox, NULL, NULL, &error))
-		log_warn("VM %s: event '%s' is late: %s", vm->id, name, error->message);
+	AUTO_LOCK(&vms->lock);
+	g_queue_push_tail(&vm->mailbox, copy);
+	if (vm->mailbox.length > MAILBOX_MAX)           /* its start hangs: what is newest counts */
+		told_free(g_queue_pop_head(&vm->mailbox));
+	if (vm->launch == LAUNCH_SEEN)
+		recovery_tick(vm);
+	locked_deal(vm);
 }
 
-/* ---- on the lane ---- */
+/* ---- the end ---- */
 
 /* An event of an earlier domain with this id, when the VM was destroyed and made again. */
 static bool runs(struct vm *vm)
@@ -129,10 +144,13 @@ static bool runs(struct vm *vm)
 	return domain && virDomainIsActive(domain) == 1;
 }
 
-static void on_stopped(struct vm *vm, int detail)
+static void do_stopped(struct vm *vm, void *data)
 {
+	struct told *told = data;
+	int detail = told->detail;
 	struct ending ending;
 
+	told_free(told);
 	if (runs(vm))
 		return;
 	{
@@ -149,6 +167,14 @@ static void on_stopped(struct vm *vm, int detail)
 	vm_set_down(vm, ending.code, ending.reason, NULL);
 }
 
+static void do_crashed(struct vm *vm, void *told)
+{
+	told_free(told);
+	crash_seen(vm);
+}
+
+/* ---- states ---- */
+
 static enum vm_wire_status status_of(struct vm *vm)
 {
 	AUTO_LOCK(&vm->vms->lock);
@@ -162,40 +188,17 @@ static bool is_saved(struct vm *vm)
 	return vm->status == VM_WIRE_SAVING || snapshot_is_out(vm);
 }
 
-/* One that is made anew with the id of one that has just ended still hears of that one's end. */
-static bool is_of_another(struct vm *vm, int event)
-{
-	g_autoptr(virDomain) domain = NULL;
-
-	{
-		AUTO_LOCK(&vm->vms->lock);
-		if (vm->launch != LAUNCH_OVER)
-			return true;
-	}
-	return event == VIR_DOMAIN_EVENT_STOPPED && (domain = vm_domain(vm, NULL)) && virDomainIsActive(domain) == 1;
-}
-
 static void do_lifecycle(struct vm *vm, void *data)
 {
 	struct told *told = data;
 
-	if (recovery_look(vm)) {
-		told_free(told);
-		return;
-	}
-	if (is_of_another(vm, told->event)) {
-		log_debug("VM %s: libvirt's event %d is of the one before, ignoring", vm->id, told->event);
-		told_free(told);
-		return;
-	}
 	migration_news(vm);
-
 	switch (told->event) {
 	case VIR_DOMAIN_EVENT_SUSPENDED:
 		if (told->detail == VIR_DOMAIN_EVENT_SUSPENDED_IOERROR) {
 			/* The news of the error came first, and says more; but libvirt 9.0 loses it for disks without a path. */
 			vm_set_paused(vm, status_of(vm) == VM_WIRE_PAUSED ? NULL : "EOTHER");
-			vm_ask_io_error(vm, NULL);
+			(void)vm_queue_on(vm, "error", "ask for the I/O error", vm_ask_io_error, NULL, NULL, NULL);
 		} else if (told->detail == VIR_DOMAIN_EVENT_SUSPENDED_WATCHDOG || (told->detail == VIR_DOMAIN_EVENT_SUSPENDED_PAUSED && !is_saved(vm))) {
 			vm_set_paused(vm, "NOERR");
 		}
@@ -212,11 +215,11 @@ static void do_lifecycle(struct vm *vm, void *data)
 			vm_set_status(vm, VM_WIRE_POWERING_DOWN);
 		break;
 	case VIR_DOMAIN_EVENT_CRASHED:
-		crash_seen(vm);
-		break;
+		queue(vm, "end", "its guest crashed", do_crashed, told);
+		return;
 	case VIR_DOMAIN_EVENT_STOPPED:
-		on_stopped(vm, told->detail);
-		break;
+		queue(vm, "end", "it ended", do_stopped, told);
+		return;
 	}
 	told_free(told);
 }
@@ -272,6 +275,7 @@ static void do_io_error(struct vm *vm, void *data)
 		  told->reason ? told->reason : "");
 	if (told->event == VIR_DOMAIN_EVENT_IO_ERROR_PAUSE)
 		vm_set_io_error(vm, told->reason, told->alias, told->path);
+	jobs_wake_about(vm->vms->agent->jobs, "vmID", vm->id);
 	told_free(told);
 }
 
@@ -286,33 +290,42 @@ static void do_agent(struct vm *vm, void *data)
 	told_free(told);
 }
 
-static void do_refresh(struct vm *vm, void *data)
+/* ---- devices ---- */
+
+static void do_refresh(struct vm *vm, void *unused)
 {
 	g_autoptr(virDomain) domain = vm_domain(vm, NULL);
 
 	if (domain)
 		vm_refresh(vm, domain);
-	told_free(data);
 }
 
-static void do_block_job(struct vm *vm, void *data)
+static void do_block_job(struct vm *vm, void *unused)
 {
-	do_refresh(vm, data);
+	do_refresh(vm, NULL);
 	watermark_arm(vm);
 	jobs_wake_about(vm->vms->agent->jobs, "vmID", vm->id);
 }
 
-static void do_device(struct vm *vm, void *data)
+static void do_device(struct vm *vm, void *unused)
 {
-	do_refresh(vm, data);
+	do_refresh(vm, NULL);
 	guest_agent_plugged(vm);
 }
 
 /* Maybe long after the one who asked for it stopped waiting. */
-static void do_device_gone(struct vm *vm, void *data)
+static void do_device_gone(struct vm *vm, void *unused)
 {
-	do_device(vm, data);
-	live_settle(vm, NULL);
+	do_device(vm, NULL);
+	(void)vm_queue(vm, "settle", live_settle, NULL, NULL, NULL);
+}
+
+static void queue_devices(struct vms *vms, virDomainPtr domain, const char *name, vm_fn fn)
+{
+	AUTO_VM vm = vm_of(vms, domain);
+
+	if (vm)
+		queue(vm, "events", name, fn, NULL);
 }
 
 /* ---- on the loop ---- */
@@ -332,33 +345,29 @@ static int on_lifecycle(virConnectPtr conn, virDomainPtr domain, int event, int 
 		tell(data, domain, NEWS_STOPPED, NULL, detail);
 	if (event == VIR_DOMAIN_EVENT_STARTED)
 		recovery_started(data, domain);
-	if (event == VIR_DOMAIN_EVENT_SUSPENDED || event == VIR_DOMAIN_EVENT_RESUMED || event == VIR_DOMAIN_EVENT_SHUTDOWN)
-		post(data, domain, "lifecycle event", do_lifecycle, &(struct told){ .event = event, .detail = detail });
-	else
-		queue(data, domain, "lifecycle event", do_lifecycle, &(struct told){ .event = event, .detail = detail });
+	post(data, domain, do_lifecycle, &(struct told){ .event = event, .detail = detail });
 	return 0;
 }
 
 static void on_reboot(virConnectPtr conn, virDomainPtr domain, void *data)
 {
-	post(data, domain, "reboot event", do_reboot, &(struct told){ 0 });
+	post(data, domain, do_reboot, &(struct told){ 0 });
 }
 
 static void on_io_error(virConnectPtr conn, virDomainPtr domain, const char *path, const char *alias, int action, const char *reason, void *data)
 {
-	post(data, domain, "I/O error event", do_io_error,
-	     &(struct told){ .event = action, .path = (char *)path, .alias = (char *)alias, .reason = (char *)reason });
+	post(data, domain, do_io_error, &(struct told){ .event = action, .path = (char *)path, .alias = (char *)alias, .reason = (char *)reason });
 }
 
 static void on_agent(virConnectPtr conn, virDomainPtr domain, int state, int reason, void *data)
 {
-	queue(data, domain, "agent event", do_agent, &(struct told){ .event = state, .detail = reason });
+	post(data, domain, do_agent, &(struct told){ .event = state, .detail = reason });
 }
 
 static void on_device_removed(virConnectPtr conn, virDomainPtr domain, const char *alias, void *data)
 {
 	tell(data, domain, NEWS_DEVICE_REMOVED, alias, 0);
-	queue(data, domain, "device event", do_device_gone, &(struct told){ 0 });
+	queue_devices(data, domain, "device event", do_device_gone);
 }
 
 static void on_device_kept(virConnectPtr conn, virDomainPtr domain, const char *alias, void *data)
@@ -369,7 +378,7 @@ static void on_device_kept(virConnectPtr conn, virDomainPtr domain, const char *
 static void on_block_job(virConnectPtr conn, virDomainPtr domain, const char *target, int type, int status, void *data)
 {
 	tell(data, domain, NEWS_BLOCK_JOB, target, status);
-	queue(data, domain, "block job event", do_block_job, &(struct told){ 0 });
+	queue_devices(data, domain, "block job event", do_block_job);
 }
 
 static void on_watermark(virConnectPtr conn, virDomainPtr domain, const char *name, const char *path, unsigned long long mark, unsigned long long excess,
@@ -383,17 +392,17 @@ static void on_watermark(virConnectPtr conn, virDomainPtr domain, const char *na
 
 static void on_device_added(virConnectPtr conn, virDomainPtr domain, const char *alias, void *data)
 {
-	queue(data, domain, "device event", do_device, &(struct told){ 0 });
+	queue_devices(data, domain, "device event", do_device);
 }
 
 static void on_tunable(virConnectPtr conn, virDomainPtr domain, virTypedParameterPtr params, int n, void *data)
 {
-	queue(data, domain, "limits event", do_refresh, &(struct told){ 0 });
+	queue_devices(data, domain, "limits event", do_refresh);
 }
 
 static void on_balloon(virConnectPtr conn, virDomainPtr domain, unsigned long long actual, void *data)
 {
-	queue(data, domain, "balloon event", do_refresh, &(struct told){ .number = (int64_t)actual });
+	queue_devices(data, domain, "balloon event", do_refresh);
 }
 
 static void on_clock(virConnectPtr conn, virDomainPtr domain, long long offset, void *data)
@@ -439,15 +448,17 @@ static void on_graphics(virConnectPtr conn, virDomainPtr domain, int phase, cons
 
 static void on_qemu_shutdown(virConnectPtr conn, virDomainPtr domain, const char *event, long long seconds, unsigned micros, const char *details, void *data)
 {
-	queue(data, domain, "cause of the end", do_end_cause, &(struct told){ .reason = (char *)details });
+	post(data, domain, do_end_cause, &(struct told){ .reason = (char *)details });
 }
 
 static void on_job_completed(virConnectPtr conn, virDomainPtr domain, virTypedParameterPtr params, int n, void *data)
 {
 	AUTO_VM vm = vm_of(data, domain);
 
-	if (vm)
-		migration_completed(vm, params, n);
+	if (!vm)
+		return;
+	migration_completed(vm, params, n);
+	jobs_wake_about(vm->vms->agent->jobs, "vmID", vm->id);
 }
 
 bool vm_events_register(struct vms *vms, virConnectPtr conn, GError **error)

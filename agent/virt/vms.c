@@ -16,10 +16,11 @@
 #include <string.h>
 #include "agent/host/host.h"
 #include "agent/jobs.h"
-#include "agent/virt/disk/block_jobs.h"
+#include "agent/virt/backup/backup.h"
 #include "agent/virt/domain/external_data.h"
 #include "agent/virt/domain/vm_files.h"
 #include "agent/virt/life/crash.h"
+#include "agent/virt/life/end_scripts.h"
 #include "agent/virt/migration/migration.h"
 #include "agent/virt/stats/kernel_counters.h"
 #include "agent/virt/vm.h"
@@ -200,6 +201,7 @@ static void on_up(void *data)
 	if (first) {
 		hibernate_resumed(vms);
 		migrations_resumed(vms);
+		end_scripts_resumed(vms);
 	}
 	for (guint i = 0; i < all->len; i++) {
 		/* Who subscribed before a connection was lost hears at once how everything is now. */
@@ -228,8 +230,11 @@ struct vms *vms_new(struct agent *agent, const char *uri, GError **error)
 	vms = g_new0(struct vms, 1);
 	vms->agent = agent;
 	vms->tpm_dir = config_string(agent->config, "libvirt", "swtpm_dir");
-	if (!(vms->files_dir = vm_files_dir(agent->run_dir, error)) || !(vms->nvram_dir = external_dir(agent->state_dir, error))) {
+	if (!(vms->files_dir = vm_files_dir(agent->run_dir, error)) || !(vms->nvram_dir = external_dir(agent->state_dir, error)) ||
+	    !(vms->ends_dir = end_scripts_dir(agent->run_dir, error)) || !backup_make_dirs(agent, error)) {
 		g_free(vms->files_dir);
+		g_free(vms->nvram_dir);
+		g_free(vms->ends_dir);
 		g_free(vms);
 		return NULL;
 	}
@@ -264,6 +269,7 @@ struct vms *vms_free(struct vms *vms)
 	pthread_mutex_destroy(&vms->lock);
 	g_free(vms->files_dir);
 	g_free(vms->nvram_dir);
+	g_free(vms->ends_dir);
 	g_free(vms);
 	return NULL;
 }

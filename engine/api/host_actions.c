@@ -11,22 +11,18 @@
 #include "engine/api/res_host.h"
 #include "engine/fleet/fleet.h"
 #include "engine/fleet/refresh.h"
-#include "engine/model/cluster.h"
-#include "engine/model/datacenter.h"
+#include "engine/flow/host_flow.h"
+#include "engine/flow/storage_pool.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
-#include "engine/model/vm.h"
 #include "engine/store/store.h"
 
 #define TIMEOUT_S 60
-#define SPM_TRIES 10
 #define STATE(state) (1u << (state))
 
 /* Event codes, appendix C */
-#define EVENT_MAINTENANCE 15
 #define EVENT_ACTIVATED 16
 #define EVENT_COMMITTED 1104
-#define EVENT_SPM 159
 
 static bool wrong_state(const struct host *host, const char *what, GError **error)
 {
@@ -112,49 +108,12 @@ static const struct field deactivate_fields[] = {
 static const struct record_type deactivate_action_type =
 	RECORD_TYPE("action", NULL, struct deactivate_action, deactivate_fields, "How to put a host in maintenance");
 
-/* Run by the writer. data: a struct host */
-static bool runs_nothing(struct model *model, void *data, GError **error)
-{
-	const struct host *host = data;
-	g_autoptr(GPtrArray) vms = model_referring(model, &vm_kind, offsetof(struct vm, host), host->id);
-	g_autoptr(GString) names = g_string_new(NULL);
-
-	for (guint i = 0; i < vms->len && i < 10; i++)
-		g_string_append_printf(names, "%s'%s'", names->len ? ", " : "", object_name(vms->pdata[i]));
-	if (vms->len > 10)
-		g_string_append_printf(names, " and %u more", vms->len - 10);
-	if (vms->len)
-		error_set(error, ERR_WRONG_STATE, "cannot put host '%s' in maintenance: VMs run on it: %s", host->name, names->str);
-	return !vms->len;
-}
-
-struct retirement { struct request *request; const char *reason; };
-
-static bool edit_retire(void *copy, struct change *change, void *data, GError **error)
-{
-	struct host *host = copy;
-	const struct retirement *retirement = data;
-	uint32_t no = STATE(HOST_MAINTENANCE) | STATE(HOST_PREPARING_FOR_MAINTENANCE) | STATE(HOST_PENDING_APPROVAL) | STATE(HOST_INSTALLING) |
-		      STATE(HOST_INSTALLING_OS) | STATE(HOST_REBOOT) | STATE(HOST_KDUMPING);
-
-	if (!check(host, ~no, "deactivate", error))
-		return false;
-	SET(host, state, HOST_MAINTENANCE);
-	set_string(&host->state_detail, retirement->reason);
-	change_check(change, runs_nothing, host);
-	change_event(change, EVENT_MAINTENANCE, &retirement->request->actor, (void *[]){ host, NULL }, "Host %s was switched to Maintenance Mode.", host->name);
-	return true;
-}
-
 static bool deactivate(struct request *request, const void *object, const void *params, void **ret_result, GError **error)
 {
 	const struct deactivate_action *how = params;
-	struct retirement retirement = { request, how->reason };
 
-	if (!store_modify(request->engine->store, &host_kind, object_id(object), edit_retire, &retirement, NULL, error))
-		return false;
-	fleet_forget(request->engine->fleet, object_id(object));
-	return true;
+	return host_retire_check(request->engine->model, object, error) &&
+	       flow_run(request->engine, &retire_host_flow, object_id(object), &request->actor, host_retire_data(object, how->reason), NULL, error);
 }
 
 /* ---- networks ---- */
@@ -222,85 +181,21 @@ static bool refresh(struct request *request, const void *object, const void *par
 
 /* ---- storage manager ---- */
 
-/*
- * The storage manager of a data center is the host through which the engine works on its shared storage. A host with priority -1 never is. One change takes
- * the role from the one that has it and gives it to the other.
- */
-static bool check_spm(const struct host *host, const struct datacenter *data_center, GError **error)
+/* The host through which the engine works on the shared storage of a data center: engine/flow/storage_manager.c. */
+static bool force_spm(struct request *request, const void *object, const void *params, void **ret_result, GError **error)
 {
+	const struct host *host = object;
+	g_autofree char *data_center = host_data_center(request->engine->model, host);
+
 	if (!check(host, STATE(HOST_UP), "make the storage manager of", error))
 		return false;
 	if (!data_center)
 		error_set(error, ERR_OPERATION_FAILED, "host '%s' is in no data center", host->name);
-	else if (host->storage_manager)
-		error_set(error, ERR_OPERATION_FAILED, "host '%s' is the storage manager already", host->name);
 	else if (host->spm_priority < 0)
 		error_set(error, ERR_OPERATION_FAILED, "host '%s' has the priority %d: it is never storage manager", host->name, host->spm_priority);
 	else
-		return true;
+		return storage_manager_force(request->engine, host, &request->actor, error);
 	return false;
-}
-
-static void set_manager(struct change *change, const struct host *host, bool manager)
-{
-	struct host *copy = record_copy(host);
-
-	SET(copy, storage_manager, manager);
-	SET(copy, spm_state, manager ? SPM_SPM : SPM_NONE);
-	change_replace(change, host, copy);
-	record_unref(copy);
-}
-
-static bool force_spm_once(struct request *request, const struct host *host, const struct datacenter *data_center, GError **error)
-{
-	struct model *model = request->engine->model;
-	g_autoptr(GPtrArray) hosts = model_list(model, &host_kind);
-	struct change *change = change_new(request->engine->store);
-
-	for (guint i = 0; i < hosts->len; i++) {
-		const struct host *other = hosts->pdata[i];
-		struct cluster *cluster = other->storage_manager ? model_get(model, &cluster_kind, other->cluster.id) : NULL;
-
-		if (cluster && !g_strcmp0(cluster->data_center.id, data_center->id) && strcmp(other->id, host->id))
-			set_manager(change, other, false);
-		record_unref(cluster);
-	}
-	set_manager(change, host, true);
-	change_event(change, EVENT_SPM, &request->actor, (void *[]){ (void *)host, (void *)data_center, NULL }, "Host %s was force selected by %s", host->name,
-		     request->actor.user_name);
-	return change_commit(change, error);
-}
-
-static bool force_spm(struct request *request, const void *object, const void *params, void **ret_result, GError **error)
-{
-	struct model *model = request->engine->model;
-	struct host *host = record_ref(object);
-	struct cluster *cluster = model_get(model, &cluster_kind, host->cluster.id);
-	struct datacenter *data_center = cluster && cluster->data_center.id ? model_get(model, &datacenter_kind, cluster->data_center.id) : NULL;
-	bool ok = false;
-
-	/* a report of a host may come between the reading and the writing */
-	for (int try = 0; try < SPM_TRIES; try++) {
-		GError *own = NULL;
-
-		ok = check_spm(host, data_center, &own) && force_spm_once(request, host, data_center, &own);
-		if (ok || try + 1 == SPM_TRIES || !error_is(own, ERR_CONFLICT)) {
-			if (own)
-				g_propagate_error(error, own);
-			break;
-		}
-		g_error_free(own);
-		record_unref(host);
-		host = model_get(model, &host_kind, object_id(object));
-		if (!host) {
-			error_set(error, ERR_NOT_FOUND, "host '%s'", object_id(object));
-			break;
-		}
-	}
-	record_unref(host);
-	record_unref(cluster);
-	record_unref(data_center);
-	return ok;
 }
 
 /* ---- block storage that holds domains ---- */

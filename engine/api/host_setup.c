@@ -58,7 +58,7 @@ static void confirm(void *data)
 		g_autoptr(GError) error = NULL;
 		bool ok;
 
-		agent_pause(CONFIRM_USEC);
+		lane_pause(CONFIRM_USEC);
 		if (g_atomic_int_get(&confirmation->over))
 			break;
 		if (fleet_is_connected(fleet, host->id))

@@ -8,9 +8,11 @@
 #include "common/loop.h"
 #include "common/metrics.h"
 #include "engine/api/api-priv.h"
+#include "engine/fleet/fleet.h"
 #include "engine/model/host.h"
 #include "engine/model/kinds.h"
 #include "engine/model/vm.h"
+#include "engine/store/store.h"
 
 void metrics_observe(struct call *call)
 {
@@ -80,10 +82,13 @@ void answer_metrics(struct call *call)
 	GString *out = g_string_sized_new(8192);
 
 	count_states(engine->model, &host_kind, offsetof(struct host, state), host_state_names, "berth_hosts", "Hosts by state");
+	metric_set(metric_gauge("berth_hosts_connected", NULL, "Hosts whose agent is connected and has said what it is"), fleet_connected(engine->fleet));
 	count_states(engine->model, &vm_kind, offsetof(struct vm, state), vm_state_names, "berth_vms", "Virtual machines by state");
 	count_jobs(engine->lanes);
 	metric_set(metric_gauge("berth_sessions", NULL, "Open sessions"), session_count(engine->auth));
 	metric_set(metric_gauge("berth_events", NULL, "Events in memory"), (int64_t)model_count(engine->model, &event_kind));
+	if (engine->store)
+		metric_set(metric_gauge("berth_store_available", NULL, "1: changes can be stored; 0: the database does not answer"), !store_is_away(engine->store));
 	metrics_write(out);
 	exchange_answer(call->exchange, 200, "text/plain; version=0.0.4", out);
 }

@@ -224,10 +224,12 @@ static bool fire(struct request *request, const char *proxy, const GPtrArray *de
 		shoot(shot);
 		shot_free(shot);
 	}
+	lane_wait_begin();
 	pthread_mutex_lock(&volley->lock);
 	/* every call has its own time limit */
 	while (volley->running)
 		pthread_cond_wait(&volley->cond, &volley->lock);
+	lane_wait_end();
 	*ret_state = volley->on ? POWER_ON : volley->off ? POWER_OFF : POWER_UNKNOWN;
 	ok = !strcmp(action, "off") ? volley->succeeded == to - from : volley->succeeded > 0;
 	if (!ok)
@@ -263,7 +265,7 @@ static bool wait_off(struct request *request, const char *proxy, const GPtrArray
 			return false;
 		if (state == POWER_OFF)
 			return true;
-		agent_pause(OFF_PAUSE_USEC);
+		lane_pause(OFF_PAUSE_USEC);
 	}
 	error_set(error, ERR_TIMEOUT, "the power device does not say that the power is off");
 	return false;

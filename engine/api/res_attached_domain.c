@@ -61,7 +61,7 @@ static bool check_fit(struct model *model, const struct storage_domain *domain, 
 
 static bool move(struct request *request, enum storage_move how, const struct storage_domain *domain, const char *data_center_id, GError **error)
 {
-	g_autofree char *host = storage_move_check(how, domain, error) ? storage_host_in(request->engine, domain, data_center_id, error) : NULL;
+	g_autofree char *host = storage_move_check(how, domain, error) ? storage_move_host(request->engine, how, domain, data_center_id, error) : NULL;
 
 	return host && flow_run(request->engine, &move_domain_flow, domain->id, &request->actor,
 				storage_move_data(request->engine, how, domain, host, data_center_id), NULL, error);

@@ -10,6 +10,7 @@
 #include "engine/api/res_cluster.h"
 #include "engine/api/res_data.h"
 #include "engine/api/res_network.h"
+#include "engine/flow/storage_pool.h"
 #include "engine/model/cluster.h"
 #include "engine/model/datacenter.h"
 #include "engine/model/disk.h"
@@ -241,7 +242,10 @@ static bool remove_(struct request *request, const void *current, const void *op
 	}
 	remove_networks(model, change, dc->id, forced);
 	change_event(change, EVENT_REMOVED, &request->actor, NULL, "Data Center %s was removed by %s", dc->name, request->actor.user_name);
-	return change_commit(change, error);
+	if (!change_commit(change, error))
+		return false;
+	storage_pool_spread(request->engine, dc->id, NULL);
+	return true;
 }
 
 static const char *const links[] = { "storagedomains", "clusters", "networks", "permissions", "quotas", "iscsibonds", "qoss", NULL };

@@ -43,41 +43,24 @@
 
 /* ---- shown ---- */
 
-/* The figures of the disk in its running VM; NULL: none. ret_stats holds them. */
-static const json_t *figures(struct engine *engine, const struct disk *disk, struct vm_stats **ret_stats)
+/* Of its running VM; NULL: none. */
+static struct vm_figures *figures_around(struct engine *engine, const struct disk *disk)
 {
-	const char *target;
-	json_t *value;
-
-	*ret_stats = disk->vm.id && disk->active ? fleet_vm_stats(engine->fleet, disk->vm.id) : NULL;
-	if (*ret_stats)
-		json_object_foreach((*ret_stats)->disks, target, value)
-			if (!g_strcmp0(json_string_value(json_object_get(value, "imageID")), disk->id))
-				return value;
-	return NULL;
-}
-
-/* A number of the agent: decimal text, or a number. */
-static double number(const json_t *figures, const char *key)
-{
-	const json_t *value = json_object_get(figures, key);
-
-	return json_is_number(value) ? json_number_value(value) : json_is_string(value) ? g_ascii_strtod(json_string_value(value), NULL) : 0;
+	return disk->vm.id && disk->active ? fleet_vm_figures(engine->fleet, disk->vm.id) : NULL;
 }
 
 void *disk_view(struct request *request, void *record)
 {
 	struct disk *disk = record, *shown;
-	struct vm_stats *stats;
-	const json_t *now = figures(request->engine, disk, &stats);
-	int64_t used = (int64_t)number(now, "truesize");
+	struct vm_figures *figures = figures_around(request->engine, disk);
+	const struct disk_figures *now = figures_of_disk(figures, disk->id);
 
-	if (used > 0 && used != disk->actual_size) {
+	if (now && now->actual_size > 0 && now->actual_size != disk->actual_size) {
 		shown = record_copy(disk);
-		SET(shown, actual_size, used);
+		SET(shown, actual_size, now->actual_size);
 	} else
 		shown = record_ref(disk);
-	record_unref(stats);
+	figures_unref(figures);
 	return shown;
 }
 
@@ -575,27 +558,28 @@ const struct resource resource_disk = {
 
 /* ---- statistics ---- */
 
+enum { READ_RATE, WRITE_RATE, READ_LATENCY, WRITE_LATENCY, FLUSH_LATENCY };
 static const struct statistic_row rows[] = {
-	{ "data.current.read", "Read data rate", STATISTIC_BYTES_PER_SECOND, STATISTIC_GAUGE, STATISTIC_DECIMAL },
-	{ "data.current.write", "Write data rate", STATISTIC_BYTES_PER_SECOND, STATISTIC_GAUGE, STATISTIC_DECIMAL },
-	{ "disk.read.latency", "Read latency", STATISTIC_SECONDS, STATISTIC_GAUGE, STATISTIC_DECIMAL },
-	{ "disk.write.latency", "Write latency", STATISTIC_SECONDS, STATISTIC_GAUGE, STATISTIC_DECIMAL },
-	{ "disk.flush.latency", "Flush latency", STATISTIC_SECONDS, STATISTIC_GAUGE, STATISTIC_DECIMAL },
+	[READ_RATE] = { "data.current.read", "Read data rate", STATISTIC_BYTES_PER_SECOND, STATISTIC_GAUGE, STATISTIC_DECIMAL },
+	[WRITE_RATE] = { "data.current.write", "Write data rate", STATISTIC_BYTES_PER_SECOND, STATISTIC_GAUGE, STATISTIC_DECIMAL },
+	[READ_LATENCY] = { "disk.read.latency", "Read latency", STATISTIC_SECONDS, STATISTIC_GAUGE, STATISTIC_DECIMAL },
+	[WRITE_LATENCY] = { "disk.write.latency", "Write latency", STATISTIC_SECONDS, STATISTIC_GAUGE, STATISTIC_DECIMAL },
+	[FLUSH_LATENCY] = { "disk.flush.latency", "Flush latency", STATISTIC_SECONDS, STATISTIC_GAUGE, STATISTIC_DECIMAL },
 };
 
 static GPtrArray *statistic_list(struct request *request, GError **error)
 {
-	static const struct { const char *key; double factor; } sources[] = {
-		{ "readRate", 1 }, { "writeRate", 1 }, { "readLatency", 1e-9 }, { "writeLatency", 1e-9 }, { "flushLatency", 1e-9 },
-	};
 	const struct disk *disk = request->parent;
+	struct vm_figures *figures = figures_around(request->engine, disk);
+	const struct disk_figures *now = figures_of_disk(figures, disk->id);
 	GPtrArray *list = statistics_new();
-	struct vm_stats *stats;
-	const json_t *now = figures(request->engine, disk, &stats);
 
-	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
-		statistic_add(list, disk, &rows[i], number(now, sources[i].key) * sources[i].factor);
-	record_unref(stats);
+	statistic_add(list, disk, &rows[READ_RATE], now ? now->read_rate : 0);
+	statistic_add(list, disk, &rows[WRITE_RATE], now ? now->write_rate : 0);
+	statistic_add(list, disk, &rows[READ_LATENCY], now ? now->read_latency : 0);
+	statistic_add(list, disk, &rows[WRITE_LATENCY], now ? now->write_latency : 0);
+	statistic_add(list, disk, &rows[FLUSH_LATENCY], now ? now->flush_latency : 0);
+	figures_unref(figures);
 	return list;
 }
 

@@ -167,7 +167,7 @@ static bool probe(struct request *request, const struct host *host, const char *
 			return false;
 		}
 		g_error_free(own);
-		agent_pause(G_USEC_PER_SEC / 5);
+		lane_pause(G_USEC_PER_SEC / 5);
 	}
 }
 

@@ -13,10 +13,12 @@
 #include "engine/api/action.h"
 #include "engine/api/res_data.h"
 #include "engine/api/res_disk.h"
+#include "engine/api/res_host.h"
 #include "engine/api/res_storage_connection.h"
 #include "common/log.h"
 #include "engine/flow/agent.h"
 #include "engine/flow/domain_sizes.h"
+#include "engine/flow/pool_calls.h"
 #include "engine/flow/storage_calls.h"
 #include "engine/flow/storage_flow.h"
 #include "engine/flow/storage_target.h"
@@ -387,6 +389,56 @@ static bool remove_domain(struct request *request, const void *current, const vo
 	return ok;
 }
 
+/* ---- is it attached? ---- */
+
+struct attached_action { ACTION_MEMBERS struct ref host; bool is_attached; };
+static const struct field attached_fields[] = {
+	ACTION_FIELDS(struct attached_action),
+	FIELD_REF_(struct attached_action, host, "host", CREATE | REQUIRED, "hosts", "host that looks"),
+	FIELD_BOOL_(struct attached_action, is_attached, "is_attached", READ_ONLY, "the storage says that it belongs to a data center"),
+};
+static const struct record_type attached_action_type =
+	RECORD_TYPE("action", NULL, struct attached_action, attached_fields, "Which host looks at the storage");
+
+/* Not what this engine thinks: the domain may be in another engine's data center. */
+static bool is_attached(struct request *request, const void *object, const void *params, void **ret_result, GError **error)
+{
+	const struct storage_domain *domain = object;
+	const struct attached_action *how = params;
+	struct host *host = storage_named_host(request, &how->host, error);
+	const struct storage_call call = { request->engine, host ? host->id : NULL, request->actor.correlation_id, AGENT_PATIENCE_NONE };
+	bool shared = !domain->local_host.id, ok = host && host_check_up(host, error);
+	json_t *targets = ok && shared ? storage_targets(request->engine->model, host->id, domain) : NULL, *target;
+	g_autofree char *pool = NULL;
+	size_t i;
+
+	if (ok && !shared && g_strcmp0(host->id, domain->local_host.id)) {
+		error_set(error, ERR_OPERATION_FAILED, "storage domain '%s' is a directory of another host than '%s'", domain->name, host->name);
+		ok = false;
+	}
+	json_array_foreach(targets, i, target)
+		ok = ok && storage_connect(&call, target, error);
+	ok = ok && pool_of_domain(&call, domain->id, &pool, error);
+	/* a host that uses the domain stays connected: the agent sees to that */
+	json_array_foreach(targets, i, target)
+		if (domain->state != DOMAIN_ACTIVE && !storage_disconnect(&call, target, NULL))
+			log_debug("storage domain %s stays connected to host %s, ignoring", domain->id, host->id);
+	if (ok) {
+		struct attached_action *result = record_copy(how);
+
+		SET(result, is_attached, pool && *pool);
+		*ret_result = result;
+	}
+	json_decref(targets);
+	record_unref(host);
+	return ok;
+}
+
+static const struct action domain_actions[] = {
+	{ "isattached", &attached_action_type, is_attached, "manipulate_storage_domain", "Asks the storage whether the domain belongs to a data center" },
+	{ 0 },
+};
+
 /* Which sub-collections a domain has depends on what it holds. */
 static char *domain_link(struct request *request, const void *record, const char *rel)
 {
@@ -402,7 +454,7 @@ static char *domain_link(struct request *request, const void *record, const char
 }
 
 const struct resource resource_storage_domain = {
-	.kind = &storage_domain_kind, .path = "storagedomains", .methods = RESOURCE_ALL, .link = domain_link,
+	.kind = &storage_domain_kind, .path = "storagedomains", .methods = RESOURCE_ALL, .link = domain_link, .actions = domain_actions,
 	.permit_add = "create_storage_domain", .permit_update = "edit_storage_domain_configuration", .permit_remove = "delete_storage_domain",
 	.doc = "Storage domains", .missing = find_missing, .view = view, .add = add, .update = update, .remove_params = &remove_domain_type,
 	.remove = remove_domain,

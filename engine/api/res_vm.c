@@ -24,26 +24,23 @@
 /* ---- live values ---- */
 
 /* A console that listens on every address is reached at the host's. */
-static void show_display(struct request *request, struct vm *vm, const struct vm_stats *stats)
+static void show_display(struct request *request, struct vm *vm, const struct vm_figures *figures)
 {
-	const struct vm_display *display = stats->display_info && stats->display_info->len ? stats->display_info->pdata[0] : NULL;
-	bool any = display && (!g_strcmp0(display->ip_address, "0.0.0.0") || !g_strcmp0(display->ip_address, "::"));
+	bool any = !g_strcmp0(figures->display_address, "0.0.0.0") || !g_strcmp0(figures->display_address, "::");
 	struct host *host = any && vm->host.id ? model_get(request->engine->model, &host_kind, vm->host.id) : NULL;
 
-	if (!display)
-		return;
-	set_string(&vm->display_address, host ? host->address : display->ip_address);
+	if (figures->display_address || host)
+		set_string(&vm->display_address, host ? host->address : figures->display_address);
 	record_unref(host);
-	if (display->port && strcmp(display->port, "-1"))
-		SET(vm, display_port, atoi(display->port));
-	if (display->tls_port && strcmp(display->tls_port, "-1"))
-		SET(vm, display_secure_port, atoi(display->tls_port));
+	if (figures->display_port)
+		SET(vm, display_port, figures->display_port);
+	if (figures->display_secure_port)
+		SET(vm, display_secure_port, figures->display_secure_port);
 }
 
-static void show_guest(struct vm *vm, const struct vm_stats *stats)
+static void show_guest(struct vm *vm, const struct vm_figures *figures)
 {
-	g_auto(GStrv) addresses = g_strsplit(stats->guest_ips ? stats->guest_ips : "", " ", -1);
-	const json_t *os = stats->guest_os_info;
+	g_auto(GStrv) addresses = g_strsplit(figures->guest_ips ? figures->guest_ips : "", " ", -1);
 
 	for (char **address = addresses; *address; address++)
 		if (**address) {
@@ -51,33 +48,31 @@ static void show_guest(struct vm *vm, const struct vm_stats *stats)
 
 			set_string(&ip->address, *address);
 		}
-	set_string(&vm->guest_fqdn, stats->guest_fqdn && *stats->guest_fqdn ? stats->guest_fqdn : NULL);
-	if (json_is_object(os)) {
-		set_string(&vm->guest_os_family, json_string_value(json_object_get(os, "type")));
-		set_string(&vm->guest_os_distribution, json_string_value(json_object_get(os, "distribution")));
-		set_string(&vm->guest_os_version, json_string_value(json_object_get(os, "version")));
-		set_string(&vm->guest_os_kernel, json_string_value(json_object_get(os, "kernel")));
-		set_string(&vm->guest_os_architecture, json_string_value(json_object_get(os, "arch")));
-	}
+	set_string(&vm->guest_fqdn, figures->guest_fqdn);
+	set_string(&vm->guest_os_family, figures->os_family);
+	set_string(&vm->guest_os_distribution, figures->os_distribution);
+	set_string(&vm->guest_os_version, figures->os_version);
+	set_string(&vm->guest_os_kernel, figures->os_kernel);
+	set_string(&vm->guest_os_architecture, figures->os_architecture);
 }
 
 static void *view(struct request *request, void *record)
 {
 	struct vm *vm = record, *shown;
-	struct vm_stats *stats = vm_is_running(vm) ? fleet_vm_stats(request->engine->fleet, vm->id) : NULL;
+	struct vm_figures *figures = vm_is_running(vm) ? fleet_vm_figures(request->engine->fleet, vm->id) : NULL;
 
 	bool restoring = vm->state == VM_PAUSED && vm->memory_volume && vm->memory_state == MEMORY_LOADED;        /* its start lets it run next */
 
-	if (!stats && !restoring)
+	if (!figures && !restoring)
 		return record_ref(vm);
 	shown = record_copy(vm);
 	if (restoring)
 		SET(shown, state, VM_RESTORING_STATE);
-	if (stats) {
-		show_display(request, shown, stats);
-		show_guest(shown, stats);
+	if (figures) {
+		show_display(request, shown, figures);
+		show_guest(shown, figures);
 	}
-	record_unref(stats);
+	figures_unref(figures);
 	return shown;
 }
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Statistics of virtual machines and their NICs (REST 15.6.6, 15.6.2.2), from the latest figures of the host. A VM that is down shows zeros. */
-#include <string.h>
-
 #include "common/error.h"
 #include "engine/api/res_vm.h"
 #include "engine/api/statistics.h"
@@ -20,15 +18,15 @@ static const struct statistic_row vm_rows[] = {
 static GPtrArray *vm_list(struct request *request, GError **error)
 {
 	const struct vm *vm = request->parent;
-	struct vm_stats *stats = vm_is_running(vm) ? fleet_vm_stats(request->engine->fleet, vm->id) : NULL;
+	struct vm_figures *now = vm_is_running(vm) ? fleet_vm_figures(request->engine->fleet, vm->id) : NULL;
 	GPtrArray *list = statistics_new();
 
 	statistic_add(list, vm, &vm_rows[MEMORY_INSTALLED], (double)vm->memory);
-	statistic_add(list, vm, &vm_rows[MEMORY_USED], stats ? (double)vm->memory * stats->mem_usage / 100 : 0);
-	statistic_add(list, vm, &vm_rows[CPU_GUEST], stats ? stats->cpu_user : 0);
-	statistic_add(list, vm, &vm_rows[CPU_HYPERVISOR], stats ? stats->cpu_sys : 0);
-	statistic_add(list, vm, &vm_rows[CPU_TOTAL], stats ? stats->cpu_user + stats->cpu_sys : 0);
-	record_unref(stats);
+	statistic_add(list, vm, &vm_rows[MEMORY_USED], now ? (double)vm->memory * now->mem_usage / 100 : 0);
+	statistic_add(list, vm, &vm_rows[CPU_GUEST], now ? now->cpu_user : 0);
+	statistic_add(list, vm, &vm_rows[CPU_HYPERVISOR], now ? now->cpu_sys : 0);
+	statistic_add(list, vm, &vm_rows[CPU_TOTAL], now ? now->cpu_user + now->cpu_sys : 0);
+	figures_unref(now);
 	return list;
 }
 
@@ -44,45 +42,18 @@ static const struct statistic_row nic_rows[] = {
 	[ERRORS_TX] = { "errors.total.tx", "Total transmit errors", STATISTIC_NONE, STATISTIC_COUNTER, STATISTIC_INTEGER },
 };
 
-/* A counter of the agent: decimal text. */
-static double counter(const json_t *figures, const char *key)
-{
-	const char *text = json_string_value(json_object_get(figures, key));
-
-	return text ? g_ascii_strtod(text, NULL) : 0;
-}
-
-/* The figures of the NIC with this hardware address. */
-static const json_t *figures_of(const struct vm_stats *stats, const char *mac)
-{
-	const char *key;
-	json_t *value;
-
-	if (stats && mac)
-		json_object_foreach(stats->network, key, value) {
-			const char *address = json_string_value(json_object_get(value, "macAddr"));
-
-			if (address && !g_ascii_strcasecmp(address, mac))
-				return value;
-		}
-	return NULL;
-}
-
 static GPtrArray *nic_list(struct request *request, GError **error)
 {
 	const struct nic *nic = request->parent;
-	struct vm_stats *stats = fleet_vm_stats(request->engine->fleet, nic->vm.id), *before = fleet_vm_stats_before(request->engine->fleet, nic->vm.id);
-	const json_t *now = figures_of(stats, nic->mac), *then = figures_of(before, nic->mac);
-	double seconds = json_number_value(json_object_get(now, "sampleTime")) - json_number_value(json_object_get(then, "sampleTime"));
+	struct vm_figures *figures = fleet_vm_figures(request->engine->fleet, nic->vm.id);
+	const struct nic_figures *now = figures_of_nic(figures, nic->mac);
 	GPtrArray *list = statistics_new();
-	bool rates = now && then && seconds > 0;
 
-	statistic_add(list, nic, &nic_rows[RATE_RX], rates ? MAX(counter(now, "rx") - counter(then, "rx"), 0) / seconds : 0);
-	statistic_add(list, nic, &nic_rows[RATE_TX], rates ? MAX(counter(now, "tx") - counter(then, "tx"), 0) / seconds : 0);
-	statistic_add(list, nic, &nic_rows[ERRORS_RX], counter(now, "rxErrors"));
-	statistic_add(list, nic, &nic_rows[ERRORS_TX], counter(now, "txErrors"));
-	record_unref(stats);
-	record_unref(before);
+	statistic_add(list, nic, &nic_rows[RATE_RX], now ? now->rx_rate : 0);
+	statistic_add(list, nic, &nic_rows[RATE_TX], now ? now->tx_rate : 0);
+	statistic_add(list, nic, &nic_rows[ERRORS_RX], now ? (double)now->rx_errors : 0);
+	statistic_add(list, nic, &nic_rows[ERRORS_TX], now ? (double)now->tx_errors : 0);
+	figures_unref(figures);
 	return list;
 }
 

@@ -20,9 +20,10 @@ struct fleet {
 	GMutex lock;
 	GCond changed;                     /* a VM's stored state changed: fleet_wait_vm() */
 	GHashTable *views;                 /* host id -> struct host_view */
-	GHashTable *vm_stats;              /* VM id -> struct vm_seen */
+	GHashTable *vms;                   /* VM id -> struct vm_seen */
 	GHashTable *drops;                 /* "host id/VM id" of the entries whose drop is queued: entries.c */
 	void (*host_up)(struct engine *engine, const char *host_id);       /* set before the sessions begin */
+	void (*host_lost)(struct engine *engine, const char *host_id);
 };
 
 /* What is known of a host just now. */
@@ -32,12 +33,8 @@ struct host_view {
 	struct host_caps *caps;
 };
 
-/* The newest figures of a VM. */
-struct vm_seen {
-	struct vm_stats *stats;
-	struct vm_stats *full, *before;      /* the last two full reports: rates come from their counters */
-	char *host_id;
-};
+/* The newest figures of a VM, and who told them. */
+struct vm_seen { struct vm_figures *figures; GRefString *host_id; };
 
 /* ---- session.c: loop thread ---- */
 struct session *session_new(struct fleet *fleet, const char *host_id);
@@ -46,6 +43,8 @@ void session_free(struct session *session);
 struct channel *session_channel(struct session *session);
 /* The host is initialised (its capabilities are in the model): polling may begin. Generation as given to sync_host(). */
 void session_ready(struct session *session, unsigned generation);
+/* Tells the model once more of the silence that it was told of. */
+void session_tell_again(struct session *session);
 /* Initialising failed: drop the connection, try again later. */
 void session_retry(struct session *session, unsigned generation, const char *why);
 

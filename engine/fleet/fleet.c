@@ -35,10 +35,9 @@ static void seen_free(void *data)
 {
 	struct vm_seen *seen = data;
 
-	record_unref(seen->stats);
-	record_unref(seen->full);
-	record_unref(seen->before);
-	g_free(seen->host_id);
+	figures_unref(seen->figures);
+	if (seen->host_id)
+		g_ref_string_release(seen->host_id);
 	g_free(seen);
 }
 
@@ -79,7 +78,7 @@ struct fleet *fleet_new(struct engine *engine, GError **error)
 	g_cond_init(&fleet->changed);
 	fleet->sessions = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, session_destroy);
 	fleet->views = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, view_free);
-	fleet->vm_stats = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, seen_free);
+	fleet->vms = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, seen_free);
 	fleet->drops = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	return fleet;
 }
@@ -90,7 +89,7 @@ struct fleet *fleet_free(struct fleet *fleet)
 		return NULL;
 	g_hash_table_unref(fleet->sessions);
 	g_hash_table_unref(fleet->views);
-	g_hash_table_unref(fleet->vm_stats);
+	g_hash_table_unref(fleet->vms);
 	g_hash_table_unref(fleet->drops);
 	tls_context_free(fleet->tls);
 	g_mutex_clear(&fleet->lock);
@@ -102,6 +101,11 @@ struct fleet *fleet_free(struct fleet *fleet)
 void fleet_on_host_up(struct fleet *fleet, void (*host_up)(struct engine *engine, const char *host_id))
 {
 	fleet->host_up = host_up;
+}
+
+void fleet_on_host_lost(struct fleet *fleet, void (*host_lost)(struct engine *engine, const char *host_id))
+{
+	fleet->host_lost = host_lost;
 }
 
 /* New certificates for new connections. */
@@ -174,6 +178,15 @@ void fleet_start(struct fleet *fleet)
 		if (host->state != HOST_MAINTENANCE && host->state != HOST_INSTALL_FAILED)
 			fleet_watch(fleet, host->id);
 	}
+}
+
+void fleet_tell_again(struct fleet *fleet)
+{
+	GHashTableIter iter;
+	gpointer session;
+
+	for (g_hash_table_iter_init(&iter, fleet->sessions); g_hash_table_iter_next(&iter, NULL, &session);)
+		session_tell_again(session);
 }
 
 /* ---- calls ---- */
@@ -259,6 +272,7 @@ static bool waiter_wait(struct waiter *waiter, json_t **ret_result, GError **err
 	gint64 end = g_get_monotonic_time() + waiter->timeout_usec + 10 * G_USEC_PER_SEC;
 	bool ok;
 
+	lane_wait_begin();
 	g_mutex_lock(&waiter->lock);
 	while (!waiter->done && g_cond_wait_until(&waiter->cond, &waiter->lock, end))
 		;
@@ -272,6 +286,7 @@ static bool waiter_wait(struct waiter *waiter, json_t **ret_result, GError **err
 	else if (!ok)
 		g_propagate_error(error, g_steal_pointer(&waiter->error));
 	g_mutex_unlock(&waiter->lock);
+	lane_wait_end();
 	return ok;
 }
 
@@ -385,6 +400,23 @@ bool fleet_probe(struct fleet *fleet, const char *address, int port, const char 
 	return ok;
 }
 
+unsigned fleet_connected(struct fleet *fleet)
+{
+	GHashTableIter iter;
+	gpointer value;
+	unsigned n = 0;
+
+	g_mutex_lock(&fleet->lock);
+	g_hash_table_iter_init(&iter, fleet->views);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		const struct host_view *view = value;
+
+		n += view->reach == REACH_CONNECTED && view->caps;
+	}
+	g_mutex_unlock(&fleet->lock);
+	return n;
+}
+
 enum fleet_reach fleet_reach(struct fleet *fleet, const char *host_id)
 {
 	struct host_view *view;
@@ -404,28 +436,16 @@ bool fleet_is_connected(struct fleet *fleet, const char *host_id)
 
 /* ---- figures ---- */
 
-struct vm_stats *fleet_vm_stats(struct fleet *fleet, const char *vm_id)
+struct vm_figures *fleet_vm_figures(struct fleet *fleet, const char *vm_id)
 {
-	struct vm_seen *seen;
-	struct vm_stats *stats;
+	const struct vm_seen *seen;
+	struct vm_figures *figures;
 
 	g_mutex_lock(&fleet->lock);
-	seen = g_hash_table_lookup(fleet->vm_stats, vm_id);
-	stats = record_ref(seen ? seen->stats : NULL);
+	seen = g_hash_table_lookup(fleet->vms, vm_id);
+	figures = figures_ref(seen ? seen->figures : NULL);
 	g_mutex_unlock(&fleet->lock);
-	return stats;
-}
-
-struct vm_stats *fleet_vm_stats_before(struct fleet *fleet, const char *vm_id)
-{
-	struct vm_seen *seen;
-	struct vm_stats *stats;
-
-	g_mutex_lock(&fleet->lock);
-	seen = g_hash_table_lookup(fleet->vm_stats, vm_id);
-	stats = record_ref(seen ? seen->before : NULL);
-	g_mutex_unlock(&fleet->lock);
-	return stats;
+	return figures;
 }
 
 struct host_stats *fleet_host_stats(struct fleet *fleet, const char *host_id)
@@ -457,6 +477,7 @@ bool fleet_wait_vm(struct fleet *fleet, const char *vm_id, uint32_t states, int 
 	gint64 end = g_get_monotonic_time() + timeout_s * G_TIME_SPAN_SECOND;
 	bool ok = false, over = false;
 
+	lane_wait_begin();
 	g_mutex_lock(&fleet->lock);
 	while (!ok && !over) {
 		struct vm *vm = model_get(fleet->engine->model, &vm_kind, vm_id);
@@ -471,6 +492,7 @@ bool fleet_wait_vm(struct fleet *fleet, const char *vm_id, uint32_t states, int 
 			over = !g_cond_wait_until(&fleet->changed, &fleet->lock, end);
 	}
 	g_mutex_unlock(&fleet->lock);
+	lane_wait_end();
 	if (over)
 		error_set(error, ERR_TIMEOUT, "VM '%s' did not reach the state within %d s", vm_id, timeout_s);
 	return ok;

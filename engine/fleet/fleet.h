@@ -8,15 +8,18 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include "engine/engine.h"
+#include "engine/fleet/figures.h"
 #include "proto/host.h"
-#include "proto/vm.h"
 
 struct fleet *fleet_new(struct engine *engine, GError **error);
 struct fleet *fleet_free(struct fleet *fleet);
 bool fleet_reload(struct fleet *fleet, GError **error);                  /* certificates, for new connections */
-/* Who is told, on a worker, each time a host was initialised and is up in the model; must not block. Before fleet_start(). */
+/* Who is told, on a worker, each time a host was initialised and is up in the model, and when its grace is over; must not block. Before fleet_start(). */
 void fleet_on_host_up(struct fleet *fleet, void (*host_up)(struct engine *engine, const char *host_id));
+void fleet_on_host_lost(struct fleet *fleet, void (*host_lost)(struct engine *engine, const char *host_id));
 void fleet_start(struct fleet *fleet);                                   /* begins sessions with every host of the model that should be connected */
+
+void fleet_tell_again(struct fleet *fleet);                              /* the model gets what it could not take: loop's thread */
 
 /* Begins (or keeps) the session of a host; its state goes connecting -> up | non_operational | non_responsive by itself. */
 void fleet_watch(struct fleet *fleet, const char *host_id);
@@ -37,10 +40,10 @@ enum fleet_reach {
 	REACH_SILENT,        /* its grace is over: non_responsive (diary.h) */
 };
 enum fleet_reach fleet_reach(struct fleet *fleet, const char *host_id);
+unsigned fleet_connected(struct fleet *fleet);                           /* hosts that are connected and have said what they are */
 
 /* Latest figures; NULL when none. New references. */
-struct vm_stats *fleet_vm_stats(struct fleet *fleet, const char *vm_id);
-struct vm_stats *fleet_vm_stats_before(struct fleet *fleet, const char *vm_id);          /* the full report before: for rates */
+struct vm_figures *fleet_vm_figures(struct fleet *fleet, const char *vm_id);
 struct host_stats *fleet_host_stats(struct fleet *fleet, const char *host_id);
 struct host_caps *fleet_host_caps(struct fleet *fleet, const char *host_id);
 

@@ -33,14 +33,19 @@ static void run(void *data)
 static bool wait(struct marker *marker, int timeout_s)
 {
 	struct timespec end;
-	AUTO_LOCK(&marker->lock);
+	bool over;
 
 	clock_gettime(CLOCK_REALTIME, &end);
 	end.tv_sec += timeout_s;
+	lane_wait_begin();
+	pthread_mutex_lock(&marker->lock);
 	while (!marker->over)
 		if (pthread_cond_timedwait(&marker->cond, &marker->lock, &end))
 			break;
-	return marker->over;
+	over = marker->over;
+	pthread_mutex_unlock(&marker->lock);
+	lane_wait_end();
+	return over;
 }
 
 bool fleet_refresh(struct fleet *fleet, const char *host_id, int timeout_s, GError **error)

@@ -105,8 +105,10 @@ static void poll_now(struct session *session)
 		channel_call(session->channel, "Host.getStats", NULL, NULL, CALL_USEC, stats_answer, poll_new(session));
 	}
 	if (!session->vms_asked && session->polls++ % VM_STATS_EVERY == 0) {
+		g_autofree char *wanted = record_to_text(figures_wanted(), RECORD_CHANNEL);
+
 		session->vms_asked = true;
-		channel_call(session->channel, "Host.getAllVmStats", NULL, NULL, CALL_USEC, vms_answer, poll_new(session));
+		channel_call(session->channel, "Host.getAllVmStats", wanted, NULL, CALL_USEC, vms_answer, poll_new(session));
 	}
 	timer_set(session->timer, session->fleet->diary.ask_usec);
 }
@@ -242,6 +244,17 @@ static void begin(struct session *session)
 	}
 }
 
+static void tell(struct session *session, const char *why)
+{
+	sync_silence(session->fleet, session->host_id, session->told == SILENCE_CONNECTING ? HOST_CONNECTING : HOST_NON_RESPONSIVE, why);
+}
+
+void session_tell_again(struct session *session)
+{
+	if (session->told != SILENCE_NONE)
+		tell(session, "the host does not answer");
+}
+
 static void connect_again(struct session *session, const char *why)
 {
 	struct fleet *fleet = session->fleet;
@@ -254,7 +267,7 @@ static void connect_again(struct session *session, const char *why)
 	if (silence > session->told) {
 		session->told = silence;
 		log_warn("host %s: %s: %s", session->host_id, silence == SILENCE_CONNECTING ? "connecting again" : "not responding", why);
-		sync_silence(fleet, session->host_id, silence == SILENCE_CONNECTING ? HOST_CONNECTING : HOST_NON_RESPONSIVE, why);
+		tell(session, why);
 	}
 	timer_set(session->timer, diary_retry(&fleet->diary, silent));
 }

@@ -81,7 +81,8 @@ static void tell_waiters(struct fleet *fleet)
 
 static bool keeps_state(const struct host *host)
 {
-	return host->state == HOST_MAINTENANCE || host->state == HOST_INSTALL_FAILED || host->state == HOST_PENDING_APPROVAL;
+	return host->state == HOST_MAINTENANCE || host->state == HOST_PREPARING_FOR_MAINTENANCE || host->state == HOST_INSTALL_FAILED ||
+	       host->state == HOST_PENDING_APPROVAL;
 }
 
 static bool edit_silence(void *copy, struct change *change, void *data, GError **error)
@@ -129,6 +130,8 @@ static void run_silence(void *data)
 		for (guint i = 0; i < vms->len; i++)
 			if (!store_modify(store, &vm_kind, object_id(vms->pdata[i]), edit_vm_unknown, news->host_id, NULL, NULL))
 				log_debug("VM %s: not marked unknown, ignoring", object_id(vms->pdata[i]));
+		if (news->fleet->host_lost)
+			news->fleet->host_lost(news->fleet->engine, news->host_id);
 	}
 	tell_waiters(news->fleet);
 }
@@ -247,30 +250,21 @@ static bool edit_found(void *copy, struct change *change, void *data, GError **e
 }
 
 /* Asks until the agent has recovered. */
-static json_t *ask(struct news *news, const char *verb, GError **error)
+static json_t *ask(struct news *news, const char *verb, const void *params, GError **error)
 {
 	json_t *result = NULL;
-	GMutex lock;
-	GCond cond;
 
-	g_mutex_init(&lock);
-	g_cond_init(&cond);
 	for (int i = 0; i < RECOVERING_RETRIES; i++) {
 		g_autoptr(GError) own = NULL;
 
-		if (fleet_call(news->fleet, news->host_id, verb, NULL, NULL, CAPS_TIMEOUT_S, &result, &own))
+		if (fleet_call(news->fleet, news->host_id, verb, params, NULL, CAPS_TIMEOUT_S, &result, &own))
 			break;
 		if (!error_is(own, ERR_RECOVERY_IN_PROGRESS) || i + 1 == RECOVERING_RETRIES) {
 			g_propagate_error(error, g_steal_pointer(&own));
 			break;
 		}
-		/* The protocol has no event for the end of recovery. */
-		g_mutex_lock(&lock);
-		(void)g_cond_wait_until(&cond, &lock, g_get_monotonic_time() + G_USEC_PER_SEC / 5);
-		g_mutex_unlock(&lock);
+		lane_pause(G_USEC_PER_SEC / 5);         /* the protocol has no event for the end of recovery */
 	}
-	g_cond_clear(&cond);
-	g_mutex_clear(&lock);
 	return result;
 }
 
@@ -316,18 +310,18 @@ static void run_host(void *data)
 	g_autoptr(GError) error = NULL;
 	struct host_caps *caps = NULL;
 	struct host_hardware *hardware = NULL;
-	json_t *caps_json = ask(news, "Host.getCapabilities", &error), *hardware_json = NULL, *vms = NULL;
+	json_t *caps_json = ask(news, "Host.getCapabilities", /* params= */ NULL, &error), *hardware_json = NULL, *vms = NULL;
 	struct readiness *readiness = g_new0(struct readiness, 1);
 	struct host_view *view;
 
 	if (caps_json)
 		caps = record_from_json(&host_caps_type, caps_json, &input, &error);
 	if (caps)
-		hardware_json = ask(news, "Host.getHardwareInfo", &error);
+		hardware_json = ask(news, "Host.getHardwareInfo", /* params= */ NULL, &error);
 	if (hardware_json)
 		hardware = record_from_json(&host_hardware_type, hardware_json, &input, &error);
 	if (hardware)
-		vms = ask(news, "Host.getAllVmStats", &error);
+		vms = ask(news, "Host.getAllVmStats", figures_wanted(), &error);
 	record_input_clear(&input);
 	if (vms) {
 		struct found found = { caps, hardware, fleet };
@@ -449,38 +443,30 @@ static bool edit_vm(void *copy, struct change *change, void *data, GError **erro
 	return true;
 }
 
-/* An event has only what changed: the rest stays from the last full report. */
+/* full: a report, not an event, which has only what changed. */
 static void remember(struct fleet *fleet, const char *host_id, const struct vm_stats *stats, bool full)
 {
 	struct vm_seen *seen;
 
 	g_mutex_lock(&fleet->lock);
-	seen = g_hash_table_lookup(fleet->vm_stats, stats->vm_id);
+	seen = g_hash_table_lookup(fleet->vms, stats->vm_id);
 	if (stats->status == VM_WIRE_DOWN) {
 		if (seen && !g_strcmp0(seen->host_id, host_id))
-			g_hash_table_remove(fleet->vm_stats, stats->vm_id);
+			g_hash_table_remove(fleet->vms, stats->vm_id);
 	} else {
-		struct vm_stats *merged;
+		struct vm_figures *before;
 
 		if (!seen) {
 			seen = g_new0(struct vm_seen, 1);
-			g_hash_table_insert(fleet->vm_stats, g_strdup(stats->vm_id), seen);
+			g_hash_table_insert(fleet->vms, g_strdup(stats->vm_id), seen);
 		}
-		if (full || !seen->stats)
-			merged = record_ref(stats);
-		else {
-			merged = record_copy(seen->stats);
-			record_overlay(merged, stats);
+		before = seen->figures;
+		seen->figures = figures_new(stats, before, full);
+		figures_unref(before);
+		if (g_strcmp0(seen->host_id, host_id)) {
+			g_clear_pointer(&seen->host_id, g_ref_string_release);
+			seen->host_id = g_ref_string_new_intern(host_id);
 		}
-		record_unref(seen->stats);
-		seen->stats = merged;
-		if (full) {
-			record_unref(seen->before);
-			seen->before = seen->full;
-			seen->full = record_ref(merged);
-		}
-		g_free(seen->host_id);
-		seen->host_id = g_strdup(host_id);
 	}
 	g_mutex_unlock(&fleet->lock);
 }

@@ -13,22 +13,6 @@
 #define PAUSE_FIRST_USEC (20 * 1000)
 #define PAUSE_MOST_USEC G_USEC_PER_SEC
 
-void agent_pause(int64_t usec)
-{
-	gint64 end = g_get_monotonic_time() + usec;
-	GMutex lock;
-	GCond cond;
-
-	g_mutex_init(&lock);
-	g_cond_init(&cond);
-	g_mutex_lock(&lock);
-	while (g_cond_wait_until(&cond, &lock, end))
-		;
-	g_mutex_unlock(&lock);
-	g_cond_clear(&cond);
-	g_mutex_clear(&lock);
-}
-
 bool agent_is_away(const GError *error)
 {
 	return error_is(error, ERR_NO_CONNECTION) || error_is(error, ERR_RECOVERY_IN_PROGRESS);
@@ -61,7 +45,7 @@ bool agent_call_timed(struct engine *engine, const char *host_id, const char *ve
 			return false;
 		}
 		g_error_free(own);
-		agent_pause(pause);
+		lane_pause(pause);
 		pause = MIN(pause * 2, PAUSE_MOST_USEC);
 	}
 }
@@ -114,7 +98,7 @@ static bool wait_for(struct engine *engine, const char *host_id, const char *ver
 		GError *own = NULL;
 		bool over;
 
-		agent_pause(pause);
+		lane_pause(pause);
 		pause = MIN(pause * 2, PAUSE_MOST_USEC);
 		if (!agent_call(engine, host_id, "Task.getStatus", task, flow_id, AGENT_TIMEOUT_S, &answer, &own)) {
 			*ret_lost = error_is(own, ERR_UNKNOWN_TASK);

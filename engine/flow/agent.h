@@ -27,7 +27,5 @@ bool agent_call_timed(struct engine *engine, const char *host_id, const char *ve
  * ret_lost (may be NULL): the agent was restarted meanwhile and knows nothing of the task: look for yourself what became of it. */
 bool agent_task(struct engine *engine, const char *host_id, const char *verb, const void *params, const char *flow_id, int patience_s, int max_s,
 		bool *ret_lost, GError **error);
-/* Sleeps, for want of an event: nothing of a task's end reaches the engine. */
-void agent_pause(int64_t usec);
 
 #endif

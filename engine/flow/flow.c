@@ -16,9 +16,11 @@
  * host is up, and who makes a host up looks afterwards for flows that wait, so one of the two takes it up; both do no harm: it is the same lane, and the
  * second finds the record gone. A restarted engine leaves a flow that waits alone until its host is up.
  *
- * A store that fails in the middle of a flow (disk full) is a failed step: what was done is undone, without being stored, as well as that goes.
+ * A store that fails in the middle of a flow (disk full) is a failed step: what was done is undone, without being stored, as well as that goes. One that is
+ * away breaks the flow off (BROKEN): nothing is undone that could not be stored, and flow_take_up_broken() does what flow_resume_all() does after a restart.
  */
 #include "common/error.h"
+#include "common/lock.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "engine/flow/agent.h"
@@ -37,7 +39,7 @@
 
 #define TOLD "told"                            /* member of a flow's data: its type's `failed` was called */
 
-enum outcome { DONE, FAILED, PUT_OFF };
+enum outcome { DONE, FAILED, PUT_OFF, BROKEN };
 
 struct place { int step, state; json_t *data; const char *waits_for; };
 
@@ -61,19 +63,26 @@ static bool note(struct flow *flow, int step, enum flow_state state, const char 
 	return store_modify(flow->engine->store, &flow_kind, flow->id, edit_place, &place, /* ret_record= */ NULL, error);
 }
 
-static void forget(struct flow *flow)
+/* false: it stays, the store is away. */
+static bool forget(struct flow *flow, GError **error)
 {
-	g_autoptr(GError) error = NULL;
+	g_autoptr(GError) problem = NULL;
 	void *record = model_get(flow->engine->model, &flow_kind, flow->id);
 	struct change *change;
 
 	if (!record)
-		return;
+		return true;
 	change = change_new(flow->engine->store);
 	change_remove(change, record);
 	record_unref(record);
-	if (!change_commit(change, &error))
-		log_warn("flow %s: its record stays: %s, ignoring", flow->id, error->message);
+	if (change_commit(change, &problem))
+		return true;
+	if (error_is(problem, ERR_STORE_AWAY)) {
+		g_propagate_error(error, g_steal_pointer(&problem));
+		return false;
+	}
+	log_warn("flow %s: its record stays: %s, ignoring", flow->id, problem->message);
+	return true;
 }
 
 /* "<begin> start_vm of vm web <end>" */
@@ -129,8 +138,27 @@ static bool put_off(struct flow *flow, const struct flow_type *type, int step, e
 	return stored;
 }
 
-/* Undoes one step; false: put off. */
-static bool undo_step(struct flow *flow, const struct flow_type *type, int step, const GError *cause)
+/* Flows that the store's absence broke off, by id, until they are taken up. */
+static GHashTable *broken;
+static pthread_mutex_t broken_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void break_off(struct flow *flow, const struct flow_type *type, const GError *cause)
+{
+	log_warn("flow %s %s: broken off: %s", type->name, flow->id, cause->message);
+	{
+		AUTO_LOCK(&broken_lock);
+
+		if (!broken)
+			broken = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+		g_hash_table_add(broken, g_strdup(flow->id));
+	}
+	/* the news that it is back may have come before this one was noted */
+	if (!store_is_away(flow->engine->store))
+		flow_take_up_broken(flow->engine);
+}
+
+/* Undoes one step; false: put off, or (ret_away is set) the store is away. */
+static bool undo_step(struct flow *flow, const struct flow_type *type, int step, const GError *cause, GError **ret_away)
 {
 	const char *name = type->steps[step].name;
 	g_autoptr(GError) problem = NULL;
@@ -141,6 +169,10 @@ static bool undo_step(struct flow *flow, const struct flow_type *type, int step,
 	log_info("flow %s %s: undo %s", type->name, flow->id, name);
 	if (type->steps[step].undo(flow, &problem))
 		return true;
+	if (error_is(problem, ERR_STORE_AWAY)) {
+		*ret_away = g_steal_pointer(&problem);
+		return false;
+	}
 	if (agent_is_away(problem))
 		tell_failed(flow, type, cause);
 	if (put_off(flow, type, step + 1, FLOW_UNDOING, problem))
@@ -154,16 +186,25 @@ static bool undo_step(struct flow *flow, const struct flow_type *type, int step,
 /* Undoes the steps before `step` and ends the flow; or that is put off. */
 static enum outcome roll_back(struct flow *flow, const struct flow_type *type, int step, const GError *cause)
 {
+	g_autoptr(GError) away = NULL;
+
 	for (int i = MIN(step, (int)type->n_steps) - 1; i >= 0; i--) {
 		g_autoptr(GError) error = NULL;
 
-		if (!undo_step(flow, type, i, cause))
+		if (!undo_step(flow, type, i, cause, &error) && !error)
 			return PUT_OFF;
-		if (!note(flow, i, FLOW_UNDOING, /* waits_for= */ NULL, &error))
+		if (!error && !note(flow, i, FLOW_UNDOING, /* waits_for= */ NULL, &error) && !error_is(error, ERR_STORE_AWAY))
 			log_warn("flow %s: position not stored: %s, ignoring", flow->id, error->message);
+		if (error_is(error, ERR_STORE_AWAY)) {
+			break_off(flow, type, error);
+			return BROKEN;
+		}
 	}
 	tell_failed(flow, type, cause);
-	forget(flow);
+	if (!forget(flow, &away)) {
+		break_off(flow, type, away);
+		return BROKEN;
+	}
 	return FAILED;
 }
 
@@ -172,8 +213,13 @@ static enum outcome fail(struct flow *flow, const struct flow_type *type, int st
 	g_autoptr(GError) error = NULL;
 
 	log_info("flow %s %s: %s", type->name, flow->id, problem->message);
-	if (!note(flow, step + 1, FLOW_UNDOING, /* waits_for= */ NULL, &error))
+	if (!error_is(problem, ERR_STORE_AWAY) && !note(flow, step + 1, FLOW_UNDOING, /* waits_for= */ NULL, &error) &&
+	    !error_is(error, ERR_STORE_AWAY))
 		log_warn("flow %s: position not stored: %s, ignoring", flow->id, error->message);
+	if (error_is(problem, ERR_STORE_AWAY) || error_is(error, ERR_STORE_AWAY)) {
+		break_off(flow, type, error ? error : problem);
+		return BROKEN;
+	}
 	return roll_back(flow, type, step + 1, problem);
 }
 
@@ -200,8 +246,10 @@ static enum outcome go(struct flow *flow, const struct flow_type *type, int step
 		g_propagate_error(error, problem);
 		return outcome;
 	}
-	forget(flow);
-	return DONE;
+	if (forget(flow, error))
+		return DONE;
+	break_off(flow, type, *error);
+	return BROKEN;
 }
 
 static struct flow_record *begin(struct engine *engine, const struct flow_type *type, const char *object_id, const struct actor *actor, json_t *data,
@@ -266,7 +314,7 @@ static void tell_end(struct flow *flow, const struct flow_type *type, enum outco
 	bool completed = outcome == DONE || flow->completed;
 	g_autofree char *end = g_strdup_printf("was %s.%s%s", completed ? "completed" : "rolled back", error ? " " : "", error ? error->message : "");
 
-	if (outcome != PUT_OFF)
+	if (outcome != PUT_OFF && outcome != BROKEN)
 		tell(flow, type, completed ? EVENT_FLOW_RESUMED : EVENT_FLOW_ROLLED_BACK, "Interrupted operation", end);
 }
 
@@ -288,7 +336,7 @@ static void resume_record(struct resumption *resumption, const struct flow_recor
 		tell_end(&flow, type, outcome, error);
 	} else {
 		/* running: the step that was under way may have begun */
-		error_set(&error, ERR_CANCELED, "the engine was stopped at step %d of %s", record->step, type->name);
+		error_set(&error, ERR_CANCELED, "the operation was broken off at step %d of %s", record->step, type->name);
 		outcome = record->state == FLOW_RUNNING ? fail(&flow, type, record->step, error) : roll_back(&flow, type, record->step, error);
 		tell_end(&flow, type, outcome, /* error= */ NULL);
 	}
@@ -355,6 +403,28 @@ void flow_resume_all(struct engine *engine)
 		if (!host)
 			take_up(engine, record);
 		record_unref(host);
+	}
+}
+
+void flow_take_up_broken(struct engine *engine)
+{
+	g_autoptr(GHashTable) ids = NULL;
+	GHashTableIter iter;
+	gpointer id;
+
+	{
+		AUTO_LOCK(&broken_lock);
+
+		ids = g_steal_pointer(&broken);
+	}
+	if (!ids)
+		return;
+	for (g_hash_table_iter_init(&iter, ids); g_hash_table_iter_next(&iter, &id, NULL);) {
+		struct flow_record *record = model_get(engine->model, &flow_kind, id);
+
+		if (record)
+			take_up(engine, record);
+		record_unref(record);
 	}
 }
 

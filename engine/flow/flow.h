@@ -11,6 +11,9 @@
  * A host that is away (agent_is_away()): an undo that fails for it is put off. The flow stays stored and names the host it waits for (member "host" of its
  * data), an event says so, and flow_run() returns; when the host is up again the flow goes on with that undo. Until then the object stays as the steps not
  * yet undone left it. The same holds for the `run` of a step that is marked `waits`; who asked for the flow is told then that it is done.
+ *
+ * A store that is away (ERR_STORE_AWAY) breaks a flow off as a kill does: flow_run() fails with that error, and when the store is back the flow goes on or
+ * rolls back from what was stored last, as after a restart.
  */
 #include <jansson.h>
 #include <stdbool.h>
@@ -56,6 +59,8 @@ bool flow_run(struct engine *engine, const struct flow_type *type, const char *o
 	      GError **error);
 /* After start: takes up what was interrupted, each on its object's lane ("<collection>/<id>"). What waits for a host goes on waiting. */
 void flow_resume_all(struct engine *engine);
+/* The store is back: takes up what its absence broke off. Any thread; does not block. */
+void flow_take_up_broken(struct engine *engine);
 /* The host is up, or does not exist any more: takes up the flows that wait for it. Any thread; does not block. */
 void flow_take_up(struct engine *engine, const char *host_id);
 

@@ -226,7 +226,7 @@ bool storage_format(const struct storage_call *call, const char *domain_id, GErr
 	return outcome(own, error);
 }
 
-bool storage_pool_verb(const struct storage_call *call, const char *verb, const char *domain_id, const char *pool_id, GError **error)
+bool storage_pool_verb(const struct storage_call *call, const char *verb, const char *domain_id, const char *pool_id, bool force, GError **error)
 {
 	const struct { const char *verb; const struct record_type *type; int fine; } rows[] = {
 		{ "StorageDomain.attach", &domain_attach_params_type, 0 },
@@ -247,6 +247,8 @@ bool storage_pool_verb(const struct storage_call *call, const char *verb, const 
 	g_assert(params);
 	set_string(&params->domain_id, domain_id);
 	set_string(&params->pool_id, pool_id);
+	if (force)
+		SET(params, force, true);
 	if (!ask(call, verb, params, DOMAIN_TIMEOUT_S, NULL, &own) && fine)
 		(void)forgive(&own, fine);
 	record_unref(params);

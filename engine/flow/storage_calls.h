@@ -33,8 +33,8 @@ json_t *storage_discover(const struct storage_call *call, const char *address, i
 json_t *storage_files(const struct storage_call *call, const char *domain_id, GError **error);
 /* Erases it; fine when it is not there. */
 bool storage_format(const struct storage_call *call, const char *domain_id, GError **error);
-/* verb: StorageDomain.attach, activate, deactivate, detach */
-bool storage_pool_verb(const struct storage_call *call, const char *verb, const char *domain_id, const char *pool_id, GError **error);
+/* verb: StorageDomain.attach, activate, deactivate, detach; force, for the last: also the master */
+bool storage_pool_verb(const struct storage_call *call, const char *verb, const char *domain_id, const char *pool_id, bool force, GError **error);
 /* Sizes of its file system. */
 bool storage_sizes(const struct storage_call *call, const char *domain_id, int64_t *ret_total, int64_t *ret_free, GError **error);
 

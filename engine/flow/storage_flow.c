@@ -3,15 +3,11 @@
  * Life of a storage domain.
  *
  *	create   record (locked) > connect > create > settle (unattached)           interrupted: taken back
- *	move     mark (locked, activating, ...) > tell (the agent) > settle          interrupted: goes on
  *	remove   lock > erase > disconnect > forget                                  interrupted: goes on
  *
- *	unattached -- attach --> inactive -- activate --> active -- deactivate --> maintenance -- detach --> unattached
- *
- * Every step is a call to one host's agent: for a directory of a host to that one, for shared storage to the host of the data center that works on it, and
- * before the domain is in one, to the host that the client names. The agent's answers decide whether the storage is fit: nothing is looked at from here.
- * The other hosts are connected to an active domain by storage_hosts.c. A domain's connections are objects, made with it and removed with the last that
- * uses them.
+ * Between them the domain is in a data center: domain_move.c. Every step is a call to one host's agent: for a directory of a host to that one, for shared
+ * storage to the host of the data center that works on it, and before the domain is in one, to the host that the client names. The agent's answers decide
+ * whether the storage is fit: nothing is looked at from here. A domain's connections are objects, made with it and removed with the last that uses them.
  */
 #include "engine/flow/storage_flow.h"
 
@@ -23,6 +19,7 @@
 #include "engine/flow/disk_flow.h"
 #include "engine/flow/rivals.h"
 #include "engine/flow/storage_calls.h"
+#include "engine/flow/storage_pool.h"
 #include "engine/flow/storage_target.h"
 #include "engine/model/cluster.h"
 #include "engine/model/datacenter.h"
@@ -55,7 +52,13 @@ static struct storage_domain *domain_of(const struct flow *flow, GError **error)
 	return domain;
 }
 
-/* The host of the data center that is up and works on its shared storage: the storage manager, else the one that would rather be it; g_free. NULL: none. */
+/* The manager of the pool before who is in it before the others; among these who would rather be the manager. */
+static int rank(const struct host *host)
+{
+	return (host->storage_manager ? 200 : host->pool_id ? 100 : 0) + host->spm_priority;
+}
+
+/* The host of the data center that is up and works on its shared storage; g_free. NULL: none. */
 static char *worker_of(struct model *model, const char *data_center_id)
 {
 	g_autoptr(GPtrArray) hosts = model_list(model, &host_kind);
@@ -67,8 +70,7 @@ static char *worker_of(struct model *model, const char *data_center_id)
 		bool here = cluster && !g_strcmp0(cluster->data_center.id, data_center_id);
 
 		record_unref(cluster);
-		if (here && (!best || (host->storage_manager && !best->storage_manager) ||
-			     (host->storage_manager == best->storage_manager && host->spm_priority > best->spm_priority)))
+		if (here && (!best || rank(host) > rank(best)))
 			best = host;
 	}
 	return best ? g_strdup(best->id) : NULL;
@@ -158,9 +160,6 @@ bool storage_domain_uses(const struct storage_domain *domain, const char *connec
 			return true;
 	return false;
 }
-
-/* The data center's state follows its domains. */
-static void follow(struct engine *engine, const char *data_center_id);
 
 /* ---- create ---- */
 
@@ -318,15 +317,7 @@ static bool create_create(struct flow *flow, GError **error)
 	       storage_create(&call, flow->object_id, flow_text(flow, "name"), flow_text(flow, "flavor"), json_array_get(targets_of(flow), 0), error);
 }
 
-struct sizes { int64_t total, free; };
-
-static void set_sizes(struct storage_domain *domain, const struct sizes *sizes)
-{
-	SET(domain, available, sizes->free);
-	SET(domain, used, sizes->total - sizes->free);
-}
-
-struct creation { struct flow *flow; struct sizes sizes; };
+struct creation { struct flow *flow; int64_t total, free; };
 
 static bool edit_created(void *copy, struct change *change, void *data, GError **error)
 {
@@ -336,7 +327,7 @@ static bool edit_created(void *copy, struct change *change, void *data, GError *
 	if (domain->state != DOMAIN_LOCKED)
 		return false;
 	SET(domain, state, DOMAIN_UNATTACHED);
-	set_sizes(domain, &creation->sizes);
+	storage_domain_set_sizes(domain, creation->total, creation->free);
 	change_event(change, EVENT_ADDED, &creation->flow->actor, (void *[]){ domain, NULL }, "Storage Domain %s was added by %s", domain->name,
 		     flow_user(creation->flow));
 	return true;
@@ -347,7 +338,7 @@ static bool create_settle(struct flow *flow, GError **error)
 	const struct storage_call call = call_of(flow);
 	struct creation creation = { .flow = flow };
 
-	return storage_sizes(&call, flow->object_id, &creation.sizes.total, &creation.sizes.free, error) &&
+	return storage_sizes(&call, flow->object_id, &creation.total, &creation.free, error) &&
 	       store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_created, &creation, NULL, error);
 }
 
@@ -369,241 +360,6 @@ static const struct flow_step create_steps[] = {
 const struct flow_type create_domain_flow = {
 	.name = "create_domain", .kind = &storage_domain_kind, .steps = create_steps, .n_steps = G_N_ELEMENTS(create_steps), .forward = false,
 	.failed = create_failed,
-};
-
-/* ---- attach, activate, deactivate, detach ---- */
-
-#define STATE(state) (1u << (state))
-static const struct {
-	const char *name, *verb;
-	uint32_t from;
-	int during, after;
-	int event, failed;
-	const char *done, *undone;
-} moves[] = {
-	[STORAGE_ATTACH] = { "attach", "StorageDomain.attach", STATE(DOMAIN_UNATTACHED), DOMAIN_LOCKED, DOMAIN_INACTIVE, 962, 963, "attached to", "attach" },
-	[STORAGE_ACTIVATE] = { "activate", "StorageDomain.activate", STATE(DOMAIN_INACTIVE) | STATE(DOMAIN_MAINTENANCE) | STATE(DOMAIN_UNKNOWN),
-			       DOMAIN_ACTIVATING, DOMAIN_ACTIVE, 966, 967, "activated in", "activate" },
-	[STORAGE_DEACTIVATE] = { "deactivate", "StorageDomain.deactivate", STATE(DOMAIN_ACTIVE) | STATE(DOMAIN_UNKNOWN) | STATE(DOMAIN_MIXED),
-				 DOMAIN_PREPARING_FOR_MAINTENANCE, DOMAIN_MAINTENANCE, 968, 969, "deactivated in", "deactivate" },
-	[STORAGE_DETACH] = { "detach", "StorageDomain.detach", STATE(DOMAIN_INACTIVE) | STATE(DOMAIN_MAINTENANCE), DOMAIN_DETACHING, DOMAIN_UNATTACHED,
-			     964, 965, "detached from", "detach" },
-};
-
-json_t *storage_move_data(struct engine *engine, enum storage_move move, const struct storage_domain *domain, const char *host_id, const char *data_center_id)
-{
-	json_t *data = json_pack("{s:s, s:s, s:s, s:s}", "move", moves[move].name, "host", host_id, "pool", data_center_id, "before",
-				 storage_domain_state_names[domain->state]);
-
-	/* a directory of the host is always there; shared storage may not have been connected to this host yet */
-	if (!domain->local_host.id)
-		json_object_set_new(data, "targets", storage_targets(engine->model, host_id, domain));
-	return data;
-}
-
-bool storage_move_check(enum storage_move move, const struct storage_domain *domain, GError **error)
-{
-	if (moves[move].from & STATE(domain->state))
-		return true;
-	error_set(error, ERR_WRONG_STATE, "cannot %s storage domain '%s': it is %s", moves[move].name, domain->name, storage_domain_state_names[domain->state]);
-	return false;
-}
-
-static enum storage_move move_of(const struct flow *flow)
-{
-	const char *name = flow_text(flow, "move");
-
-	for (size_t i = 0; i < G_N_ELEMENTS(moves); i++)
-		if (!g_strcmp0(moves[i].name, name))
-			return (enum storage_move)i;
-	g_assert_not_reached();
-}
-
-static bool has_master(struct model *model, const char *data_center_id)
-{
-	g_autoptr(GPtrArray) domains = model_referring(model, &storage_domain_kind, offsetof(struct storage_domain, data_center), data_center_id);
-
-	for (guint i = 0; i < domains->len; i++)
-		if (((const struct storage_domain *)domains->pdata[i])->master)
-			return true;
-	return false;
-}
-
-static bool edit_state(void *copy, struct change *change, void *data, GError **error)
-{
-	struct datacenter *data_center = copy;
-	struct engine *engine = data;
-	int state = datacenter_status(engine->model, data_center->id);
-
-	if (HAS(data_center, state) && data_center->state == state)
-		return false;
-	SET(data_center, state, state);
-	return true;
-}
-
-static void follow(struct engine *engine, const char *data_center_id)
-{
-	g_autoptr(GError) error = NULL;
-
-	if (!store_modify(engine->store, &datacenter_kind, data_center_id, edit_state, engine, NULL, &error))
-		log_warn("data center %s: state: %s, ignoring", data_center_id, error->message);
-}
-
-static bool edit_mark(void *copy, struct change *change, void *data, GError **error)
-{
-	struct storage_domain *domain = copy;
-	struct flow *flow = data;
-	enum storage_move move = move_of(flow);
-
-	if (domain->state == moves[move].during && !g_strcmp0(domain->data_center.id, flow_text(flow, "pool")) && flow_is_alone(flow, NULL))
-		return false;
-	if (!storage_move_check(move, domain, error))
-		return false;
-	SET(domain, state, moves[move].during);
-	if (move == STORAGE_ATTACH)
-		set_ref(&domain->data_center, flow_text(flow, "pool"));
-	return true;
-}
-
-static bool move_mark(struct flow *flow, GError **error)
-{
-	if (!store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_mark, flow, NULL, error))
-		return false;
-	json_object_set_new(flow->data, "locked", json_true());
-	return true;
-}
-
-static bool edit_unmark(void *copy, struct change *change, void *data, GError **error)
-{
-	struct storage_domain *domain = copy;
-	struct flow *flow = data;
-	int before = enum_value(storage_domain_state_names, flow_text(flow, "before"));
-
-	if (domain->state != moves[move_of(flow)].during || before < 0)
-		return false;
-	SET(domain, state, before);
-	if (before == DOMAIN_UNATTACHED)
-		set_ref(&domain->data_center, NULL);
-	return true;
-}
-
-static bool move_unmark(struct flow *flow, GError **error)
-{
-	if (!flow_flag(flow, "locked"))
-		return true;
-	if (!store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_unmark, flow, NULL, error))
-		return false;
-	follow(flow->engine, flow_text(flow, "pool"));
-	return true;
-}
-
-static bool move_tell(struct flow *flow, GError **error)
-{
-	const struct storage_call call = call_of(flow);
-
-	return connect_all(&call, targets_of(flow), error) &&
-	       storage_pool_verb(&call, moves[move_of(flow)].verb, flow->object_id, flow_text(flow, "pool"), error);
-}
-
-/* Only what was attached needs to be taken back: the other moves can be made again. */
-static bool move_untell(struct flow *flow, GError **error)
-{
-	const struct storage_call call = call_of(flow);
-
-	return move_of(flow) != STORAGE_ATTACH || storage_pool_verb(&call, "StorageDomain.detach", flow->object_id, flow_text(flow, "pool"), error);
-}
-
-struct settling { struct flow *flow; struct sizes sizes; bool has_sizes, master; };
-
-static bool edit_settle(void *copy, struct change *change, void *data, GError **error)
-{
-	struct storage_domain *domain = copy;
-	struct settling *settling = data;
-	struct flow *flow = settling->flow;
-	enum storage_move move = move_of(flow);
-	struct datacenter *data_center;
-
-	if (domain->state != moves[move].during)
-		return false;
-	SET(domain, state, moves[move].after);
-	set_string(&domain->state_detail, NULL);
-	if (settling->has_sizes)
-		set_sizes(domain, &settling->sizes);
-	if (move == STORAGE_ATTACH)
-		SET(domain, master, domain->type == DOMAIN_DATA && !has_master(flow->engine->model, flow_text(flow, "pool")));
-	if (move == STORAGE_DETACH) {
-		settling->master = domain->master;
-		SET(domain, master, false);
-		set_ref(&domain->data_center, NULL);
-	}
-	data_center = model_get(flow->engine->model, &datacenter_kind, flow_text(flow, "pool"));
-	change_event(change, moves[move].event, &flow->actor, (void *[]){ domain, data_center, NULL }, "Storage Domain %s was %s Data Center %s by %s",
-		     domain->name, moves[move].done, data_center ? data_center->name : flow_text(flow, "pool"), flow_user(flow));
-	record_unref(data_center);
-	return true;
-}
-
-static bool edit_master(void *copy, struct change *change, void *data, GError **error)
-{
-	struct storage_domain *domain = copy;
-
-	if (domain->master)
-		return false;
-	SET(domain, master, true);
-	return true;
-}
-
-/* The master went: the next data domain takes its place. */
-static void pass_master(struct engine *engine, const char *data_center_id)
-{
-	g_autoptr(GPtrArray) domains = model_referring(engine->model, &storage_domain_kind, offsetof(struct storage_domain, data_center), data_center_id);
-	g_autoptr(GError) error = NULL;
-
-	for (guint i = 0; i < domains->len; i++) {
-		const struct storage_domain *domain = domains->pdata[i];
-
-		if (domain->type != DOMAIN_DATA)
-			continue;
-		if (!store_modify(engine->store, &storage_domain_kind, domain->id, edit_master, NULL, NULL, &error))
-			log_warn("storage domain %s: not made master: %s, ignoring", domain->id, error->message);
-		return;
-	}
-}
-
-static bool move_settle(struct flow *flow, GError **error)
-{
-	const struct storage_call call = { flow->engine, flow_text(flow, "host"), flow->id, AGENT_PATIENCE_NONE };
-	struct settling settling = { .flow = flow };
-
-	settling.has_sizes = move_of(flow) == STORAGE_ACTIVATE && storage_sizes(&call, flow->object_id, &settling.sizes.total, &settling.sizes.free, NULL);
-	if (!store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_settle, &settling, NULL, error))
-		return false;
-	if (move_of(flow) == STORAGE_ACTIVATE)
-		storage_spread(flow->engine, flow->object_id);
-	if (settling.master)
-		pass_master(flow->engine, flow_text(flow, "pool"));
-	follow(flow->engine, flow_text(flow, "pool"));
-	return true;
-}
-
-static void move_failed(struct flow *flow, const GError *cause)
-{
-	struct storage_domain *domain = domain_of(flow, NULL);
-	enum storage_move move = move_of(flow);
-
-	store_event(flow->engine->store, moves[move].failed, &flow->actor, (void *[]){ domain, NULL }, "Failed to %s Storage Domain %s. (User: %s): %s",
-		    moves[move].undone, domain ? domain->name : flow->object_id, flow_user(flow), cause->message);
-	record_unref(domain);
-}
-
-static const struct flow_step move_steps[] = {
-	{ "mark", move_mark, move_unmark },
-	{ "tell", move_tell, move_untell },
-	{ "settle", move_settle, NULL },
-};
-
-const struct flow_type move_domain_flow = {
-	.name = "move_domain", .kind = &storage_domain_kind, .steps = move_steps, .n_steps = G_N_ELEMENTS(move_steps), .forward = true, .failed = move_failed,
 };
 
 /* ---- remove ---- */
@@ -714,7 +470,7 @@ static bool remove_forget(struct flow *flow, GError **error)
 	ok = change_commit(change, error);
 	record_unref(domain);
 	if (ok && data_center)
-		follow(flow->engine, data_center);
+		storage_follow(flow->engine, data_center);
 	return ok;
 }
 

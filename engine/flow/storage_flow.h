@@ -15,6 +15,8 @@ json_t *storage_create_data(const struct storage_domain *domain, const struct st
 extern const struct flow_type move_domain_flow;
 enum storage_move { STORAGE_ATTACH, STORAGE_ACTIVATE, STORAGE_DEACTIVATE, STORAGE_DETACH };
 json_t *storage_move_data(struct engine *engine, enum storage_move move, const struct storage_domain *domain, const char *host_id, const char *data_center_id);
+/* The host through which it is made. g_free. */
+char *storage_move_host(struct engine *engine, enum storage_move move, const struct storage_domain *domain, const char *data_center_id, GError **error);
 /* ERR_WRONG_STATE naming the state when the move does not start from it. */
 bool storage_move_check(enum storage_move move, const struct storage_domain *domain, GError **error);
 
@@ -31,9 +33,6 @@ char *storage_host_in(struct engine *engine, const struct storage_domain *domain
 /* What uses the connection, beside the domain `except` (may be NULL): "storage domain 'd'"; NULL: nothing. g_free */
 char *storage_connection_user(struct model *model, const struct storage_connection *connection, const char *except);
 bool storage_domain_uses(const struct storage_domain *domain, const char *connection_id);
-/* Connects all hosts of the domain's data center that are up to it, in the background; a host that came up to all domains of its data center. */
-void storage_spread(struct engine *engine, const char *domain_id);
-void storage_host_up(struct engine *engine, const char *host_id);
 /* Is the directory that of another domain of this host? For change_check(): data is a struct storage_domain. */
 bool storage_path_is_free(struct model *model, void *data, GError **error);
 

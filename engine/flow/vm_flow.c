@@ -193,7 +193,7 @@ static bool drop_leftover(struct flow *flow, GError **error)
 			g_propagate_error(error, g_steal_pointer(&own));
 			break;
 		}
-		agent_pause(G_USEC_PER_SEC / 5);
+		lane_pause(G_USEC_PER_SEC / 5);
 	}
 	return gone;
 }

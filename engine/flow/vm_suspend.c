@@ -250,7 +250,7 @@ static bool settle(struct flow *flow, int timeout_s, GError **error)
 		if (!fleet_wait_vm(flow->engine->fleet, flow->object_id, news, (int)MAX((end - now_usec()) / G_USEC_PER_SEC, 0), error))
 			return false;
 		if (state_of(flow) == VM_UP || state_of(flow) == VM_POWERING_UP)
-			agent_pause(G_USEC_PER_SEC / 5);
+			lane_pause(G_USEC_PER_SEC / 5);
 	}
 	return true;
 }

@@ -23,6 +23,8 @@ struct datacenter {
 	int major, minor;
 	GPtrArray *supported_versions;       /* struct version; filled in when shown */
 	int state;                           /* enum datacenter_state; follows the storage */
+	/* INTERNAL */
+	int master_version;                  /* of the pool: grows with every change of the master domain; absent: 1 */
 };
 extern const struct record_type datacenter_type;
 

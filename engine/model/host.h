@@ -66,6 +66,8 @@ struct host {
 	json_t *networks;                    /* what was last sent to the host: name -> configuration */
 	json_t *nic_labels;                  /* interface -> array of labels */
 	int64_t power_time;                  /* when its power was last switched, ms */
+	char *pool_id;                       /* data center whose pool it was told to join */
+	int pool_number;                     /* its number there: no two hosts of a pool have the same */
 };
 extern const struct record_type host_type;
 

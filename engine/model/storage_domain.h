@@ -45,4 +45,10 @@ extern const struct record_type storage_domain_type;
 /* The same rows for POST in /datacenters/{}/storagedomains: a domain named by id or name. */
 extern const struct record_type attached_domain_type;
 
+static inline void storage_domain_set_sizes(struct storage_domain *domain, int64_t total, int64_t available)
+{
+	SET(domain, available, available);
+	SET(domain, used, total - available);
+}
+
 #endif

@@ -12,6 +12,7 @@
  * Items may come in any order: they are all in the overlay before the last three rules are checked.
  */
 #include "common/error.h"
+#include "common/lane.h"
 #include "common/loop.h"
 #include "engine/model/event.h"
 #include "engine/model/kinds.h"
@@ -553,7 +554,9 @@ bool store_modify(struct store *store, const struct kind *kind, const char *id, 
 		attempt = modify_once(store, kind, id, edit, data, ret_record, &problem);
 	if (attempt == ATTEMPT_AGAIN) {
 		g_atomic_int_inc(&stripe->contended);
+		lane_wait_begin();
 		pthread_mutex_lock(&stripe->turn);
+		lane_wait_end();
 		for (int i = 1; attempt == ATTEMPT_AGAIN && i < MODIFY_ATTEMPTS; i++)
 			attempt = modify_once(store, kind, id, edit, data, ret_record, &problem);
 		pthread_mutex_unlock(&stripe->turn);

@@ -1,76 +1,90 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The database's schema.
+ * The database's schema, the same in every back end.
  *
  * One table per kind, all of the same shape: id TEXT PRIMARY KEY, parent TEXT, name TEXT, doc TEXT. The row order (rowid) is the order of creation. A kind
- * that is new gets its table when the file is opened; only a change of what stands in `doc` needs a migration. parent and name are copies of what is
- * in doc, for people who look into the file with SQLite's own tools.
+ * that is new gets its table when the database is opened; only a change of what stands in `doc` needs a migration. parent and name are copies of what is
+ * in doc, for people who look into the database with tools of their own.
  *
  * The table `engine` has one row: the id of this engine. The table `schema` has one row per step that was made; the highest version is that of the
- * file. Version numbers only grow; a file that is newer than the program is refused, for the program would not know what it must not lose.
+ * database. Version numbers only grow; a database that is newer than the program is refused, for the program would not know what it must not lose.
+ * The table `writer` has one row: which run of an engine writes (store.c).
  */
 #include "common/error.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "engine/store/store-priv.h"
+#include <string.h>
 
 #define LOG_MODULE "store"
 
-void sql_error(sqlite3 *db, const char *path, GError **error)
-{
-	switch (sqlite3_errcode(db) & 0xff) {
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		error_set(error, ERR_STORE_FAILED, "%s is locked by another program", path);
-		break;
-	case SQLITE_NOTADB:
-		error_set(error, ERR_STORE_FAILED, "%s is not a database", path);
-		break;
-	case SQLITE_CORRUPT:
-		error_set(error, ERR_STORE_FAILED, "%s is damaged (%s): restore it from a backup", path, sqlite3_errmsg(db));
-		break;
-	case SQLITE_FULL:
-		error_set(error, ERR_STORE_FAILED, "%s: no space left on the device", path);
-		break;
-	default:
-		error_set(error, ERR_STORE_FAILED, "%s: %s", path, sqlite3_errmsg(db));
-	}
-}
-
-bool sql_run(sqlite3 *db, const char *sql, GError **error)
-{
-	if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK)
-		return true;
-	sql_error(db, sqlite3_db_filename(db, "main"), error);
-	return false;
-}
-
 /* ---- steps ---- */
 
-static bool make_identity(sqlite3 *db, GError **error)
+static bool make_identity(struct database *db, GError **error)
 {
 	g_autofree char *id = g_uuid_string_random();
-	g_autofree char *sql = g_strdup_printf("CREATE TABLE engine (id TEXT PRIMARY KEY NOT NULL); INSERT INTO engine (id) VALUES ('%s')", id);
 
-	return sql_run(db, sql, error);
+	return database_run(db, "CREATE TABLE engine (id TEXT PRIMARY KEY NOT NULL)", error) &&
+	       db->ops->run(db, "INSERT INTO engine (id) VALUES ($1)", (const char *const[]) { id }, 1, error);
+}
+
+struct edits { bool (*edit)(json_t *doc); GPtrArray *rows; };         /* id, new doc, id, new doc, ... */
+
+static bool edit_row(const char *const *columns, void *data, GError **error)
+{
+	struct edits *edits = data;
+	json_t *doc = json_loads(columns[1] ? columns[1] : "", 0, NULL);
+
+	if (!json_is_object(doc)) {
+		json_decref(doc);
+		error_set(error, ERR_STORE_FAILED, "row '%s' is damaged: not the object that it should be", columns[0]);
+		return false;
+	}
+	if (edits->edit(doc)) {
+		char *text = json_dumps(doc, JSON_COMPACT);
+
+		g_ptr_array_add(edits->rows, g_strdup(columns[0]));
+		g_ptr_array_add(edits->rows, g_strdup(text));
+		free(text);
+	}
+	json_decref(doc);
+	return true;
+}
+
+bool schema_edit(struct database *db, const char *table, bool (*edit)(json_t *doc), GError **error)
+{
+	g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func(g_free);
+	g_autofree char *select = g_strdup_printf("SELECT id, doc FROM \"%s\" ORDER BY rowid", table);
+	g_autofree char *update = g_strdup_printf("UPDATE \"%s\" SET doc = $1 WHERE id = $2", table);
+	struct edits edits = { edit, rows };
+	bool done = db->ops->query(db, select, edit_row, &edits, error);
+
+	for (unsigned i = 0; done && i < rows->len; i += 2)
+		done = db->ops->run(db, update, (const char *const[]) { rows->pdata[i + 1], rows->pdata[i] }, 2, error);
+	if (!done)
+		error_wrap(error, "%s: table %s", db->name, table);
+	return done;
 }
 
 /* Permissions name their object as a reference too, so that it can be searched for. */
-static bool refer_permissions(sqlite3 *db, GError **error)
+static bool refer_permission(json_t *doc)
 {
-	static const char *const columns[][2] = {
+	static const char *const members[][2] = {
 		{ "datacenters", "data_center" }, { "clusters", "cluster" }, { "hosts", "host" }, { "vms", "vm" }, { "templates", "template" },
 		{ "storagedomains", "storage_domain" }, { "networks", "network" }, { "disks", "disk" }, { "cpuprofiles", "cpu_profile" },
 	};
+	const char *kind = json_string_value(json_object_get(doc, "object_kind"));
+	json_t *id = json_object_get(doc, "object_id");
 
-	for (size_t i = 0; i < G_N_ELEMENTS(columns); i++) {
-		g_autofree char *sql = g_strdup_printf("UPDATE permissions SET doc = json_set(doc, '$.%s', json_extract(doc, '$.object_id')) "
-						       "WHERE json_extract(doc, '$.object_kind') = '%s'", columns[i][1], columns[i][0]);
+	for (size_t i = 0; kind && id && i < G_N_ELEMENTS(members); i++)
+		if (!strcmp(kind, members[i][0]))
+			return json_object_set(doc, members[i][1], id) == 0;
+	return false;
+}
 
-		if (!sql_run(db, sql, error))
-			return false;
-	}
-	return true;
+static bool refer_permissions(struct database *db, GError **error)
+{
+	return schema_edit(db, "permissions", refer_permission, error);
 }
 
 const struct migration store_migrations[] = {
@@ -80,108 +94,105 @@ const struct migration store_migrations[] = {
 };
 const size_t store_n_migrations = G_N_ELEMENTS(store_migrations);
 
-/* The number that a query gives, or -1 with an error. No row: `none`. */
-static int64_t query_number(sqlite3 *db, const char *path, const char *sql, int64_t none, GError **error)
-{
-	sqlite3_stmt *query = NULL;
-	int64_t number = none;
-	int rc = sqlite3_prepare_v2(db, sql, -1, &query, NULL);
+/* ---- tables ---- */
 
-	if (rc == SQLITE_OK) {
-		rc = sqlite3_step(query);
-		if (rc == SQLITE_ROW)
-			number = sqlite3_column_type(query, 0) == SQLITE_NULL ? none : sqlite3_column_int64(query, 0);
-	}
-	if (rc != SQLITE_OK && rc != SQLITE_ROW && rc != SQLITE_DONE) {
-		sql_error(db, path, error);
-		number = -1;
-	}
-	sqlite3_finalize(query);
-	return number;
+bool schema_make_table(struct database *db, const char *name, GError **error)
+{
+	g_autofree char *sql = g_strdup_printf("CREATE TABLE \"%s\" (%sid TEXT PRIMARY KEY NOT NULL, parent TEXT, name TEXT, doc TEXT NOT NULL)", name,
+					       db->ops->rowid);
+
+	return database_run(db, sql, error);
 }
 
-static bool make_tables(sqlite3 *db, GError **error)
+bool schema_begin(struct database *db, GError **error)
 {
-	for (size_t i = 0; kinds[i]; i++) {
-		g_autofree char *sql = NULL;
+	return database_run(db, "CREATE TABLE schema (version BIGINT PRIMARY KEY, made BIGINT NOT NULL, what TEXT NOT NULL)", error) &&
+	       database_run(db, db->ops->mark, error);
+}
 
-		if (kinds[i]->transient)
-			continue;
-		sql = g_strdup_printf("CREATE TABLE IF NOT EXISTS \"%s\" (id TEXT PRIMARY KEY NOT NULL, parent TEXT, name TEXT, doc TEXT NOT NULL)",
-				      kinds[i]->collection);
-		if (!sql_run(db, sql, error))
+bool schema_note_version(struct database *db, const char *version, const char *made, const char *what, GError **error)
+{
+	/* a parameter has the type of its column, a value is text */
+	return db->ops->run(db, "INSERT INTO schema (version, made, what) VALUES (CAST($1 AS BIGINT), CAST($2 AS BIGINT), $3)",
+			    (const char *const[]) { version, made, what }, 3, error);
+}
+
+static bool note(struct database *db, const struct migration *migration, GError **error)
+{
+	g_autofree char *version = g_strdup_printf("%d", migration->version), *made = g_strdup_printf("%" G_GINT64_FORMAT, wall_msec());
+
+	return schema_note_version(db, version, made, migration->what, error);
+}
+
+static bool make_missing(struct database *db, GHashTable *there, GError **error)
+{
+	for (size_t i = 0; kinds[i]; i++)
+		if (!kinds[i]->transient && !g_hash_table_contains(there, kinds[i]->collection) && !schema_make_table(db, kinds[i]->collection, error))
 			return false;
-	}
-	return true;
+	return g_hash_table_contains(there, STORE_WRITER) || database_run(db, "CREATE TABLE " STORE_WRITER " (run TEXT NOT NULL)", error);
 }
 
-static bool note_version(sqlite3 *db, const struct migration *migration, GError **error)
+static bool create(struct database *db, void *newest, GError **error)
 {
-	g_autofree char *sql = g_strdup_printf("INSERT INTO schema (version, made, what) VALUES (%d, %" G_GINT64_FORMAT ", '%s')", migration->version,
-					       wall_msec(), migration->what);
+	g_autoptr(GHashTable) none = g_hash_table_new(g_str_hash, g_str_equal);
 
-	return sql_run(db, sql, error);
+	return schema_begin(db, error) && make_identity(db, error) && make_missing(db, none, error) && note(db, newest, error);
 }
 
-static bool step(sqlite3 *db, const struct migration *migration, GError **error)
+static bool step(struct database *db, void *data, GError **error)
 {
-	if (!sql_run(db, "BEGIN IMMEDIATE", error))
-		return false;
-	if ((!migration->run || migration->run(db, error)) && note_version(db, migration, error) && sql_run(db, "COMMIT", error))
-		return true;
-	(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-	error_wrap(error, "bring the database to version %d (%s)", migration->version, migration->what);
-	return false;
+	const struct migration *migration = data;
+
+	return (!migration->run || migration->run(db, error)) && note(db, migration, error);
 }
 
-static bool create(sqlite3 *db, const struct migration *newest, GError **error)
+static bool complete(struct database *db, void *tables, GError **error)
 {
-	g_autofree char *mark = g_strdup_printf("PRAGMA application_id = %d", STORE_APPLICATION_ID);
-
-	if (!sql_run(db, "BEGIN IMMEDIATE", error))
-		return false;
-	if (sql_run(db, mark, error) &&
-	    sql_run(db, "CREATE TABLE schema (version INTEGER PRIMARY KEY, made INTEGER NOT NULL, what TEXT NOT NULL)", error) &&
-	    make_identity(db, error) && make_tables(db, error) && note_version(db, newest, error) && sql_run(db, "COMMIT", error))
-		return true;
-	(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-	return false;
+	return make_missing(db, tables, error);
 }
 
-bool schema_prepare(sqlite3 *db, const char *path, const struct migration *migrations, size_t n, bool *ret_fresh, GError **error)
+bool schema_check_version(struct database *db, const struct migration *newest, int64_t *ret_version, GError **error)
 {
-	int64_t things = query_number(db, path, "SELECT count(*) FROM sqlite_master", 0, error), owner, version;
-	const struct migration *newest = &migrations[n - 1];
+	int64_t version;
 
-	if (things < 0)
-		return false;
-	if (things == 0) {
-		if (!create(db, newest, error))
-			return false;
-		*ret_fresh = true;
-		return true;
-	}
-	owner = query_number(db, path, "PRAGMA application_id", 0, error);
-	if (owner < 0)
-		return false;
-	if (owner != STORE_APPLICATION_ID) {
-		error_set(error, ERR_STORE_FAILED, "%s is the database of another program", path);
-		return false;
-	}
-	version = query_number(db, path, "SELECT max(version) FROM schema", 0, error);
-	if (version < 0)
+	if (!database_number(db, "SELECT max(version) FROM schema", 0, &version, error))
 		return false;
 	if (version > newest->version) {
-		error_set(error, ERR_STORE_FAILED, "%s has version %" G_GINT64_FORMAT " and was written by a newer program; this one knows up to %d", path,
+		error_set(error, ERR_STORE_FAILED, "%s has version %" G_GINT64_FORMAT " and was written by a newer program; this one knows up to %d", db->name,
 			  version, newest->version);
 		return false;
 	}
-	for (size_t i = 0; i < n; i++)
-		if (migrations[i].version > version) {
-			log_info("database %s: version %d, %s", path, migrations[i].version, migrations[i].what);
-			if (!step(db, &migrations[i], error))
-				return false;
+	*ret_version = version;
+	return true;
+}
+
+bool schema_prepare(struct database *db, const struct migration *migrations, size_t n, GError **error)
+{
+	g_autoptr(GHashTable) tables = database_tables(db, error);
+	const struct migration *newest = &migrations[n - 1];
+	g_autofree char *marked = NULL;
+	int64_t version;
+
+	if (!tables)
+		return false;
+	if (g_hash_table_size(tables) == 0)
+		return database_transaction(db, create, (void *)newest, error);
+	if (!database_text(db, db->ops->marked, &marked, error))
+		return false;
+	if (!marked) {
+		error_set(error, ERR_STORE_FAILED, "%s is the database of another program", db->name);
+		return false;
+	}
+	if (!schema_check_version(db, newest, &version, error))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (migrations[i].version <= version)
+			continue;
+		log_info("%s: to version %d, %s", db->name, migrations[i].version, migrations[i].what);
+		if (!database_transaction(db, step, (void *)&migrations[i], error)) {
+			error_wrap(error, "bring the database to version %d (%s)", migrations[i].version, migrations[i].what);
+			return false;
 		}
-	*ret_fresh = false;
-	return make_tables(db, error);
+	}
+	return database_transaction(db, complete, tables, error);
 }

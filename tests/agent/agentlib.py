@@ -438,10 +438,15 @@ class Lab:
         shutil.chown(path, "libvirt-qemu", "kvm")
         return path
 
+    def cmdline(self, words=""):
+        """The lab guest's kernel command line."""
+        with open(os.path.join(self.guest, "cmdline")) as f:
+            return (f.read().strip() + " " + words).strip()
+
     def params(self, name="guest", disk=True, **more):
         """VM.create in the parameter form, for the lab's guest."""
         p = {"vmName": name, "memSize": 128, "smp": 1, "kernel": os.path.join(self.guest, "vmlinuz"), "initrd": os.path.join(self.guest, "initrd.img"),
-             "kernelArgs": "console=ttyS0 quiet panic=-1 lab.ip=10.99.0.5/24", "console": self.path(name + ".serial"), "emulatedMachine": "q35",
+             "kernelArgs": self.cmdline("lab.ip=10.99.0.5/24"), "console": self.path(name + ".serial"), "emulatedMachine": "q35",
              "devices": [{"type": "interface", "device": "bridge", "macAddr": "52:54:00:00:00:05", "nicModel": "virtio"}]}
         if disk:
             p["devices"].append({"type": "disk", "device": "disk", "iface": "virtio", "format": "cow", "path": self.disk(name + ".qcow2"),
@@ -456,6 +461,24 @@ class Lab:
             f.write("#!/bin/sh\n" + text + "\n")
         os.chmod(path, 0o755)
         return path
+
+    def slow_hook(self, point):
+        """A script that waits until the function that this returns is called: true if it was at it. (hook_timeout must be long enough.)"""
+        gate, begun = self.path("gate"), self.path("gate.begun")
+        for path in (gate, begun):
+            if os.path.exists(path):
+                os.unlink(path)
+        os.mkfifo(gate)
+        atexit.register(lambda: os.path.exists(gate) and os.close(os.open(gate, os.O_RDWR | os.O_NONBLOCK)))     # none is left waiting
+        self.hook(point, "10_slow", "touch %s; read x < %s; rm %s" % (begun, gate, begun))
+
+        def let_go():
+            waits = wait_until(lambda: os.path.exists(begun), 20)
+            with open(os.open(gate, os.O_RDWR | os.O_NONBLOCK), "w") as f:
+                f.write("go\n")
+                f.flush()
+                return wait_until(lambda: not os.path.exists(begun), 20) and waits
+        return let_go
 
     def unhook(self):
         shutil.rmtree(self.path("hooks"))

@@ -229,7 +229,7 @@ class Mover:
         open(self.serial, "w").close()
         os.chmod(self.serial, 0o666)
         self.params = self.host.params(name=name, disk=False, console=self.serial)
-        self.params["kernelArgs"] = "console=ttyS0 quiet panic=-1 lab.ip=%s/24%s" % (address, " lab.tick" if tick else "")
+        self.params["kernelArgs"] = self.host.cmdline("lab.ip=%s/24%s" % (address, " lab.tick" if tick else ""))
         self.params["devices"] = [dict(self.disk, type="disk", device="disk", iface="virtio", format="cow", index=0, deviceId=new_id()),
                                   {"type": "interface", "device": "bridge", "nicModel": "virtio", "network": "lab", "deviceId": new_id(),
                                    "macAddr": "52:54:00:77:00:%02x" % int(address.rpartition(".")[2])}]
@@ -241,7 +241,7 @@ class Mover:
         c = self.host.c
         mark = c.mark()
         c.call("VM.create", vmID=self.id, vmParams=self.params)
-        c.wait_status(self.id, status, since=mark, timeout=60)
+        c.wait_status(self.id, status, since=mark)
 
     def options(self, to, **params):
         return dict({"vmId": self.id, "src": self.host.address, "dst": "%s:54321" % to.address, "method": "online"}, **params)

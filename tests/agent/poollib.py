@@ -75,23 +75,37 @@ def wait_valid(c, domain, valid=True, seconds=60):
 
 
 class SlowDisk:
-    """A file system whose disk can be made to hang: a loop device on a file that qemu-storage-daemon serves (FUSE) and that can be stopped."""
+    """A file system whose disk can be made to hang, or to go: a loop device on a file that qemu-storage-daemon serves (FUSE)."""
 
     def __init__(self, lab, name, mib=64):
-        self.directory, self.loop = lab.path(name), None
-        image, self.served = lab.path(name + ".img"), lab.path(name + ".served")
-        with open(image, "wb") as f:
-            f.truncate(mib << 20)
+        self.directory, self.loop, self.bytes = lab.path(name), None, mib << 20
+        self.image, self.served = lab.path(name + ".img"), lab.path(name + ".served")
+        with open(self.image, "wb") as f:
+            f.truncate(self.bytes)
+        run("mkfs.ext4", "-q", "-F", self.image)
         open(self.served, "w").close()
         os.mkdir(self.directory)
-        self.daemon = subprocess.Popen(["qemu-storage-daemon", "--blockdev", "driver=file,node-name=disk,filename=" + image,
-                                        "--export", "type=fuse,id=x,node-name=disk,writable=on,mountpoint=" + self.served], stderr=subprocess.DEVNULL)
         atexit.register(self.end)
-        if not wait_until(lambda: os.path.getsize(self.served) == mib << 20, 20):
+        self.begin()
+
+    def begin(self):
+        self.daemon = subprocess.Popen(["qemu-storage-daemon", "--blockdev", "driver=file,node-name=disk,filename=" + self.image,
+                                        "--export", "type=fuse,id=x,node-name=disk,writable=on,mountpoint=" + self.served], stderr=subprocess.DEVNULL)
+        if not wait_until(lambda: os.path.getsize(self.served) == self.bytes, 20):
             raise Failed(-5, "qemu-storage-daemon serves nothing")
-        run("mkfs.ext4", "-q", "-F", self.served)
         self.loop = run("losetup", "-f", "--show", self.served)
         run("mount", self.loop, self.directory)
+
+    def go(self):
+        """Every access to the disk fails from now on."""
+        run("sync", "-f", self.directory)
+        self.daemon.kill()
+        self.daemon.wait()
+
+    def come_back(self):
+        self.unmount()
+        subprocess.run(["umount", "-l", self.served], stderr=subprocess.DEVNULL)
+        self.begin()
 
     def hang(self):
         """Nothing is read any more, not from memory either."""
@@ -105,10 +119,13 @@ class SlowDisk:
     def mend(self):
         self.daemon.send_signal(signal.SIGCONT)
 
-    def end(self):
-        self.mend()
+    def unmount(self):
         for command in (["umount", "-l", self.directory], ["losetup", "-d", self.loop] if self.loop else []):
             if command:
                 subprocess.run(command, stderr=subprocess.DEVNULL)
+
+    def end(self):
+        self.mend()
+        self.unmount()
         self.daemon.terminate()
         self.daemon.wait()

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of data transfers share: NBD servers and their clients, processes that have an image open."""
+"""What the tests of data transfers share: NBD servers and their clients, processes that have an image open, a web server."""
 import atexit
 import contextlib
+import http.server
 import signal
+import threading
 from volumelib import *  # noqa: F401,F403
-from volumelib import json, os, run, subprocess, wait_until
+from volumelib import json, os, run, subprocess, task, wait_until
 
 
 def server_config(volume, **more):
@@ -41,7 +43,8 @@ def io(url, command, format="raw"):
 
 def extents_of(url, bitmap=None):
     """[(offset, length, data)], as base:allocation has it; with a bitmap: dirty instead of data."""
-    options = "driver=nbd,server.type=unix,server.path=" + url[len("nbd:unix:"):] + (",x-dirty-bitmap=qemu:dirty-bitmap:" + bitmap if bitmap else "")
+    options = "driver=nbd,server.type=unix,server.path=" + url[len("nbd:unix:"):].replace(":exportname=", ",export=")
+    options += ",x-dirty-bitmap=qemu:dirty-bitmap:" + bitmap if bitmap else ""
     # QEMU shows the flag "dirty" as it shows "no data"
     return [(e["start"], e["length"], e["data"] != bool(bitmap)) for e in json.loads(run("qemu-img", "map", "--output=json", "--image-opts", options))]
 
@@ -100,3 +103,83 @@ def starts(path, format):
     process.kill()
     process.wait()
     return good
+
+
+class WebServer:
+    """An HTTP server of images, on 127.0.0.1.
+
+        w = WebServer(); w.images["/a"] = bytes; w.url("/a")          GET answers it, PUT replaces it; w.seen: (method, path, headers) of each request
+        w.plan["/a"] = {...}            what goes wrong there: status=404; after=N: only so many bytes are sent, or read, then
+                                        then="close" or "hang", until w.go.set(); length=None: no Content-Length (N: a false one); headers={...}
+    """
+
+    def __init__(self, tls=None):
+        os.environ["no_proxy"] = "*"                   # also for agents that are started from now on
+        self.images, self.plan, self.seen, self.go = {}, {}, [], threading.Event()
+        owner = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *what):
+                pass
+
+            def begin(self):
+                owner.seen.append((self.command, self.path, dict(self.headers)))
+                self.close_connection = True
+                return owner.plan.get(self.path.partition("?")[0], {})
+
+            def answer(self, status, length, headers=()):
+                self.send_response(status)
+                for header in dict(headers).items():
+                    self.send_header(*header)
+                if length is not None:
+                    self.send_header("Content-Length", str(length))
+                self.send_header("Connection", "close")
+                self.end_headers()
+
+            def do_GET(self):
+                plan, image = self.begin(), owner.images.get(self.path.partition("?")[0])
+                if image is None or "status" in plan:
+                    self.answer(plan.get("status", 404), 6, plan.get("headers", ()))
+                    self.wfile.write(b"sorry\n")
+                    return
+                self.answer(200, plan.get("length", len(image)), plan.get("headers", ()))
+                with contextlib.suppress(OSError):
+                    self.wfile.write(image[:plan.get("after", len(image))])
+                    self.wfile.flush()
+                    if plan.get("then") == "hang":
+                        owner.go.wait(60)
+
+            def do_PUT(self):
+                plan, left, body = self.begin(), int(self.headers["Content-Length"]), []
+                if "status" in plan:
+                    self.answer(plan["status"], 0)
+                    return
+                stop = left - plan.get("after", left)
+                while left > stop:
+                    body.append(self.rfile.read(min(left - stop, 1 << 20)))
+                    left -= len(body[-1])
+                if plan.get("then") == "hang":
+                    owner.go.wait(60)
+                if left:
+                    return
+                owner.images[self.path.partition("?")[0]] = b"".join(body)
+                self.answer(201, 0)
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        if tls:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
+        self.scheme = "https" if tls else "http"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def url(self, path):
+        return "%s://127.0.0.1:%d%s" % (self.scheme, self.server.server_port, path)
+
+    def share(self, verb, volume, path, good=True, named=True, method=(), **headers):
+        """The end of an Image.download or Image.upload task."""
+        ids = volume.ids()
+        if not named:
+            del ids["volumeID"]
+        return task(volume.c, "Image." + verb, good=good, methodArgs=dict({"method": "http", "url": self.url(path), "headers": headers}, **dict(method)), **ids)

@@ -59,6 +59,11 @@ class Volume:
         """true when QEMU finds nothing wrong with the file."""
         return self.format == RAW or subprocess.run(["qemu-img", "check", "-q", "-f", "qcow2", self.path()]).returncode == 0
 
+    def bitmaps(self):
+        """Their names."""
+        info = json.loads(run("qemu-img", "info", "-U", "-f", "qcow2", "--output=json", self.path()))
+        return sorted(b["name"] for b in info["format-specific"]["data"].get("bitmaps", []))
+
     def meta(self):
         with open(self.path(".meta")) as f:
             return dict(line.rstrip("\n").split("=", 1) for line in f if "=" in line)

@@ -3,9 +3,7 @@
  * The REST side with 10,000 VMs in the model, over TLS, as clients see it: an engine without hosts in this process, clients in threads of their own.
  * CPU is the process's less the clients' own threads. One JSON object a line: {"name","value","unit","limit","ok"}.
  */
-#include <arpa/inet.h>
 #include <malloc.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +20,7 @@
 #include "engine/model/misc.h"
 #include "engine/model/template.h"
 #include "engine/model/vm.h"
+#include "tests/bench/rest-client.h"
 
 #define VMS 10000
 #define CLIENTS 4
@@ -30,9 +29,7 @@
 static struct engine engine;
 static struct http_server *server;
 static struct tls_context *tls;
-static SSL_CTX *client_context;
-static uint16_t port;
-static char *cookie;
+static struct rest_server where;
 static bool failed;
 
 static void report(const char *name, double value, const char *unit, double limit, bool at_least)
@@ -137,15 +134,12 @@ static void set_up(const char *dir)
 	server = http_server_new(&http, &error);
 	if (!server)
 		die("listen", error);
-	port = http_server_port(server);
+	where.port = http_server_port(server);
 	const struct auth_user user = { .id = AUTH_ADMIN_ID, .name = AUTH_ADMIN_NAME };
 	static struct auth_user kept;
 	kept = user;
-	cookie = session_open(engine.auth, &kept, 0);
-	client_context = SSL_CTX_new(TLS_client_method());
-	if (SSL_CTX_load_verify_locations(client_context, ca, NULL) != 1)
-		die("ca", NULL);
-	SSL_CTX_set_verify(client_context, SSL_VERIFY_PEER, NULL);
+	where.session = session_open(engine.auth, &kept, 0);
+	where.context = rest_context(ca);
 	g_free(cert);
 	g_free(key);
 	g_free(ca);
@@ -153,71 +147,16 @@ static void set_up(const char *dir)
 
 /* ---- clients ---- */
 
-struct client { SSL *ssl; int fd; char *buffer; size_t size; };
-
-static struct client client_open(void)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct client client = { .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .size = 64 << 20 };
-	int one = 1;
-	if (connect(client.fd, (const struct sockaddr *)(const void *)&address, sizeof(address)) != 0)
-		die("connect", NULL);
-	setsockopt(client.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	client.ssl = SSL_new(client_context);
-	SSL_set_fd(client.ssl, client.fd);
-	if (SSL_connect(client.ssl) != 1)
-		die("handshake", NULL);
-	client.buffer = g_malloc(client.size);
-	return client;
-}
-
-static void client_close(struct client *client)
-{
-	SSL_free(client->ssl);
-	close(client->fd);
-	g_free(client->buffer);
-}
-
-/* Size of the body. */
-static size_t get(struct client *client, const char *path, const char *accept)
-{
-	char request[512];
-	int n = g_snprintf(request, sizeof(request),
-			   "GET %s HTTP/1.1\r\nHost: localhost\r\nAccept: %s\r\nPrefer: persistent-auth\r\nCookie: JSESSIONID=%s\r\n\r\n",
-			   path, accept, cookie);
-	if (SSL_write(client->ssl, request, n) != n)
-		die("write", NULL);
-	size_t have = 0, need = 0, head = 0;
-	while (need == 0 || have < need) {
-		int got = SSL_read(client->ssl, client->buffer + have, (int)MIN(client->size - have - 1, 1 << 20));
-		if (got <= 0)
-			die("read", NULL);
-		have += (size_t)got;
-		client->buffer[have] = '\0';
-		if (need == 0) {
-			char *end = strstr(client->buffer, "\r\n\r\n");
-			const char *length = end ? strstr(client->buffer, "Content-Length: ") : NULL;
-			if (!end)
-				continue;
-			if (strncmp(client->buffer, "HTTP/1.1 200", 12) != 0 || !length)
-				die(client->buffer, NULL);
-			head = (size_t)(end + 4 - client->buffer);
-			need = head + strtoul(length + 16, NULL, 10);
-		}
-	}
-	return need - head;
-}
-
 struct cost { double cpu_ms, wall_ms; };
 
-static struct cost measure(struct client *client, const char *path, const char *accept, unsigned times, size_t *ret_size, double *latencies)
+static struct cost measure(struct rest_client *client, const char *path, const char *accept, unsigned times, size_t *ret_size, double *latencies)
 {
 	for (unsigned i = 0; i < 2 + times / 10; i++)
-		*ret_size = get(client, path, accept);
+		*ret_size = rest_get(client, path, accept);
 	double process = cpu_ms(CLOCK_PROCESS_CPUTIME_ID), own = cpu_ms(CLOCK_THREAD_CPUTIME_ID), wall = cpu_ms(CLOCK_MONOTONIC);
 	for (unsigned i = 0; i < times; i++) {
 		double start = cpu_ms(CLOCK_MONOTONIC);
-		(void)get(client, path, accept);
+		(void)rest_get(client, path, accept);
 		if (latencies)
 			latencies[i] = cpu_ms(CLOCK_MONOTONIC) - start;
 	}
@@ -237,17 +176,17 @@ static double clients_cpu[CLIENTS];
 static void *client_thread(void *data)
 {
 	unsigned number = GPOINTER_TO_UINT(data);
-	struct client client = client_open();
+	struct rest_client client = rest_open(&where);
 	char path[128];
 	double own = cpu_ms(CLOCK_THREAD_CPUTIME_ID);
 	for (unsigned i = 0; i < CLIENT_REQUESTS; i++) {
 		char *id = vm_id((i * 37 + number) % VMS);
 		g_snprintf(path, sizeof(path), "/ovirt-engine/api/vms/%s", id);
 		g_free(id);
-		(void)get(&client, path, "application/xml");
+		(void)rest_get(&client, path, "application/xml");
 	}
 	clients_cpu[number] = cpu_ms(CLOCK_THREAD_CPUTIME_ID) - own;
-	client_close(&client);
+	rest_close(&client);
 	return NULL;
 }
 
@@ -278,7 +217,7 @@ int main(void)
 	fill();
 	pthread_create(&loop, NULL, run_loop, NULL);
 
-	struct client client = client_open();
+	struct rest_client client = rest_open(&where);
 	struct cost cost = measure(&client, "/ovirt-engine/api/vms", "application/xml", 10, &size, NULL);
 	fprintf(stderr, "# XML: %.1f MiB, %.1f ms by the wall clock\n", (double)size / (1 << 20), cost.wall_ms);
 	report("rest_list_10000_vms_xml_cpu", cost.cpu_ms, "ms", 150, false);
@@ -300,7 +239,7 @@ int main(void)
 	(void)measure(&client, "/ovirt-engine/api/vms?search=name%3Dvm-0471*", "application/xml", G_N_ELEMENTS(searches), &size, searches);
 	qsort(searches, G_N_ELEMENTS(searches), sizeof(*searches), by_value);
 	report("rest_search_prefix", searches[G_N_ELEMENTS(searches) / 2], "ms", 5, false);
-	client_close(&client);
+	rest_close(&client);
 	measure_rate();
 
 	loop_stop(engine.loop);

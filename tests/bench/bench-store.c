@@ -15,6 +15,7 @@
 #include "engine/model/template.h"
 #include "engine/model/vm.h"
 #include "engine/store/store.h"
+#include "tests/unit/store-place.h"
 
 #define VMS 10000
 #define TOGETHER 500
@@ -49,7 +50,7 @@ static struct vm *vm_new(int number, const char *cluster, const struct template 
 static struct store *must_open(const char *dir, struct model *model)
 {
 	g_autoptr(GError) error = NULL;
-	struct store *store = store_open(dir, model, &error);
+	struct store *store = place_open(dir, model, &error);
 
 	if (!store) {
 		fprintf(stderr, "bench-store: %s\n", error->message);
@@ -143,7 +144,6 @@ static double finds(struct model *model)
 int main(void)
 {
 	g_autofree char *dir = g_dir_make_tmp("berth-bench-XXXXXX", NULL);
-	static const char *const files[] = { "engine.db", "engine.db-wal", "engine.db-shm", "engine.lock" };
 	struct model *model = model_new();
 	struct store *store = must_open(dir, model);
 	size_t empty, full;
@@ -169,11 +169,6 @@ int main(void)
 	report("store_commits_8_threads", commits_a_second(store, model), "1/s", 0);
 	store_close(store);
 	model_free(model);
-	for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-		g_autofree char *path = g_build_filename(dir, files[i], NULL);
-
-		(void)g_unlink(path);
-	}
-	(void)g_rmdir(dir);
+	place_remove(dir, NULL);
 	return failures ? 1 : 0;
 }

@@ -25,7 +25,7 @@ static struct tls_context *client_tls;
 static struct sockaddr_in address = { .sin_family = AF_INET };
 static bool failed;
 
-static void check(bool ok, const GError *error)
+static inline void check(bool ok, const GError *error)
 {
 	if (ok)
 		return;
@@ -33,7 +33,7 @@ static void check(bool ok, const GError *error)
 	exit(1);
 }
 
-static void report(const char *name, double value, const char *unit, double limit, bool at_least)
+static inline void report(const char *name, double value, const char *unit, double limit, bool at_least)
 {
 	bool ok = at_least ? value >= limit : value <= limit;
 
@@ -45,7 +45,7 @@ static void report(const char *name, double value, const char *unit, double limi
 /* ---- the server's process ---- */
 
 /* user and system time of this process, usec */
-static int64_t used_usec(void)
+static inline int64_t used_usec(void)
 {
 	struct rusage usage;
 
@@ -53,7 +53,7 @@ static int64_t used_usec(void)
 	return (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * G_USEC_PER_SEC + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
 }
 
-static struct tls_context *make_tls(const char *dir, const char *who, bool server)
+static inline struct tls_context *make_tls(const char *dir, const char *who, bool server)
 {
 	g_autofree char *ca = g_build_filename(dir, "ca.pem", NULL);
 	g_autofree char *cert = g_strdup_printf("%s/%s.pem", dir, who), *key = g_strdup_printf("%s/%s.key", dir, who);
@@ -69,7 +69,7 @@ static struct tls_context *make_tls(const char *dir, const char *who, bool serve
 	return tls;
 }
 
-static void serve(const char *dir, int port_fd, void (*request)(struct call *, const char *, const json_t *, void *))
+static inline void serve(const char *dir, int port_fd, void (*request)(struct call *, const char *, const json_t *, void *))
 {
 	struct channel_server_settings settings = { .loop = serving = loop_new(), .address = "127.0.0.1", .tls = make_tls(dir, "server", true), .request = request };
 	g_autoptr(GError) error = NULL;
@@ -85,7 +85,7 @@ static void serve(const char *dir, int port_fd, void (*request)(struct call *, c
 }
 
 /* Forks it; the client's loop, certificate and address are made. request: as of struct channel_server_settings; Bench.cpu is answered with used_usec(). */
-static pid_t start_server(const char *dir, void (*request)(struct call *, const char *, const json_t *, void *))
+static inline pid_t start_server(const char *dir, void (*request)(struct call *, const char *, const json_t *, void *))
 {
 	g_autoptr(GError) error = NULL;
 	int port_pipe[2];
@@ -110,7 +110,7 @@ static pid_t start_server(const char *dir, void (*request)(struct call *, const 
 	return server;
 }
 
-static void stop_server(pid_t server, const char *dir)
+static inline void stop_server(pid_t server, const char *dir)
 {
 	g_autofree char *remove = g_strdup_printf("rm -r '%s'", dir);
 
@@ -121,7 +121,7 @@ static void stop_server(pid_t server, const char *dir)
 
 /* ---- the client ---- */
 
-static void on_up(struct channel *channel, void *data)
+static inline void on_up(struct channel *channel, void *data)
 {
 	if (data)
 		(*(unsigned *)data)--;
@@ -129,14 +129,14 @@ static void on_up(struct channel *channel, void *data)
 		loop_stop(loop);
 }
 
-static void on_down(struct channel *channel, const GError *error, void *data)
+static inline void on_down(struct channel *channel, const GError *error, void *data)
 {
 	check(false, error);
 }
 
 static const struct channel_events events = { .up = on_up, .down = on_down };
 
-static struct channel *start_channel(unsigned *waiting)
+static inline struct channel *start_channel(unsigned *waiting)
 {
 	struct channel_settings settings = {
 		.loop = loop, .address = (struct sockaddr *)&address, .address_length = sizeof(address), .tls = client_tls, .events = &events, .data = waiting,
@@ -148,7 +148,7 @@ static struct channel *start_channel(unsigned *waiting)
 	return channel;
 }
 
-static struct channel *open_channel(void)
+static inline struct channel *open_channel(void)
 {
 	struct channel *channel = start_channel(NULL);
 
@@ -158,33 +158,33 @@ static struct channel *open_channel(void)
 
 static int64_t last_number;
 
-static void on_number(const json_t *result, const GError *error, void *data)
+static inline void on_number(const json_t *result, const GError *error, void *data)
 {
 	check(result, error);
 	last_number = json_integer_value(result);
 	loop_stop(loop);
 }
 
-static int64_t call_and_wait(struct channel *channel, const char *method, const char *params)
+static inline int64_t call_and_wait(struct channel *channel, const char *method, const char *params)
 {
 	channel_call(channel, method, params, /* flow_id= */ NULL, TIMEOUT_USEC, on_number, NULL);
 	loop_run(loop);
 	return last_number;
 }
 
-static int64_t server_cpu(struct channel *channel)
+static inline int64_t server_cpu(struct channel *channel)
 {
 	return call_and_wait(channel, "Bench.cpu", NULL);
 }
 
-static int compare(const void *a, const void *b)
+static inline int compare(const void *a, const void *b)
 {
 	int64_t first = *(const int64_t *)a, second = *(const int64_t *)b;
 
 	return (first > second) - (first < second);
 }
 
-static double percentile_ms(GArray *samples, double percent)
+static inline double percentile_ms(GArray *samples, double percent)
 {
 	g_array_sort(samples, compare);
 	return (double)g_array_index(samples, int64_t, (guint)((double)(samples->len - 1) * percent / 100)) / 1000;

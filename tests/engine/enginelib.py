@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A berth-engine of its own for a test: temporary data directory, certificates, one port; and what a client needs. TAP on standard output."""
+"""
+A berth-engine of its own for a test: temporary data directory, certificates, one port; and what a client needs. TAP on standard output.
+With BERTH_TEST_STORE=postgresql its database is one of its own on a PostgreSQL server: that of postgres.py that the test runs under, or one of the test's.
+"""
 import base64
 import http.client
 import json
@@ -18,6 +21,9 @@ import time
 import urllib.parse
 import xml.etree.ElementTree as ET
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import postgres  # noqa: E402
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("BUILD", "build")
 if not os.path.isabs(BUILD):
@@ -27,6 +33,7 @@ BLANK = "00000000-0000-0000-0000-000000000000"
 
 _points = {"n": 0, "failed": 0}
 _engines = []
+_servers = []
 
 
 def ok(condition, name, *details):
@@ -72,6 +79,11 @@ def make_pki(directory, organization="Test"):
         "-extfile", "ext")
 
 
+def quote(text):
+    """For SQL."""
+    return "NULL" if text is None else "'%s'" % text.replace("'", "''")
+
+
 class Answer:
     def __init__(self, status, reason, headers, body):
         self.status, self.reason, self.headers, self.body = status, reason, headers, body
@@ -87,15 +99,34 @@ class Answer:
         return "%d %s %s %s" % (self.status, self.reason, dict(self.headers), self.text[:1500])
 
 
+def server():
+    """The PostgreSQL server of this test."""
+    if not _servers:
+        if not postgres.programs():
+            skip_all("PostgreSQL's server is not installed, or not root")
+        _servers.append(postgres.Server())
+    return _servers[0]
+
+
 class Engine:
-    def __init__(self, config="", start=True):
+    """store: "sqlite", "postgresql" or a postgres.Server() when it must be that, else what the environment says."""
+
+    def __init__(self, config="", start=True, store=None):
         self.dir = tempfile.mkdtemp(prefix="berth-engine-")
         make_pki(self.dir)
         self.data = os.path.join(self.dir, "data")
         self.log = os.path.join(self.dir, "log")
+        self.database = None            # its name; None: a file
+        store = store or os.environ.get("BERTH_TEST_STORE")
+        if store == "postgresql":
+            store = server()
+        if isinstance(store, postgres.Server):
+            self.server, self.database = store, store.database()
         with open(os.path.join(self.dir, "password"), "w") as f:
             f.write(PASSWORD + "\n")
         sections = {"engine": "data_dir=%s\nlog_level=debug\n" % self.data, "http": "", "auth": "", "agent": ""}
+        if self.database:
+            sections["engine"] += "store=%s\n" % self.server.where(self.database)
         sections["http"] = "address=127.0.0.1\nport=0\ncert=%s/engine.pem\nkey=%s/engine.key\nca=%s/ca.pem\n" % (self.dir, self.dir, self.dir)
         sections["auth"] = "admin_password_file=%s/password\n" % self.dir
         for line in config.splitlines():
@@ -195,12 +226,20 @@ class Engine:
                     wrong.append("%s %s: %s; expected %s: %s" % (event["code"], event["severity"], event["description"], severity, text))
         ok(told.status == 200 and not wrong, "every event is one of the catalogue", told if told.status != 200 else "", *wrong)
 
-    def put(self, table, doc):
-        """An object straight into the database; the engine must not run. For states that only hosts and guests bring about."""
+    def sql(self, *statements):
+        """Straight in the database, in one transaction; the engine must not run. SQL that both back ends know. Rows of the last one, as lists of texts."""
+        if self.database:
+            return self.server.sql("BEGIN;%s;COMMIT" % ";".join(statements), self.database, postgres.OWNER)
         db = sqlite3.connect(os.path.join(self.data, "engine.db"))
         with db:
-            db.execute('INSERT INTO "%s" (id, name, doc) VALUES (?, ?, ?)' % table, (doc["@id"], doc.get("name"), json.dumps(doc)))
+            for statement in statements:
+                rows = db.execute(statement).fetchall()
         db.close()
+        return [[None if cell is None else str(cell) for cell in row] for row in rows]
+
+    def put(self, table, doc):
+        """An object straight into the database; the engine must not run. For states that only hosts and guests bring about."""
+        self.sql('INSERT INTO "%s" (id, name, doc) VALUES (%s)' % (table, ", ".join(map(quote, (doc["@id"], doc.get("name"), json.dumps(doc))))))
 
     # ---- accounts ----
     def tool(self, *args, text=None):

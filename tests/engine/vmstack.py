@@ -29,6 +29,8 @@ class VmStack(Stack):
             self.guest = run(os.path.join(LABDIR, "mkguest.sh"))
         except subprocess.CalledProcessError as problem:
             skip_all("no guest: " + problem.stderr.strip())
+        with open(self.guest + "/cmdline") as f:
+            self.cmdline = f.read().strip()
         super().__init__("agent.ask=1\nagent.connecting_after=2\nagent.non_responsive_after=5\n" + config)
         self.a = self.agent("a")
         self.dc = self.local_data_center("lab")
@@ -61,7 +63,7 @@ class VmStack(Stack):
 
     def boot(self, words=""):
         return ("<os><boot dev=\"hd\"/><kernel>%s/vmlinuz</kernel><initrd>%s/initrd.img</initrd>"
-                "<cmdline>console=ttyS0 quiet panic=-1 swiotlb=noforce lab.mkfs %s</cmdline></os>" % (self.guest, self.guest, words))
+                "<cmdline>%s swiotlb=noforce lab.mkfs %s</cmdline></os>" % (self.guest, self.guest, self.cmdline, words))
 
     def body(self, name, extra="", words=""):
         return ("<vm><name>%s</name><cluster><name>lab</name></cluster><template><name>Blank</name></template><memory>%d</memory>"

@@ -19,7 +19,7 @@ cat <<X
   <vcpu current='1'>2</vcpu>
   <os><type arch='x86_64' machine='q35'>hvm</type>
     <kernel>$guest/vmlinuz</kernel><initrd>$guest/initrd.img</initrd>
-    <cmdline>console=ttyS0 quiet panic=-1 swiotlb=noforce ${APPEND:-}</cmdline></os>
+    <cmdline>$(cat "$guest/cmdline") swiotlb=noforce ${APPEND:-}</cmdline></os>
   <features><acpi/><apic/><tcg><tb-cache unit='MiB'>32</tb-cache></tcg></features>
   <cpu mode='custom' match='exact'><model>qemu64</model><numa><cell id='0' cpus='0-1' memory='$mib' unit='MiB'/></numa></cpu>
   <on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot><on_crash>destroy</on_crash>

@@ -21,6 +21,7 @@ here=$(dirname "$(readlink -f "$0")")
 lab=$(readlink -m "${LAB:-$here/../../build/lab}")/hostvm
 mem=${MEM:-1536} cpus=${CPUS:-2} disks=${DISKS:-2} disksize=${DISKSIZE:-1G} nics=${NICS:-0} limit=${LIMIT:-300}
 virtiofsd=/usr/lib/qemu/virtiofsd
+lean="cryptomgr.notests mitigations=off nokaslr lsm= audit=0"     # nothing that only protects: it costs a quarter of what the kernel does
 modules="virtio_pci virtiofs overlay virtio_console"
 umask 022
 
@@ -127,7 +128,7 @@ guarded() { exec setpriv --pdeathsig KILL "$@" 8>&- 9>&-; }
 # no_timer_check: the kernel would count ticks for some ms, of which a loaded machine may deliver none, and panic
 machine=(-nodefaults -machine q35,accel=tcg,memory-backend=ram -cpu max -m "$mem" -smp "$cpus" -display none -no-reboot
 	-object "memory-backend-memfd,id=ram,size=${mem}M,share=on" -kernel "$kernel" -initrd "$work/initrd"
-	-append "console=ttyS0 quiet panic=-1 swiotlb=noforce net.ifnames=0 no_timer_check" -serial "file:$work/console" -device virtio-rng-pci
+	-append "console=ttyS0 quiet panic=-1 swiotlb=noforce net.ifnames=0 no_timer_check $lean" -serial "file:$work/console" -device virtio-rng-pci
 	-chardev file,id=output,path=$work/output -device virtio-serial-pci -device virtserialport,chardev=output,name=output)
 for f in "rootfs / always" "labfs $share none"; do
 	read -r tag dir cache <<< "$f"

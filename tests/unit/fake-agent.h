@@ -25,6 +25,7 @@
 #include "engine/model/storage_domain.h"
 #include "engine/model/vm.h"
 #include "engine/store/store.h"
+#include "tests/unit/store-place.h"
 
 #define GUARD_S 40
 #define VM_ID "11111111-1111-1111-1111-111111111111"
@@ -503,7 +504,7 @@ static inline void engine_open(void)
 	engine->started_usec = now_usec() - INT64_C(3600) * G_USEC_PER_SEC;       /* nobody waits for what follows a start */
 	engine->lanes = lane_pool_new(16);
 	engine->model = model_new();
-	engine->store = world.config ? store_open(world.dir, engine->model, &error) : NULL;
+	engine->store = world.config ? place_open(world.dir, engine->model, &error) : NULL;
 	engine->fleet = engine->store ? fleet_new(engine, &error) : NULL;
 	if (!engine->fleet)
 		fail_msg("%s", error->message);
@@ -561,18 +562,11 @@ static inline int setup(void **state)
 
 static inline int teardown(void **state)
 {
-	static const char *const files[] = { "engine.db", "engine.db-wal", "engine.db-shm", "engine.lock" };
-
 	engine_close();
 	on_loop(stop_loop, NULL);
 	pthread_join(world.thread, NULL);
 	world.engine.loop = loop_free(world.engine.loop);
-	for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-		g_autofree char *path = g_build_filename(world.dir, files[i], NULL);
-
-		(void)g_unlink(path);
-	}
-	(void)g_rmdir(world.dir);
+	place_remove(world.dir, NULL);
 	g_free(world.dir);
 	json_decref(world.vms);
 	json_decref(world.volumes);

@@ -14,6 +14,7 @@
 #include "engine/model/template.h"
 #include "engine/model/vm.h"
 #include "engine/store/store.h"
+#include "tests/unit/store-place.h"
 
 struct world { char *dir; struct model *model; struct store *store; };
 
@@ -22,7 +23,7 @@ static inline void world_open(struct world *world)
 	g_autoptr(GError) error = NULL;
 
 	world->model = model_new();
-	world->store = store_open(world->dir, world->model, &error);
+	world->store = place_open(world->dir, world->model, &error);
 	if (!world->store)
 		fail_msg("%s", error->message);
 }
@@ -45,14 +46,7 @@ static inline int setup(void **state)
 
 static inline void clean(const char *dir)
 {
-	static const char *const files[] = { "engine.db", "engine.db-wal", "engine.db-shm", "engine.db-journal", "engine.lock", "acknowledged" };
-
-	for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-		g_autofree char *path = g_build_filename(dir, files[i], NULL);
-
-		(void)g_unlink(path);
-	}
-	(void)g_rmdir(dir);
+	place_remove(dir, (const char *const[]) { "acknowledged", NULL });
 }
 
 static inline int teardown(void **state)

@@ -137,12 +137,16 @@ static void test_meminfo(void **state)
 	assert_int_equal(meminfo_kib("Node 0 MemTotal:  55 kB", "MemTotal"), 55);
 }
 
-int main(void)
+/* With a device as argument: the exit status tells tests/run whether it is of any use. */
+int main(int argc, char **argv)
 {
+	g_autofree char *reason = NULL;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_missing), cmocka_unit_test(test_no_kvm), cmocka_unit_test(test_this_machine), cmocka_unit_test(test_fake),
 		cmocka_unit_test(test_meminfo),
 	};
 
+	if (argc == 2)
+		return !acceleration_probe(argv[1], NULL, &reason);
 	return cmocka_run_group_tests_name("agent acceleration", tests, NULL, NULL);
 }

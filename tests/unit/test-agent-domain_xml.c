@@ -60,6 +60,11 @@ static char *address(void *data, const char *network)
 	return strcmp(network, "display") ? NULL : g_strdup("192.0.2.7");
 }
 
+static char *link_below(void *data, const char *network, GError **error)
+{
+	return g_strconcat("nic-", network, NULL);
+}
+
 static bool filter(void *data, const char *name, GError **error)
 {
 	if (strcmp(name, "none"))
@@ -108,7 +113,7 @@ static struct domain_xml_env env_of(bool kvm, const char *display)
 		.vm_id = VM, .kvm = kvm, .no_kvm = kvm ? NULL : "there is no /dev/kvm", .host_uuid = "bbbbbbbb-0000-4000-8000-000000000002", .os_name = "Debian GNU/Linux",
 		.os_version = "12", .host_cpus = "0-3", .host_nodes = "0-1", .display_address = display, .password = "drawn123", .files_dir = "/run/agent/vms",
 		.nvram_dir = "/var/lib/agent/nvram", .start_time = 1700000000.25, .prepare = prepare, .prepared = prepared, .lease = lease,
-		.holds_leases = holds_leases, .bridge = bridge, .address = address,
+		.holds_leases = holds_leases, .bridge = bridge, .link = link_below, .address = address,
 		.filter = filter, .node_device = node_device, .usb_device = usb_device,
 	};
 }
@@ -262,6 +267,11 @@ static void test_wrong_values(void **state)
 		  "nicModel: 'ne3000' is not one of virtio, pv, e1000, e1000e, rtl8139, ne2k_pci, vmxnet3" },
 		{ DEVICE("interface", ", 'filter': 'none'"), ERR_INVALID_PARAMETER, "filter: 'none' is no network filter of this host" },
 		{ DEVICE("interface", ", 'specParams': {'inbound': {'peak': 5}}"), ERR_INVALID_PARAMETER, "specParams/inbound/average: '' is not a number" },
+		{ DEVICE("interface", ", 'device': 'direct'"), ERR_MISSING_PARAMETER, "network of an interface of device 'direct'" },
+		{ DEVICE("interface", ", 'device': 'direct', 'network': 'red', 'specParams': {'mode': 'passthrough'}"), ERR_INVALID_PARAMETER,
+		  "specParams/mode: 'passthrough' is not one of bridge, vepa, private" },
+		{ DEVICE("interface", ", 'device': 'direct', 'network': 'red', 'filter': 'clean-traffic'"), ERR_INVALID_PARAMETER,
+		  "filter: what a NIC of device direct sends passes the host's bridges by" },
 		{ DEVICE("interface", ", 'device': 'hostdev'"), ERR_MISSING_PARAMETER, "hostdev of an interface of device 'hostdev'" },
 		{ DEVICE("interface", ", 'device': 'hostdev', 'hostdev': 'usb_1_2'"), ERR_HOSTDEV_DETACH_FAILED, "host device 'usb_1_2' is not a PCI device" },
 		{ DEVICE("interface", ", 'device': 'hostdev', 'hostdev': 'pci_0000_00_03_0'"), ERR_HOSTDEV_DETACH_FAILED,
@@ -338,6 +348,56 @@ static void test_plugged(void **state)
 	assert_false(domain_xml_device(device, devices, NULL, scope, &error));
 	assert_non_null(strstr(error->message, "payload: a running VM gets none"));
 	record_unref(device);
+}
+
+/* Counts; data: the number of the next. */
+static char *mac(void *data)
+{
+	return g_strdup_printf("52:54:00:00:00:%02x", (*(unsigned *)data)++);
+}
+
+/* A NIC that comes without an address has one before its properties are kept by it: another one than its neighbours'. */
+static void test_addresses(void **state)
+{
+	static const char parameters[] = "{\"memSize\": 64, \"devices\": [{\"type\": \"interface\", \"custom\": {\"a\": \"first\"}}, "
+					 "{\"type\": \"interface\", \"macAddr\": \"52:54:00:00:00:0A\"}, {\"type\": \"interface\", \"custom\": {\"a\": \"third\"}}]}";
+	static const char domain[] = "{\"xml\": \"<domain><devices><interface type='ethernet'/><interface type='ethernet'><mac address=''/></interface>"
+				     "<interface type='ethernet'><mac address='02:00:00:00:00:01'/></interface></devices></domain>\"}";
+	const char *const given[] = { parameters, domain }, *const expected[] = { "52:54:00:00:00:0b 52:54:00:00:00:0A 52:54:00:00:00:0c",
+										   "52:54:00:00:00:0a 52:54:00:00:00:0b 02:00:00:00:00:01" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(given); i++) {
+		struct domain_xml_env env = env_of(false, "::");
+		struct record_input input = { .dialect = RECORD_CHANNEL };
+		unsigned next = 10;
+		json_t *json = json_parse(given[i], strlen(given[i]), NULL);
+		struct vm_params *params = record_from_json(&vm_params_type, json, &input, NULL);
+		g_autoptr(GError) error = NULL;
+		g_autofree char *xml = NULL;
+		g_autoptr(xmlDoc) doc = NULL;
+		g_autoptr(GString) found = g_string_new(NULL);
+		xmlNode *metadata;
+
+		env.mac = mac;
+		env.data = &next;
+		xml = domain_xml_build(params, &env, &error);
+		if (!xml)
+			fail_msg("%s", error->message);
+		doc = xml_parse(xml, strlen(xml), NULL);
+		metadata = vm_metadata_of(xmlDocGetRootElement(doc));
+		for XML_EACH(nic, xml_child(xmlDocGetRootElement(doc), "devices"), "interface") {
+			g_autofree char *address = xml_get(xml_child(nic, "mac"), "address");
+			json_t *custom = vm_metadata_custom(vm_metadata_device(metadata, "mac_address", address));
+
+			g_string_append_printf(found, "%s%s", found->len ? " " : "", address);
+			assert_int_equal(custom != NULL, !i && strcmp(address, "52:54:00:00:00:0A"));
+			json_decref(custom);
+		}
+		assert_string_equal(found->str, expected[i]);
+		record_input_clear(&input);
+		record_unref(params);
+		json_decref(json);
+	}
 }
 
 static char *built(struct vm_params **ret_params)
@@ -453,7 +513,7 @@ int main(void)
 		cmocka_unit_test(test_least), cmocka_unit_test(test_least_kvm), cmocka_unit_test(test_everything), cmocka_unit_test(test_everything_kvm),
 		cmocka_unit_test(test_pc), cmocka_unit_test(test_machine), cmocka_unit_test(test_machine_kvm), cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_engine_devices), cmocka_unit_test(test_engine), cmocka_unit_test(test_engine_kvm), cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_wrong_values), cmocka_unit_test(test_plugged),
+		cmocka_unit_test(test_wrong_values), cmocka_unit_test(test_addresses), cmocka_unit_test(test_plugged),
 		cmocka_unit_test(test_metadata_round_trip), cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_hash), cmocka_unit_test(test_not_ours),
 	};

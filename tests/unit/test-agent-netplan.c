@@ -27,6 +27,8 @@ static struct net_state *host(void)
 	return state;
 }
 
+static char said[300];                   /* the message of the last error */
+
 /* The steps as "step link value; ...", without MACs; "error CODE". wishes: as in a request, laid over before */
 static char *plan(struct net_state *state, const char *before, const char *wishes)
 {
@@ -61,6 +63,7 @@ static char *plan(struct net_state *state, const char *before, const char *wishe
 	if (!steps) {
 		print_message("# %s\n", error->message);
 		g_string_printf(text, "error %d", error->code);
+		g_strlcpy(said, error->message, sizeof(said));
 		return g_string_free(text, FALSE);
 	}
 	json = net_steps_to_json(steps);
@@ -213,6 +216,9 @@ static void test_refused(void **unused)
 	assert_plan(with_net1("eth0"), "{\"net1\": {\"nic\": \"eth0\"}}", "{\"net2\": {\"nic\": \"eth0\"}}", "error 24");
 	assert_plan(host(), "{}", "{\"net1\": {\"nic\": \"eth0\"}, \"net2\": {\"nic\": \"eth0\"}}", "error 24");
 	assert_plan(host(), "{}", "{\"net1\": {\"nic\": \"eth0\", \"mtu\": 9001}}", "error 21");
+	assert_plan(host(), "{}", "{\"bonds\": {\"bond0\": {\"nics\": [\"eth1\", \"eth0\"]}}, \"networks\": {\"a\": {\"bonding\": \"bond0\", \"mtu\": 9001}}}",
+		    "error 21");
+	assert_non_null(strstr(said, "'a': mtu 9001 is above the 9000 of nic 'eth0'"));
 	assert_plan(host(), "{}", "{\"br9\": {}}", "error 27");
 	assert_plan(host(), "{}", "{\"eth0\": {}}", "error 27");
 	assert_plan(host(), "{}", "{\"eth0\": {\"nic\": \"eth0\"}}", "error 27");
@@ -295,7 +301,10 @@ static void test_check(void **unused)
 		{ "n", "{\"nameservers\": [\"192.0.2.53\"], \"defaultRoute\": true}", 0 },
 		{ "n", "{\"nameservers\": [\"ns1\"], \"defaultRoute\": true}", 22 },
 		{ "n", "{\"ipv6autoconf\": true}", 0 },
-		{ "n", "{\"dhcpv6\": true}", 75 },
+		{ "n", "{\"dhcpv6\": true}", 0 },
+		{ "n", "{\"dhcpv6\": true, \"ipv6addr\": \"2001:db8::1/64\"}", 21 },
+		{ "n", "{\"dhcpv6\": true, \"ipv6gateway\": \"2001:db8::1\"}", 21 },
+		{ "n", "{\"dhcpv6\": true, \"mtu\": 1000}", 21 },
 		{ "n", "{\"hostQos\": {\"out\": {}}}", 21 },
 		{ "n", "{\"remove\": true, \"vlan\": 5000}", 0 },
 	};

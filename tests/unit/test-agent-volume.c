@@ -309,6 +309,22 @@ static void test_hostile(void **state)
 	assert_int_equal(call(room, "Image.prepare", volume_ids(IMAGE, VOLUME)), 209);
 	run("rm '%s'; mkfifo '%s'", path, path);
 	assert_int_equal(call(room, "Image.prepare", volume_ids(IMAGE, VOLUME)), 209);
+	/* directories that are elsewhere */
+	run("mkdir '%s/elsewhere'; rm '%s'; qemu-img create -q -f qcow2 '%s' 1M", room->data, path, path);
+	assert_int_equal(call(room, "Image.prepare", volume_ids(IMAGE, VOLUME)), 0);
+	run("cd '%s'; mv " DOMAIN "/images/" IMAGE " elsewhere/i; ln -s ../../elsewhere/i " DOMAIN "/images/" IMAGE, room->data);
+	assert_int_equal(call(room, "Image.prepare", volume_ids(IMAGE, VOLUME)), 209);
+	assert_int_equal(call(room, "Volume.getInfo", volume_ids(IMAGE, VOLUME)), 209);
+	assert_int_not_equal(task(room, "Volume.delete", delete_params(IMAGE, VOLUME, true, false)), 0);
+	assert_int_not_equal(task(room, "Volume.create", child_params(IMAGE, VOLUME2, MIB, IMAGE, VOLUME)), 0);
+	assert_int_equal(entries(room->data, "elsewhere/i"), 4);        /* with the other file of the image above */
+	run("cd '%s/" DOMAIN "'; rm images/" IMAGE "; mv ../elsewhere/i images/" IMAGE "; mv images ../elsewhere; ln -s ../elsewhere/images images", room->data);
+	assert_int_equal(call(room, "Image.prepare", volume_ids(IMAGE, VOLUME)), 209);
+	assert_int_equal(call(room, "StorageDomain.validate", id_params(DOMAIN)), 371);
+	assert_int_not_equal(task(room, "Volume.create", create_params(IMAGE2, VOLUME2, MIB, VOLUME_COW, VOLUME_SPARSE)), 0);
+	assert_int_equal(entries(room->data, "elsewhere/images"), 1);
+	run("cd '%s/" DOMAIN "'; rm images; mv ../elsewhere/images images; rmdir ../elsewhere", room->data);
+	assert_int_equal(call(room, "Image.prepare", volume_ids(IMAGE, VOLUME)), 0);
 	/* its own parent */
 	run("rm '%s'; qemu-img create -q -u -f qcow2 -F qcow2 -b %s '%s' 1M", path, VOLUME, path);
 	edit_meta(room, IMAGE, VOLUME, "PUUID", VOLUME);
@@ -388,7 +404,8 @@ static void test_full(void **state)
 	room_close(room);
 }
 
-static void test_full_at_each_step(void **state)
+/* Each change of the storage fails once, with this error. */
+static void fail_at_each_step(int errnum, int expected)
 {
 	struct room *room = room_open();
 	int at;
@@ -399,13 +416,14 @@ static void test_full_at_each_step(void **state)
 		int code;
 
 		fault_count = 0;
-		fault_errno = ENOSPC;
+		fault_errno = errnum;
 		fault_at = at;
 		code = task(room, "Volume.create", child_params(IMAGE, VOLUME2, MIB, IMAGE, VOLUME));
 		fault_at = 0;
 		if (!code)
 			break;
-		assert_int_equal(code, 397);
+		if (expected)
+			assert_int_equal(code, expected);
 		assert_int_equal(call(room, "Volume.getInfo", volume_ids(IMAGE, VOLUME2)), 201);
 		assert_int_equal(entries(room->data, DOMAIN "/images"), 1);
 		assert_int_equal(entries(room->data, DOMAIN "/images/" IMAGE), 3);
@@ -413,6 +431,32 @@ static void test_full_at_each_step(void **state)
 	}
 	assert_true(at > 10);
 	print_message("# failed at %d places\n", at - 1);
+	room_close(room);
+}
+
+static void test_full_at_each_step(void **state)
+{
+	fail_at_each_step(ENOSPC, 397);
+}
+
+static void test_broken_at_each_step(void **state)
+{
+	fail_at_each_step(EIO, /* expected= */ 0);
+}
+
+/* write(2) may take less than it was given. */
+static void test_short_writes(void **state)
+{
+	struct room *room = room_open();
+
+	make_active(room);
+	fault_short = true;
+	assert_int_equal(task(room, "Volume.create", create_params(IMAGE, VOLUME, MIB, VOLUME_RAW, VOLUME_PREALLOCATED)), 0);
+	assert_int_equal(task(room, "Volume.create", create_params(IMAGE2, VOLUME2, MIB, VOLUME_COW, VOLUME_SPARSE)), 0);
+	fault_short = false;
+	assert_true(fault_shortened > 0);
+	assert_member(room, IMAGE, VOLUME, "capacity", "1048576");
+	assert_int_equal(call(room, "Image.prepare", volume_ids(IMAGE2, VOLUME2)), 0);
 	room_close(room);
 }
 
@@ -484,6 +528,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_raw), cmocka_unit_test(test_chain), cmocka_unit_test(test_merge), cmocka_unit_test(test_template), cmocka_unit_test(test_bad_input),
 		cmocka_unit_test(test_hostile), cmocka_unit_test(test_in_use), cmocka_unit_test(test_full), cmocka_unit_test(test_full_at_each_step),
+		cmocka_unit_test(test_broken_at_each_step), cmocka_unit_test(test_short_writes),
 		cmocka_unit_test(test_kill),
 	};
 

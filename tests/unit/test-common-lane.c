@@ -174,6 +174,44 @@ static void test_threads_are_bounded(void **state)
 		wait_sem(&test->done);
 }
 
+static void hold_waiting(void *data)
+{
+	lane_wait_begin();
+	hold(data);
+	lane_wait_end();
+}
+
+/* More of them than there may be threads, and one that does not wait gets its turn: both when it comes after them and when it was there before they
+ * said that they wait. */
+static void test_who_waits_holds_up_nobody(void **state)
+{
+	struct test *test = *state;
+	struct lane_job job = { .name = "wait", .run = hold_waiting, .data = test };
+
+	for (int i = 0; i < 10; i++)
+		assert_true(lane_submit(test->pool, NULL, &job, NULL));
+	submit_say(test, "vm/1", 'a');
+	for (int i = 0; i < 10; i++)
+		wait_sem(&test->entered);
+	wait_sem(&test->done);
+	submit_say(test, "vm/1", 'b');
+	wait_sem(&test->done);
+	assert_string_equal(test->order->str, "ab");
+	for (int i = 0; i < 10; i++)
+		sem_post(&test->gate);
+	for (int i = 0; i < 10; i++)
+		wait_sem(&test->done);
+	for (int i = 0; i < 6; i++)                     /* as before, there are four threads that do not wait */
+		submit_hold(test, NULL, 0);
+	for (int i = 0; i < 4; i++)
+		wait_sem(&test->entered);
+	assert_int_equal(sem_trywait(&test->entered), -1);
+	for (int i = 0; i < 6; i++)
+		sem_post(&test->gate);
+	for (int i = 0; i < 6; i++)
+		wait_sem(&test->done);
+}
+
 static void test_an_idle_thread_is_used_again(void **state)
 {
 	struct test *test = *state;
@@ -381,6 +419,7 @@ int main(void)
 		TEST(test_lanes_run_beside_each_other),
 		TEST(test_a_hung_job_stops_only_its_lane),
 		TEST(test_threads_are_bounded),
+		TEST(test_who_waits_holds_up_nobody),
 		TEST(test_an_idle_thread_is_used_again),
 		TEST(test_expired_comes_once),
 		TEST(test_finished_job_does_not_expire),

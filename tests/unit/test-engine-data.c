@@ -18,6 +18,7 @@
 #include "engine/model/template.h"
 #include "engine/model/user.h"
 #include "engine/store/store.h"
+#include "tests/unit/store-place.h"
 
 static char *dir;
 static struct engine engine;
@@ -29,7 +30,7 @@ static int setup(void **state)
 
 	dir = g_dir_make_tmp("berth-data-XXXXXX", NULL);
 	engine.model = model_new();
-	engine.store = store_open(dir, engine.model, &error);
+	engine.store = place_open(dir, engine.model, &error);
 	if (!engine.store)
 		fail_msg("%s", error->message);
 	request = (struct request) { .engine = &engine, .actor = { ADMIN_USER_ID, "admin", NULL }, .base = "/api" };
@@ -38,16 +39,9 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const files[] = { "engine.db", "engine.db-wal", "engine.db-shm", "engine.lock" };
-
 	store_close(engine.store);
 	model_free(engine.model);
-	for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-		g_autofree char *path = g_build_filename(dir, files[i], NULL);
-
-		(void)g_unlink(path);
-	}
-	(void)g_rmdir(dir);
+	place_remove(dir, NULL);
 	g_free(dir);
 	return 0;
 }

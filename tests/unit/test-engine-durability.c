@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The store: sudden death, full disks, files that are not what they should be, older schemas. */
+/* The store: sudden death, full disks, files that are not what they should be, older schemas. Of a database on a server what is not about files. */
 #include "tests/unit/store-fixture.h"
 #include <fcntl.h>
 #include <pthread.h>
@@ -9,8 +9,10 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include "common/loop.h"
 #include "engine/model/datacenter.h"
 #include "engine/store/store-priv.h"
+#include <sqlite3.h>
 
 /* ---- death ---- */
 
@@ -125,7 +127,7 @@ static int full_and_free_again(const char *dir, bool (*make_room)(void))
 	int n;
 
 	world.model = model_new();
-	world.store = store_open(dir, world.model, &error);
+	world.store = place_open(dir, world.model, &error);
 	if (!world.store)
 		return 10;
 	n = add_until_full(&world, &error);
@@ -141,7 +143,7 @@ static int full_and_free_again(const char *dir, bool (*make_room)(void))
 		return 14;
 	world_close(&world);
 	world.model = model_new();
-	world.store = store_open(dir, world.model, NULL);
+	world.store = place_open(dir, world.model, NULL);
 	if (!world.store || model_count(world.model, &vm_kind) != (size_t)n + 1 || vm_id(&world, last))
 		return 15;
 	world_close(&world);
@@ -232,18 +234,56 @@ static void open_refused(struct world *world, const char *part)
 {
 	g_autoptr(GError) error = NULL;
 	struct model *model = model_new();
-	struct store *store = store_open(world->dir, model, &error);
+	struct store *store = place_open(world->dir, model, &error);
 
 	assert_null(store);
 	assert_non_null(error);
-	if (error->code != ERR_STORE_FAILED || !strstr(error->message, part) || !strstr(error->message, world->dir))
-		fail_msg("got %d '%s', expected '%s' and the path", error->code, error->message, part);
+	if (error->code != ERR_STORE_FAILED || !strstr(error->message, part) ||
+	    (!strstr(error->message, world->dir) && !(place_is_postgresql() && strstr(error->message, "database stores at "))))
+		fail_msg("got %d '%s', expected '%s' and the place", error->code, error->message, part);
 	model_free(model);
 }
 
+static struct database *open_database(const char *dir)
+{
+	g_autofree char *server = place_where(dir), *where = server ? g_strdup(server) : g_strdup_printf("sqlite:%s/" STORE_FILE, dir);
+	g_autoptr(GError) error = NULL;
+	struct database *db = database_open(where, DATABASE_READ, now_usec() + 60 * G_USEC_PER_SEC, &error);
+
+	if (!db)
+		fail_msg("%s", error->message);
+	db->deadline_usec = now_usec() + 60 * G_USEC_PER_SEC;
+	return db;
+}
+
+static bool run_all(struct database *db, void *data, GError **error)
+{
+	for (const char *const *text = data; *text; text++)
+		if (!database_run(db, *text, error))
+			return false;
+	return true;
+}
+
+/* In either back end. */
+#define statements(dir, ...) do { \
+	struct database *db_ = open_database(dir); \
+	assert_done(database_transaction(db_, run_all, (void *)(const char *const[]) { __VA_ARGS__, NULL }, &e_)); \
+	database_close(db_); \
+} while (0)
+
 static void a_second_engine_is_kept_away(void **state)
 {
-	open_refused(*state, "in use by another engine (process ");
+	struct world *world = *state;
+	g_autofree char *elsewhere = g_dir_make_tmp("berth-store-XXXXXX", NULL), *where = place_where(world->dir);
+	g_autoptr(GError) error = NULL;
+
+	open_refused(world, "in use by another engine (process ");
+	if (!where)
+		where = g_strdup_printf("sqlite:%s/" STORE_FILE, world->dir);
+	assert_null(store_open(&(struct store_settings) { .data_dir = elsewhere, .where = where }, world->model, &error));
+	if (!strstr(error->message, "in use by another engine (process "))
+		fail_msg("%s", error->message);
+	place_remove(elsewhere, NULL);
 }
 
 static void a_locked_file_says_so(void **state)
@@ -260,7 +300,7 @@ static void a_locked_file_says_so(void **state)
 		g_autoptr(GError) problem = NULL;
 
 		world->model = model_new();
-		world->store = store_open(world->dir, world->model, &problem);
+		world->store = place_open(world->dir, world->model, &problem);
 		if (world->store)
 			assert_fails(ERR_STORE_FAILED, "is locked by another program", add(world, vm_new(world, "vm1"), &error));
 		else
@@ -272,19 +312,34 @@ static void a_locked_file_says_so(void **state)
 		assert_done(add(world, vm_new(world, "vm1"), &e_));
 }
 
+static void damaged_and_newer_databases_are_refused(void **state)
+{
+	struct world *world = *state;
+
+	world_close(world);
+	statements(world->dir, "UPDATE schema SET version = 99");
+	open_refused(world, "version 99 and was written by a newer program; this one knows up to");
+	statements(world->dir, "UPDATE schema SET version = 2");
+	statements(world->dir, "UPDATE networks SET doc = '{\"@id\": 5' WHERE id = '00000000-0000-0000-0000-000000000009'");
+	open_refused(world, "table networks, row '00000000-0000-0000-0000-000000000009' is damaged");
+	statements(world->dir, "UPDATE networks SET doc = '{\"@id\":\"00000000-0000-0000-0000-000000000009\",\"mtu\":\"x\"}'");
+	open_refused(world, "mtu");
+	statements(world->dir, "UPDATE permissions SET doc = '[1]'", "DELETE FROM schema WHERE version > 2");
+	open_refused(world, "bring the database to version 3 (permissions refer to their objects): ");
+	if (place_is_postgresql()) {             /* of a file other_files_are_refused() */
+		statements(world->dir, "COMMENT ON TABLE schema IS 'something else'");
+		open_refused(world, "is the database of another program");
+	}
+	clean(world->dir);
+	world_open(world);
+}
+
 static void other_files_are_refused(void **state)
 {
 	struct world *world = *state;
 	g_autofree char *path = g_build_filename(world->dir, STORE_FILE, NULL);
 
 	world_close(world);
-	sql(world->dir, "UPDATE schema SET version = 99");
-	open_refused(world, "version 99 and was written by a newer program; this one knows up to");
-	sql(world->dir, "UPDATE schema SET version = 2");
-	sql(world->dir, "UPDATE networks SET doc = '{\"@id\": 5' WHERE id = '00000000-0000-0000-0000-000000000009'");
-	open_refused(world, "table networks, row '00000000-0000-0000-0000-000000000009' is damaged");
-	sql(world->dir, "UPDATE networks SET doc = '{\"@id\":\"00000000-0000-0000-0000-000000000009\",\"mtu\":\"x\"}'");
-	open_refused(world, "mtu");
 	clean(world->dir);
 	assert_int_equal(g_mkdir(world->dir, 0700), 0);
 	sql(world->dir, "CREATE TABLE songs (title)");
@@ -325,55 +380,53 @@ static void a_damaged_file_is_named(void **state)
 
 /* ---- migrations ---- */
 
-static bool rename_things(sqlite3 *db, GError **error)
+static bool describe(json_t *doc)
 {
-	return sql_run(db, "UPDATE datacenters SET doc = json_set(doc, '$.description', 'migrated')", error);
+	return json_object_set_new(doc, "description", json_string("migrated")) == 0;
 }
 
-static bool break_things(sqlite3 *db, GError **error)
+static bool rename_things(struct database *db, GError **error)
 {
-	return sql_run(db, "DELETE FROM datacenters", error) && sql_run(db, "SELECT nonsense FROM nowhere", error);
+	return schema_edit(db, "datacenters", describe, error);
 }
 
-static int64_t number_of(sqlite3 *db, const char *text)
+static bool break_things(struct database *db, GError **error)
 {
-	sqlite3_stmt *query;
-	int64_t number;
+	return database_run(db, "DELETE FROM datacenters", error) && database_run(db, "DELETE FROM nowhere", error);
+}
 
-	assert_int_equal(sqlite3_prepare_v2(db, text, -1, &query, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(query), SQLITE_ROW);
-	number = sqlite3_column_int64(query, 0);
-	sqlite3_finalize(query);
+static int64_t number_of(struct database *db, const char *text)
+{
+	int64_t number = -1;
+
+	assert_done(database_number(db, text, -1, &number, &e_));
 	return number;
 }
 
-static void older_files_come_forward_step_by_step(void **state)
+static void older_databases_come_forward_step_by_step(void **state)
 {
 	struct world *world = *state;
-	g_autofree char *path = g_build_filename(world->dir, STORE_FILE, NULL);
 	const struct migration later[] = {
 		store_migrations[0], store_migrations[1], { 3, "rename things", rename_things }, { 4, "nothing", NULL }, { 5, "break", break_things }
 	};
 	g_autofree char *id = NULL;
 	struct datacenter *dc;
-	sqlite3 *db;
-	bool fresh = true;
+	struct database *db;
 
 	world_close(world);
 	/* as an older program left it */
-	sql(world->dir, "DROP TABLE flows; DROP TABLE engine; UPDATE schema SET version = 1");
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	assert_done(schema_prepare(db, path, later, 4, &fresh, &e_));
-	assert_false(fresh);
+	statements(world->dir, "DROP TABLE flows", "DROP TABLE engine", "DROP TABLE writer", "UPDATE schema SET version = 1");
+	db = open_database(world->dir);
+	assert_done(schema_prepare(db, later, 4, &e_));
 	assert_int_equal(number_of(db, "SELECT max(version) FROM schema"), 4);
 	assert_int_equal(number_of(db, "SELECT count(*) FROM flows"), 0);
-	/* again: nothing to do. A step that fails leaves the file as it was before the step */
-	assert_done(schema_prepare(db, path, later, 4, &fresh, &e_));
-	assert_fails(ERR_STORE_FAILED, "bring the database to version 5 (break)", schema_prepare(db, path, later, 5, &fresh, &error));
+	/* again: nothing to do. A step that fails leaves the database as it was before the step */
+	assert_done(schema_prepare(db, later, 4, &e_));
+	assert_fails(ERR_STORE_FAILED, "bring the database to version 5 (break)", schema_prepare(db, later, 5, &error));
 	assert_int_equal(number_of(db, "SELECT max(version) FROM schema"), 4);
 	assert_int_equal(number_of(db, "SELECT count(*) FROM datacenters"), 1);
-	sqlite3_close(db);
-	sql(world->dir, "DELETE FROM schema WHERE version > 2");
+	database_close(db);
+	statements(world->dir, "DELETE FROM schema WHERE version > 2");
 	world_open(world);
 	id = g_strdup(store_engine_id(world->store));
 	assert_true(g_uuid_string_is_valid(id));
@@ -389,14 +442,18 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(nothing_acknowledged_is_lost_by_kill),
+		TEST(a_second_engine_is_kept_away),
+		TEST(damaged_and_newer_databases_are_refused),
+		TEST(older_databases_come_forward_step_by_step),
+	};
+	static const struct CMUnitTest of_files[] = {
 		TEST(a_file_that_cannot_grow_fails_the_change_only),
 		TEST(a_full_disk_fails_the_change_only),
-		TEST(a_second_engine_is_kept_away),
 		TEST(a_locked_file_says_so),
 		TEST(other_files_are_refused),
 		TEST(a_damaged_file_is_named),
-		TEST(older_files_come_forward_step_by_step),
 	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return place_is_postgresql() ? failed : failed + cmocka_run_group_tests(of_files, NULL, NULL);
 }

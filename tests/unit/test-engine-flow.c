@@ -14,10 +14,11 @@
 #include "engine/model/kinds.h"
 #include "engine/model/template.h"
 #include "engine/store/store.h"
+#include "tests/unit/store-place.h"
 
 /* Steps write what they do into a file, which outlives the process. */
 static char *dir;
-static int die_in = -1, fail_in = -1, away_in = -1;          /* 0, 1, 2: the step; 10 + n: the undo of step n */
+static int die_in = -1, fail_in = -1, away_in = -1, hide_in = -1;          /* 0, 1, 2: the step; 10 + n: the undo of step n */
 #define EVENT_ROLLED_BACK 20301
 #define EVENT_WAITS 20302
 #define EVENT_LEFT_BEHIND 20303
@@ -53,6 +54,8 @@ static bool step(struct flow *flow, int number, GError **error)
 	say(text);
 	if (die_in == number)
 		_exit(9);
+	if (hide_in == number)
+		place_hide(dir);
 	if (fail_in == number || away_in == number) {
 		error_set(error, away_in == number ? ERR_NO_CONNECTION : ERR_WRONG_STATE, "not like this");
 		return false;
@@ -95,7 +98,7 @@ static void start(void)
 	g_autoptr(GError) error = NULL;
 
 	engine.model = model_new();
-	engine.store = store_open(dir, engine.model, &error);
+	engine.store = place_open_within(dir, hide_in >= 0 ? G_USEC_PER_SEC : 0, engine.model, &error);
 	if (!engine.store)
 		fail_msg("%s", error->message);
 	engine.lanes = lane_pool_new(4);
@@ -106,7 +109,7 @@ static void stop(void)
 	engine.lanes = lane_pool_free(engine.lanes, 5 * G_USEC_PER_SEC);
 	engine.store = store_close(engine.store);
 	engine.model = model_free(engine.model);
-	die_in = fail_in = away_in = -1;
+	die_in = fail_in = away_in = hide_in = -1;
 }
 
 static int setup(void **state)
@@ -117,14 +120,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const files[] = { "engine.db", "engine.db-wal", "engine.db-shm", "engine.lock", "said" };
-
-	for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
-		g_autofree char *path = g_build_filename(dir, files[i], NULL);
-
-		(void)g_unlink(path);
-	}
-	(void)g_rmdir(dir);
+	place_remove(dir, (const char *const[]) { "said", NULL });
 	g_free(dir);
 	return 0;
 }
@@ -387,6 +383,45 @@ static void a_step_may_wait(void **state)
 	stop();
 }
 
+static void on_store_news(enum store_news news, void *data)
+{
+	flow_take_up_broken(data);
+}
+
+/* In its step 1 the database goes away, after that step `rest` comes when it is back. */
+static void break_off(const struct flow_type *type, int hide, const char *begun, const char *rest)
+{
+	g_autoptr(GError) error = NULL;
+
+	hide_in = hide;
+	start();
+	store_listen(engine.store, on_store_news, &engine);
+	assert_false(flow_run(&engine, type, BLANK_ID, NULL, NULL, NULL, &error));
+	assert_int_equal(error->code, ERR_STORE_AWAY);
+	assert_said(begun);
+	assert_int_equal(model_count(engine.model, &flow_kind), 1);
+	hide_in = -1;
+	place_show(dir);
+	for (int i = 0; i < 6000 && !model_count(engine.model, &event_kind); i++)
+		g_usleep(10000);
+	assert_int_equal(model_count(engine.model, &event_kind), 1);
+	assert_int_equal(model_count(engine.model, &flow_kind), 0);
+	assert_said(rest);
+	stop();
+	place_remove(dir, NULL);
+	assert_int_equal(g_mkdir_with_parents(dir, 0700), 0);
+}
+
+static void a_store_that_is_away_breaks_it_off(void **state)
+{
+	if (!place_is_postgresql())
+		skip();                          /* a file does not go away */
+	break_off(&forward_flow, 1, "do0 do1", "do1 do2");
+	break_off(&forward_flow, 2, "do0 do1 do2", "do2");
+	break_off(&back_flow, 1, "do0 do1", "undo0 failed");
+	break_off(&back_flow, 2, "do0 do1 do2", "undo2 undo0 failed");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -394,6 +429,7 @@ int main(void)
 		TEST(all_steps_are_done), TEST(what_was_done_is_undone), TEST(a_flow_goes_on_after_a_kill), TEST(or_it_is_rolled_back),
 		TEST(an_interrupted_undo_is_ended), TEST(an_event_tells_of_it), TEST(an_undo_waits_for_its_host), TEST(also_over_a_restart),
 		TEST(a_host_that_is_up_is_not_waited_for), TEST(what_cannot_be_waited_for_is_told), TEST(a_step_may_wait),
+		TEST(a_store_that_is_away_breaks_it_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

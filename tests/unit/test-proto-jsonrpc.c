@@ -136,6 +136,8 @@ static void test_python(void **state)
 		      "[\"it's\", 'say \"it\\'s\"', '\\\\\\n\\t\\x01\xc3\xbc\\u2028']");
 	assert_python("{\"password\": \"secret\", \"_X_tpmdata\": {\"a\": 1}, \"x\": {\"password\": 1}}", 1000,
 		      "{'password': '********', '_X_tpmdata': '********', 'x': {'password': '********'}}");
+	assert_python("{\"newPassword\": \"secret\", \"methodArgs\": {\"headers\": {\"X-Auth-Token\": \"t\"}}}", 1000,
+		      "{'newPassword': '********', 'methodArgs': '********'}");
 	assert_python("\"abcdef\"", 8, "'abcdef'");
 	assert_python("\"abcdef\"", 7, "'abcdef...");
 	assert_python("[1, 2, 3, 4, 5, 6, 7, 8, 9]", 5, "[1, 2...");

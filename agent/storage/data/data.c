@@ -116,7 +116,8 @@ static bool go(const struct data_kind *kind, struct data_run *run, GError **erro
 
 	if (!run->domain_id)
 		return go_on(kind, run, error);
-	if (!(run->domain = domain_open_active(run->storage, run->domain_id, error)) || !find_lease(run, &lease, error))
+	if (!(run->domain = domain_open_active(run->storage, run->domain_id, error)) || (kind->find && !kind->find(run, error)) ||
+	    !find_lease(run, &lease, error))
 		return false;
 	path = (char *)lease.path;
 	if (path && !lock_acquire(run->storage->locks, run->domain, &lease, NULL, error))

@@ -42,6 +42,7 @@ struct data_kind {
 	bool illegal;                           /* the volume is illegal from before the first change until all of it is done */
 	bool quiet;                             /* the generation does not go up */
 	void (*target)(struct data_run *run);   /* fills claims, ids, generation from params */
+	bool (*find)(struct data_run *run, GError **error);     /* fills volume, when the request need not name it; NULL: target() did */
 	/* In this order. check: before the first effect, once. work: may be repeated from its beginning. finish (may be NULL): metadata of other volumes. */
 	bool (*check)(struct data_run *run, GError **error);
 	bool (*work)(struct data_run *run, GError **error);
@@ -95,7 +96,8 @@ bool end_open(struct storage *storage, const struct endpoint *endpoint, bool wri
 bool end_publish(struct end *end, bool replace, GError **error);
 void end_close(struct end *end);                /* a file that was not published is removed */
 
-extern const struct data_kind sdm_copy_kind, sdm_update_kind, sdm_amend_kind, sdm_sparsify_kind, sdm_merge_kind, merge_prepare_kind, merge_finalize_kind,
+extern const struct data_kind sdm_copy_kind, sdm_update_kind, sdm_amend_kind, sdm_sparsify_kind, sdm_merge_kind, sdm_add_bitmap_kind,
+	sdm_remove_bitmap_kind, sdm_clear_bitmaps_kind, merge_prepare_kind, merge_finalize_kind,
 	volume_extend_kind, volume_shrink_kind, volume_reduce_kind, image_delete_kind, image_delete_volumes_kind, image_move_kind, image_clone_kind,
 	image_sync_kind, volume_convert_kind, volume_compact_kind, volume_parent_kind, volume_copy_kind;
 
@@ -120,6 +122,10 @@ OWN_VERB(set_item);
 OWN_VERB(get_item);
 OWN_VERB(list_items);
 OWN_VERB(delete_item);
+/* Notes of the agent's own among them; value NULL: removed. On block storage nothing is noted. */
+#define VOLUME_NOTE_PREFIX "berth."
+bool volume_note(const struct domain *domain, const char *image, const char *volume, const char *key, const char *value, GError **error);
+char *volume_noted(const struct domain *domain, const char *image, const char *volume, const char *key);      /* NULL: it is not there; g_free */
 /* The items of a volume in its twin in another domain. */
 bool volume_copy_items(const struct domain *from, const struct domain *to, const char *image, const char *volume, GError **error);
 
@@ -137,6 +143,8 @@ json_t *image_own_volumes(struct domain *domain, const char *image, GError **err
 
 /* ---- volume_verbs.c, volume_size.c ---- */
 char *volume_description(const char *text);      /* what is kept of it: VOLUME_DESCRIPTION_MAX bytes. g_free */
+/* Are the data what the metadata say, and harmless? ERR_IMAGE_VERIFICATION_ERROR */
+bool volume_verify(struct domain *domain, const char *image, const char *volume, GError **error);
 bool volume_smallest_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 
 #endif

@@ -7,6 +7,9 @@
  * update_volume  legality, description, type and generation in one write of the metadata
  * amend_volume   version of the qcow2 format
  * sparsify       thin.c
+ * add_bitmap     a bitmap that notes what changes from now on, for a backup of a volume that no VM uses; its name is new to the whole chain
+ * remove_bitmap  one that is not there is removed
+ * clear_bitmaps  all of a volume
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -70,15 +73,14 @@ static bool copy_check(struct data_run *run, GError **error)
 	return good;
 }
 
-/* A work that is repeated finds the bitmaps of the first time. */
-static bool drop_bitmaps(const struct end *target, GError **error)
+static bool drop_bitmaps(const char *path, const char *format, GError **error)
 {
-	json_t *bitmaps = qemu_img_bitmaps(target->path, target->format, error), *bitmap;
+	json_t *bitmaps = qemu_img_bitmaps(path, format, error), *bitmap;
 	bool good = bitmaps != NULL;
 	const char *name;
 
 	json_object_foreach(bitmaps, name, bitmap)
-		good = good && qemu_img_bitmap_remove(target->path, name, error);
+		good = good && qemu_img_bitmap_remove(path, name, error);
 	json_decref(bitmaps);
 	return good;
 }
@@ -113,7 +115,8 @@ static bool convert(const struct data_run *run, const struct end *source, const 
 		backing = g_build_filename(directory, target->hold.volumes->pdata[1], NULL);
 		backing_format = volume_format(parent);
 	}
-	if (params->bitmaps && target->domain && !drop_bitmaps(target, error))
+	/* work that is repeated finds the bitmaps of the first time */
+	if (params->bitmaps && target->domain && !drop_bitmaps(target->path, target->format, error))
 		return false;
 	return qemu_img_convert(&(struct qemu_img_convert){
 		.source = source->path, .source_format = source->format, .target = target->path, .target_format = target->format, .backing = backing,
@@ -183,6 +186,19 @@ const struct data_kind sdm_update_kind = {
 
 /* ---- amend_volume, sparsify_volume ---- */
 
+/* Does it with the volume held. */
+static bool with_volume(struct data_run *run, bool (*work)(struct data_run *run, const struct chain_hold *hold, GError **error), GError **error)
+{
+	struct chain_hold hold;
+	bool good = chain_hold(&hold, run->domain, run->image, run->volume, /* write= */ true, /* allow_illegal= */ false, error);
+
+	if (good) {
+		good = work(run, &hold, error);
+		chain_release(&hold);
+	}
+	return good;
+}
+
 bool volume_check_idle(struct data_run *run, GError **error)
 {
 	if (!strcmp(metadata_get(run->values, "VOLTYPE"), "SHARED"))
@@ -203,17 +219,16 @@ static bool amend_check(struct data_run *run, GError **error)
 	return volume_check_idle(run, error);
 }
 
-static bool amend_work(struct data_run *run, GError **error)
+static bool amend(struct data_run *run, const struct chain_hold *hold, GError **error)
 {
 	g_autofree char *options = g_strconcat("compat=", ((const struct sdm_params *)run->params)->qcow2->compat, NULL);
-	struct chain_hold hold;
-	bool good = chain_hold(&hold, run->domain, run->image, run->volume, /* write= */ true, /* allow_illegal= */ false, error);
 
-	if (good) {
-		good = qemu_img_amend(hold.path, options, error);
-		chain_release(&hold);
-	}
-	return good;
+	return qemu_img_amend(hold->path, options, error);
+}
+
+static bool amend_work(struct data_run *run, GError **error)
+{
+	return with_volume(run, amend, error);
 }
 
 DATA_KIND_RUN(sdm_amend_kind)
@@ -231,22 +246,135 @@ bool volume_check_idle_leaf(struct data_run *run, GError **error)
 	return volume_check_idle(run, error);
 }
 
+static bool sparsify(struct data_run *run, const struct chain_hold *hold, GError **error)
+{
+	return thin_zeros(hold->path, hold->format, run->job, error);
+}
+
 bool volume_sparsify(struct data_run *run, GError **error)
 {
-	struct chain_hold hold;
-	bool good = chain_hold(&hold, run->domain, run->image, run->volume, /* write= */ true, /* allow_illegal= */ false, error);
-
-	if (good) {
-		good = thin_zeros(hold.path, hold.format, run->job, error);
-		chain_release(&hold);
-	}
-	return good;
+	return with_volume(run, sparsify, error);
 }
 
 DATA_KIND_RUN(sdm_sparsify_kind)
 const struct data_kind sdm_sparsify_kind = {
 	.kind = { "sparsify_volume", "storage", sdm_sparsify_kind_run }, .params = &sdm_volume_params_type, .target = volume_target, .check = volume_check_idle_leaf,
 	.work = volume_sparsify,
+};
+
+/* ---- add_bitmap, remove_bitmap, clear_bitmaps ---- */
+
+/* The code that vdsm has for what fails otherwise than storage does. */
+static bool bitmap_check(struct data_run *run, enum error_code code, GError **error)
+{
+	if (strcmp(metadata_get(run->values, "FORMAT"), "COW")) {
+		error_set(error, code, "volume '%s' is %s: only qcow2 has bitmaps", run->volume, metadata_get(run->values, "FORMAT"));
+		return false;
+	}
+	return volume_check_idle(run, error);
+}
+
+/* ret_volume: the one of the chain that has the bitmap; NULL: none. g_free */
+static bool find_bitmap(const struct data_run *run, const struct chain_hold *hold, const char *name, char **ret_volume, GError **error)
+{
+	g_autofree char *directory = g_path_get_dirname(hold->path);
+
+	*ret_volume = NULL;
+	for (guint i = 0; i < hold->volumes->len && !*ret_volume; i++) {
+		const char *volume = hold->volumes->pdata[i];
+		g_autoptr(metadata) values = volume_read(run->domain, run->image, volume, error);
+		g_autofree char *path = g_build_filename(directory, volume, NULL);
+		json_t *bitmaps = values ? qemu_img_bitmaps(path, volume_format(values), error) : NULL;
+
+		if (!bitmaps)
+			return false;
+		if (json_object_get(bitmaps, name))
+			*ret_volume = g_strdup(volume);
+		json_decref(bitmaps);
+	}
+	return true;
+}
+
+static bool add_bitmap_check(struct data_run *run, GError **error)
+{
+	return bitmap_check(run, ERR_ADD_BITMAP_ERROR, error);
+}
+
+static bool add_bitmap(struct data_run *run, const struct chain_hold *hold, GError **error)
+{
+	const char *name = ((const struct sdm_params *)run->params)->bitmap;
+	g_autofree char *there = NULL;
+
+	if (!find_bitmap(run, hold, name, &there, error))
+		return false;
+	if (!there)
+		return qemu_img_bitmap_add(hold->path, name, /* granularity= */ 0, error);
+	if (run->again && !strcmp(there, run->volume))
+		return true;                    /* before the agent was killed */
+	error_set(error, ERR_ADD_BITMAP_ERROR, "volume '%s' has bitmap '%s' already", there, name);
+	return false;
+}
+
+static bool add_bitmap_work(struct data_run *run, GError **error)
+{
+	return with_volume(run, add_bitmap, error);
+}
+
+DATA_KIND_RUN(sdm_add_bitmap_kind)
+const struct data_kind sdm_add_bitmap_kind = {
+	.kind = { "add_bitmap", "storage", sdm_add_bitmap_kind_run }, .params = &sdm_bitmap_params_type, .target = volume_target, .check = add_bitmap_check,
+	.work = add_bitmap_work,
+};
+
+static bool remove_bitmap_check(struct data_run *run, GError **error)
+{
+	return bitmap_check(run, ERR_REMOVE_BITMAP_ERROR, error);
+}
+
+static bool remove_bitmap(struct data_run *run, const struct chain_hold *hold, GError **error)
+{
+	const char *name = ((const struct sdm_params *)run->params)->bitmap;
+	json_t *bitmaps = qemu_img_bitmaps(hold->path, hold->format, error);
+	bool good = bitmaps && (!json_object_get(bitmaps, name) || qemu_img_bitmap_remove(hold->path, name, error));
+
+	json_decref(bitmaps);
+	return good;
+}
+
+static bool remove_bitmap_work(struct data_run *run, GError **error)
+{
+	return with_volume(run, remove_bitmap, error);
+}
+
+DATA_KIND_RUN(sdm_remove_bitmap_kind)
+const struct data_kind sdm_remove_bitmap_kind = {
+	.kind = { "remove_bitmap", "storage", sdm_remove_bitmap_kind_run }, .params = &sdm_bitmap_params_type, .target = volume_target,
+	.check = remove_bitmap_check, .work = remove_bitmap_work,
+};
+
+static bool clear_bitmaps_check(struct data_run *run, GError **error)
+{
+	if (!strcmp(metadata_get(run->values, "VOLTYPE"), "SHARED")) {
+		error_set(error, ERR_MISC_UNSUPPORTED_OPERATION, "volume '%s' is a template's: its bitmaps stay", run->volume);
+		return false;
+	}
+	return bitmap_check(run, ERR_MISC_UNSUPPORTED_OPERATION, error);
+}
+
+static bool clear_bitmaps(struct data_run *run, const struct chain_hold *hold, GError **error)
+{
+	return drop_bitmaps(hold->path, hold->format, error);
+}
+
+static bool clear_bitmaps_work(struct data_run *run, GError **error)
+{
+	return with_volume(run, clear_bitmaps, error);
+}
+
+DATA_KIND_RUN(sdm_clear_bitmaps_kind)
+const struct data_kind sdm_clear_bitmaps_kind = {
+	.kind = { "clear_bitmaps", "storage", sdm_clear_bitmaps_kind_run }, .params = &sdm_volume_params_type, .target = volume_target,
+	.check = clear_bitmaps_check, .work = clear_bitmaps_work,
 };
 
 /* ---- the verbs ---- */
@@ -295,6 +423,21 @@ static bool sparsify_verb(struct agent *agent, const struct verb_call *call, voi
 	return begin(agent, &sdm_sparsify_kind, "SDM.sparsify_volume", data, error);
 }
 
+static bool add_bitmap_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	return begin(agent, &sdm_add_bitmap_kind, "SDM.add_bitmap", data, error);
+}
+
+static bool remove_bitmap_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	return begin(agent, &sdm_remove_bitmap_kind, "SDM.remove_bitmap", data, error);
+}
+
+static bool clear_bitmaps_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
+{
+	return begin(agent, &sdm_clear_bitmaps_kind, "SDM.clear_bitmaps", data, error);
+}
+
 static bool merge_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
 {
 	return data_begin(agent, &sdm_merge_kind, data, "SDM.merge", ((const struct sdm_params *)data)->job_id, /* ret_id= */ NULL, error);
@@ -305,6 +448,9 @@ const struct verb_binding sdm_bindings[] = {
 	{ "SDM.update_volume", update_verb },
 	{ "SDM.amend_volume", amend_verb },
 	{ "SDM.sparsify_volume", sparsify_verb },
+	{ "SDM.add_bitmap", add_bitmap_verb },
+	{ "SDM.remove_bitmap", remove_bitmap_verb },
+	{ "SDM.clear_bitmaps", clear_bitmaps_verb },
 	{ "SDM.merge", merge_verb },
 };
 const size_t n_sdm_bindings = G_N_ELEMENTS(sdm_bindings);

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <string.h>
 #include "agent/jobs.h"
+#include "agent/storage/files.h"
 #include "common/error.h"
 #include "common/log.h"
 #include "common/loop.h"
@@ -25,6 +26,10 @@
 #define GRAIN (64 * 1024)                        /* a cluster of qcow2; smaller holes are not worth a write */
 #define STATUS_MAX (INT64_C(1) << 30)
 #define ANSWER_USEC (60 * G_USEC_PER_SEC)
+/* A sample: so many grains that hold something, of the first bytes, and so many over the whole */
+#define SAMPLE_FIRST 64
+#define SAMPLE_HEAD (INT64_C(256) << 20)
+#define SAMPLE_SPREAD 192
 
 #define CONNECTED 0                              /* no request has this number */
 
@@ -109,11 +114,6 @@ static bool read_at(struct nbd_handle *nbd, void *buffer, size_t length, int64_t
 	return await(nbd, nbd_aio_pread(nbd, buffer, length, (uint64_t)at, NBD_NULL_COMPLETION, 0));
 }
 
-static bool is_zero(const char *data, size_t length)
-{
-	return !data[0] && !memcmp(data, data + 1, length - 1);
-}
-
 /* Of one extent. Runs of zeros are written as a whole. */
 static bool thin_extent(struct nbd_handle *nbd, const struct extent *extent, char *buffer, int64_t *ret_freed)
 {
@@ -124,12 +124,12 @@ static bool thin_extent(struct nbd_handle *nbd, const struct extent *extent, cha
 			return false;
 		for (size_t i = 0, grain; i < length; i += grain) {
 			grain = MIN(length - i, (size_t)GRAIN);
-			if (is_zero(buffer + i, grain))
+			if (files_is_zero(buffer + i, grain))
 				run += grain;
-			if (!run || (is_zero(buffer + i, grain) && i + grain < length))
+			if (!run || (files_is_zero(buffer + i, grain) && i + grain < length))
 				continue;
 			/* the run ends before this grain, or with it at the end of what was read */
-			if (!await(nbd, nbd_aio_zero(nbd, run, (uint64_t)at + (is_zero(buffer + i, grain) ? i + grain : i) - run, NBD_NULL_COMPLETION, 0)))
+			if (!await(nbd, nbd_aio_zero(nbd, run, (uint64_t)at + (files_is_zero(buffer + i, grain) ? i + grain : i) - run, NBD_NULL_COMPLETION, 0)))
 				return false;
 			*ret_freed += (int64_t)run;
 			run = 0;
@@ -204,4 +204,73 @@ bool thin_ends(const char *path, const char *format, size_t length, char **ret_f
 	*ret_size = size;
 	*ret_any = any;
 	return true;
+}
+
+/* ---- what tells two images apart ---- */
+
+/* Grains of zeros do not count, whether they are allocated or not: the same data in another format, or copied thin, are the same. */
+static bool add_grain(struct nbd_handle *nbd, GChecksum *sum, char *buffer, int64_t grain, int64_t size, bool *ret_data)
+{
+	size_t length = (size_t)MIN(size - grain * GRAIN, GRAIN);
+	g_autofree char *place = g_strdup_printf("%" PRId64 "\n", grain);
+
+	if (!read_at(nbd, buffer, length, grain * GRAIN))
+		return false;
+	*ret_data = !files_is_zero(buffer, length);
+	if (*ret_data) {
+		g_checksum_update(sum, (const guchar *)place, -1);
+		g_checksum_update(sum, (const guchar *)buffer, (gssize)length);
+	}
+	return true;
+}
+
+/* The first grains that hold something, of which partition tables and the heads of file systems are. */
+static bool add_first(struct nbd_handle *nbd, GChecksum *sum, char *buffer, int64_t size)
+{
+	g_autoptr(GArray) list = g_array_new(FALSE, FALSE, sizeof(struct extent));
+	struct extents extents = { .list = list };
+	int64_t end = MIN(size, SAMPLE_HEAD), next = 0;
+	int found = 0;
+
+	for (int64_t at = 0; at < end && found < SAMPLE_FIRST; at = extents.end) {
+		if (!find_data(nbd, at, size, &extents))
+			return false;
+		for (guint i = 0; i < list->len; i++) {
+			const struct extent *extent = &g_array_index(list, struct extent, i);
+			int64_t stop = MIN(extent->start + extent->length, end);
+
+			for (int64_t grain = MAX(next, extent->start / GRAIN); grain * GRAIN < stop && found < SAMPLE_FIRST; grain++) {
+				bool data;
+
+				if (!add_grain(nbd, sum, buffer, grain, size, &data))
+					return false;
+				found += data;
+				next = grain + 1;
+			}
+		}
+	}
+	return true;
+}
+
+char *thin_sample(const char *path, const char *format, GError **error)
+{
+	struct nbd_handle *nbd = serve(path, format, /* write= */ false, error);
+	int64_t size = nbd ? nbd_get_size(nbd) : 0, grains = (size + GRAIN - 1) / GRAIN;
+	GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA256);
+	g_autofree char *buffer = g_malloc(GRAIN);
+	g_autofree char *head = g_strdup_printf("%" PRId64 " bytes\n", size);
+	char *sample = NULL;
+	bool good = nbd, data;
+
+	g_checksum_update(sum, (const guchar *)head, -1);
+	good = good && add_first(nbd, sum, buffer, size);
+	for (int64_t i = 0; good && i < MIN(SAMPLE_SPREAD, grains); i++)
+		good = add_grain(nbd, sum, buffer, i * grains / MIN(SAMPLE_SPREAD, grains), size, &data);
+	if (good)
+		sample = g_strdup(g_checksum_get_string(sum));
+	else if (nbd)
+		failed(nbd, path, "cannot look into", error);
+	nbd_close(nbd);
+	g_checksum_free(sum);
+	return sample;
 }

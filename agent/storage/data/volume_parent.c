@@ -3,13 +3,22 @@
  * What a volume is based on, and what is based on it (verbs of our own).
  *
  * Volume.setParent with check: qemu-img compares the old and the new chain below and copies into the volume what differs, so a guest reads the same as
- * before, whatever the new parent holds. It needs the old parent; when that is gone, nothing can be proved, and only check=false, which believes the caller,
- * puts the new name into the header. Killed in between, the header tells which of the two is true, and the job goes on from there.
+ * before, whatever the new parent holds. What the volume is based on from then on is noted with it: a sample of its data (thin.h), which stays the same
+ * whatever merges and copies do below the volume. So
+ *
+ *   the old parent is there, but holds something else than was noted (it was replaced)      refused
+ *   it is gone (moved, under another name), and the new one is what was noted               only the new name is put into the header
+ *   it is gone, and the new one is another, or nothing was noted                            refused
+ *
+ * check=false believes the caller. Killed in between, the header tells which of the two parents is true, and the job goes on from there.
  */
 #define LOG_MODULE "storage"
 #include <string.h>
 #include "agent/storage/data/data.h"
+#include "agent/storage/data/thin.h"
 #include "common/log.h"
+
+#define NOTE VOLUME_NOTE_PREFIX "parent-content"
 
 static void target(struct data_run *run)
 {
@@ -46,10 +55,48 @@ static bool check_parent(struct data_run *run, GError **error)
 	return false;
 }
 
+/* Of what a guest would read from a volume; NULL + error. g_free */
+static char *sample(const struct data_run *run, const char *volume, GError **error)
+{
+	struct chain_hold hold;
+	char *text;
+
+	if (!chain_hold(&hold, run->domain, run->image, volume, /* write= */ false, /* allow_illegal= */ false, error))
+		return NULL;
+	text = thin_sample(hold.path, hold.format, error);
+	chain_release(&hold);
+	return text;
+}
+
+/* Is that what the volume was based on, as far as it was noted? */
+static bool is_what_was_noted(const struct data_run *run, const char *parent, const char *noted, GError **error)
+{
+	g_autofree char *text = sample(run, parent, error);
+
+	if (text && strcmp(text, noted))
+		error_set(error, ERR_WRONG_PARENT_VOLUME, "'%s' does not hold what volume '%s' was based on", parent, run->volume);
+	return text && !strcmp(text, noted);
+}
+
+/* What it is based on now cannot be read, so nothing can be compared: is the new parent the same, moved? */
+static bool check_lost(struct data_run *run, const char *noted, GError *why, GError **error)
+{
+	if (!noted || !has_new_parent(run)) {
+		g_propagate_error(error, why);
+		error_wrap(error, "what volume '%s' is based on now cannot be read, so nothing can be compared (check is true)", run->volume);
+		return false;
+	}
+	g_error_free(why);
+	json_object_set_new(run->state, "moved", json_true());
+	return is_what_was_noted(run, ((const struct volume_call *)run->params)->parent_id, noted, error);
+}
+
 static bool check(struct data_run *run, GError **error)
 {
 	const struct volume_call *params = run->params;
+	g_autofree char *noted = NULL;
 	struct chain_hold hold;
+	GError *why = NULL;
 
 	if (strcmp(metadata_get(run->values, "FORMAT"), "COW")) {
 		error_set(error, ERR_INCORRECT_FORMAT, "raw volume '%s' has no parent", run->volume);
@@ -59,12 +106,11 @@ static bool check(struct data_run *run, GError **error)
 		return false;
 	if (!params->check)
 		return true;
-	if (!chain_hold(&hold, run->domain, run->image, run->volume, /* write= */ true, /* allow_illegal= */ false, error)) {
-		error_wrap(error, "what volume '%s' is based on now cannot be read, so nothing can be compared (check is true)", run->volume);
-		return false;
-	}
+	noted = volume_noted(run->domain, run->image, run->volume, NOTE);
+	if (!chain_hold(&hold, run->domain, run->image, run->volume, /* write= */ true, /* allow_illegal= */ false, &why))
+		return check_lost(run, noted, why, error);
 	chain_release(&hold);
-	return true;
+	return !noted || !volume_has_parent(run->values) || is_what_was_noted(run, metadata_get(run->values, "PUUID"), noted, error);
 }
 
 static bool rebase(struct data_run *run, const char *format, GError **error)
@@ -76,8 +122,9 @@ static bool rebase(struct data_run *run, const char *format, GError **error)
 	g_autofree char *path = NULL;
 	bool good;
 
-	if (!params->check) {
-		log_warn("volume %s is based on %s from now on, unproved", run->volume, params->parent_id);
+	if (!params->check || json_is_true(json_object_get(run->state, "moved"))) {
+		if (!params->check)
+			log_warn("volume %s is based on %s from now on, unproved", run->volume, params->parent_id);
 		good = volume_hold(run->domain, run->image, run->volume, /* write= */ true, &path, error);
 		if (good) {
 			good = qemu_img_rebase(path, parent, format, /* unsafe= */ true, &work, error);
@@ -93,6 +140,19 @@ static bool rebase(struct data_run *run, const char *format, GError **error)
 	return good;
 }
 
+/* For the next time; without it all is well, too. A parent that the caller just believes in is not noted. */
+static void note_parent(const struct data_run *run)
+{
+	const struct volume_call *params = run->params;
+	g_autoptr(GError) problem = NULL;
+	g_autofree char *text = NULL;
+
+	if (!params->check || !has_new_parent(run) || !run->domain->form->grows)
+		return;
+	if (!(text = sample(run, params->parent_id, &problem)) || !volume_note(run->domain, run->image, run->volume, NOTE, text, &problem))
+		log_warn("what volume %s is based on is not noted: %s, ignoring", run->volume, problem->message);
+}
+
 static bool work(struct data_run *run, GError **error)
 {
 	const struct volume_call *params = run->params;
@@ -100,7 +160,8 @@ static bool work(struct data_run *run, GError **error)
 	g_autofree char *backing = volume_backing(run->domain, run->image, run->volume, error);
 	g_autoptr(metadata) parent = has_new_parent(run) ? volume_read(run->domain, run->image, params->parent_id, error) : NULL;
 
-	if (!backing || (has_new_parent(run) && !parent))
+	/* the note is of the old parent */
+	if (!backing || (has_new_parent(run) && !parent) || !volume_note(run->domain, run->image, run->volume, NOTE, NULL, error))
 		return false;
 	if (strcmp(backing, has_new_parent(run) ? params->parent_id : "") && !rebase(run, parent ? volume_format(parent) : NULL, error))
 		return false;
@@ -109,6 +170,7 @@ static bool work(struct data_run *run, GError **error)
 		return false;
 	if (strcmp(before, BLANK_UUID))
 		(void)volume_retype(run->domain, run->image, before, NULL);      /* it may be gone */
+	note_parent(run);
 	return true;
 }
 
@@ -139,23 +201,44 @@ static json_t *ids_of(const GPtrArray *list, guint from)
 	return ids;
 }
 
-/* Each volume that is based on it, at any depth, within the image; and of a template those in other images. */
+static bool add_dependants(const struct domain *domain, const char *image, const char *volume, json_t *found, GError **error);
+
+/* Of those of these volumes that are in the image; they are taken out. */
+static bool add_in_image(const struct domain *domain, const char *image, GHashTable *volumes, json_t *found, GError **error)
+{
+	g_autoptr(GPtrArray) list = volume_list(domain, image, error);
+
+	for (guint i = 0; list && i < list->len; i++)
+		if (g_hash_table_remove(volumes, list->pdata[i]) && !add_dependants(domain, image, list->pdata[i], found, error))
+			return false;
+	return list != NULL;
+}
+
+/* Each volume that is based on it, at any depth: of its image, and where it is a template those of others. */
 static bool add_dependants(const struct domain *domain, const char *image, const char *volume, json_t *found, GError **error)
 {
 	g_autoptr(GPtrArray) children = volume_children(domain, image, volume, error);
+	g_autoptr(GHashTable) left = g_hash_table_new(g_str_hash, g_str_equal);
+	g_autoptr(GPtrArray) images = NULL;
 
 	for (guint i = 0; children && i < children->len; i++) {
-		g_autoptr(metadata) values = volume_read(domain, image, children->pdata[i], NULL);
-
 		json_array_append_new(found, json_string(children->pdata[i]));
-		if (json_array_size(found) > VOLUME_CHAIN_MAX * VOLUME_CHAIN_MAX) {
-			error_set(error, ERR_IMAGE_IS_NOT_LEGAL_CHAIN, "more volumes than there can be are based on '%s'", volume);
-			return false;
-		}
-		if (values && !add_dependants(domain, image, children->pdata[i], found, error))
-			return false;
+		g_hash_table_add(left, children->pdata[i]);
 	}
-	return children != NULL;
+	if (json_array_size(found) > VOLUME_CHAIN_MAX * VOLUME_CHAIN_MAX) {
+		error_set(error, ERR_IMAGE_IS_NOT_LEGAL_CHAIN, "more volumes than there can be are based on '%s'", volume);
+		return false;
+	}
+	if (!children || !g_hash_table_size(left))
+		return children != NULL;
+	if (!add_in_image(domain, image, left, found, error))
+		return false;
+	if (g_hash_table_size(left) && !(images = image_list(domain, error)))
+		return false;
+	for (guint i = 0; images && i < images->len && g_hash_table_size(left); i++)
+		if (strcmp(images->pdata[i], image) && !add_in_image(domain, images->pdata[i], left, found, error))
+			return false;
+	return true;
 }
 
 bool volume_dependencies_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)

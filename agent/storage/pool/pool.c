@@ -42,8 +42,21 @@ bool pool_check_member(const struct domain *domain, const char *pool, GError **e
 	return false;
 }
 
+/* Its locks are made with the times of those of the pool, where this host knows them: one that waits for the other's domains waits as long for this one. */
+static struct domain *keep_pace(struct storage *storage, const struct domain *domain, const char *pool_id, GError **error)
+{
+	autopool pool = pool_get(storage, pool_id, NULL);
+	autodomain master = pool ? domain_open(storage, pool->master, NULL) : NULL;
+	const char *timeout = master ? metadata_get(master->values, "IOOPTIMEOUTSEC") : "";
+
+	if (timeout[0] && !pool_write(storage, domain->id, error, "IOOPTIMEOUTSEC", timeout, NULL))
+		return NULL;
+	return domain_open(storage, domain->id, error);
+}
+
 bool pool_attach(struct storage *storage, struct domain *domain, const char *pool, GError **error)
 {
+	autodomain paced = NULL;
 	const char *own = domain_pool(domain);
 
 	if (!strcmp(pool, BLANK_UUID)) {
@@ -56,7 +69,7 @@ bool pool_attach(struct storage *storage, struct domain *domain, const char *poo
 		error_set(error, ERR_STORAGE_DOMAIN_ALREADY_ATTACHED, "domain '%s' is attached to pool '%s'", domain->id, own);
 		return false;
 	}
-	return lock_format_new(domain, error) && pool_write(storage, domain->id, error, "POOL_UUID", pool, NULL) &&
+	return (paced = keep_pace(storage, domain, pool, error)) && lock_format_new(paced, error) && pool_write(storage, domain->id, error, "POOL_UUID", pool, NULL) &&
 	       pool_note(storage, pool, domain->id, "Attached", error);
 }
 

@@ -39,6 +39,9 @@ int ovf_open(const struct domain *domain, GError **error);
 void spm_look(struct storage *storage, const struct pool *pool, struct spm_status *ret_status);
 /* This host does not manage its pool any more. ERR_RELEASE_LOCK_FAILURE */
 bool spm_resign(struct storage *storage, GError **error);
+/* Another domain is about to be the master: if this host is the manager it holds the lease of that one, too, and then no longer that of the old one. */
+bool spm_take_new(struct storage *storage, const char *pool_id, const char *new_master, GError **error);
+void spm_give_old(struct storage *storage, const char *old_master);
 void switch_register(struct storage *storage);
 
 #endif

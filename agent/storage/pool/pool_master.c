@@ -7,9 +7,9 @@
  *
  * switchMaster: both are there. A job of a kind, so that it ends as one or the other:
  *
- *	copy      master/vms of the old one goes to the new one (a definition that is there already is replaced)
+ *	copy      master/vms of the old one goes to the new one (a definition that is there already is replaced); the manager takes the lease of the new one
  *	promote   the new one gets role and version; the pool here follows
- *	demote    the old one loses the role
+ *	demote    the old one loses the role, and the manager gives its lease back
  *
  * Each step may be done again. After copy the old one is still the master; after promote the new one is, by its higher version.
  */
@@ -161,13 +161,20 @@ static enum job_run switch_run(struct job *job, json_t *state, void *context, GE
 			error_set(error, ERR_TASK_ABORTED, "the master of pool '%s' stays '%s'", pool, old_master);
 			return JOB_FAILED;
 		}
-		if (!job_step(job, state, "copy", error) || !copy_vms(storage, old_master, new_master, error) || !job_step(job, state, "promote", error))
+		if (!job_step(job, state, "copy", error) || !copy_vms(storage, old_master, new_master, error) ||
+		    !spm_take_new(storage, pool, new_master, error))
 			return JOB_FAILED;
+		if (!job_step(job, state, "promote", error)) {
+			spm_give_old(storage, new_master);
+			return JOB_FAILED;
+		}
 		step = "promote";
 	}
 	if (!strcmp(step, "promote")) {
-		if (!pool_make_master(storage, new_master, pool, version, error))
+		if (!pool_make_master(storage, new_master, pool, version, error)) {
+			spm_give_old(storage, new_master);
 			return JOB_FAILED;
+		}
 		if (!pool_update(storage, pool, NULL, new_master, version, &problem) || !job_step(job, state, "demote", &problem)) {
 			log_error("the master of pool %s is %s now, which is not written down here yet: %s", pool, new_master, problem->message);
 			job_wake_after(job, SWITCH_RETRY_USEC);
@@ -176,6 +183,7 @@ static enum job_run switch_run(struct job *job, json_t *state, void *context, GE
 	}
 	if (!pool_make_regular(storage, old_master, &problem))
 		log_warn("pool %s: domain %s keeps the role of a master, of an older version: %s, ignoring", pool, old_master, problem->message);
+	spm_give_old(storage, old_master);
 	log_info("domain %s is the master of pool %s now, version %d", new_master, pool, version);
 	return JOB_DONE;
 }

@@ -72,24 +72,29 @@ static void start_free(void *data)
 	g_free(start);
 }
 
-static bool take(struct storage *storage, const struct pool *pool, int64_t *ret_version, GError **error)
+static bool take(struct storage *storage, const struct domain *master, int host_id, int64_t *ret_version, GError **error)
 {
-	autodomain master = pool_open_master(storage, pool, error);
 	g_autofree char *path = NULL;
 	struct lease lease;
 
-	if (!master || !lock_join(storage->locks, master, pool->host_id, error) || !lock_domain_lease(master, &lease, error))
+	if (!lock_join(storage->locks, master, host_id, error) || !lock_domain_lease(master, &lease, error))
 		return false;
 	path = (char *)lease.path;
 	return lock_acquire(storage->locks, master, &lease, ret_version, error);
 }
 
+static bool give(struct storage *storage, const char *master, GError **error)
+{
+	return lock_release(storage->locks, master, &(struct lease){ .name = "SDM", .path = "" }, error);
+}
+
 static bool start_run(struct job *job, void *data, GError **error)
 {
 	struct start *start = data;
+	autodomain master = pool_open_master(start->storage, start->pool, error);
 	int64_t version = 0;
 
-	if (take(start->storage, start->pool, &version, error)) {
+	if (master && take(start->storage, master, start->pool->host_id, &version, error)) {
 		set_role(start->storage, SPM_ACTIVE, version);
 		log_info("this host manages pool %s, lease version %" PRId64, start->pool->id, version);
 		health_settle(start->storage, start->pool->id);
@@ -139,11 +144,33 @@ bool spm_resign(struct storage *storage, GError **error)
 
 	if (!pool || role_of(storage, pool, &version) != SPM_ACTIVE)
 		return true;
-	if (!lock_release(storage->locks, pool->master, &(struct lease){ .name = "SDM", .path = "" }, error))
+	if (!give(storage, pool->master, error))
 		return false;
 	set_role(storage, SPM_FREE, 0);
 	log_info("this host does not manage pool %s any more", pool->id);
 	return true;
+}
+
+bool spm_take_new(struct storage *storage, const char *pool_id, const char *new_master, GError **error)
+{
+	autopool pool = pool_get(storage, pool_id, NULL);
+	int64_t version;
+	autodomain domain = pool && role_of(storage, pool, &version) == SPM_ACTIVE ? domain_open(storage, new_master, error) : NULL;
+
+	if (!pool || role_of(storage, pool, &version) != SPM_ACTIVE)
+		return true;
+	if (!domain || !take(storage, domain, pool->host_id, &version, error))
+		return false;
+	set_role(storage, SPM_ACTIVE, version);
+	return true;
+}
+
+void spm_give_old(struct storage *storage, const char *old_master)
+{
+	g_autoptr(GError) problem = NULL;
+
+	if (!give(storage, old_master, &problem))
+		log_warn("%s, ignoring", problem->message);
 }
 
 bool spm_stop_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)

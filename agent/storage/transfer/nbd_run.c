@@ -102,24 +102,15 @@ static void blame(const struct process *process, const struct nbd_server *server
 	error_set(error, qemu_img_code(process->output->str), "NBD server of volume '%s': %s", server->config->volume_id, process->output->str);
 }
 
-/*
- * What QEMU does for formats with metadata: no one else may write. Its locks are read locks on single bytes of the open file: 100 + n for who does n, 200 + n
- * for who does not want others to (block/file-posix.c; n = 1: write). Such a lock belongs to the open file, which qemu-nbd inherits: it is there as
- * long as qemu-nbd.
- */
+/* What QEMU does for formats with metadata: no one else may write, as long as there is this qemu-nbd, which inherits the file. */
 static bool keep_writers_out(struct nbd_server *server, GError **error)
 {
-	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 201, .l_len = 1 };
-	struct flock writer = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 101, .l_len = 1 };
 	int fd = volume_open(server->domain, server->config->image_id, server->config->volume_id, O_RDONLY, error);
 
 	if (fd < 0)
 		return false;
 	server->lock_fd = fd;
-	if (fcntl(fd, F_OFD_SETLK, &lock) == 0 && fcntl(fd, F_OFD_GETLK, &writer) == 0 && writer.l_type == F_UNLCK)
-		return true;
-	error_set(error, ERR_VOLUME_IS_BUSY, "'%s' is being written", server->config->volume_id);
-	return false;
+	return volume_keep_writers_out(fd, server->config->volume_id, error);
 }
 
 /* true: it ran, and process->status says how it went. Takes over words. */

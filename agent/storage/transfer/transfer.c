@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The verbs of data transfers, and what they have in common from the agent's start to its end. */
+/* The verbs of data transfers but those of jobs (image_share.c), and what they have in common from the agent's start to its end. */
 #define LOG_MODULE "transfer"
 #include "agent/storage/transfer/transfer.h"
 #include <string.h>
@@ -194,5 +194,7 @@ const struct verb_binding transfer_bindings[] = {
 	{ "Image.attachLocal", attach },
 	{ "Image.detachLocal", detach },
 	{ "Image.findLocal", find },
+	{ "Image.download", image_download_verb },
+	{ "Image.upload", image_upload_verb },
 };
 const size_t n_transfer_bindings = G_N_ELEMENTS(transfer_bindings);

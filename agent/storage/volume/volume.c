@@ -10,6 +10,10 @@
 #include "agent/storage/volume/image_header.h"
 #include "common/log.h"
 
+/* QEMU locks bytes 100 + n (it does n) and 200 + n (it does not want others to do n) of a file it has open; n = 1: write (block/file-posix.c). */
+#define QEMU_LOCK_WRITES 101
+#define QEMU_LOCK_NO_WRITERS 201
+
 static const char *const required_keys[] = { "CAP", "CTIME", "DISKTYPE", "DOMAIN", "FORMAT", "IMAGE", "LEGALITY", "PUUID", "TYPE", "VOLTYPE", NULL };
 
 metadata *volume_read(const struct domain *domain, const char *image, const char *volume, GError **error)
@@ -195,6 +199,18 @@ void volume_sweep(const struct domain *domain)
 bool volume_in_use(const struct domain *domain, const char *image, const char *volume)
 {
 	return domain->form->in_use(domain, image, volume);
+}
+
+/* The lock belongs to the open file, so also to a process that inherits it. */
+bool volume_keep_writers_out(int fd, const char *volume, GError **error)
+{
+	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = QEMU_LOCK_NO_WRITERS, .l_len = 1 };
+	struct flock writer = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = QEMU_LOCK_WRITES, .l_len = 1 };
+
+	if (fcntl(fd, F_OFD_SETLK, &lock) == 0 && fcntl(fd, F_OFD_GETLK, &writer) == 0 && writer.l_type == F_UNLCK)
+		return true;
+	error_set(error, ERR_VOLUME_IS_BUSY, "'%s' is being written", volume);
+	return false;
 }
 
 char *volume_backing(const struct domain *domain, const char *image, const char *volume, GError **error)

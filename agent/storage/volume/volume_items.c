@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Items: small texts that belong to a volume and go where it goes (verbs of our own; the virtual disk's metadata of other systems). They are one JSON object
- * in a file beside the data, <volume>.items, replaced as a whole; a volume without items has none. Block storage has no place for them.
+ * in a file beside the data, <volume>.items, replaced as a whole; a volume without items has none. Block storage has no place for them. Those whose names
+ * begin with "berth." are the agent's own notes: callers can read them.
  */
 #include <errno.h>
 #include <string.h>
@@ -69,6 +70,10 @@ static json_t *items_of(const struct domain *domain, const struct volume_call *p
 
 static bool change(struct agent *agent, const struct volume_call *params, GError **error)
 {
+	if (g_str_has_prefix(params->key, VOLUME_NOTE_PREFIX)) {
+		error_set(error, ERR_INVALID_PARAMETER_EXCEPTION, "key: '%s' is the agent's own", params->key);
+		return false;
+	}
 	autodomain domain = domain_open_active(agent->storage, params->domain_id, error);
 	autofd fd = -1;
 	json_t *items = items_of(domain, params, &fd, error);
@@ -122,6 +127,37 @@ bool volume_list_items_verb(struct agent *agent, const struct verb_call *call, v
 	if (items)
 		result_json(ret_result, items);
 	return items != NULL;
+}
+
+bool volume_note(const struct domain *domain, const char *image, const char *volume, const char *key, const char *value, GError **error)
+{
+	autofd fd = domain->form->grows ? open_image(domain, image, error) : -1;
+	json_t *items, *before;
+	bool good;
+
+	if (!domain->form->grows)
+		return true;
+	if (fd < 0 || !(items = read_items(fd, volume, error)))
+		return false;
+	before = json_object_get(items, key);
+	if (value ? !g_strcmp0(json_string_value(before), value) : !before)
+		good = true;
+	else if (value ? json_object_set_new(items, key, json_string(value)) == 0 : json_object_del(items, key) == 0)
+		good = write_items(fd, volume, items, error);
+	else
+		good = false;
+	json_decref(items);
+	return good;
+}
+
+char *volume_noted(const struct domain *domain, const char *image, const char *volume, const char *key)
+{
+	autofd fd = domain->form->grows ? open_image(domain, image, NULL) : -1;
+	json_t *items = fd < 0 ? NULL : read_items(fd, volume, NULL);
+	char *value = g_strdup(json_string_value(json_object_get(items, key)));
+
+	json_decref(items);
+	return value;
 }
 
 bool volume_copy_items(const struct domain *from, const struct domain *to, const char *image, const char *volume, GError **error)

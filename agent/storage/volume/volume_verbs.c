@@ -130,10 +130,10 @@ static bool measure_verb(struct agent *agent, const struct verb_call *call, void
 }
 
 /* A raw volume may hold any bytes, but not those that would make it another format to whoever guesses. */
-static bool verify(const struct domain *domain, const struct volume_call *params, GError **error)
+bool volume_verify(struct domain *domain, const char *image, const char *volume, GError **error)
 {
-	g_autoptr(metadata) values = volume_read(domain, params->image_id, params->volume_id, error);
-	autofd fd = values ? volume_open(domain, params->image_id, params->volume_id, O_RDONLY, error) : -1;
+	g_autoptr(metadata) values = volume_read(domain, image, volume, error);
+	autofd fd = values ? volume_open(domain, image, volume, O_RDONLY, error) : -1;
 	const char *format = fd < 0 ? NULL : image_header_format(fd), *wanted;
 	g_autoptr(GError) problem = NULL;
 	json_t *info;
@@ -143,19 +143,19 @@ static bool verify(const struct domain *domain, const struct volume_call *params
 		return false;
 	wanted = volume_format(values);
 	if (g_strcmp0(format, wanted)) {
-		error_set(error, ERR_IMAGE_VERIFICATION_ERROR, "volume '%s' is to be %s, its data are %s", params->volume_id, wanted, format ? format : "unreadable");
+		error_set(error, ERR_IMAGE_VERIFICATION_ERROR, "volume '%s' is to be %s, its data are %s", volume, wanted, format ? format : "unreadable");
 		return false;
 	}
-	if (!chain_hold(&hold, (struct domain *)domain, params->image_id, params->volume_id, /* write= */ false, /* allow_illegal= */ true, &problem)) {
+	if (!chain_hold(&hold, domain, image, volume, /* write= */ false, /* allow_illegal= */ true, &problem)) {
 		error_set(error, ERR_IMAGE_VERIFICATION_ERROR, "%s", problem->message);
 		return false;
 	}
 	info = qemu_img_info(hold.path, hold.format, &problem);
 	chain_release(&hold);
 	if (!info)
-		error_set(error, ERR_IMAGE_VERIFICATION_ERROR, "volume '%s': %s", params->volume_id, problem->message);
+		error_set(error, ERR_IMAGE_VERIFICATION_ERROR, "volume '%s': %s", volume, problem->message);
 	else if (json_integer_value(json_object_get(info, "virtual-size")) > metadata_get_int(values, "CAP", 0) && !strcmp(wanted, "qcow2"))
-		error_set(error, ERR_IMAGE_VERIFICATION_ERROR, "volume '%s' has %s bytes, its data say %" JSON_INTEGER_FORMAT, params->volume_id,
+		error_set(error, ERR_IMAGE_VERIFICATION_ERROR, "volume '%s' has %s bytes, its data say %" JSON_INTEGER_FORMAT, volume,
 			  metadata_get(values, "CAP"), json_integer_value(json_object_get(info, "virtual-size")));
 	else {
 		json_decref(info);
@@ -167,9 +167,10 @@ static bool verify(const struct domain *domain, const struct volume_call *params
 
 static bool verify_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
 {
+	const struct volume_call *params = data;
 	autodomain domain = open_domain(agent, data, error);
 
-	return domain && verify(domain, data, error);
+	return domain && volume_verify(domain, params->image_id, params->volume_id, error);
 }
 
 static bool result_ids(GString *ret_result, GPtrArray *ids)
@@ -331,7 +332,8 @@ const size_t n_volume_bindings = G_N_ELEMENTS(volume_bindings);
 
 void data_register(struct storage *storage)
 {
-	static const struct data_kind *const kinds[] = { &sdm_copy_kind, &sdm_update_kind, &sdm_amend_kind, &sdm_sparsify_kind, &sdm_merge_kind, &merge_prepare_kind,
+	static const struct data_kind *const kinds[] = { &sdm_copy_kind, &sdm_update_kind, &sdm_amend_kind, &sdm_sparsify_kind, &sdm_merge_kind,
+							 &sdm_add_bitmap_kind, &sdm_remove_bitmap_kind, &sdm_clear_bitmaps_kind, &merge_prepare_kind,
 							 &merge_finalize_kind, &volume_extend_kind, &volume_shrink_kind, &volume_reduce_kind, &image_delete_kind,
 							 &image_delete_volumes_kind, &image_move_kind, &image_clone_kind, &image_sync_kind,
 							 &volume_convert_kind, &volume_compact_kind, &volume_parent_kind, &volume_copy_kind };

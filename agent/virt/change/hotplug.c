@@ -61,19 +61,15 @@ bool plug_wish_parse(const char *xml, const char *element, struct plug_wish *ret
 	return true;
 }
 
-/* A NIC without an address would get one from libvirt, too late to be known by it. Of QEMU's range; g_free */
-static char *new_address(void)
-{
-	return g_strdup_printf("52:54:00:%02x:%02x:%02x", g_random_int_range(0, 256), g_random_int_range(0, 256), g_random_int_range(0, 256));
-}
-
-static void give_address(xmlNode *device)
+/* A NIC without an address would get one from libvirt, too late to be known by it. */
+static void give_address(const struct live *live, xmlNode *device)
 {
 	xmlNode *mac = xml_child(device, "mac");
-	g_autofree char *given = xml_get(mac, "address"), *made = new_address();
+	g_autofree char *given = xml_get(mac, "address"), *made = NULL;
 
 	if (strcmp((const char *)device->name, "interface") || (given && *given))
 		return;
+	made = vm_new_mac(live->vm->vms);
 	if (!mac)
 		mac = xml_add(device, "mac");
 	xml_set(mac, "address", made);
@@ -94,7 +90,7 @@ bool plug_wish_build(struct live *live, const char *type, const struct vm_device
 	scope = device_scope_new(&env.env, NULL, live->root);
 	set_string(&d->type, type);
 	if (!strcmp(type, "interface") && !d->mac_addr)
-		d->mac_addr = new_address();
+		d->mac_addr = vm_new_mac(live->vm->vms);
 	good = domain_xml_device(d, devices, wish.metadata, scope, error);
 	record_unref(d);
 	if (!good)
@@ -200,11 +196,11 @@ bool plug_in(struct live *live, const struct plug_kind *kind, struct plug_wish *
 	xmlNode *device = NULL;
 	bool good;
 
-	give_address(wish->device);
+	give_address(live, wish->device);
 	good = hook_before(live, kind->plug.before, wish->device, custom, &changed, error) &&
 	       (!changed || replace_device(wish, changed, kind->plug.before, error));
 	if (good) {
-		give_address(wish->device);             /* it may be another one now */
+		give_address(live, wish->device);             /* it may be another one now */
 		xml = xml_to_text(wish->device);
 		log_info("VM %s: plugging in %s", live->vm->id, xml);
 		good = attach(live, kind, wish, xml, &device, error);

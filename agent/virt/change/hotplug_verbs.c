@@ -3,6 +3,7 @@
 #define LOG_MODULE "virt"
 #include <stdio.h>
 #include <string.h>
+#include "agent/virt/backup/backup.h"
 #include "agent/virt/change/hotplug.h"
 #include "agent/virt/change/nic.h"
 #include "agent/virt/disk/drive.h"
@@ -141,13 +142,20 @@ static bool plug(struct agent *agent, const struct plug_params *p, const struct 
 	return true;
 }
 
+static bool check_no_backup(const struct live *live, const xmlNode *disk, GError **error)
+{
+	g_autofree char *target = drive_target(disk);
+
+	return !target || backup_allows(live->vm, target, ERR_HOTUNPLUG_DISK_FAILED, "unplugged", error);
+}
+
 static bool unplug(struct agent *agent, const struct plug_params *p, const struct plug_kind *kind, const struct vm_device *device, const char *member,
 		   struct live **ret_live, GError **error)
 {
 	AUTO_LIVE live = open_for(agent, p, device, member, error);
 	xmlNode *found = !live ? NULL : device ? by_parameters(live, kind, device, error) : by_xml(live, kind, p->params->xml, error);
 
-	if (!found || !plug_out(live, kind, found, error))
+	if (!found || (kind == &disk_kind && !check_no_backup(live, found, error)) || !plug_out(live, kind, found, error))
 		return false;
 	*ret_live = g_steal_pointer(&live);
 	return true;

@@ -84,7 +84,7 @@ struct live *live_free(struct live *live)
 
 bool live_read(struct live *live, GError **error)
 {
-	char *text = virDomainGetXMLDesc(live->domain, 0);
+	char *text = vm_read_xml(live->vm, live->domain);
 	xmlDoc *doc;
 
 	if (!text) {
@@ -92,8 +92,6 @@ bool live_read(struct live *live, GError **error)
 		return false;
 	}
 	doc = xml_parse(text, strlen(text), error);
-	if (doc)
-		vm_take_xml(live->vm, text);
 	free(text);
 	if (!doc)
 		return false;

@@ -359,6 +359,14 @@ static bool apply_wishes(const struct live *live, xmlNode *nic, const struct dev
 		node = xml_child(nic, "mtu") ? xml_child(nic, "mtu") : xml_add(nic, "mtu");
 		xml_set_number(node, "size", u->mtu);
 	}
+	if ((json_object_size(u->policies) || (u->port_mirroring && u->port_mirroring->len)) && !xml_is(nic, "type", "bridge") &&
+	    !xml_is(nic, "type", "ethernet")) {
+		g_autofree char *type = xml_get(nic, "type");
+
+		error_set(error, ERR_UPDATE_DEVICE_FAILED, "%s: what a NIC of type '%s' sends passes the host's bridges by",
+			  json_object_size(u->policies) ? "policies" : "portMirroring", type);
+		return false;
+	}
 	if (u->port_mirroring) {
 		if (place->mirrored)
 			g_ptr_array_unref(place->mirrored);

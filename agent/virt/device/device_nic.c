@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* NICs: a tap in the bridge of a network, or a virtual function of a real card. */
+/* NICs: a tap in the bridge of a network, a macvtap on the link of a network without a bridge, or a virtual function of a real card. */
 #include <string.h>
 #include <unistd.h>
 #include "agent/virt/device/device.h"
@@ -101,8 +101,9 @@ bool device_policies(xmlNode *nic, const char *mac, const json_t *policies, cons
 
 	if (!policies || (json_is_object(policies) && !json_object_size(policies)))
 		return true;
-	if (xml_is(nic, "type", "hostdev")) {
-		error_set(error, ERR_INVALID_PARAMETER, "policies: what a host device sends passes the host by");
+	if (xml_is(nic, "type", "hostdev") || xml_is(nic, "type", "direct")) {
+		error_set(error, ERR_INVALID_PARAMETER, "policies: what a NIC of device %s sends passes the host's bridges by",
+			  xml_is(nic, "type", "direct") ? "direct" : "hostdev");
 		return false;
 	}
 	if (!(tap = env->port(env->data, mac, policies, error)))
@@ -137,27 +138,54 @@ static bool add_function(const struct device_build *b, GError **error)
 	return true;
 }
 
+/* <source>: where a NIC of this device is attached. */
+static bool add_source(xmlNode *nic, const struct device_build *b, GError **error)
+{
+	static const char *const modes[] = { "bridge", "vepa", "private", NULL };
+	const struct domain_xml_env *env = b->scope->env;
+	const struct vm_device *d = b->device;
+	const char *mode = device_text(d, "mode", "bridge");
+	g_autofree char *place = NULL;
+
+	if (!xml_is(nic, "type", "direct")) {
+		if (!(place = env->bridge(env->data, d->network, error)))
+			return false;
+		xml_add_with(nic, "source", "bridge", place, NULL);
+		return true;
+	}
+	if ((d->filter && *d->filter) || json_array_size(d->port_mirroring)) {
+		error_set(error, ERR_INVALID_PARAMETER, "%s: what a NIC of device direct sends passes the host's bridges by",
+			  json_array_size(d->port_mirroring) ? "portMirroring" : "filter");
+		return false;
+	}
+	if (!device_check("specParams/mode", mode, modes, error) || !(place = env->link(env->data, d->network, error)))
+		return false;
+	xml_add_with(nic, "source", "dev", place, "mode", mode, NULL);
+	return true;
+}
+
 bool device_nic(const struct device_build *b, GError **error)
 {
 	static const char *const models[] = { "virtio", "pv", "e1000", "e1000e", "rtl8139", "ne2k_pci", "vmxnet3", NULL };
 	const struct domain_xml_env *env = b->scope->env;
 	const struct vm_device *d = b->device;
-	g_autofree char *bridge = NULL;
-	bool plugged = d->network && *d->network;
+	bool plugged = d->network && *d->network, direct = !g_strcmp0(d->device, "direct");
 	xmlNode *nic, *mtu;
 
 	if (!g_strcmp0(d->device, "hostdev"))
 		return add_function(b, error);
 	if (!device_check("nicModel", d->nic_model, models, error))
 		return false;
-	if (plugged && !(bridge = env->bridge(env->data, d->network, error)))
+	if (direct && !plugged) {
+		error_set(error, ERR_MISSING_PARAMETER, "network of an interface of device 'direct'");
 		return false;
+	}
 	/* Not connected: a tap that leads nowhere; it can be plugged into a network while the VM runs. */
-	nic = xml_add_with(b->parent, "interface", "type", plugged ? "bridge" : "ethernet", NULL);
+	nic = xml_add_with(b->parent, "interface", "type", direct ? "direct" : plugged ? "bridge" : "ethernet", NULL);
 	if (d->mac_addr)
 		xml_add_with(nic, "mac", "address", d->mac_addr, NULL);
-	if (plugged)
-		xml_add_with(nic, "source", "bridge", bridge, NULL);
+	if (plugged && !add_source(nic, b, error))
+		return false;
 	xml_add_with(nic, "model", "type", !strcmp(d->nic_model, "pv") ? "virtio" : d->nic_model, NULL);
 	xml_add_with(nic, "link", "state", plugged && d->link_active ? "up" : "down", NULL);
 	if (HAS(d, mtu)) {

@@ -3,12 +3,13 @@
 #include "agent/virt/disk/block_jobs.h"
 
 #include <libvirt/virterror.h>
+#include "agent/virt/backup/backup.h"
 #include "agent/virt/vm_metadata.h"
 #include "agent/xml.h"
 #include "common/lock.h"
 #include "common/log.h"
 
-static const struct job_kind *const kinds[] = { &snapshot_kind, &merge_kind, &replicate_kind };
+static const struct job_kind *const kinds[] = { &snapshot_kind, &merge_kind, &replicate_kind, &backup_kind };
 
 void block_jobs_register(struct vms *vms)
 {

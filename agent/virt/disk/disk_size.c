@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include "agent/fault.h"
 #include "agent/storage/storage.h"
+#include "agent/virt/backup/backup.h"
 #include "agent/virt/disk/drive.h"
 #include "agent/virt/vm_metadata.h"
 #include "agent/xml.h"
@@ -126,6 +127,8 @@ static bool extend(struct live *live, const xmlNode *disk, int64_t size, GError 
 		error_set(error, ERR_BAD_DISK_RESIZE_PARAMETER, "disk '%s' cannot be written to", target);
 		return false;
 	}
+	if (!backup_allows(live->vm, target, ERR_BAD_DISK_RESIZE_PARAMETER, "resized", error))
+		return false;
 	if (virDomainGetBlockInfo(live->domain, target, &info, 0) < 0) {
 		live_failed(live, error, ERR_BAD_DISK_RESIZE_PARAMETER, "disk '%s'", target);
 		return false;

@@ -20,6 +20,7 @@
 #include <string.h>
 #include "agent/fault.h"
 #include "agent/storage/storage.h"
+#include "agent/virt/backup/backup.h"
 #include "agent/virt/disk/block_jobs.h"
 #include "common/log.h"
 
@@ -107,7 +108,7 @@ static bool check(struct block_job *b, const char *job_id, const json_t *request
 			  chain->job && strcmp(chain->job, "copy") ? "merged" : "replicated");
 	else if (block_jobs_any(b->vm->vms, &merge_kind, "imageID", merge.image, job_id))
 		error_set(error, ERR_MERGE_FAILED, "disk %s of VM %s is being merged", chain->target, b->vm->id);
-	else if (storage_merge_check(b->vm->vms->agent->storage, &merge, error)) {
+	else if (backup_allows(b->vm, chain->target, ERR_MERGE_FAILED, "merged", error) && storage_merge_check(b->vm->vms->agent->storage, &merge, error)) {
 		*ret_chain = chain;
 		*ret_child = above ? g_strdup(base_name(above->path)) : NULL;
 		return true;

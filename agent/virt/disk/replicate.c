@@ -20,6 +20,7 @@
 #include <string.h>
 #include "agent/fault.h"
 #include "agent/storage/storage.h"
+#include "agent/virt/backup/backup.h"
 #include "agent/virt/disk/block_jobs.h"
 #include "agent/virt/vm_metadata.h"
 #include "agent/xml.h"
@@ -187,7 +188,7 @@ static bool check_start(struct block_job *b, const struct disk_chain *chain, con
 	else if (chain->removable || chain->readonly || chain->shareable || chain->transient)
 		error_set(error, ERR_REPLICA_ERROR, "disk %s of VM %s is removable, read-only, shared or transient", target, b->vm->id);
 	else
-		return true;
+		return backup_allows(b->vm, target, ERR_REPLICA_ERROR, "replicated", error);
 	return false;
 }
 

@@ -29,6 +29,7 @@
 #include <unistd.h>
 #include "agent/fault.h"
 #include "agent/storage/storage.h"
+#include "agent/virt/backup/backup.h"
 #include "agent/virt/disk/block_jobs.h"
 #include "agent/virt/domain/domain_xml.h"
 #include "agent/virt/guest/guest.h"
@@ -244,6 +245,7 @@ static json_t *plan_of(struct block_job *b, const char *job_id, const json_t *re
 		error_set(error, ERR_SNAPSHOT_FAILED, "another snapshot of VM %s is under way", b->vm->id);
 		good = false;
 	}
+	good = good && backup_allows(b->vm, NULL, ERR_SNAPSHOT_FAILED, "snapshot", error);
 	json_array_foreach(json_object_get(request, "disks"), i, wanted)
 		good = good && plan_disk(b, wanted, disks, error);
 	if (good && memory)
@@ -300,24 +302,17 @@ struct run {
 	struct block_job b;
 };
 
-/* What came of it, in the environment; name NULL: nothing. */
-static void tell_hook(struct vm *vm, const char *point, const char *name, const char *result)
+static void tell_hook(struct vm *vm, bool good)
 {
-	json_t *parameters = name ? json_pack("{s:s}", name, result) : NULL;
+	json_t *result = json_pack("{s:s}", "SNAPSHOT_RESULT", good ? "done" : "failed");
 
-	(void)vm_hook(vm, point, NULL, parameters, NULL, NULL);
-	json_decref(parameters);
+	(void)vm_hook(vm, "after_vm_snapshot", NULL, result, NULL, NULL);
+	json_decref(result);
 }
 
 static bool wants_freeze(const struct run *r)
 {
 	return !json_is_true(json_object_get(r->request, "frozen")) && !json_object_get(r->request, "memory");
-}
-
-static bool is_frozen(struct vm *vm)
-{
-	AUTO_LOCK(&vm->vms->lock);
-	return vm->frozen;
 }
 
 /* false: it must not go on. A guest that cannot be frozen is no reason. */
@@ -327,19 +322,13 @@ static bool freeze(struct run *r, GError **error)
 	int limit_s = (int)MIN(number(r->request, "freezeTimeout") * 60, FREEZE_LIMIT_S);
 	g_autoptr(GError) cause = NULL;
 	int file_systems = 0;
-	bool good;
 
 	if (!job_step(r->job, r->state, "freeze", error))
 		return false;
-	good = vm_hook(vm, "before_vm_freeze", NULL, NULL, NULL, &cause) && guest_freeze(vm, NULL, limit_s, &file_systems, &cause);
-	if (file_systems) {
-		AUTO_LOCK(&r->vms->lock);
-		vm->thaw_at_usec = now_usec() + number(r->request, "frozenLimit") * (int64_t)G_USEC_PER_SEC;
-	}
+	(void)guest_freeze_hooked(vm, NULL, limit_s, (int)number(r->request, "frozenLimit"), &file_systems, &cause);
 	fault_point("snapshot: frozen");
 	json_object_set_new(r->state, "frozen", json_boolean(file_systems > 0));
 	json_object_set_new(r->state, "process", json_integer(r->vms->agent->started_usec));
-	tell_hook(vm, "after_vm_freeze", "result", good ? "ok" : "failed");
 	if (error_is(cause, ERR_HOOK_ERROR)) {
 		g_propagate_error(error, g_steal_pointer(&cause));
 		return false;
@@ -356,21 +345,16 @@ static void thaw(struct run *r)
 	const char *step = text(r->state, "step");
 	struct vm *vm = r->b.vm;
 	g_autoptr(GError) error = NULL;
-	bool overdue, good;
 
 	if (!r->b.live || !step || !strcmp(step, "plan") || !wants_freeze(r) || json_is_false(frozen))
 		return;
 	/* a process that has just begun does not know */
-	overdue = number(r->state, "process") == r->vms->agent->started_usec && !is_frozen(vm);
-	json_object_set_new(r->state, "frozen", json_false());
-	if (overdue)
+	if (number(r->state, "process") == r->vms->agent->started_usec && !guest_is_frozen(vm))
 		log_warn("VM %s: its file systems were thawed before the snapshot was over, after %" G_GINT64_FORMAT " s", vm->id,
 			 number(r->request, "frozenLimit"));
-	tell_hook(vm, "before_vm_thaw", NULL, NULL);
-	good = overdue || guest_thaw(vm, FREEZE_LIMIT_S, NULL, &error);
-	if (!good)
+	json_object_set_new(r->state, "frozen", json_false());
+	if (!guest_thaw_hooked(vm, &error))
 		log_warn("VM %s: %s", vm->id, error->message);
-	tell_hook(vm, "after_vm_thaw", "result", good ? "ok" : "failed");
 	fault_point("snapshot: thawed");
 }
 
@@ -379,7 +363,7 @@ static enum job_run over(struct run *r, bool good, GError *cause, GError **error
 {
 	thaw(r);
 	if (r->b.vm && text(r->state, "step"))
-		tell_hook(r->b.vm, "after_vm_snapshot", "SNAPSHOT_RESULT", good ? "done" : "failed");
+		tell_hook(r->b.vm, good);
 	if (r->b.vm) {
 		AUTO_LOCK(&r->vms->lock);
 		snapshot_forget(r->b.vm);
@@ -403,7 +387,7 @@ static bool may_take(struct run *r, GError **error)
 {
 	int64_t spent_s = (wall_msec() - number(r->state, "begun")) / 1000;
 
-	if (json_is_true(json_object_get(r->state, "frozen")) && !is_frozen(r->b.vm))
+	if (json_is_true(json_object_get(r->state, "frozen")) && !guest_is_frozen(r->b.vm))
 		error_set(error, ERR_SNAPSHOT_FAILED, "VM %s: it was frozen for %" G_GINT64_FORMAT " s before the snapshot could begin, and is thawed", r->b.vm->id,
 			  number(r->request, "frozenLimit"));
 	else if (!json_object_get(r->request, "memory") && spent_s > number(r->request, "freezeTimeout") * 60)
@@ -551,15 +535,6 @@ static void pad_memory(const char *path)
 		close(fd);
 }
 
-/* libvirt stopped and resumed it behind our back: how is it now? */
-static void see_state(struct run *r)
-{
-	int state = 0;
-
-	if (virDomainGetState(r->b.live->domain, &state, NULL, 0) == 0 && state == VIR_DOMAIN_PAUSED)
-		vm_set_paused(r->b.vm, "NOERR");
-}
-
 /* The disks are on the new volumes. */
 static bool keep(struct run *r, GError **error)
 {
@@ -595,7 +570,7 @@ static enum job_run look(struct run *r, GError *answer, GError **error)
 		g_clear_error(&answer);
 		return JOB_WAITS;
 	}
-	see_state(r);
+	vm_see(r->b.vm, r->b.live->domain);     /* libvirt stopped and resumed it */
 	if (good) {
 		g_clear_error(&answer);
 		(void)block_job_read(&r->b, NULL);       /* the VM knows its new XML */

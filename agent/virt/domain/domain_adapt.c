@@ -9,7 +9,7 @@
  * - disks: the metadata's domainID, imageID, volumeID are looked up in this host's storage; PAYLOAD: becomes an image of the metadata's files, whose
  *   contents are taken out of the metadata (they may be passwords); other files must exist
  * - leases: libvirt must hold them; LEASE-PATH: and LEASE-OFFSET: of a disk's volume become those of its lease, or of the VM's own
- * - NICs: the network (metadata, else the bridge's name) becomes the bridge it has here; vhost only where there is vhost; filters must be there
+ * - NICs: the network (metadata, else the bridge's name) becomes the bridge, or for direct ones the link, it has here; vhost only where there is vhost; filters must be there
  * - host devices must be there; libvirt takes them from the host and gives them back; mediated ones (metadata: mdevType) are made
  * - consoles: masked passwords become unknown, expired ones; networks to listen on, which libvirt does not know, become an address; secure
  *   SPICE channels become any, since no TLS is set up for consoles; sockets of serial consoles are in a directory of ours
@@ -266,6 +266,12 @@ static bool fit_nic(xmlNode *nic, const struct fit *fit, GError **error)
 	json_t *policies;
 	bool good;
 
+	if ((!mac || !*mac) && env->mac) {
+		g_free(mac);
+		mac = env->mac(env->data);
+		xml_remove(xml_child(nic, "mac"));
+		xml_add_with(nic, "mac", "address", mac, NULL);
+	}
 	if (xml_is(nic, "type", "hostdev"))
 		return fit_pci(nic, env, error);
 	if (filter && !env->filter(env->data, filter, error))
@@ -278,9 +284,14 @@ static bool fit_nic(xmlNode *nic, const struct fit *fit, GError **error)
 		return false;
 	if (xml_is(driver, "name", "vhost") && access("/dev/vhost-net", R_OK | W_OK) < 0)
 		xml_set(driver, "name", "qemu");
+	network = vm_metadata_get(kept, "network");
+	if (network && xml_is(nic, "type", "direct")) {
+		found = env->link(env->data, network, error);
+		xml_set(source, "dev", found);
+		return found != NULL;
+	}
 	if (!bridge || !xml_is(nic, "type", "bridge"))
 		return true;
-	network = vm_metadata_get(kept, "network");
 	if ((network ? !*network : false) || !strcmp(bridge, DUMMY_BRIDGE)) {
 		xml_remove(source);
 		xml_set(nic, "type", "ethernet");

@@ -163,17 +163,23 @@ char *domain_xml_payload(const char *target, bool floppy, const char *label, con
 	return g_strdup(order->path);
 }
 
+static bool wants_software(const struct vm_params *p)
+{
+	return p->accelerator == VM_ACCELERATOR_TCG || (p->kvm_enable && !g_ascii_strcasecmp(p->kvm_enable, "false"));
+}
+
+bool domain_xml_falls_back(const struct vm_params *p, const struct domain_xml_env *env)
+{
+	return !env->kvm && p->accelerator != VM_ACCELERATOR_KVM && !wants_software(p);
+}
+
 const char *domain_xml_accelerator(const struct vm_params *p, const struct domain_xml_env *env, GError **error)
 {
-	bool unwanted = p->accelerator == VM_ACCELERATOR_TCG || !g_ascii_strcasecmp(p->kvm_enable, "false");
-
 	if (p->accelerator == VM_ACCELERATOR_KVM && !env->kvm) {
 		error_set(error, ERR_CANNOT_CREATE_VM, "accelerator 'kvm' is not usable on this host: %s", env->no_kvm ? env->no_kvm : "no reason known");
 		return NULL;
 	}
-	if (!unwanted && !env->kvm)
-		log_warn("VM %s runs without hardware acceleration: %s", env->vm_id, env->no_kvm ? env->no_kvm : "no reason known");
-	return env->kvm && !unwanted ? "kvm" : "qemu";
+	return env->kvm && !wants_software(p) ? "kvm" : "qemu";
 }
 
 const char *domain_xml_machine(const char *given)
@@ -194,6 +200,35 @@ void domain_xml_generation(xmlNode *domain, const struct vm_params *p, const str
 	xml_add_text(domain, "genid", p->generation_id ? p->generation_id : env->vm_id);
 }
 
+/* ---- NICs that came without an address: libvirt would make one up, too late for what is kept of a NIC by its address (custom properties) ---- */
+
+static bool is_given(const GPtrArray *devices, const char *mac)
+{
+	for (guint i = 0; i < devices->len; i++) {
+		const char *given = ((const struct vm_device *)devices->pdata[i])->mac_addr;
+
+		if (given && !g_ascii_strcasecmp(given, mac))
+			return true;
+	}
+	return false;
+}
+
+static void give_addresses(const GPtrArray *devices, const struct domain_xml_env *env)
+{
+	for (guint i = 0; devices && env->mac && i < devices->len; i++) {
+		struct vm_device *device = devices->pdata[i];
+		g_autofree char *mac = NULL;
+
+		if (g_strcmp0(device->type, "interface") || (device->mac_addr && *device->mac_addr))
+			continue;
+		do {
+			g_free(mac);
+			mac = env->mac(env->data);
+		} while (is_given(devices, mac));
+		device->mac_addr = g_steal_pointer(&mac);
+	}
+}
+
 /* given: as it came; p: with the defaults. */
 static bool from_parameters(xmlNode *domain, const struct vm_params *given, const struct vm_params *p, const struct domain_xml_env *env, GError **error)
 {
@@ -202,6 +237,7 @@ static bool from_parameters(xmlNode *domain, const struct vm_params *given, cons
 
 	if (!type)
 		return false;
+	give_addresses(p->devices, env);
 	if (strpbrk(name, "/\n\r")) {
 		error_set(error, ERR_INVALID_PARAMETER, "vmName: '%s' has a character that a name cannot have", name);
 		return false;

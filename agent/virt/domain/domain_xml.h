@@ -36,12 +36,16 @@ struct domain_xml_env {
 	bool (*holds_leases)(void *data, GError **error);        /* libvirt does, on this host; ERR_CANNOT_CREATE_VM */
 	/* network -> bridge, g_free */
 	char *(*bridge)(void *data, const char *network, GError **error);
+	/* network without a bridge -> the link below it, g_free */
+	char *(*link)(void *data, const char *network, GError **error);
 	/* network -> the host's address in it, g_free; NULL: it has none */
 	char *(*address)(void *data, const char *network);
 	/* The filter is there (one of the common ones: now) */
 	bool (*filter)(void *data, const char *filter, GError **error);
 	/* From now on the policies hold for the NIC with that address -> what its tap must be called, g_free. net_port_set() */
 	char *(*port)(void *data, const char *mac, const json_t *policies, GError **error);
+	/* A hardware address, of no other NIC on this host, for one that came without; g_free. NULL: such a NIC is left to libvirt */
+	char *(*mac)(void *data);
 	/* host device -> libvirt's XML of it, g_free; ERR_HOSTDEV_DETACH_FAILED */
 	char *(*node_device)(void *data, const char *name, GError **error);
 	bool (*usb_device)(void *data, unsigned bus, unsigned device, GError **error);      /* it is there; ERR_HOSTDEV_DETACH_FAILED */
@@ -113,6 +117,8 @@ bool domain_xml_os(xmlNode *domain, const struct vm_params *params, const struct
 bool domain_xml_firmware(xmlNode *os, bool secure, const struct domain_xml_env *env, GError **error);
 /* "kvm" or "qemu" by what is wanted and what is here: ERR_CANNOT_CREATE_VM when kvm is a must and does not work. NULL + error. */
 const char *domain_xml_accelerator(const struct vm_params *params, const struct domain_xml_env *env, GError **error);
+/* The choice was left to the host, and it has no better one than software. */
+bool domain_xml_falls_back(const struct vm_params *params, const struct domain_xml_env *env);
 /* A machine type of a distribution that is not this one (pc-q35-rhel8.6.0) becomes the plain q35 or pc; others stay. */
 const char *domain_xml_machine(const char *given);
 /* <genid>: what was given, what is there, the VM's id. */

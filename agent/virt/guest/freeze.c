@@ -133,7 +133,7 @@ void guest_thaw_owed(struct vm *vm, void *unused)
 		log_debug("VM %s is not thawed yet: %s", vm->id, error->message);
 }
 
-/* ---- the verbs ---- */
+/* ---- with hooks ---- */
 
 static void hook_after(struct vm *vm, const char *point, bool good)
 {
@@ -142,6 +142,39 @@ static void hook_after(struct vm *vm, const char *point, bool good)
 	(void)vm_hook(vm, point, NULL, result, NULL, NULL);
 	json_decref(result);
 }
+
+bool guest_freeze_hooked(struct vm *vm, const GPtrArray *mountpoints, int limit_s, int frozen_limit_s, int *ret_file_systems, GError **error)
+{
+	int file_systems = 0;
+	bool good = vm_hook(vm, "before_vm_freeze", NULL, NULL, NULL, error) && guest_freeze(vm, mountpoints, limit_s, &file_systems, error);
+
+	if (file_systems && frozen_limit_s) {
+		AUTO_LOCK(&vm->vms->lock);
+		vm->thaw_at_usec = now_usec() + frozen_limit_s * (int64_t)G_USEC_PER_SEC;
+	}
+	hook_after(vm, "after_vm_freeze", good);
+	if (good && ret_file_systems)
+		*ret_file_systems = file_systems;
+	return good;
+}
+
+bool guest_thaw_hooked(struct vm *vm, GError **error)
+{
+	bool good;
+
+	(void)vm_hook(vm, "before_vm_thaw", NULL, NULL, NULL, NULL);
+	good = guest_thaw(vm, FREEZE_LIMIT_S, NULL, error);
+	hook_after(vm, "after_vm_thaw", good);
+	return good;
+}
+
+bool guest_is_frozen(struct vm *vm)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	return vm->frozen;
+}
+
+/* ---- the verbs ---- */
 
 /* Said before any script runs. */
 static bool check(struct vm *vm, enum error_code paused_code, GError **error)
@@ -153,26 +186,15 @@ bool guest_freeze_verb(struct agent *agent, const struct verb_call *call, void *
 {
 	const struct vm_freeze_params *p = params;
 	AUTO_VM vm = vms_find(agent->vms, p->vm_id, error);
-	bool good;
 
-	if (!vm || !check(vm, ERR_FREEZE_GUEST_FS_FAILED, error))
-		return false;
-	good = vm_hook(vm, "before_vm_freeze", NULL, NULL, NULL, error) &&
-	       guest_freeze(vm, p->mountpoints, p->timeout, NULL, error);
-	hook_after(vm, "after_vm_freeze", good);
-	return good;
+	return vm && check(vm, ERR_FREEZE_GUEST_FS_FAILED, error) &&
+	       guest_freeze_hooked(vm, p->mountpoints, p->timeout, /* frozen_limit_s= */ 0, NULL, error);
 }
 
 bool guest_thaw_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
 {
 	const struct vm_id_params *p = params;
 	AUTO_VM vm = vms_find(agent->vms, p->vm_id, error);
-	bool good;
 
-	if (!vm || !check(vm, ERR_THAW_GUEST_FS_FAILED, error))
-		return false;
-	(void)vm_hook(vm, "before_vm_thaw", NULL, NULL, NULL, NULL);
-	good = guest_thaw(vm, FREEZE_LIMIT_S, NULL, error);
-	hook_after(vm, "after_vm_thaw", good);
-	return good;
+	return vm && check(vm, ERR_THAW_GUEST_FS_FAILED, error) && guest_thaw_hooked(vm, error);
 }

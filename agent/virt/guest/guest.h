@@ -44,6 +44,14 @@ bool guest_can(struct vm *vm, const char *command);
 bool guest_freeze(struct vm *vm, const GPtrArray *mountpoints, int limit_s, int *ret_file_systems, GError **error);
 /* All file systems; nothing frozen: fine. When it fails, it is tried again until the guest answers. ERR_THAW_GUEST_FS_FAILED. */
 bool guest_thaw(struct vm *vm, int limit_s, int *ret_file_systems, GError **error);
+/*
+ * The same with the hooks of VM.freeze and VM.thaw. frozen_limit_s: for whoever freezes for a short piece of work: the clock thaws the guest after so long,
+ * whatever holds the work up; 0: whoever froze it thaws it. ERR_HOOK_ERROR
+ */
+bool guest_freeze_hooked(struct vm *vm, const GPtrArray *mountpoints, int limit_s, int frozen_limit_s, int *ret_file_systems, GError **error);
+bool guest_thaw_hooked(struct vm *vm, GError **error);
+/* Is it, as far as is known? (an agent that has just started does not know) */
+bool guest_is_frozen(struct vm *vm);
 /* A thaw is owed; the clock found its time come. */
 void guest_thaw_owed(struct vm *vm, void *unused);
 

@@ -12,9 +12,10 @@
  *
  * News. Each query has its period (below); in the first EAGER_USEC after the agent connected none is longer than EAGER_PERIOD_S, because addresses and users
  * come late in a boot. The clock finds what is due and queues one poll. libvirt waits POLL_LIMIT_S for each answer, and a poll asks no more after
- * POLL_WHOLE_USEC, so that a verb waits for it a few seconds at most. After silence the guest is left alone for FIRST_SILENCE_USEC, for an agent of ours that
- * was killed in the middle of a talk leaves half an answer behind; after more of it for SILENCE_USEC; or until its agent connects anew. While file
- * systems are frozen nothing is asked: a frozen agent answers little, and libvirt would take it for dead.
+ * POLL_WHOLE_USEC, so that a verb waits for it a few seconds at most. After silence the guest is left alone for FIRST_SILENCE_USEC (an agent of ours that
+ * was killed in the middle of a talk leaves half an answer behind, and a guest that has just arrived from another host is slow), after more of it for
+ * twice as long each time, up to SILENCE_USEC, or until libvirt says that its agent connects. While file systems are frozen nothing is asked: a frozen
+ * agent answers little, and libvirt would take it for dead.
  *
  * The clock. A guest that did not run for a while - paused, saved, on its way from another host - has a wrong time; with [vm] sync_time it is set as soon
  * as it runs and its agent is there (guest_time_is_stale()).
@@ -68,7 +69,7 @@ static void set_time(struct vm *vm, void *unused)
 /* Lock held. */
 static void set_stale_time(struct vm *vm)
 {
-	if (vm->time_is_stale && vm->agent_connected && !vm->agent_silent && vm->status != VM_WIRE_PAUSED && !vm->frozen)
+	if (vm->time_is_stale && vm->agent_connected && !vm->agent_silences && vm->status != VM_WIRE_PAUSED && !vm->frozen)
 		vm->time_is_stale = !vm_queue_on(vm, "guest", "set the guest's clock", set_time, NULL, NULL, NULL);
 }
 
@@ -85,15 +86,16 @@ void guest_time_is_stale(struct vm *vm)
 /* Nothing more is asked for news for a while. */
 static void leave_alone(struct vm *vm)
 {
-	int64_t at = now_usec(), silence;
+	int64_t at = now_usec(), silence = FIRST_SILENCE_USEC;
 
 	AUTO_LOCK(&vm->vms->lock);
 	if (vm->status == VM_WIRE_PAUSED)          /* since it was asked: that is not its agent's fault */
 		return;
-	silence = vm->agent_silent ? SILENCE_USEC : FIRST_SILENCE_USEC;
+	for (unsigned i = 0; i < vm->agent_silences && silence < SILENCE_USEC; i++)
+		silence = MIN(2 * silence, SILENCE_USEC);
 	log_debug("VM %s: its agent is silent and left alone for %d s", vm->id, (int)(silence / G_USEC_PER_SEC));
 	at += silence;
-	vm->agent_silent = true;
+	vm->agent_silences++;
 	for (int i = 0; i < QUERY_MAX; i++)
 		if (vm->query_at_usec[i])
 			vm->query_at_usec[i] = at;
@@ -169,7 +171,7 @@ static bool ping(struct guest_talk *talk, int limit_s, GError **error)
 		return false;
 	}
 	AUTO_LOCK(&talk->vm->vms->lock);
-	talk->vm->agent_silent = false;
+	talk->vm->agent_silences = 0;
 	set_stale_time(talk->vm);
 	return true;
 }
@@ -328,22 +330,33 @@ void guest_agent_plugged(struct vm *vm)
 
 /* ---- coming and going ---- */
 
+/* Lock held. */
+static void ask_now(struct vm *vm, int64_t now)
+{
+	for (int i = 0; i < QUERY_MAX; i++)
+		vm->query_at_usec[i] = now;
+	guest_agent_tick(vm, now);
+}
+
 void guest_agent_connected(struct vm *vm)
 {
 	{
 		int64_t now = now_usec();
 		AUTO_LOCK(&vm->vms->lock);
 
-		if (vm->status == VM_WIRE_DOWN || vm->agent_connected)
+		if (vm->status == VM_WIRE_DOWN)
 			return;
+		if (vm->agent_connected) {              /* known, but not when it was asked too early */
+			if (vm->agent_silences)
+				ask_now(vm, now);
+			return;
+		}
 		log_info("VM %s: guest agent is connected", vm->id);
 		guest_facts_clear(&vm->guest);
 		vm->agent_connected = true;
 		vm->agent_since_usec = now;
-		for (int i = 0; i < QUERY_MAX; i++)
-			vm->query_at_usec[i] = now;
 		set_stale_time(vm);
-		guest_agent_tick(vm, now);
+		ask_now(vm, now);
 		if (vm->status != VM_WIRE_POWERING_UP)
 			return;
 	}

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the guest agent is told to do: passwords, SSH keys, messages to users. Each verb is one talk (guest_agent.c) on the lane "guest/<id>".
+ * What the guest agent is told to do: trimming, passwords, SSH keys, messages to users. Each verb is one talk (guest_agent.c) on the lane "guest/<id>".
  *
  * Desktop sessions (lock, login, logoff) were the business of the oVirt guest agent, on a channel of its own (com.redhat.rhevm.vdsm). It is no longer
- * developed, qemu-ga has no such commands, and vdsm answers without it that the agent does not respond: so do we, at once.
+ * developed, qemu-ga has no such commands, and vdsm answers without it that the agent does not respond: so do we, at once. guest-exec is no way out: it
+ * could have logind lock or end sessions, but runs as a service, which reaches no session of a Windows desktop, and logs nobody in.
  */
 #define LOG_MODULE "guest"
 #include <libvirt/virterror.h>
@@ -22,6 +23,28 @@ static bool begin(struct agent *agent, const char *vm_id, struct guest_talk *ret
 	AUTO_VM vm = vms_find(agent->vms, vm_id, error);
 
 	return vm && guest_talk_begin(vm, CALL_LIMIT_S, ERR_NON_RESPONSIVE_GUEST_AGENT, ret_talk, error);
+}
+
+/* ---- room ---- */
+
+/* What the guest agent says of each file system is the answer: one that cannot be trimmed is no failure of the others. */
+static bool trim(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
+{
+	const struct guest_trim_params *p = params;
+	AUTO_VM vm = vms_find(agent->vms, p->vm_id, error);
+	struct guest_talk talk;
+	json_t *answer;
+
+	if (!vm || !guest_talk_begin(vm, p->timeout, ERR_NON_RESPONSIVE_GUEST_AGENT, &talk, error))
+		return false;
+	answer = guest_command(&talk, json_pack("{s:s, s:{s:I}}", "execute", "guest-fstrim", "arguments", "minimum", (json_int_t)p->minimum), p->timeout);
+	if (!answer)
+		guest_talk_failed(&talk, ERR_UNEXPECTED_ERROR, "trim its file systems", error);
+	guest_talk_end(&talk);
+	if (!answer)
+		return false;
+	result_json(ret_result, answer);
+	return true;
 }
 
 /* ---- passwords ---- */
@@ -167,6 +190,7 @@ static bool desktop(struct agent *agent, const struct verb_call *call, void *par
 const struct verb_binding guest_bindings[] = {
 	{ "VM.freeze", guest_freeze_verb },
 	{ "VM.thaw", guest_thaw_verb },
+	{ "VM.fstrim", trim },
 	{ "VM.setUserPassword", set_password },
 	{ "VM.getAuthorizedKeys", get_keys },
 	{ "VM.addAuthorizedKeys", add_keys },

@@ -257,12 +257,10 @@ static void keep_names(struct vm *vm, void *data)
 	g_hash_table_iter_init(&iter, names);
 	while (live && g_hash_table_iter_next(&iter, &target, &name))
 		vm_metadata_set(vm_metadata_add_device(live->metadata, "disk", "name", target), "guestName", NULL, name);
-	if (live && live_keep(live, &error)) {
+	if (live && live_keep(live, &error))
 		vm_refresh(vm, live->domain);
-		vm_publish(vm);
-	} else {
+	else
 		log_info("VM %s: names of its disks in the guest are not kept, ignoring: %s", vm->id, error->message);
-	}
 }
 
 /* What is new among "disk.N.name" goes into the metadata. */

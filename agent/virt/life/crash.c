@@ -190,14 +190,22 @@ static void dump(struct vm *vm, virDomainPtr domain)
 
 static bool end_or_restart(struct vm *vm, virDomainPtr domain, bool restart, GError **error)
 {
+	bool good;
+
 	if (restart && virDomainReset(domain, 0) == 0 && virDomainResume(domain) == 0)
 		return true;
 	if (restart)
 		log_error("VM %s cannot be started again after its crash: %s", vm->id, virGetLastErrorMessage());
-	if (!vm_power_off(vm, 1, error))
-		return false;
-	vm_set_down(vm, 1, VM_EXIT_GENERIC, "The guest's kernel crashed");
-	return true;
+	if (!vm_claim_end(vm))
+		return true;                                    /* VM.destroy does */
+	good = vm_power_off(vm, 1, error);
+	if (good) {
+		vm_set_down(vm, 1, VM_EXIT_GENERIC, "The guest's kernel crashed");
+		vm_tell_end(vm, NULL);
+	}
+	AUTO_LOCK(&vm->vms->lock);
+	vm->destroying = false;
+	return good;
 }
 
 static enum job_run run(struct job *job, json_t *state, void *context, GError **error)

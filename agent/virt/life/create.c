@@ -73,6 +73,7 @@ static struct vm *enter(struct vms *vms, const struct vm_create_params *p, GErro
 	AUTO_VM vm = vm_new(vms, p->vm_id);
 
 	vm->launch = LAUNCH_PREPARES;
+	vm->events_held = 1;            /* until it runs (start.c), or does not (give_up()) */
 	set_string(&vm->name, p->params->vm_name);
 	return vms_add(vms, vm, error) ? g_steal_pointer(&vm) : NULL;
 }
@@ -110,6 +111,18 @@ static bool begin(struct vm *vm, const char *shown, struct making *making, GErro
 	return false;
 }
 
+/* Who asked for "auto" hears that it will be slow. */
+static void tell_accelerator(const struct vm *vm, const struct vm_params *params, const struct domain_xml_env *env)
+{
+	const char *reason = env->no_kvm ? env->no_kvm : "no reason known";
+	g_autofree char *method = g_strconcat(EVENT_VM_ACCELERATOR, vm->id, NULL);
+
+	if (!domain_xml_falls_back(params, env))
+		return;
+	log_warn("VM %s runs without hardware acceleration: %s", vm->id, reason);
+	events_publish(vm->vms->agent->events, method, json_pack("{s:{s:s, s:s}}", vm->id, "accelerator", "tcg", "reason", reason));
+}
+
 static bool is_late(const struct verb_call *call)
 {
 	return call->deadline_usec && now_usec() >= call->deadline_usec;
@@ -130,6 +143,7 @@ static void give_up(struct vm *vm, const struct verb_call *call, const GError *e
 		vms_remove(vm->vms, vm);
 	else if (!told)
 		vm_set_down(vm, 1, VM_EXIT_GENERIC, error->message);
+	vm_events_release(vm);
 }
 
 bool vm_create_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
@@ -157,6 +171,8 @@ bool vm_create_verb(struct agent *agent, const struct verb_call *call, void *par
 		shown = vm_shown_xml(making.xml);
 		good = begin(vm, shown, &making, &cause);
 	}
+	if (good)
+		tell_accelerator(vm, p->params, &making.env.env);
 	making_clear(&making);
 	if (!good) {
 		give_up(vm, call, cause);

@@ -21,6 +21,8 @@
 #include <string.h>
 #include "agent/fault.h"
 #include "agent/jobs.h"
+#include "agent/virt/backup/backup.h"
+#include "agent/virt/life/end_scripts.h"
 #include "agent/virt/life/memory_volume.h"
 #include "agent/virt/vm.h"
 #include "agent/xml.h"
@@ -28,7 +30,6 @@
 #include "common/log.h"
 
 #define LOOK_USEC (500 * 1000)
-#define LET_END_USEC (5 * G_USEC_PER_SEC)
 
 static const char *requested(const json_t *state, const char *member)
 {
@@ -37,16 +38,19 @@ static const char *requested(const json_t *state, const char *member)
 
 /* ---- saving ---- */
 
+static void set_saving(struct vm *vm, bool saving)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	vm->saving = saving;
+}
+
 /* As it was before. A VM that is down stays so. */
 static void go_on(struct vm *vm)
 {
 	g_autoptr(virDomain) domain = vm_domain(vm, NULL);
-	int state = 0;
 
-	if (domain && virDomainGetState(domain, &state, NULL, 0) == 0 && state == VIR_DOMAIN_PAUSED)
-		vm_set_paused(vm, "NOERR");
-	else
-		vm_set_running(vm);
+	set_saving(vm, false);
+	vm_see(vm, domain);
 }
 
 /* Neither question waits for QEMU. libvirt is at work as long as a job of it, or a command to the monitor, is under way. */
@@ -152,12 +156,6 @@ static enum job_run look(struct job *job, json_t *state, struct vms *vms, GError
 	return JOB_DONE;
 }
 
-static void set_saving(struct vm *vm, bool saving)
-{
-	AUTO_LOCK(&vm->vms->lock);
-	vm->saving = saving;
-}
-
 static enum job_run hibernate_run(struct job *job, json_t *state, void *context, GError **error)
 {
 	struct vms *vms = context;
@@ -170,26 +168,11 @@ static enum job_run hibernate_run(struct job *job, json_t *state, void *context,
 	return outcome;
 }
 
-static const struct job_kind hibernate_kind = { .name = "hibernate", .type = "virt", .run = hibernate_run };
+const struct job_kind hibernate_kind = { .name = "hibernate", .type = "virt", .run = hibernate_run };
 
 void hibernate_register(struct vms *vms)
 {
 	jobs_register(vms->agent->jobs, &hibernate_kind, vms);
-}
-
-/* One that hangs on its storage is not waited for to the end. */
-void hibernate_let_end(struct vm *vm)
-{
-	struct jobs *jobs = vm->vms->agent->jobs;
-	g_autoptr(GPtrArray) ids = jobs_active(jobs, &hibernate_kind, "vmID", vm->id);
-	int64_t until = now_usec() + LET_END_USEC;
-
-	for (guint i = 0; i < ids->len; i++) {
-		g_autoptr(GError) error = NULL;
-
-		if (!jobs_wait(jobs, ids->pdata[i], until, &error))
-			log_debug("VM %s is forgotten: its hibernation: %s", vm->id, error->message);
-	}
 }
 
 /* A VM that ended meanwhile is not missing: it is being saved until its job has looked. */
@@ -205,6 +188,7 @@ void hibernate_resumed(struct vms *vms)
 		if (!vm) {
 			vm = vm_new(vms, id);
 			set_string(&vm->name, json_string_value(json_object_get(request, "name")));
+			end_scripts_recall(vm);
 			(void)vms_add(vms, vm, NULL);
 		}
 		set_saving(vm, true);
@@ -249,17 +233,16 @@ bool vm_hibernate_verb(struct agent *agent, const struct verb_call *call, void *
 
 	if (vm && is_saving(vm))
 		return true;
-	if (!vm || !vm_check_running(vm, error) || !memory_files_prepare(agent, p->vm_id, p->handle, NULL, &files, error))
+	if (!vm || !vm_check_running(vm, error) || !backup_allows(vm, NULL, ERR_MISC_OPERATION_IN_PROGRESS, "saved", error) ||
+	    !memory_files_prepare(agent, p->vm_id, p->handle, NULL, &files, error))
 		return false;
 	good = vm_hook(vm, "before_vm_hibernate", NULL, NULL, NULL, error);
 	if (good) {
 		set_saving(vm, true);
 		vm_set_status(vm, VM_WIRE_SAVING);
 		good = queue(agent, vm, &files, error);
-		if (!good) {
-			set_saving(vm, false);
+		if (!good)
 			go_on(vm);
-		}
 	}
 	memory_files_clear(&files);
 	return good;

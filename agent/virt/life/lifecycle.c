@@ -4,12 +4,15 @@
 #include <libvirt/virterror.h>
 #include <string.h>
 #include "agent/events.h"
+#include "agent/virt/backup/backup.h"
 #include "agent/virt/device/device_hooks.h"
 #include "agent/virt/domain/external_data.h"
 #include "agent/virt/migration/migration.h"
 #include "agent/virt/vm.h"
 #include "common/lock.h"
 #include "common/log.h"
+
+#define LET_END_USEC (5 * G_USEC_PER_SEC)
 
 /* ---- destroy ---- */
 
@@ -43,21 +46,6 @@ bool vm_power_off(struct vm *vm, int attempts, GError **error)
 		return false;
 	(void)vm_hook(vm, "before_vm_destroy", NULL, NULL, NULL, NULL);
 	return vm_cut_off(vm, attempts, error);
-}
-
-void vm_tell_end(struct vm *vm, void *unused)
-{
-	{
-		AUTO_LOCK(&vm->vms->lock);
-		if (!vm->end_owed)
-			return;
-		vm->end_owed = false;
-		vm->telling_end = true;
-	}
-	(void)vm_hook(vm, "after_vm_destroy", NULL, NULL, NULL, NULL);
-	(void)device_hooks(vm, "after_device_destroy", NULL, NULL, NULL);
-	AUTO_LOCK(&vm->vms->lock);
-	vm->telling_end = false;
 }
 
 /* Somebody waits for a place on the VM's lane. The lane's job and who waits share it; the last one frees it. */
@@ -129,10 +117,35 @@ static enum vm_launch set_destroying(struct vm *vm, bool destroying)
 	return vm->launch;
 }
 
+bool vm_claim_end(struct vm *vm)
+{
+	bool first;
+
+	AUTO_LOCK(&vm->vms->lock);
+	first = !vm->destroying;
+	vm->destroying = true;
+	return first;
+}
+
 static bool is_telling_end(struct vm *vm)
 {
 	AUTO_LOCK(&vm->vms->lock);
 	return vm->telling_end;
+}
+
+/* Jobs that find their VM down end, and some need its entry for that; one that hangs on its storage is not waited for to the end. */
+static void let_end(struct vm *vm, const struct job_kind *kind)
+{
+	struct jobs *jobs = vm->vms->agent->jobs;
+	g_autoptr(GPtrArray) ids = jobs_active(jobs, kind, "vmID", vm->id);
+	int64_t until = now_usec() + LET_END_USEC;
+
+	for (guint i = 0; i < ids->len; i++) {
+		g_autoptr(GError) error = NULL;
+
+		if (!jobs_wait(jobs, ids->pdata[i], until, &error))
+			log_debug("VM %s is forgotten: job '%s': %s", vm->id, kind->name, error->message);
+	}
 }
 
 static bool end_now(struct vm *vm, int attempts, int code, enum vm_exit_reason reason, GError **error)
@@ -163,7 +176,8 @@ bool vm_destroy_verb(struct agent *agent, const struct verb_call *call, void *pa
 	/* What a start makes would outlive the VM's entry: it comes to its end first. */
 	if ((launch == LAUNCH_OVER || wait_for_lane(vm, "wait for the start", error)) && check_start_known(vm, error) &&
 	    end_now(vm, p->graceful_attempts, 0, launch == LAUNCH_STARTS ? VM_EXIT_DESTROYED_ON_STARTUP : VM_EXIT_ADMIN_SHUTDOWN, error)) {
-		hibernate_let_end(vm);
+		let_end(vm, &hibernate_kind);
+		let_end(vm, &backup_kind);
 		external_forget(vm);
 		vms_remove(agent->vms, vm);
 		migration_destroyed(vm);
@@ -253,7 +267,7 @@ bool vm_pause_verb(struct agent *agent, const struct verb_call *call, void *para
 		libvirt_error_set(error, ERR_UNEXPECTED_ERROR, "pause VM %s", vm->id);
 		return false;
 	}
-	vm_set_paused(vm, "NOERR");
+	vm_see(vm, domain);
 	set_keep_paused(vm);
 	(void)vm_hook(vm, "after_vm_pause", NULL, NULL, NULL, NULL);
 	empty_list(ret_result);
@@ -287,7 +301,7 @@ bool vm_cont_verb(struct agent *agent, const struct verb_call *call, void *param
 			return false;
 		}
 	}
-	vm_set_running(vm);
+	vm_see(vm, domain);
 	(void)vm_hook(vm, "after_vm_cont", NULL, NULL, NULL, NULL);
 	empty_list(ret_result);
 	return true;

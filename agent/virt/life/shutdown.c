@@ -79,8 +79,10 @@ static bool is_paused(struct vm *vm)
 /* The state stays until the job ends it. */
 static void set_asked(struct vm *vm, const struct order *order)
 {
+	vm_events_hold(vm);
 	if (!is_paused(vm))
 		vm_set_status(vm, order->reboot ? VM_WIRE_REBOOT_IN_PROGRESS : VM_WIRE_POWERING_DOWN);
+	vm_events_release(vm);
 	AUTO_LOCK(&vm->vms->lock);
 	vm->status_until_usec = 0;
 	vm->shutdown_asked = !order->reboot;

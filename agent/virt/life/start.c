@@ -19,6 +19,7 @@
 #include "agent/hooks.h"
 #include "agent/virt/change/live.h"
 #include "agent/virt/device/device_hooks.h"
+#include "agent/virt/life/end_scripts.h"
 #include "agent/virt/life/restore.h"
 #include "agent/virt/life/start.h"
 #include "common/lock.h"
@@ -91,12 +92,6 @@ static void take(char **xml, char **changed)
 		return;
 	g_free(*xml);
 	*xml = g_steal_pointer(changed);
-}
-
-static void set_end_owed(struct vm *vm)
-{
-	AUTO_LOCK(&vm->vms->lock);
-	vm->end_owed = true;
 }
 
 /* What scripts leave of the XML counts for a boot only: the memory knows its devices. */
@@ -187,7 +182,6 @@ static void runs(struct vm *vm, virDomainPtr domain, const struct start *start, 
 	else
 		vm_set_running(vm);
 	vms_wake(vm->vms);
-	live_settle(vm, NULL);
 }
 
 /* What was saved with it counts, as after a restart of the agent. */
@@ -218,7 +212,15 @@ static bool prepare(struct vm *vm, virConnectPtr conn, struct start *start, GErr
 	return true;
 }
 
-static void start_run(struct vm *vm, struct start *start)
+/* What libvirt told up to here is of the one before, which had this id. */
+static void forget_the_one_before(struct vm *vm)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	vm_events_drop(vm);
+}
+
+/* true: it runs. */
+static bool start_run(struct vm *vm, struct start *start)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(virConnect) conn = libvirt_connection_get(vm->vms->connection, &error);
@@ -228,35 +230,42 @@ static void start_run(struct vm *vm, struct start *start)
 
 	if (!conn || !prepare(vm, conn, start, &error)) {
 		failed(vm, start, VM_EXIT_LIBVIRT_START_FAILED, error);
-		return;
+		return false;
 	}
-	set_end_owed(vm);
+	end_scripts_owe(vm);
 	if (!hooks_before(vm, start, &error)) {
 		failed(vm, start, VM_EXIT_GENERIC, error);
-		return;
+		return false;
 	}
 	fault_point("start: scripts have run");
 	if (is_destroying(vm)) {
 		vm_set_down(vm, 0, VM_EXIT_DESTROYED_ON_STARTUP, NULL);
-		return;
+		return false;
 	}
 	wait_until_gone(vm, conn);
+	forget_the_one_before(vm);
 	flags |= hooks_take_launch_flags(vm->vms->agent->hooks, vm->id);
 	domain = make(vm, conn, start, flags, &error);
 	if (!domain) {
 		failed(vm, start, VM_EXIT_LIBVIRT_START_FAILED, error);
-		return;
+		return false;
 	}
 	fault_point("start: domain runs");
 	log_info("VM %s runs, %.0f ms after its start began", vm->id, (double)(now_usec() - begun) / 1e3);
 	runs(vm, domain, start, flags & VIR_DOMAIN_START_PAUSED);
-	fault_point("start: told");
-	hooks_after(vm, start);
+	return true;
 }
 
 static void launch(struct vm *vm, void *data)
 {
-	start_run(vm, data);
+	bool runs = start_run(vm, data);
+
+	vm_events_release(vm);          /* of enter() in create.c */
+	if (runs) {
+		live_settle(vm, NULL);
+		fault_point("start: told");
+		hooks_after(vm, data);
+	}
 	start_free(data);
 	AUTO_LOCK(&vm->vms->lock);
 	vm->launch = LAUNCH_OVER;

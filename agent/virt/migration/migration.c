@@ -41,6 +41,7 @@
 #include <string.h>
 #include "agent/events.h"
 #include "agent/peer.h"
+#include "agent/virt/backup/backup.h"
 #include "agent/virt/migration/convergence.h"
 #include "common/lock.h"
 #include "common/log.h"
@@ -378,7 +379,7 @@ static bool migrate_verb(struct agent *agent, const struct verb_call *call, void
 	const struct migrate_params *p = params;
 	AUTO_VM vm = vms_find(agent->vms, p->vm_id, error);
 
-	if (!vm || !check_options(agent->vms, vm->id, p->params, error))
+	if (!vm || !check_options(agent->vms, vm->id, p->params, error) || !backup_allows(vm, NULL, ERR_MIGRATION_ERROR, "migrated", error))
 		return false;
 	return begin(vm, p, *call->flow_id ? call->flow_id : NULL, error);
 }
@@ -386,22 +387,17 @@ static bool migrate_verb(struct agent *agent, const struct verb_call *call, void
 void migration_stay(struct vm *vm)
 {
 	g_autoptr(virDomain) domain = vm_domain(vm, NULL);
-	int state = 0, reason = 0;
-	bool failed, pause;
+	bool pause;
 
 	{
 		AUTO_LOCK(&vm->vms->lock);
 		pause = vm->pause_on_arrival;
 		vm->leaving = vm->pause_on_arrival = false;
-		failed = g_strcmp0(vm->pause_code, "NOERR") && g_strcmp0(vm->pause_code, "POSTCOPY");
 	}
 	/* libvirt lets it run when the migration failed, as it did before */
 	if (pause && domain && virDomainSuspend(domain) < 0)
 		log_error("VM %s was paused, and runs: %s", vm->id, virGetLastErrorMessage());
-	if (domain && virDomainGetState(domain, &state, &reason, 0) == 0 && state == VIR_DOMAIN_PAUSED)
-		vm_set_paused(vm, reason != VIR_DOMAIN_PAUSED_IOERROR ? "NOERR" : failed ? NULL : "EOTHER");
-	else
-		vm_set_running(vm);
+	vm_see(vm, domain);
 }
 
 /* ---- the other verbs ---- */
@@ -577,6 +573,11 @@ static bool has_job(struct vms *vms, const struct job_kind *kind, const char *vm
 	g_autoptr(GPtrArray) ids = jobs_active(vms->agent->jobs, kind, "vmID", vm_id);
 
 	return ids->len > 0;
+}
+
+bool migration_has_job(struct vms *vms, const char *vm_id)
+{
+	return has_job(vms, &migration_kind, vm_id) || has_job(vms, &incoming_kind, vm_id);
 }
 
 void migrations_resumed(struct vms *vms)

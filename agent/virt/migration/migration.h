@@ -14,6 +14,7 @@
 struct migrations *migrations_new(struct vms *vms, GError **error);
 struct migrations *migrations_free(struct migrations *migrations);
 /* Recovery is over and the jobs are read: VMs that leave are shown as leaving, those that arrive are waited for. Loop. */
+bool migration_has_job(struct vms *vms, const char *vm_id);                     /* one way or the other */
 void migrations_resumed(struct vms *vms);
 /* libvirt told of a change of this VM's state. Any thread, without vms->lock. */
 void migration_news(struct vm *vm);

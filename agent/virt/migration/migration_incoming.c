@@ -33,6 +33,7 @@
 #include "agent/virt/device/device_hooks.h"
 #include "agent/virt/domain/domain_xml.h"
 #include "agent/virt/domain/vm_files.h"
+#include "agent/virt/life/end_scripts.h"
 #include "agent/virt/migration/migration.h"
 #include "agent/virt/vm_metadata.h"
 #include "agent/xml.h"
@@ -169,12 +170,11 @@ static struct vm *entry_new(struct vms *vms, const char *vm_id, const char *migr
 	struct vm *vm = vm_new(vms, vm_id);
 
 	vm_take_xml(vm, shown);
-	AUTO_LOCK(&vms->lock);
 	if (vm->info) {
 		vm->params = record_ref(vm->info->params);
 		vm->custom = json_incref(vm->info->custom);
 	}
-	vm->arriving = vm->end_owed = true;
+	vm->arriving = true;
 	g_strlcpy(vm->arrival, migration_id, sizeof(vm->arrival));
 	return vm;
 }
@@ -213,20 +213,9 @@ static bool is_its(struct vm *vm, const char *migration_id)
 	return !strcmp(vm->arrival, migration_id);
 }
 
-/* Whoever gets it may end it. */
-static bool claim_end(struct vm *vm)
-{
-	bool first;
-
-	AUTO_LOCK(&vm->vms->lock);
-	first = !vm->destroying;
-	vm->destroying = true;
-	return first;
-}
-
 static void drop(struct vm *vm, enum vm_exit_reason reason, const char *why)
 {
-	if (!claim_end(vm))
+	if (!vm_claim_end(vm))
 		return;
 	log_warn("VM %s does not come here: %s", vm->id, why);
 	vm_set_down(vm, 1, reason, NULL);
@@ -275,6 +264,7 @@ static bool make_ready(struct vms *vms, const struct migration_create_params *p,
 	if (!add_entry(vm, HAS(p, incoming_limit) ? p->incoming_limit : vms->migrations->settings.incoming_limit, error))
 		return false;
 	vm_set_status(vm, VM_WIRE_MIGRATION_DESTINATION);
+	end_scripts_owe(vm);
 	begun = begin_job(vm, shown, p->params, migration_id, error);
 	if (begun && run_hooks(vm, error))
 		return true;
@@ -380,10 +370,7 @@ static void arrive(struct vm *vm, virDomainPtr domain, bool paused)
 		guest_agent_connected(vm);
 	if (pause && virDomainSuspend(domain) < 0)
 		log_error("VM %s was paused on its way here, and runs: %s", vm->id, virGetLastErrorMessage());
-	if (paused || pause)
-		vm_set_paused(vm, "NOERR");
-	else
-		vm_set_running(vm);
+	vm_see(vm, domain);
 	if (!paused)
 		migration_has_run(vm);
 	vms_wake(vm->vms);
@@ -410,7 +397,7 @@ static enum job_run watch_postcopy(struct vm *vm, struct job *job, json_t *state
 	}
 	if (!since || (wall_msec() - json_integer_value(since)) * 1000 < limit)
 		return wait(job, LOOK_USEC);
-	if (claim_end(vm) && !vm_cut_off(vm, 1, &cause))
+	if (vm_claim_end(vm) && !vm_cut_off(vm, 1, &cause))
 		log_error("VM %s: %s", vm->id, cause->message);
 	vm_set_down(vm, 1, VM_EXIT_POSTCOPY_FAILED, NULL);
 	vm_tell_end(vm, NULL);
@@ -439,8 +426,10 @@ static struct vm *entry_of(struct vms *vms, struct job *job, json_t *state)
 	}
 	if (!vm && !same && xml) {
 		vm = entry_new(vms, vm_id, job_id(job), xml);
-		if (add_entry(vm, /* limit= */ 0, NULL))
+		if (add_entry(vm, /* limit= */ 0, NULL)) {
 			vm_set_status(vm, VM_WIRE_MIGRATION_DESTINATION);
+			end_scripts_owe(vm);
+		}
 	}
 	json_object_set_new(state, "agent", json_integer(vms->agent->started_usec));
 	if (vm && is_its(vm, job_id(job)))
@@ -603,7 +592,7 @@ static bool end_it(struct vm *vm, enum arrival arrival, GError **error)
 {
 	bool ran = arrival == ARRIVAL_POSTCOPY || arrival == ARRIVAL_BROKEN;
 
-	if (!claim_end(vm))
+	if (!vm_claim_end(vm))
 		return true;
 	if (!vm_cut_off(vm, 1, error)) {
 		AUTO_LOCK(&vm->vms->lock);

@@ -8,6 +8,7 @@
 #include "agent/fault.h"
 #include "agent/peer.h"
 #include "agent/virt/device/device_hooks.h"
+#include "agent/virt/life/end_scripts.h"
 #include "agent/virt/migration/migration.h"
 #include "common/lock.h"
 #include "common/log.h"
@@ -158,8 +159,9 @@ static void show_down(struct leave *l, int code, enum vm_exit_reason reason, con
 		{
 			AUTO_LOCK(&l->vms->lock);
 			vm->migration = migration_ref(l->m);
-			l->m->known = vm->end_owed = true;
+			l->m->known = true;
 		}
+		end_scripts_recall(vm);
 		if (vms_add(l->vms, vm, NULL))
 			l->vm = vm_ref(vm);
 		vm_unref(vm);

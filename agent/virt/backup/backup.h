@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_AGENT_VIRT_BACKUP_BACKUP_H
+#define BERTH_AGENT_VIRT_BACKUP_BACKUP_H
+/* Backups of running VMs and their checkpoints. Theory of operation in backup.c. Workers only. */
+#include "agent/virt/disk/block_jobs.h"
+#include "proto/backup.h"
+
+/* From the start of a backup to its end; its request: {vmID, backupID, config, disks: the plan, freeze, process}. */
+extern const struct job_kind backup_kind;
+
+/* Makes run_dir/backup for the sockets and state_dir/scratch. ERR_IO_FAILED */
+bool backup_make_dirs(struct agent *agent, GError **error);
+/*
+ * May something be done that does not go together with a backup? target: to that disk; NULL: to the VM as a whole. false + error with this code, which names
+ * the backup; done: "migrated".
+ */
+bool backup_allows(struct vm *vm, const char *target, enum error_code code, const char *done, GError **error);
+
+/* ---- what a backup is to be (backup_plan.c) ---- */
+
+/*
+ * The disks of a config as they are now: [{target, imageID, scratch (path), block, size, own: ours to make and to remove, volume?: {domainID, imageID,
+ * volumeID} that the scratch disk is}], in the order of config->disks.
+ * New reference; NULL + ERR_BACKUP_ERROR: one is not there, or cannot be backed up now, or not so.
+ */
+json_t *backup_plan(struct block_job *b, const struct backup_config *config, GError **error);
+/* The scratch files that are ours. ERR_BACKUP_ERROR */
+bool backup_make_scratch(const json_t *plan, GError **error);
+void backup_remove_scratch(const json_t *plan);
+/* <domainbackup>; g_free */
+char *backup_xml(const struct backup_config *config, const json_t *plan, const char *socket);
+/* <domaincheckpoint> of the config's to_checkpoint_id; chains: all disks of the VM. NULL: the config asks for none. g_free */
+char *backup_checkpoint_xml(const struct backup_config *config, const GPtrArray *chains);
+
+/* ---- checkpoint.c ---- */
+
+/* libvirt's description of it. g_free; NULL + ERR_NO_SUCH_CHECKPOINT_ERROR, ERR_CHECKPOINT_ERROR */
+char *checkpoint_describe(virDomainPtr domain, const char *id, GError **error);
+/* false: libvirt's last error says why; one that is not there is deleted. */
+bool checkpoint_delete(virDomainPtr domain, const char *id);
+bool checkpoints_list_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
+bool checkpoints_redefine_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
+bool checkpoints_delete_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
+bool checkpoint_dump_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
+
+#endif
