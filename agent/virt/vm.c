@@ -192,6 +192,8 @@ static void locked_take(struct vm *vm, const char *xml, struct domain_info *info
 	}
 	domain_info_unref(vm->info);
 	vm->info = info;
+	if (vm->sample)                 /* it names disks and NICs by it */
+		g_clear_pointer(&vm->sample->text, g_free);
 	set_string(&vm->name, info->name);
 	if (info->start_time > 0)
 		vm->start_time = info->start_time;

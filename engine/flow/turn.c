@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 
+#include "common/lane.h"
 #include "common/lock.h"
 
 struct turn { char *name; unsigned users; pthread_mutex_t mutex; };
@@ -33,7 +34,9 @@ struct turn *turn_take(const char *format, ...)
 		}
 		turn->users++;
 	}
+	lane_wait_begin();
 	pthread_mutex_lock(&turn->mutex);
+	lane_wait_end();
 	return turn;
 }
 

@@ -174,6 +174,7 @@ static void a_forced_removal_forgets_storage(void **state)
 		SET(domain, type, type);
 		SET(domain, state, DOMAIN_ACTIVE);
 		set_ref(&domain->data_center, dc->id);
+		set_ref(&domain->local_host, "55555555-5555-5555-5555-555555555555");
 		change_add(change, domain);
 		record_unref(domain);
 	}

@@ -7,7 +7,9 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <stdio.h>
+#include "engine/model/cluster.h"
 #include "engine/model/datacenter.h"
+#include "engine/model/host.h"
 #include "engine/model/kinds.h"
 #include "engine/model/model.h"
 #include "engine/model/nic.h"
@@ -182,7 +184,7 @@ static void many_come_and_go(void **state)
 	model_free(model);
 }
 
-static void put_domain(struct model *model, const char *id, int type, int domain_state, const char *dc)
+static void put_domain(struct model *model, const char *id, int type, int domain_state, const char *dc, const char *local_host)
 {
 	struct storage_domain *domain = record_new(&storage_domain_type);
 
@@ -190,6 +192,8 @@ static void put_domain(struct model *model, const char *id, int type, int domain
 	SET(domain, type, type);
 	SET(domain, state, domain_state);
 	set_ref(&domain->data_center, dc);
+	if (local_host)
+		set_ref(&domain->local_host, local_host);
 	model_publish(model, &(struct model_change) { &storage_domain_kind, id, domain }, 1);
 	record_unref(domain);
 }
@@ -199,19 +203,59 @@ static void a_data_center_is_what_its_storage_is(void **state)
 	struct model *model = model_new();
 
 	assert_int_equal(datacenter_status(model, "dc"), DATACENTER_UNINITIALIZED);
-	put_domain(model, "1", DOMAIN_ISO, DOMAIN_ACTIVE, "dc");
+	put_domain(model, "1", DOMAIN_ISO, DOMAIN_ACTIVE, "dc", "h");
 	assert_int_equal(datacenter_status(model, "dc"), DATACENTER_UNINITIALIZED);
-	put_domain(model, "2", DOMAIN_DATA, DOMAIN_ACTIVATING, "dc");
+	put_domain(model, "2", DOMAIN_DATA, DOMAIN_ACTIVATING, "dc", "h");
 	assert_int_equal(datacenter_status(model, "dc"), DATACENTER_UNINITIALIZED);
-	put_domain(model, "2", DOMAIN_DATA, DOMAIN_ACTIVE, "dc");
+	put_domain(model, "2", DOMAIN_DATA, DOMAIN_ACTIVE, "dc", "h");
 	assert_int_equal(datacenter_status(model, "dc"), DATACENTER_UP);
 	assert_int_equal(datacenter_status(model, "other"), DATACENTER_UNINITIALIZED);
-	put_domain(model, "2", DOMAIN_DATA, DOMAIN_MAINTENANCE, "dc");
+	put_domain(model, "2", DOMAIN_DATA, DOMAIN_MAINTENANCE, "dc", "h");
 	assert_int_equal(datacenter_status(model, "dc"), DATACENTER_MAINTENANCE);
-	put_domain(model, "2", DOMAIN_DATA, DOMAIN_UNKNOWN, "dc");
+	put_domain(model, "2", DOMAIN_DATA, DOMAIN_UNKNOWN, "dc", "h");
 	assert_int_equal(datacenter_status(model, "dc"), DATACENTER_PROBLEMATIC);
-	put_domain(model, "3", DOMAIN_DATA, DOMAIN_ACTIVE, "dc");
+	put_domain(model, "3", DOMAIN_DATA, DOMAIN_ACTIVE, "dc", "h");
 	assert_int_equal(datacenter_status(model, "dc"), DATACENTER_UP);
+	model_free(model);
+}
+
+static void put_manager(struct model *model, int host_state, int spm_state, int priority)
+{
+	struct host *host = record_new(&host_type);
+
+	set_string(&host->id, "h");
+	set_ref(&host->cluster, "c");
+	SET(host, state, host_state);
+	SET(host, storage_manager, spm_state == SPM_SPM);
+	SET(host, spm_state, spm_state);
+	SET(host, spm_priority, priority);
+	model_publish(model, &(struct model_change) { &host_kind, "h", host }, 1);
+	record_unref(host);
+}
+
+/* Shared storage wants a manager. */
+static void a_data_center_is_what_its_manager_is(void **state)
+{
+	static const struct { int host, spm, priority; enum datacenter_state expected; } rows[] = {
+		{ HOST_UP, SPM_NONE, 5, DATACENTER_PROBLEMATIC }, { HOST_UP, SPM_NONE, -1, DATACENTER_NOT_OPERATIONAL },
+		{ HOST_UP, SPM_CONTENDING, 5, DATACENTER_CONTEND }, { HOST_UP, SPM_SPM, 5, DATACENTER_UP },
+		{ HOST_CONNECTING, SPM_SPM, 5, DATACENTER_UP }, { HOST_NON_RESPONSIVE, SPM_SPM, 5, DATACENTER_NOT_OPERATIONAL },
+		{ HOST_MAINTENANCE, SPM_NONE, 5, DATACENTER_NOT_OPERATIONAL },
+	};
+	struct model *model = model_new();
+	struct cluster *cluster = record_new(&cluster_type);
+
+	set_string(&cluster->id, "c");
+	set_ref(&cluster->data_center, "dc");
+	model_publish(model, &(struct model_change) { &cluster_kind, "c", cluster }, 1);
+	record_unref(cluster);
+	put_domain(model, "1", DOMAIN_DATA, DOMAIN_ACTIVE, "dc", NULL);
+	assert_int_equal(datacenter_status(model, "dc"), DATACENTER_NOT_OPERATIONAL);
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		put_manager(model, rows[i].host, rows[i].spm, rows[i].priority);
+		if (datacenter_status(model, "dc") != rows[i].expected)
+			fail_msg("row %zu: %s", i, datacenter_state_names[datacenter_status(model, "dc")]);
+	}
 	model_free(model);
 }
 
@@ -276,6 +320,7 @@ int main(void)
 		cmocka_unit_test(what_a_reader_holds_never_changes),
 		cmocka_unit_test(many_come_and_go),
 		cmocka_unit_test(a_data_center_is_what_its_storage_is),
+		cmocka_unit_test(a_data_center_is_what_its_manager_is),
 		cmocka_unit_test(readers_go_on_while_changes_are_published),
 	};
 

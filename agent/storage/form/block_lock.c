@@ -26,13 +26,17 @@ static bool take(struct storage *storage, const struct domain *domain, const str
 	int64_t until_usec = now_usec() + WAIT_USEC;
 
 	for (;;) {
-		g_autoptr(GError) problem = NULL;
+		g_autoptr(GError) problem = NULL, none = NULL;
 		struct lease_owner owner;
 
 		if (lock_acquire(storage->locks, domain, lease, NULL, &problem))
 			return true;
-		/* made by vdsm: it has none */
-		if (!lock_inquire(storage->locks, domain, lease, &owner, NULL)) {
+		if (!lock_inquire(storage->locks, domain, lease, &owner, &none)) {
+			if (!error_is(none, ERR_NO_SUCH_LEASE)) {        /* it could not be read: somebody may hold it */
+				g_propagate_error(error, g_steal_pointer(&problem));
+				break;
+			}
+			/* made by vdsm: it has none */
 			if (!pool_is_spm(storage, domain_pool(domain)) || !lock_format_lease(domain, lease, error))
 				break;
 		} else if (!owner.taken || now_usec() > until_usec) {

@@ -166,6 +166,14 @@ bool pool_deactivate(struct storage *storage, const char *id, const char *pool, 
 	return make_inactive(storage, id, pool, error);
 }
 
+/* As the pool knows it; one that was away while another became the master still says of itself that it is. */
+static bool is_master(struct storage *storage, const struct domain *domain, const char *pool)
+{
+	autopool known = pool_get(storage, pool, NULL);
+
+	return known ? !strcmp(known->master, domain->id) : !strcmp(metadata_get(domain->values, "ROLE"), "Master");
+}
+
 bool pool_detach(struct storage *storage, struct domain *domain, const char *pool, bool force, GError **error)
 {
 	g_autofree char *active = pool_of_active(storage, domain->id);
@@ -178,7 +186,7 @@ bool pool_detach(struct storage *storage, struct domain *domain, const char *poo
 	}
 	if (active && !make_inactive(storage, domain->id, active, error))
 		return false;
-	if (!force && !strcmp(metadata_get(domain->values, "ROLE"), "Master")) {
+	if (!force && is_master(storage, domain, pool)) {
 		error_set(error, ERR_CANNOT_DETACH_MASTER_STORAGE_DOMAIN, "domain '%s' is the master of pool '%s' (StoragePool.switchMaster, destroy)",
 			  domain->id, pool);
 		return false;

@@ -352,7 +352,8 @@ static enum job_run gave_up(struct vm *vm, const char *why, GError **error)
 	return JOB_FAILED;
 }
 
-static void arrive(struct vm *vm, virDomainPtr domain, bool paused)
+/* again: the agent that saw it arrive has died since. */
+static void arrive(struct vm *vm, virDomainPtr domain, bool paused, bool again)
 {
 	bool connected, pause;
 
@@ -375,6 +376,8 @@ static void arrive(struct vm *vm, virDomainPtr domain, bool paused)
 		migration_has_run(vm);
 	vms_wake(vm->vms);
 	live_settle(vm, NULL);
+	if (again)
+		return;
 	(void)vm_hook(vm, "after_vm_migrate_destination", NULL, NULL, NULL, NULL);
 	(void)device_hooks(vm, "after_device_migrate_destination", NULL, NULL, NULL);
 }
@@ -409,6 +412,7 @@ static enum job_run done(struct vm *vm)
 {
 	AUTO_LOCK(&vm->vms->lock);
 	vm->arrival[0] = '\0';
+	vm->arriving = false;
 	return JOB_DONE;
 }
 
@@ -444,6 +448,12 @@ static bool is_down(struct vm *vm)
 	return vm->status == VM_WIRE_DOWN;
 }
 
+static bool is_arriving(struct vm *vm)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	return vm->arriving;
+}
+
 static enum job_run incoming_run(struct job *job, json_t *state, void *context, GError **error)
 {
 	struct vms *vms = context;
@@ -466,6 +476,8 @@ static enum job_run incoming_run(struct job *job, json_t *state, void *context, 
 			return wait(job, left * 1000);
 		if (!arrived)
 			return gave_up(vm, step ? "libvirt ended it before it was complete" : "libvirt did not begin to send it", error);
+		if (is_arriving(vm))            /* the entry is of entry_of(): it ended while no agent was there */
+			vm_set_down(vm, 1, VM_EXIT_DOMAIN_MISSING, NULL);
 		return done(vm);
 	}
 	if (arrival == ARRIVAL_WAITING) {
@@ -473,10 +485,10 @@ static enum job_run incoming_run(struct job *job, json_t *state, void *context, 
 			return JOB_FAILED;
 		return wait(job, LOOK_USEC);
 	}
-	if (!arrived) {
-		if (!job_step(job, state, "arrived", error))
-			return JOB_FAILED;
-		arrive(vm, domain, paused);
+	if (!arrived && !job_step(job, state, "arrived", error))
+		return JOB_FAILED;
+	if (!arrived || is_arriving(vm)) {
+		arrive(vm, domain, paused, /* again= */ arrived);
 		fault_point("incoming: after the hooks");
 	}
 	return arrival == ARRIVAL_ARRIVED ? done(vm) : watch_postcopy(vm, job, state, arrival == ARRIVAL_BROKEN, error);
@@ -605,12 +617,6 @@ static bool end_it(struct vm *vm, enum arrival arrival, GError **error)
 		vms_remove(vm->vms, vm);
 	migration_destroyed(vm);
 	return true;
-}
-
-static bool is_arriving(struct vm *vm)
-{
-	AUTO_LOCK(&vm->vms->lock);
-	return vm->arriving;
 }
 
 bool migration_arrival_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
