@@ -166,6 +166,40 @@ static bool connect_space(struct space *space, GError **error)
 	return true;
 }
 
+/* Names of the leases that this process holds. using_fd held; NULL: sanlock does not say. */
+static GHashTable *held(const struct space *space)
+{
+	GHashTable *names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	char *state = NULL;
+	int n = 0, r = 0;
+
+	if (space->fd >= 0 && (r = sanlock_inquire(space->fd, -1, 0, &n, &state)) < 0 && r != -ENOENT && r != -EPIPE) {
+		g_hash_table_unref(names);
+		return NULL;
+	}
+	/* "lockspace:name:path:offset:version lockspace:name:..." */
+	if (state && *state) {
+		g_auto(GStrv) words = g_strsplit(state, " ", -1);
+
+		for (char **word = words; *word; word++) {
+			g_auto(GStrv) parts = g_strsplit(*word, ":", 3);
+
+			if (g_strv_length(parts) == 3 && !strcmp(parts[0], space->domain))
+				g_hash_table_add(names, g_strdup(parts[1]));
+		}
+	}
+	free(state);
+	return names;
+}
+
+/* sanlock says -EEXIST of what this process holds, and of what another one of this host does: a VM, say. */
+static bool is_held(const struct space *space, const char *name)
+{
+	g_autoptr(GHashTable) names = held(space);
+
+	return names && g_hash_table_contains(names, name);
+}
+
 bool shared_take(struct space *space, const struct lease *lease, int64_t *ret_version, GError **error)
 {
 	union resource wanted;
@@ -183,7 +217,7 @@ bool shared_take(struct space *space, const struct lease *lease, int64_t *ret_ve
 			return false;
 		r = sanlock_acquire(space->fd, -1, 0, 1, &list, NULL);
 	}
-	if (r == 0 || r == -EEXIST) {
+	if (r == 0 || (r == -EEXIST && is_held(space, lease->name))) {
 		*ret_version = set_resource(&wanted, space->domain, space->format, lease, NULL) && sanlock_read_resource(list, 0) == 0 ?
 				       (int64_t)list->lver : 0;
 		return true;
@@ -211,28 +245,9 @@ bool shared_give(struct space *space, const struct lease *lease, GError **error)
 
 GHashTable *shared_holds(struct space *space)
 {
-	GHashTable *names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	char *state = NULL;
-	int n = 0, r = 0;
 	AUTO_LOCK(&space->using_fd);
 
-	if (space->fd >= 0 && (r = sanlock_inquire(space->fd, -1, 0, &n, &state)) < 0 && r != -ENOENT && r != -EPIPE) {
-		g_hash_table_unref(names);
-		return NULL;
-	}
-	/* "lockspace:name:path:offset:version lockspace:name:..." */
-	if (state && *state) {
-		g_auto(GStrv) words = g_strsplit(state, " ", -1);
-
-		for (char **word = words; *word; word++) {
-			g_auto(GStrv) parts = g_strsplit(*word, ":", 3);
-
-			if (g_strv_length(parts) == 3 && !strcmp(parts[0], space->domain))
-				g_hash_table_add(names, g_strdup(parts[1]));
-		}
-	}
-	free(state);
-	return names;
+	return held(space);
 }
 
 bool shared_look(const struct domain *domain, const struct lease *lease, struct lease_owner *ret_owner, GError **error)
