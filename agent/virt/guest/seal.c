@@ -17,14 +17,14 @@
 #define PROGRAM "virt-sysprep"
 #define ERROR_TEXT_MAX 4096
 
-struct seal { struct storage *storage; char *vm_id, *program; GPtrArray *paths; };
+/* holder: as which the volumes are prepared, one for each call: what one gives back another may still have */
+struct seal { struct storage *storage; char *holder, *program; GPtrArray *paths; };
 
 static void seal_free(void *data)
 {
 	struct seal *seal = data;
 
-	storage_rest(seal->storage, seal->vm_id);
-	g_free(seal->vm_id);
+	g_free(seal->holder);
 	g_free(seal->program);
 	if (seal->paths)
 		g_ptr_array_unref(seal->paths);
@@ -39,9 +39,8 @@ static const char *last_part(const char *text)
 	return length > ERROR_TEXT_MAX ? text + length - ERROR_TEXT_MAX : text;
 }
 
-static bool seal_run(struct job *job, void *data, GError **error)
+static bool run_program(const struct seal *seal, GError **error)
 {
-	const struct seal *seal = data;
 	g_autoptr(GPtrArray) argv = g_ptr_array_new();
 	g_auto(GStrv) environment = g_environ_setenv(g_get_environ(), "LIBGUESTFS_BACKEND", "direct", TRUE);
 	g_autofree char *said = NULL;
@@ -67,18 +66,27 @@ static bool seal_run(struct job *job, void *data, GError **error)
 	return false;
 }
 
-static bool prepare(struct agent *agent, const char *vm_id, const GPtrArray *images, GPtrArray *paths, GError **error)
+static bool seal_run(struct job *job, void *data, GError **error)
+{
+	const struct seal *seal = data;
+	bool good = run_program(seal, error);
+
+	storage_rest(seal->storage, seal->holder);
+	return good;
+}
+
+static bool prepare(const struct seal *seal, const GPtrArray *images, GError **error)
 {
 	for (guint i = 0; images && i < images->len; i++) {
 		const struct vm_seal_image *image = images->pdata[i];
 		g_autofree char *path = NULL;
 		const char *format;
 
-		if (!storage_prepare(agent->storage, vm_id, image->domain_id, image->image_id, image->volume_id, &path, &format, error))
+		if (!storage_prepare(seal->storage, seal->holder, image->domain_id, image->image_id, image->volume_id, &path, &format, error))
 			return false;
-		g_ptr_array_add(paths, g_steal_pointer(&path));
+		g_ptr_array_add(seal->paths, g_steal_pointer(&path));
 	}
-	if (paths->len)
+	if (seal->paths->len)
 		return true;
 	error_set(error, ERR_INVALID_PARAMETER, "images: at least one is needed");
 	return false;
@@ -104,14 +112,16 @@ bool vm_seal_verb(struct agent *agent, const struct verb_call *call, void *param
 	bool good;
 
 	seal->storage = agent->storage;
-	seal->vm_id = g_strdup(p->vm_id);
+	seal->holder = g_uuid_string_random();
 	seal->paths = strings_new();
 	seal->program = g_find_program_in_path(PROGRAM);
 	if (!seal->program)
 		error_set(error, ERR_UNSUPPORTED_OPERATION, PROGRAM " is not installed on this host");
-	good = seal->program && check_stopped(agent, p->vm_id, error) && prepare(agent, p->vm_id, p->images, seal->paths, error) &&
+	good = seal->program && check_stopped(agent, p->vm_id, error) && prepare(seal, p->images, error) &&
 	       jobs_start(agent->jobs, &work, NULL, error);
-	if (!good)
+	if (!good) {
+		storage_rest(agent->storage, seal->holder);
 		seal_free(seal);
+	}
 	return good;
 }
