@@ -22,7 +22,7 @@ SANITIZE ?=
 FUZZ_SECONDS ?= 30
 VERSION := $(shell sed -n 's/^\#\# \([0-9][0-9.]*\).*/\1/p' NEWS.md | head -1)
 PKGS = glib-2.0 jansson libxml-2.0 libevent_core libevent_pthreads openssl
-AGENT_PKGS = libvirt libvirt-qemu libnl-3.0 libnl-route-3.0 libnftables libarchive libpng libnbd libudev libgcrypt libcurl
+AGENT_PKGS = libvirt libvirt-qemu libnl-3.0 libnl-route-3.0 libnftables libarchive libpng libnbd libudev libgcrypt
 ENGINE_PKGS = sqlite3 libpq ldap
 CLIENT_PKGS = libcurl
 UNIT_PKGS = cmocka
@@ -32,11 +32,11 @@ OPT ?= -O2 -g
 hooksdir = $(prefix)/share/berth/hooks
 CPPFLAGS += -I. -D_GNU_SOURCE -DBERTH_HOOKS_DIR=\"$(hooksdir)\"$(if $(VERSION), -DBERTH_VERSION=\"$(VERSION)\") -DG_LOG_DOMAIN=\"berth\" $(DEFINES)
 CFLAGS_ALL = -std=gnu17 $(OPT) $(WARN) $(SANITIZE) -fno-omit-frame-pointer -fstack-protector-strong -pthread $(CFLAGS)
-LDFLAGS_ALL = $(SANITIZE) -pthread -Wl,--as-needed $(LDFLAGS)
+LDFLAGS_ALL = $(SANITIZE) -pthread -Wl,--as-needed -Wl,-z,pack-relative-relocs $(LDFLAGS)
 
 PC_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(AGENT_PKGS) $(ENGINE_PKGS) $(CLIENT_PKGS) $(UNIT_PKGS) libsystemd 2>/dev/null)
 PC_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
-AGENT_LIBS := $(shell pkg-config --libs $(AGENT_PKGS) 2>/dev/null) -lsanlock -lhttp_parser
+AGENT_LIBS := $(shell pkg-config --libs $(AGENT_PKGS) 2>/dev/null) -lsanlock -lhttp_parser -l:libcurl-gnutls.so.4
 ENGINE_LIBS := $(shell pkg-config --libs $(ENGINE_PKGS) 2>/dev/null) -lhttp_parser -lcrypt
 CLIENT_LIBS := $(shell pkg-config --libs $(CLIENT_PKGS) 2>/dev/null)
 UNIT_LIBS := $(shell pkg-config --libs $(UNIT_PKGS) 2>/dev/null)

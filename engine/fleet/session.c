@@ -236,7 +236,7 @@ static void begin(struct session *session)
 	session->generation = ++session->fleet->generations;
 	session->phase = RESOLVING;
 	session->stats_asked = session->vms_asked = false;
-	session->polls = 0;
+	session->polls = g_str_hash(session->host_id);
 	*resolved = (struct resolved){ .fleet = session->fleet, .host_id = g_strdup(session->host_id), .generation = session->generation };
 	if (!lane_submit(session->fleet->engine->lanes, lane, &job, &error)) {
 		resolved_free(resolved);
@@ -322,7 +322,8 @@ void session_ready(struct session *session, unsigned generation)
 	session->phase = READY;
 	session->told = SILENCE_NONE;
 	session->last_seen_usec = now_usec();
-	poll_now(session);
+	/* Each host has moments of its own, or a thousand that were connected together would answer together for ever. */
+	timer_set(session->timer, g_str_hash(session->host_id) % session->fleet->diary.ask_usec);
 }
 
 void session_retry(struct session *session, unsigned generation, const char *why)

@@ -35,11 +35,11 @@ const struct kind cluster_network_kind = {
 	.type = &cluster_network_type, .collection = "clusternetworks", .parent = offsetof(struct cluster_network, cluster), .parent_kind = &cluster_kind,
 	.owned = true
 };
-const struct kind host_kind = { .type = &host_type, .collection = "hosts" };
+const struct kind host_kind = { .type = &host_type, .collection = "hosts", .group = offsetof(struct host, cluster) };
 const struct kind storage_domain_kind = { .type = &storage_domain_type, .collection = "storagedomains" };
 const struct kind template_kind = { .type = &template_type, .collection = "templates" };
 const struct kind cpu_profile_kind = { .type = &cpu_profile_type, .collection = "cpuprofiles" };
-const struct kind vm_kind = { .type = &vm_type, .collection = "vms" };
+const struct kind vm_kind = { .type = &vm_type, .collection = "vms", .group = offsetof(struct vm, host) };
 const struct kind disk_kind = { .type = &disk_type, .collection = "disks", .parent = offsetof(struct disk, vm), .parent_kind = &vm_kind };
 const struct kind nic_kind = { .type = &nic_type, .collection = "nics", .parent = offsetof(struct nic, vm), .parent_kind = &vm_kind, .owned = true };
 const struct kind qos_kind = {

@@ -3,7 +3,7 @@
  * The model. See model.h.
  *
  * Each kind has a table: its entries in order of creation, and three hash chains through them: by id, by name (case folded, within the parent) and by
- * parent. One entry is 64 bytes; names are not kept folded, only their hashes are.
+ * group: the parent, or what the kind names. One entry is 64 bytes; names are not kept folded, only their hashes are.
  *
  * One read-write lock covers all tables, so that a set of changes is seen whole or not at all. Readers hold it while they copy pointers and take
  * references; the writer (one, the store's thread) while it swaps pointers. What is dropped is freed after the lock. Writers go first: publishing must
@@ -17,14 +17,14 @@
 struct entry {
 	void *record;
 	uint64_t serial;                       /* order of creation */
-	struct entry *next_id, *next_name, *next_parent;
-	uint32_t id_hash, name_hash, parent_hash;
+	struct entry *next_id, *next_name, *next_group;
+	uint32_t id_hash, name_hash, group_hash;
 };
 
 struct table {
 	const struct kind *kind;
 	GPtrArray *order;                      /* struct entry, by serial; may hold NULL while changes are applied */
-	struct entry **by_id, **by_name, **by_parent;
+	struct entry **by_id, **by_name, **by_group;
 	uint32_t mask;
 	uint32_t count;
 	uint32_t holes;
@@ -105,6 +105,13 @@ static const char *entry_name(const struct table *table, const struct entry *ent
 	return table->named ? object_name(entry->record) : NULL;
 }
 
+static const char *entry_group(const struct table *table, const struct entry *entry)
+{
+	const struct ref *group = (const struct ref *)((char *)entry->record + table->kind->group);
+
+	return table->kind->parent ? entry_parent(table, entry) : table->kind->group ? group->id : NULL;
+}
+
 static void link_id(struct table *table, struct entry *entry)
 {
 	struct entry **bucket = &table->by_id[entry->id_hash & table->mask];
@@ -126,16 +133,16 @@ static void link_name(struct table *table, struct entry *entry)
 	*bucket = entry;
 }
 
-static void link_parent(struct table *table, struct entry *entry)
+static void link_group(struct table *table, struct entry *entry)
 {
-	const char *parent = entry_parent(table, entry);
+	const char *group = entry_group(table, entry);
 	struct entry **bucket;
 
-	if (!parent)
+	if (!group)
 		return;
-	entry->parent_hash = hash_id(parent);
-	bucket = &table->by_parent[entry->parent_hash & table->mask];
-	entry->next_parent = *bucket;
+	entry->group_hash = hash_id(group);
+	bucket = &table->by_group[entry->group_hash & table->mask];
+	entry->next_group = *bucket;
 	*bucket = entry;
 }
 
@@ -151,13 +158,13 @@ static void unlink_name(struct table *table, struct entry *entry)
 		}
 }
 
-static void unlink_parent(struct table *table, struct entry *entry)
+static void unlink_group(struct table *table, struct entry *entry)
 {
-	if (!table->kind->parent)
+	if (!table->by_group)
 		return;
-	for (struct entry **at = &table->by_parent[entry->parent_hash & table->mask]; *at; at = &(*at)->next_parent)
+	for (struct entry **at = &table->by_group[entry->group_hash & table->mask]; *at; at = &(*at)->next_group)
 		if (*at == entry) {
-			*at = entry->next_parent;
+			*at = entry->next_group;
 			return;
 		}
 }
@@ -175,11 +182,11 @@ static void table_resize(struct table *table, uint32_t buckets)
 {
 	g_free(table->by_id);
 	g_free(table->by_name);
-	g_free(table->by_parent);
+	g_free(table->by_group);
 	table->mask = buckets - 1;
 	table->by_id = g_new0(struct entry *, buckets);
 	table->by_name = table->named ? g_new0(struct entry *, buckets) : NULL;
-	table->by_parent = table->kind->parent ? g_new0(struct entry *, buckets) : NULL;
+	table->by_group = table->kind->parent || table->kind->group ? g_new0(struct entry *, buckets) : NULL;
 	for (unsigned i = 0; i < table->order->len; i++) {
 		struct entry *entry = table->order->pdata[i];
 
@@ -188,8 +195,8 @@ static void table_resize(struct table *table, uint32_t buckets)
 		link_id(table, entry);
 		if (table->named)
 			link_name(table, entry);
-		if (table->kind->parent)
-			link_parent(table, entry);
+		if (table->by_group)
+			link_group(table, entry);
 	}
 }
 
@@ -291,7 +298,7 @@ struct model *model_free(struct model *model)
 		g_ptr_array_unref(table->order);
 		g_free(table->by_id);
 		g_free(table->by_name);
-		g_free(table->by_parent);
+		g_free(table->by_group);
 	}
 	g_free(model->tables);
 	pthread_rwlock_destroy(&model->lock);
@@ -341,23 +348,28 @@ static int by_serial(const void *a, const void *b)
 	return left->serial < right->serial ? -1 : left->serial > right->serial;
 }
 
+/* By the chain; in order of creation. */
+static GPtrArray *group_members(struct model *model, const struct table *table, const char *id)
+{
+	GPtrArray *members = references_new(0);
+	uint32_t hash = hash_id(id);
+
+	pthread_rwlock_rdlock(&model->lock);
+	for (struct entry *entry = table->by_group[hash & table->mask]; entry; entry = entry->next_group)
+		if (entry->group_hash == hash && !g_strcmp0(entry_group(table, entry), id))
+			g_ptr_array_add(members, entry);
+	if (members->len > 1)
+		qsort(members->pdata, members->len, sizeof(void *), by_serial);
+	for (unsigned i = 0; i < members->len; i++)
+		members->pdata[i] = record_ref(((struct entry *)members->pdata[i])->record);
+	pthread_rwlock_unlock(&model->lock);
+	return members;
+}
+
 GPtrArray *model_children(struct model *model, const struct kind *kind, const char *parent_id)
 {
-	const struct table *table = table_of(model, kind);
-	GPtrArray *children = references_new(0);
-	uint32_t hash = hash_id(parent_id);
-
-	g_return_val_if_fail(kind->parent, children);
-	pthread_rwlock_rdlock(&model->lock);
-	for (struct entry *entry = table->by_parent[hash & table->mask]; entry; entry = entry->next_parent)
-		if (entry->parent_hash == hash && !strcmp(entry_parent(table, entry), parent_id))
-			g_ptr_array_add(children, entry);
-	if (children->len > 1)
-		qsort(children->pdata, children->len, sizeof(void *), by_serial);
-	for (unsigned i = 0; i < children->len; i++)
-		children->pdata[i] = record_ref(((struct entry *)children->pdata[i])->record);
-	pthread_rwlock_unlock(&model->lock);
-	return children;
+	g_return_val_if_fail(kind->parent, references_new(0));
+	return group_members(model, table_of(model, kind), parent_id);
 }
 
 static const struct entry *find_anywhere(const struct table *table, const char *name)
@@ -426,8 +438,8 @@ GPtrArray *model_referring(struct model *model, const struct kind *kind, size_t 
 	const struct table *table = table_of(model, kind);
 	GPtrArray *list;
 
-	if (kind->parent && member == kind->parent)
-		return model_children(model, kind, id);
+	if (member == (kind->parent ? kind->parent : kind->group))
+		return group_members(model, table, id);
 	list = references_new(0);
 	pthread_rwlock_rdlock(&model->lock);
 	for (unsigned i = 0; i < table->order->len; i++) {
@@ -458,8 +470,8 @@ static void *put_new(struct model *model, struct table *table, void *record)
 	link_id(table, entry);
 	if (table->named)
 		link_name(table, entry);
-	if (table->kind->parent)
-		link_parent(table, entry);
+	if (table->by_group)
+		link_group(table, entry);
 	return NULL;
 }
 
@@ -469,12 +481,12 @@ static void *put(struct table *table, struct entry *entry, void *record)
 	void *old = entry->record;
 
 	unlink_name(table, entry);
-	unlink_parent(table, entry);
+	unlink_group(table, entry);
 	entry->record = record_ref(record);
 	if (table->named)
 		link_name(table, entry);
-	if (table->kind->parent)
-		link_parent(table, entry);
+	if (table->by_group)
+		link_group(table, entry);
 	return old;
 }
 
@@ -483,7 +495,7 @@ static void *take_out(struct table *table, struct entry *entry)
 	void *old = entry->record;
 
 	unlink_name(table, entry);
-	unlink_parent(table, entry);
+	unlink_group(table, entry);
 	unlink_id(table, entry);
 	table->order->pdata[order_find(table, entry)] = NULL;
 	table->holes++;
