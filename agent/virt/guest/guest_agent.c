@@ -36,6 +36,7 @@
 #define EAGER_PERIOD_S 5
 #define FIRST_SILENCE_USEC (5 * G_USEC_PER_SEC)
 #define SILENCE_USEC (60 * G_USEC_PER_SEC)
+#define ARRIVAL_USEC (2 * G_USEC_PER_SEC)
 #define PLUG_USEC (10 * G_USEC_PER_SEC)
 
 static const struct { const char *name; int period_s; } queries[QUERY_MAX] = {
@@ -330,11 +331,11 @@ void guest_agent_plugged(struct vm *vm)
 
 /* ---- coming and going ---- */
 
-/* Lock held. */
+/* Lock held. One that has just come from another host has more urgent things to do than to tell what it told there. */
 static void ask_now(struct vm *vm, int64_t now)
 {
 	for (int i = 0; i < QUERY_MAX; i++)
-		vm->query_at_usec[i] = now;
+		vm->query_at_usec[i] = now + (vm->arriving || vm->arrival[0] ? ARRIVAL_USEC : 0);
 	guest_agent_tick(vm, now);
 }
 
