@@ -342,15 +342,16 @@ static bool write_file(struct job *job, GError **error)
 
 bool job_step(struct job *job, json_t *state, const char *step, GError **error)
 {
-	g_autofree char *before = g_strconcat(job->kind->name, ": ", step, NULL), *after = g_strconcat(before, " written", NULL);
+	g_autofree char *name = g_strdup(step);         /* the caller may have it from the state */
+	g_autofree char *before = g_strconcat(job->kind->name, ": ", name, NULL), *after = g_strconcat(before, " written", NULL);
 
 	fault_point(before);
-	json_object_set_new(state, "step", json_string(step));
+	json_object_set_new(state, "step", json_string(name));
 	if (!write_file(job, error)) {
-		error_wrap(error, "job %s, step %s", job->id, step);
+		error_wrap(error, "job %s, step %s", job->id, name);
 		return false;
 	}
-	log_debug("job %s (%s): %s", job->id, job->description, step);
+	log_debug("job %s (%s): %s", job->id, job->description, name);
 	fault_point(after);
 	return true;
 }
