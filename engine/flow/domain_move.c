@@ -27,20 +27,6 @@
 
 #define LOG_MODULE "flow"
 
-static struct storage_call call_of(const struct flow *flow)
-{
-	return (struct storage_call){ flow->engine, flow_text(flow, "host"), flow->id, AGENT_PATIENCE_S };
-}
-
-static struct storage_domain *domain_of(const struct flow *flow, GError **error)
-{
-	struct storage_domain *domain = model_get(flow->engine->model, &storage_domain_kind, flow->object_id);
-
-	if (!domain)
-		error_set(error, ERR_NOT_FOUND, "storage domain '%s'", flow->object_id);
-	return domain;
-}
-
 static bool is_shared(const struct storage_domain *domain)
 {
 	return !domain->local_host.id && domain->storage_type != STORAGE_LOCALFS;
@@ -221,7 +207,7 @@ static bool tell_verb(struct flow *flow, const struct storage_domain *domain, GE
 {
 	const char *pool = flow_text(flow, "pool");
 	g_autofree char *host = storage_move_host(flow->engine, move_of(flow), domain, pool, error);
-	struct storage_call call = call_of(flow);
+	struct storage_call call = storage_flow_call(flow);
 	json_t *targets, *target;
 	size_t i;
 	bool ok = host;
@@ -236,7 +222,7 @@ static bool tell_verb(struct flow *flow, const struct storage_domain *domain, GE
 
 static bool tell_connect(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow);
+	const struct storage_call call = storage_flow_call(flow);
 	size_t i;
 	json_t *target;
 
@@ -271,7 +257,7 @@ static bool tell_pool(struct flow *flow, bool *ret_done, GError **error)
 
 static bool move_tell(struct flow *flow, GError **error)
 {
-	struct storage_domain *domain = domain_of(flow, error);
+	struct storage_domain *domain = storage_flow_domain(flow, error);
 	bool done = false;
 	bool ok = domain && (!is_shared(domain) || !domain->master || tell_pool(flow, &done, error)) && (done || tell_verb(flow, domain, error));
 
@@ -282,8 +268,8 @@ static bool move_tell(struct flow *flow, GError **error)
 /* What was attached, and a pool that was raised, is taken back: the other moves can be made again. */
 static bool move_untell(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow);
-	struct storage_domain *domain = domain_of(flow, NULL);
+	const struct storage_call call = storage_flow_call(flow);
+	struct storage_domain *domain = storage_flow_domain(flow, NULL);
 	bool of_pool = domain && is_shared(domain) && domain->master, ok = true;
 
 	if (move_of(flow) == STORAGE_ATTACH)
@@ -370,7 +356,7 @@ static bool move_settle(struct flow *flow, GError **error)
 
 static void move_failed(struct flow *flow, const GError *cause)
 {
-	struct storage_domain *domain = domain_of(flow, NULL);
+	struct storage_domain *domain = storage_flow_domain(flow, NULL);
 	enum storage_move move = move_of(flow);
 
 	store_event(flow->engine->store, moves[move].failed, &flow->actor, (void *[]){ domain, NULL }, "Failed to %s Storage Domain %s. (User: %s): %s",

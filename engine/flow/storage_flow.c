@@ -38,12 +38,12 @@
 #define EVENT_REMOVED 960
 #define EVENT_REMOVE_FAILED 961
 
-static struct storage_call call_of(const struct flow *flow)
+struct storage_call storage_flow_call(const struct flow *flow)
 {
 	return (struct storage_call){ flow->engine, flow_text(flow, "host"), flow->id, AGENT_PATIENCE_S };
 }
 
-static struct storage_domain *domain_of(const struct flow *flow, GError **error)
+struct storage_domain *storage_flow_domain(const struct flow *flow, GError **error)
 {
 	struct storage_domain *domain = model_get(flow->engine->model, &storage_domain_kind, flow->object_id);
 
@@ -214,7 +214,7 @@ static void *stored(const struct flow *flow, const char *key, const struct recor
 
 static bool create_record(struct flow *flow, GError **error)
 {
-	struct storage_domain *domain = domain_of(flow, NULL);
+	struct storage_domain *domain = storage_flow_domain(flow, NULL);
 	struct storage_connection *connection = NULL;
 	struct change *change;
 	bool ok;
@@ -245,7 +245,7 @@ static bool create_record(struct flow *flow, GError **error)
 
 static bool create_forget(struct flow *flow, GError **error)
 {
-	struct storage_domain *domain = domain_of(flow, NULL);
+	struct storage_domain *domain = storage_flow_domain(flow, NULL);
 	struct change *change;
 	bool ok = true;
 
@@ -268,7 +268,7 @@ static bool create_forget(struct flow *flow, GError **error)
 /* The last step was done and only the flow's own end is missing: there is nothing to be taken back. */
 static bool is_settled(const struct flow *flow)
 {
-	struct storage_domain *domain = domain_of(flow, NULL);
+	struct storage_domain *domain = storage_flow_domain(flow, NULL);
 	bool settled = domain && domain->state != DOMAIN_LOCKED;
 
 	record_unref(domain);
@@ -277,7 +277,7 @@ static bool is_settled(const struct flow *flow)
 
 static bool create_connect(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow);
+	const struct storage_call call = storage_flow_call(flow);
 
 	return connect_all(&call, targets_of(flow), error);
 }
@@ -285,7 +285,7 @@ static bool create_connect(struct flow *flow, GError **error)
 /* The agent cannot disconnect what it could not connect: that is what most failures are, and a link that stays behind does no harm. */
 static bool create_disconnect(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow);
+	const struct storage_call call = storage_flow_call(flow);
 	g_autoptr(GError) own = NULL;
 
 	if (is_settled(flow) || disconnect_all(&call, targets_of(flow), &own))
@@ -301,7 +301,7 @@ static bool create_disconnect(struct flow *flow, GError **error)
 /* Whether the agent was reached or not is not always known: what it may have made is erased. Its id is ours, so nothing else can be hit. */
 static bool create_erase(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow);
+	const struct storage_call call = storage_flow_call(flow);
 
 	if (is_settled(flow) || flow_flag(flow, "import") || storage_format(&call, flow->object_id, error))
 		return true;
@@ -311,7 +311,7 @@ static bool create_erase(struct flow *flow, GError **error)
 
 static bool create_create(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow);
+	const struct storage_call call = storage_flow_call(flow);
 
 	return flow_flag(flow, "import") ||
 	       storage_create(&call, flow->object_id, flow_text(flow, "name"), flow_text(flow, "flavor"), json_array_get(targets_of(flow), 0), error);
@@ -335,7 +335,7 @@ static bool edit_created(void *copy, struct change *change, void *data, GError *
 
 static bool create_settle(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow);
+	const struct storage_call call = storage_flow_call(flow);
 	struct creation creation = { .flow = flow };
 
 	return storage_sizes(&call, flow->object_id, &creation.total, &creation.free, error) &&
@@ -388,7 +388,7 @@ static bool edit_lock(void *copy, struct change *change, void *data, GError **er
 
 static bool remove_lock(struct flow *flow, GError **error)
 {
-	struct storage_domain *domain = domain_of(flow, NULL);
+	struct storage_domain *domain = storage_flow_domain(flow, NULL);
 	bool there = domain != NULL;
 
 	record_unref(domain);
@@ -417,7 +417,7 @@ static bool remove_unlock(struct flow *flow, GError **error)
 
 static bool remove_erase(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow);
+	const struct storage_call call = storage_flow_call(flow);
 
 	return !flow_flag(flow, "format") || flow_flag(flow, "destroy") ||
 	       (connect_all(&call, targets_of(flow), error) && storage_format(&call, flow->object_id, error));
@@ -426,7 +426,7 @@ static bool remove_erase(struct flow *flow, GError **error)
 /* A link that stays behind does no harm: the directory can be connected again. */
 static bool remove_disconnect(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow);
+	const struct storage_call call = storage_flow_call(flow);
 	g_autoptr(GError) own = NULL;
 
 	if (!flow_flag(flow, "destroy") && call.host_id && !disconnect_all(&call, targets_of(flow), &own))
@@ -449,7 +449,7 @@ static void remove_connections(struct model *model, struct change *change, const
 
 static bool remove_forget(struct flow *flow, GError **error)
 {
-	struct storage_domain *domain = domain_of(flow, NULL);
+	struct storage_domain *domain = storage_flow_domain(flow, NULL);
 	g_autofree char *data_center = domain ? g_strdup(domain->data_center.id) : NULL;
 	struct change *change;
 	bool ok;

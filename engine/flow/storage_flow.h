@@ -3,6 +3,7 @@
 #define BERTH_ENGINE_STORAGE_FLOW_H
 /* Storage domains: made, attached, activated, deactivated, detached, removed. */
 #include "engine/flow/flow.h"
+#include "engine/flow/storage_calls.h"
 #include "engine/model/storage_domain.h"
 
 /* object: the id of the domain, which is made by the flow. data: storage_create_data() */
@@ -35,5 +36,9 @@ char *storage_connection_user(struct model *model, const struct storage_connecti
 bool storage_domain_uses(const struct storage_domain *domain, const char *connection_id);
 /* Is the directory that of another domain of this host? For change_check(): data is a struct storage_domain. */
 bool storage_path_is_free(struct model *model, void *data, GError **error);
+
+/* For the steps of flows about a storage domain: calls to the flow's host; the domain, a new reference. */
+struct storage_call storage_flow_call(const struct flow *flow);
+struct storage_domain *storage_flow_domain(const struct flow *flow, GError **error);
 
 #endif
