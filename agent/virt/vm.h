@@ -72,6 +72,7 @@ struct vm {
 	int64_t resume_at_usec, resume_wait_usec;      /* when it is looked at next whether it can go on (resume.c) */
 	bool resume_queued, keep_paused;         /* keep: somebody paused it, too */
 	bool shutdown_asked, destroying, frozen, agent_connected;
+	bool end_prepared;                       /* destroying: scripts run before it, and libvirt was not told to end it yet */
 	enum vm_end_cause end_cause;             /* QEMU said that it is about to end */
 	unsigned reboots;                        /* of the guest, since the agent started */
 	enum vm_launch launch;

@@ -4,7 +4,8 @@
  *
  *	facts      its clock, its watchdog, who looks at its console: taken in and told at once
  *	states     it is paused, goes on, reboots, has an I/O error, its agent comes or goes: through the VM's mailbox, one after the other, as a rule at once
- *	ends       it ended, its guest crashed: from the mailbox to the lane "end/<id>", in turn with VM.destroy, for libvirt and files are looked at
+ *	ends       it ended, its guest crashed: from the mailbox to the lane "end/<id>", in turn with VM.destroy, for libvirt and files are looked at;
+ *	           while VM.destroy is still at its scripts, to the lane "ended/<id>", beside it
  *	devices    they and the limits are other ones: the XML is read again, on the lane "events/<id>"; changed devices are an event, too (vm_refresh())
  *
  * The mailbox. Who looks how a VM is and says so, or looks at its state and changes it, must not have an event in between that knows better: he holds the
@@ -157,7 +158,7 @@ static void do_stopped(struct vm *vm, void *data)
 		struct ending_facts facts = { .detail = detail };
 		AUTO_LOCK(&vm->vms->lock);
 
-		if (vm->destroying)
+		if (vm->destroying && !vm->end_prepared)
 			return;
 		facts.cause = vm->end_cause;
 		facts.status = vm->status;
@@ -179,6 +180,13 @@ static enum vm_wire_status status_of(struct vm *vm)
 {
 	AUTO_LOCK(&vm->vms->lock);
 	return vm->status;
+}
+
+/* Who ends it is still at its scripts, and holds the lane of ends meanwhile. */
+static bool end_is_prepared(struct vm *vm)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	return vm->end_prepared;
 }
 
 /* Its memory is, which libvirt pauses it for. */
@@ -218,7 +226,7 @@ static void do_lifecycle(struct vm *vm, void *data)
 		queue(vm, "end", "its guest crashed", do_crashed, told);
 		return;
 	case VIR_DOMAIN_EVENT_STOPPED:
-		queue(vm, "end", "it ended", do_stopped, told);
+		queue(vm, end_is_prepared(vm) ? "ended" : "end", "it ended", do_stopped, told);
 		return;
 	}
 	told_free(told);

@@ -40,12 +40,28 @@ bool vm_cut_off(struct vm *vm, int attempts, GError **error)
 	return r == 0;
 }
 
+static void set_end_prepared(struct vm *vm, bool prepared)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	vm->end_prepared = prepared;
+}
+
 bool vm_power_off(struct vm *vm, int attempts, GError **error)
 {
-	if (!device_hooks(vm, "before_device_destroy", NULL, NULL, error))
-		return false;
-	(void)vm_hook(vm, "before_vm_destroy", NULL, NULL, NULL, NULL);
-	return vm_cut_off(vm, attempts, error);
+	g_autoptr(GError) cause = NULL;
+	bool may;
+
+	/* An end that comes while they run is libvirt's news, and not held up by them. */
+	set_end_prepared(vm, true);
+	may = device_hooks(vm, "before_device_destroy", NULL, NULL, &cause);
+	if (may)
+		(void)vm_hook(vm, "before_vm_destroy", NULL, NULL, NULL, NULL);
+	set_end_prepared(vm, false);
+	if (!vm_check_running(vm, NULL))
+		return true;
+	if (!may)
+		g_propagate_error(error, g_steal_pointer(&cause));
+	return may && vm_cut_off(vm, attempts, error);
 }
 
 /* Somebody waits for a place on the VM's lane. The lane's job and who waits share it; the last one frees it. */
