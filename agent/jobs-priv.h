@@ -44,6 +44,7 @@ struct job {
 	json_t *request;              /* for whoever asks; never changed */
 	json_t *memory;               /* its state, run()'s own */
 	bool queued, runs, wake;      /* wake: somebody called while it ran */
+	bool held;                    /* of an earlier agent: jobs_resume() lets it run */
 	int64_t wake_at_usec;         /* 0: nobody asked */
 };
 

@@ -12,8 +12,8 @@
  * A job of a kind is a file, state_dir/jobs/<id>.json:
  *	{"version": 1, "kind", "description", "lane", "state": {"request": {...}, "step", ...}, "over"?: "done", "error"?: {code, message}, "ended"?: ms}
  * It exists before jobs_begin() returns, says at each job_step() what is about to be done, at the end how it ended, and is removed when the job is
- * forgotten. The agent may die between any two of these: jobs_resume() reads the files, shows the jobs that were over, and runs the others again from
- * the step that is written. So at most one run() is ahead of its file, by one step; that step is the one run() must recognize as begun, done or neither.
+ * forgotten. The agent may die between any two of these: jobs_load() reads the files and shows them, jobs_resume() runs those that were not over again
+ * from the step that is written. So at most one run() is ahead of its file, by one step; that step is the one run() must recognize as begun, done or neither.
  * That it was canceled is a second file, <id>.end, there before whoever canceled it is told so.
  *
  * Waking: a job that waits takes no thread. jobs_wake() puts it on its lane; while it runs, it is noted and it runs once more. One timer on the loop serves
@@ -404,7 +404,7 @@ static void queue(struct job *job)
 
 	{
 		AUTO_LOCK(&job->jobs->lock);
-		if (job_is_over(job) || job->queued)
+		if (job_is_over(job) || job->queued || job->held)
 			return;
 		if (job->runs) {
 			job->wake = true;
@@ -687,6 +687,7 @@ static void load(struct jobs *jobs, const char *id)
 		if (!strcmp(state_names[i], over_as))
 			job->state = (enum job_state)i;
 	job->told = job_is_over(job);
+	job->held = !job->told;
 	if (job_is_over(job))
 		job->ended_usec = now_usec() - CLAMP(wall_msec() - json_integer_value(json_object_get(json, "ended")), 0, JOBS_KEEP_USEC / 1000) * 1000;
 	if (failure)
@@ -698,11 +699,6 @@ static void load(struct jobs *jobs, const char *id)
 	}
 	job_unref(job);
 	json_decref(json);
-}
-
-static bool is_pending(const struct job *job, const void *unused)
-{
-	return job->state == STATE_PENDING;
 }
 
 /* It was canceled before the agent ended. */
@@ -733,16 +729,29 @@ static void load_all(struct jobs *jobs, const char *suffix, void (*one)(struct j
 	}
 }
 
-void jobs_resume(struct jobs *jobs)
+void jobs_load(struct jobs *jobs)
 {
-	GPtrArray *pending;
-
 	load_all(jobs, JOB_FILE, load);
 	load_all(jobs, WISH_FILE, load_wish);
-	pending = matching(jobs, is_pending, NULL);
-	if (pending->len)
-		log_info("%u jobs go on that were under way when the agent ended", pending->len);
-	queue_all(pending);
+}
+
+static bool is_held(const struct job *job, const void *unused)
+{
+	return job->held;
+}
+
+void jobs_resume(struct jobs *jobs)
+{
+	GPtrArray *found = matching(jobs, is_held, NULL);
+
+	if (found->len)
+		log_info("%u jobs go on that were under way when the agent ended", found->len);
+	{
+		AUTO_LOCK(&jobs->lock);
+		for (guint i = 0; i < found->len; i++)
+			((struct job *)found->pdata[i])->held = false;
+	}
+	queue_all(found);
 }
 
 bool job_ask_to_end(struct job *job, GError **error)

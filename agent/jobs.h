@@ -53,7 +53,7 @@ struct job_kind {
 	const char *type;                 /* of Host.getJobs: "virt", "storage" */
 	enum job_run (*run)(struct job *job, json_t *state, void *context, GError **error);
 };
-/* At start, before jobs_resume(). kind must stay; context is handed to run(). */
+/* At start, before jobs_load(). kind must stay; context is handed to run(). */
 void jobs_register(struct jobs *jobs, const struct job_kind *kind, void *context);
 
 struct job_order {
@@ -67,7 +67,9 @@ struct job_order {
  * id for anything else: ERR_JOB_EXISTS. Blocking (disk).
  */
 bool jobs_begin(struct jobs *jobs, const struct job_order *order, char **ret_id, GError **error);
-/* The journaled jobs that are not over run again. Once, when what they need is there (VMs recovered). Loop thread. */
+/* At start, when all kinds are registered: the journaled jobs of earlier agents are known. None runs, whoever wakes it. Loop thread. */
+void jobs_load(struct jobs *jobs);
+/* Those that are not over run again. Once, when what they need is there (VMs recovered, and marked with what their jobs do). Loop thread. */
 void jobs_resume(struct jobs *jobs);
 /* It has a reason to look again. Any thread; an id that is not there or over: nothing. */
 void jobs_wake(struct jobs *jobs, const char *id);

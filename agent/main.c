@@ -360,6 +360,7 @@ static int serve(struct daemon *d)
 	loop_on_signal(a->loop, SIGUSR1, on_dump, d);
 	if (!lane_submit(a->lanes, "network", &restore, &error))
 		log_warn("networks are not restored: %s", error->message);
+	jobs_load(a->jobs);
 	vms_start(a->vms, on_recovered, d);
 	service_notify("READY=1\nSTATUS=Recovering");
 	loop_run(a->loop);

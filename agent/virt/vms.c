@@ -196,13 +196,13 @@ static void on_up(void *data)
 	}
 	if (first)
 		vm_files_sweep(vms->files_dir, is_there, vms);
-	if (first && vms->recovered)
-		vms->recovered(vms->recovered_data);
-	if (first) {
+	if (first) {            /* before their jobs run: a job that is over at once must not leave its mark */
 		hibernate_resumed(vms);
 		migrations_resumed(vms);
 		end_scripts_resumed(vms);
 	}
+	if (first && vms->recovered)
+		vms->recovered(vms->recovered_data);
 	for (guint i = 0; i < all->len; i++) {
 		/* Who subscribed before a connection was lost hears at once how everything is now. */
 		if (!first)

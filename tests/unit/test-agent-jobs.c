@@ -311,16 +311,23 @@ static void test_kind_restart(void **state)
 	restart();
 	assert_string_equal(status(), "none");
 	may_end = true;
+	jobs_load(t.jobs);
+	jobs_wake(t.jobs, ID);                          /* what it needs is not there yet */
+	settle("vm/x");
+	assert_string_equal(status(), "pending");
+	assert_string_equal(steps->str, "[begin]");
 	jobs_resume(t.jobs);
 	loop_run(t.loop);
 	assert_string_equal(steps->str, "[begin][one]");
 	assert_string_equal(status(), "done");
 	restart();
+	jobs_load(t.jobs);
 	jobs_resume(t.jobs);
 	assert_string_equal(status(), "done");
 	assert_true(jobs_clear(t.jobs, ID, NULL));
 	settle("jobs");                                 /* the file is removed there */
 	restart();
+	jobs_load(t.jobs);
 	jobs_resume(t.jobs);
 	assert_string_equal(status(), "none");
 	assert_string_equal(steps->str, "[begin][one]");
@@ -341,6 +348,7 @@ static void test_kind_cancel(void **state)
 	assert_false(jobs_cancel(t.jobs, ID, &error));
 	assert_true(error_is(error, ERR_JOB_NOT_ACTIVE));
 	restart();
+	jobs_load(t.jobs);
 	jobs_resume(t.jobs);
 	assert_string_equal(status(), "aborted");
 }
@@ -358,6 +366,7 @@ static void test_kind_cancel_restart(void **state)
 	assert_string_equal(status(), "running");
 	restart();
 	deaf = false;
+	jobs_load(t.jobs);
 	jobs_resume(t.jobs);
 	settle("vm/x");
 	assert_string_equal(status(), "aborted");
@@ -367,6 +376,7 @@ static void test_kind_cancel_restart(void **state)
 	/* one whose job was forgotten in the same moment is of nobody */
 	assert_true(g_file_set_contents(wish, "{\"version\": 1}", -1, NULL));
 	restart();
+	jobs_load(t.jobs);
 	jobs_resume(t.jobs);
 	assert_false(g_file_test(wish, G_FILE_TEST_EXISTS));
 }
