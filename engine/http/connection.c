@@ -5,14 +5,15 @@
  * Requests of a connection are served strictly one after the other, so that answers come in order and a pipelined GET sees what the POST before it
  * did. While one is served, what the client sends ahead is kept (at most HTTP_PIPELINE_BYTES, then reading stops).
  *
- * A request is handed to serve() when it is complete, but a GET or HEAD that announces a body is handed up as soon as its headers are complete: some
- * clients announce a body and never send it. Such a body, when it does come, is swallowed, so that the next request is found where it begins; when it
- * does not come, the connection ends by the body time-out after the answer.
+ * A request is handed to serve() when it is complete. Some clients announce a body of a GET or HEAD and never send it: theirs is waited for for
+ * UNSENT_USEC, then the request is served without it and the connection ends with the answer, for what comes next on it could be the body or another
+ * request. (Not answered before: libsoup 3, of libgovirt, does not send the body any more once it sees the answer, and goes on with its next request.)
+ * Such a body is thrown away.
  *
- * The parser is paused at these two points (the parser's own pause), the rest of the input waits in `rest`:
+ * The parser is paused where a message is complete (the parser's own pause), the rest of the input waits in `rest`:
  *
  *	HEADERS --headers complete--> BODY --message complete--> SERVING --answer sent--> HEADERS
- *	           `-- GET with a body announced --> SERVING (early) --answer sent--> BODY (swallowed) --> HEADERS
+ *	                                `-- UNSENT_USEC, GET or HEAD --> SERVING --answer sent--> end
  *
  * Clocks (one timer, armed for the nearest): first byte of a request to the end of its headers, header_usec in all, so that a client that trickles
  * ends; silence within a body, body_usec, and BODY_TOTAL_USEC for the whole of it; silence between requests, idle_usec; a peer that takes nothing of
@@ -31,6 +32,7 @@
 
 #define LOG_MODULE "http"
 #define LINGER_USEC (2 * G_USEC_PER_SEC)
+#define UNSENT_USEC (200 * 1000)
 #define BODY_TOTAL_USEC (600 * (int64_t)G_USEC_PER_SEC)
 #define JOIN_BYTES (16 * 1024)                  /* smaller answers travel with their head in one block */
 #define AHEAD_BYTES (1024 * 1024)               /* next request is served when at most this much of the last answer is left */
@@ -51,12 +53,13 @@ struct connection {
 	GArray *offsets;                        /* of names and values within incoming->text */
 	char *peer;
 	int refuse;                             /* status to refuse with, found inside the parser */
-	bool in_value, early, swallowing, paused, closing, lingering, work;
+	bool in_value, paused, closing, lingering, work;
 	bool loopback;
 	unsigned n_requests;
 };
 
 static void connection_work(struct connection *connection);
+static void serve(struct connection *connection);
 
 struct connection *connection_next(struct connection *connection)
 {
@@ -64,6 +67,17 @@ struct connection *connection_next(struct connection *connection)
 }
 
 /* ---- clocks ---- */
+
+/* A body that means nothing. */
+static bool has_idle_body(const struct connection *connection)
+{
+	return connection->parser.method == HTTP_GET || connection->parser.method == HTTP_HEAD;
+}
+
+static bool waits_for_idle_body(const struct connection *connection)
+{
+	return connection->body_start && has_idle_body(connection) && !connection->serving && !connection->lingering && !stream_queued(connection->stream);
+}
 
 static int64_t deadline(const struct connection *connection)
 {
@@ -79,6 +93,8 @@ static int64_t deadline(const struct connection *connection)
 		at = 0;
 	else if (connection->header_start)
 		at = connection->header_start + settings->header_usec;
+	else if (waits_for_idle_body(connection))
+		at = connection->body_start + UNSENT_USEC;
 	else if (connection->body_start)
 		at = MIN(connection->body_start + BODY_TOTAL_USEC, MAX(stream_last_input(connection->stream), connection->idle_since) + settings->body_usec);
 	else
@@ -105,6 +121,12 @@ static void tick(void *data)
 		return;
 	if (now_usec() < at) {
 		arm(connection);
+		return;
+	}
+	if (waits_for_idle_body(connection)) {
+		connection->body_start = 0;
+		connection->incoming->keep_alive = false;
+		serve(connection);
 		return;
 	}
 	log_debug("%s: time is over (%s)", connection->peer, connection->header_start ? "headers" : connection->body_start ? "body" : "idle");
@@ -216,12 +238,6 @@ static void finished(struct exchange *exchange)
 		if (!exchange->keep_alive)
 			end_after_answer(connection);
 	}
-	if (connection->early) {
-		/* the announced body follows, or not */
-		connection->early = false;
-		connection->swallowing = true;
-		connection->body_start = now_usec();
-	}
 	exchange_free(exchange);
 	if (!connection->work)
 		connection_work(connection);
@@ -249,7 +265,6 @@ static int on_message_begin(http_parser *parser)
 	connection->header_start = now_usec();
 	connection->body_start = 0;
 	connection->in_value = false;
-	connection->swallowing = false;
 	return 0;
 }
 
@@ -345,11 +360,6 @@ static int on_headers_complete(http_parser *parser)
 		connection->refuse = 413;
 		return -1;
 	}
-	if (parser->method == HTTP_GET || parser->method == HTTP_HEAD) {
-		connection->early = true;
-		http_parser_pause(parser, 1);
-		return 0;
-	}
 	if (parser->http_minor >= 1 && exchange_has_token(exchange, "Expect", "100-continue", NULL)) {
 		static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 		(void)stream_send_copy(connection->stream, go_on, sizeof(go_on) - 1);
@@ -361,8 +371,8 @@ static int on_body(http_parser *parser, const char *at, size_t n)
 {
 	struct connection *connection = parser->data;
 	struct exchange *exchange = connection->incoming;
-	if (!exchange)
-		return 0;                       /* swallowed */
+	if (has_idle_body(connection))
+		return 0;
 	if (!exchange->body)
 		exchange->body = g_string_sized_new(parser->content_length != UINT64_MAX ? MIN(parser->content_length + n + 1, 65536) : 1024);
 	if (exchange->body->len + n > HTTP_BODY_BYTES) {
@@ -377,7 +387,6 @@ static int on_message_complete(http_parser *parser)
 {
 	struct connection *connection = parser->data;
 	connection->body_start = 0;
-	connection->swallowing = false;
 	http_parser_pause(parser, 1);
 	return 0;
 }
