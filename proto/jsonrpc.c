@@ -15,7 +15,24 @@
 
 json_t *jsonrpc_load(const char *text, size_t size)
 {
-	return json_loadb(text, size, JSON_DECODE_ANY, /* error= */ NULL);
+	return json_loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, /* error= */ NULL);
+}
+
+bool jsonrpc_has_nul(const json_t *value)
+{
+	const char *name;
+	json_t *member;
+	size_t i;
+
+	if (json_is_string(value))
+		return strlen(json_string_value(value)) != json_string_length(value);
+	json_object_foreach((json_t *)value, name, member)
+		if (jsonrpc_has_nul(member))
+			return true;
+	json_array_foreach(value, i, member)
+		if (jsonrpc_has_nul(member))
+			return true;
+	return false;
 }
 
 /* ---- reading ---- */
@@ -45,7 +62,7 @@ bool jsonrpc_request(const json_t *value, struct jsonrpc_request *ret_request, G
 		reason = "the request is not an object";
 	else if (!is_version_2(value))
 		reason = "wrong protocol version";
-	else if (!json_is_string(method))
+	else if (!json_is_string(method) || jsonrpc_has_nul(method))
 		reason = "the method is missing or not a string";
 	else if (params && !json_is_object(params) && !json_is_array(params))
 		reason = "the params are neither an object nor an array";

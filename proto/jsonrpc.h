@@ -13,8 +13,10 @@
 #define JSONRPC_BATCH_MAX 10000         /* requests in one array */
 #define JSONRPC_ECHO_MAX 1024           /* bytes of a bad request that are quoted in the error */
 
-/* Any JSON text; NULL when it is none (or holds a NUL character, or nests deeper than 2048). Any thread. */
+/* Any JSON text; NULL when it is none (or nests deeper than 2048, or has a member whose name holds U+0000). Any thread. */
 json_t *jsonrpc_load(const char *text, size_t size);
+/* Some text in it holds U+0000: for who takes texts as C has them it ends there. */
+bool jsonrpc_has_nul(const json_t *value);
 
 /* All borrowed from the object they were read from. */
 struct jsonrpc_request {

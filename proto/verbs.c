@@ -3,6 +3,7 @@
  * verbs of our own say so. */
 #include "proto/verb.h"
 #include "common/error.h"
+#include "proto/jsonrpc.h"
 
 #define TABLE(noun) { noun##_verbs, &n_##noun##_verbs }
 static const struct { const struct verb *rows; const size_t *n; } tables[] = {
@@ -58,6 +59,8 @@ void *verb_params(const struct verb *verb, const json_t *params, struct record_i
 	json_t *object = NULL;
 	void *record = NULL;
 	GError *cause = NULL;
+	const char *name;
+	json_t *value;
 
 	static const struct record_type none = { .name = "no parameters", .size = sizeof(struct record), .doc = "A verb without parameters" };
 
@@ -67,6 +70,13 @@ void *verb_params(const struct verb *verb, const json_t *params, struct record_i
 		object = params ? json_incref((json_t *)params) : json_object();
 	if (!json_is_object(object)) {
 		error_set(error, ERR_JSONRPC_INVALID_PARAMS, "%s: parameters must be an object or an array", verb->name);
+		json_decref(object);
+		return NULL;
+	}
+	json_object_foreach(object, name, value) {
+		if (!jsonrpc_has_nul(value))
+			continue;
+		error_set(error, ERR_JSONRPC_INVALID_PARAMS, "%s: a text of parameter '%s' has the character U+0000 in it", verb->name, name);
 		json_decref(object);
 		return NULL;
 	}

@@ -74,7 +74,7 @@ static void test_invalid_requests(void **state)
 
 static void test_not_json(void **state)
 {
-	static const char *const texts[] = { "", "{", "{\"a\": 1", "nul", "{'a': 1}", "[1] x", "\"\xff\"", "\"a\\u0000b\"" };
+	static const char *const texts[] = { "", "{", "{\"a\": 1", "nul", "{'a': 1}", "[1] x", "\"\xff\"", "{\"a\\u0000b\": 1}" };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
 		assert_null(jsonrpc_load(texts[i], strlen(texts[i])));
