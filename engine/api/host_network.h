@@ -43,6 +43,13 @@ bool network_carries_vms(const struct network *network);
 /* The attachments that the capabilities show; struct network_attachment. caps may be NULL: none. */
 GPtrArray *host_attachments(struct request *request, const struct host *host, const struct host_caps *caps);
 
+/* What an interface as a client describes it (NULL: he does not) means for the network on it: a wish for a set-up. network_id may be NULL. */
+struct network_attachment *host_nic_wish(const struct host_nic *input, const char *nic_name, const char *network_id);
+
+/* POST /hosts/{}/nics/setupnetworks: host_nics_setup.c */
+extern const struct record_type nics_setup_action_type;
+bool host_nics_setup(struct request *request, const void *object, const void *params, void **ret_result, GError **error);
+
 /* A label of an interface, which gets every network of the host's cluster that has the label, too. */
 struct nic_label { struct record record; char *id, *inner_id, *host_nic_id, *host_nic_name; };
 extern const struct record_type nic_label_type;

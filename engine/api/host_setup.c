@@ -97,6 +97,7 @@ static bool send(struct request *request, const struct host *host, const struct 
 	struct host_setup_networks_params *params = record_new(&host_setup_networks_params_type);
 	int timeout_s = setup->check_connectivity ? setup->timeout_s : 0;
 	struct confirmation *confirmation = setup->check_connectivity ? begin_confirming(request, host) : NULL;
+	g_autoptr(GError) own = NULL;
 	bool ok;
 
 	params->networks = json_incref(plan->networks);
@@ -104,10 +105,17 @@ static bool send(struct request *request, const struct host *host, const struct 
 	params->options = json_pack("{s:b}", "connectivityCheck", setup->check_connectivity);
 	if (setup->check_connectivity)
 		json_object_set_new(params->options, "connectivityTimeout", json_integer(timeout_s));
-	ok = host_call(request, host, "Host.setupNetworks", params, timeout_s + MARGIN_S, NULL, error);
+	ok = host_call(request, host, "Host.setupNetworks", params, timeout_s + MARGIN_S, NULL, &own);
 	if (confirmation)
 		end_confirming(confirmation);
 	record_unref(params);
+	/* what the agent answers when the check failed: trying again would end the same */
+	if (error_is(own, ERR_NO_CONNECTION_TO_PEER)) {
+		error_set(error, ERR_OPERATION_FAILED, "host '%s': %s", host->name, own->message);
+		g_clear_error(&own);
+	}
+	if (own)
+		g_propagate_error(error, g_steal_pointer(&own));
 	return ok;
 }
 

@@ -51,7 +51,8 @@ const struct face *api_face(struct api *api, const struct resource *resource)
 	}
 	GPtrArray *names = g_ptr_array_new();
 	for (const struct action *action = resource->actions; action && action->name; action++)
-		g_ptr_array_add(names, (gpointer)action->name);
+		if (!strchr(action->name, '/'))
+			g_ptr_array_add(names, (gpointer)action->name);
 	g_ptr_array_add(names, NULL);
 	face->actions = (const char **)g_ptr_array_free(names, FALSE);
 	g_hash_table_insert(api->faces, (gpointer)resource, face);

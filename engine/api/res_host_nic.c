@@ -216,8 +216,7 @@ static struct network_attachment *attachment_on(struct request *request, const s
 	return found;
 }
 
-/* What the client says of the network on the interface, as a wish; NULL: nothing. */
-static struct network_attachment *wish_of(const struct host_nic *input, const char *nic_name, const char *network_id)
+struct network_attachment *host_nic_wish(const struct host_nic *input, const char *nic_name, const char *network_id)
 {
 	struct network_attachment *wish = record_new(&network_attachment_type);
 	struct address_assignment *assignment;
@@ -250,7 +249,7 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 	}
 	record_unref(caps);
 	g_ptr_array_add(bonds, record_ref(bond));
-	g_ptr_array_add(attachments, wish_of(bond, bond->name, bond->network.id));
+	g_ptr_array_add(attachments, host_nic_wish(bond, bond->name, bond->network.id));
 	if (!set_up(request, request->parent, &setup, error))
 		return false;
 	*ret_record = nic_named(request, request->parent, bond->name, error);
@@ -272,7 +271,7 @@ static bool plan_network(struct request *request, const struct host_nic *before,
 		error_set(error, ERR_OPERATION_FAILED, "host_nic '%s': it has no network whose address could be changed", before->name);
 		return false;
 	}
-	wish = wish_of(input, before->name, moved ? input->network.id : now->network.id);
+	wish = host_nic_wish(input, before->name, moved ? input->network.id : now->network.id);
 	if (!moved)
 		set_string(&wish->id, now->id);
 	g_ptr_array_add(modified, wish);
@@ -338,7 +337,7 @@ static bool attach(struct request *request, const void *object, const void *para
 	g_autoptr(GPtrArray) modified = list_new();
 	struct network_setup setup = { .modified = modified };
 
-	g_ptr_array_add(modified, wish_of(NULL, nic->name, how->network.id));
+	g_ptr_array_add(modified, host_nic_wish(NULL, nic->name, how->network.id));
 	return set_up(request, request->parent, &setup, error);
 }
 

@@ -108,7 +108,8 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 		error_set(error, ERR_BAD_VALUE, "network_attachment: @id: an id names an attachment that is there; use PUT to change it");
 		return false;
 	}
-	set_string(&wish->host_nic_id, nic_id_of(request) ? nic_id_of(request) : wish->host_nic_id);
+	if (nic_id_of(request))
+		set_string(&wish->host_nic_id, nic_id_of(request));
 	return !is_attached(request, wish, error) && set_up_one(request, wish, false, (struct network_attachment **)ret_record, error);
 }
 
@@ -134,6 +135,17 @@ static bool detach(struct request *request, const void *current, const void *opt
 	return set_up_one(request, (struct network_attachment *)current, true, NULL, error);
 }
 
+/* Below the host it must be said where; a set-up knows networks without interface, too. */
+static void missing(const struct request *request, const void *input, GPtrArray *names)
+{
+	const struct network_attachment *wish = input;
+
+	if (!wish->network.id && !wish->network.name)
+		g_ptr_array_add(names, g_strdup("network.id|name"));
+	if (!wish->host_nic_id && !wish->host_nic_name)
+		g_ptr_array_add(names, g_strdup("hostNic.id|name"));
+}
+
 /* Below an interface the host is not shown. */
 static void *nic_view(struct request *request, void *record)
 {
@@ -146,7 +158,9 @@ static void *nic_view(struct request *request, void *record)
 #define ATTACHMENT_RESOURCE .type = &network_attachment_type, .path = "networkattachments", .methods = RESOURCE_ALL, .links = no_links, \
 	.permit_add = "configure_host_network", .permit_update = "configure_host_network", .permit_remove = "configure_host_network", .list = list, \
 	.add = add, .update = update, .remove = detach
-const struct resource resource_host_network_attachment = { ATTACHMENT_RESOURCE, .parent = &resource_host, .doc = "Networks that a host has" };
+const struct resource resource_host_network_attachment = {
+	ATTACHMENT_RESOURCE, .parent = &resource_host, .doc = "Networks that a host has", .missing = missing
+};
 const struct resource resource_nic_network_attachment = {
 	ATTACHMENT_RESOURCE, .parent = &resource_host_nic, .doc = "Networks on an interface of a host", .view = nic_view
 };

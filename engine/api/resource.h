@@ -34,7 +34,7 @@ struct request {
 };
 
 struct action {
-	const char *name;                        /* URL segment and rel: "start" */
+	const char *name;                        /* URL segment and rel: "start"; "nics/start": below a sub-collection, not listed */
 	/* Parameter record: its fields are children of <action>; must begin with the common ones, see ACTION_FIELDS in action.h */
 	const struct record_type *params;
 	/* object: the resource's record. result: a new record of type `params` to show in the answer beside status (ticket), or NULL. */

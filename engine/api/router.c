@@ -136,12 +136,23 @@ static const struct action *find_action(const struct resource *resource, const c
 	return NULL;
 }
 
+/* "nics/setupnetworks": an action of the object that stands below one of its sub-collections */
+static const struct action *find_action_below(const struct resource *resource, const char *child, const char *name)
+{
+	g_autofree char *whole = resource->actions ? g_strconcat(child, "/", name, NULL) : NULL;
+	return whole ? find_action(resource, whole) : NULL;
+}
+
 /* Below an object: a sub-collection, an action, creation_status. */
 static enum route_kind below_object(struct route *route, const struct resource *const *table, char **segments, unsigned n)
 {
 	const struct resource *resource = route->chain[route->depth - 1];
 	if (n == 0)
 		return ROUTE_OBJECT;
+	if ((n == 2 || n == 3) && (route->action = find_action_below(resource, segments[0], segments[1]))) {
+		route->tail = g_strdup(segments[n - 1]);
+		return n == 2 ? ROUTE_ACTION : ROUTE_ACTION_STATUS;
+	}
 	const struct resource *child = find(table, resource, segments[0]);
 	if (child) {
 		if (route->depth == ROUTE_DEPTH)

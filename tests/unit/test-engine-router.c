@@ -5,7 +5,7 @@
 #include "common/error.h"
 #include "engine/api/router.h"
 
-static const struct action actions[] = { { .name = "start" }, { .name = "stop" }, { .name = NULL } };
+static const struct action actions[] = { { .name = "start" }, { .name = "stop" }, { .name = "nics/swap" }, { .name = NULL } };
 static const struct resource vm = { .path = "vms", .actions = actions }, nic = { .path = "nics", .parent = &vm },
 	figure = { .path = "statistics", .parent = &nic };
 static const struct resource *const table[] = { &vm, &nic, &figure, NULL };
@@ -44,6 +44,9 @@ static void test_paths(void **state)
 	check("/api/vms/1/nics/2/statistics/3", ROUTE_OBJECT, 3, "/api/vms/1/nics/2/statistics/3", NULL);
 	check("/api/vms/1/start", ROUTE_ACTION, 1, "/api/vms/1", NULL);
 	check("/api/vms/1/start/9", ROUTE_ACTION_STATUS, 1, "/api/vms/1", "9");
+	check("/api/vms/1/nics/swap", ROUTE_ACTION, 1, "/api/vms/1", "swap");
+	check("/api/vms/1/nics/swap/9", ROUTE_ACTION_STATUS, 1, "/api/vms/1", "9");
+	check("/api/vms/1/nics/swap/9/x", ROUTE_NONE, 2, NULL, NULL);
 	check("/api/vms/1/creation_status/9", ROUTE_CREATION, 1, NULL, "9");
 	check("https://host:8443/api/vms", ROUTE_COLLECTION, 1, "/api/vms", NULL);
 	check("/api/vms/1/nosuch", ROUTE_NONE, 1, NULL, NULL);
