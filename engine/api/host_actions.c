@@ -92,7 +92,8 @@ static bool approve(struct request *request, const void *object, const void *par
 	const struct approve_action *how = params;
 	struct awakening awakening = {
 		.what = "approve", .cluster_id = how->cluster.id,
-		.from = STATE(HOST_PENDING_APPROVAL) | STATE(HOST_INSTALL_FAILED) | STATE(HOST_INSTALLING_OS),
+		/* the guide's first steps (3.7) approve one that is non_operational */
+		.from = STATE(HOST_PENDING_APPROVAL) | STATE(HOST_INSTALL_FAILED) | STATE(HOST_INSTALLING_OS) | STATE(HOST_NON_OPERATIONAL),
 	};
 
 	return awake(request, object, &awakening, error);

@@ -11,6 +11,7 @@
 #include "engine/flow/host_policy.h"
 #include "engine/model/cluster.h"
 #include "engine/model/datacenter.h"
+#include "engine/model/host.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
 #include "engine/model/network.h"
@@ -24,11 +25,27 @@
 #define EVENT_NETWORK_DETACHED 948
 #define EVENT_NETWORK_UPDATED 1112
 
+/* The level of its oldest host: it can be raised so far. */
+static struct level lowest_host(struct model *model, const char *id)
+{
+	g_autoptr(GPtrArray) hosts = model_referring(model, &host_kind, offsetof(struct host, cluster), id);
+	struct level lowest = { LEVEL_MAJOR, LEVEL_MINOR };
+
+	for (guint i = 0; i < hosts->len; i++) {
+		struct level level = host_level(hosts->pdata[i]);
+
+		if (level_compare(&level, &lowest) < 0)
+			lowest = level;
+	}
+	return lowest;
+}
+
 static void *view(struct request *request, void *record)
 {
 	struct cluster *shown = record_copy(record);
+	struct level limit = lowest_host(request->engine->model, shown->id);
 
-	level_list(&shown->supported_versions, (struct level) { shown->major, shown->minor }, NULL);
+	level_list(&shown->supported_versions, (struct level) { shown->major, shown->minor }, &limit);
 	if (!shown->required_rng_sources)
 		shown->required_rng_sources = strings_new();
 	if (shown->scheduling_policy) {
@@ -152,7 +169,7 @@ static bool update(struct request *request, const void *current, void *changed, 
 
 	if (!check_values(cluster, error) ||
 	    !level_check_change(what, (struct level) { before->major, before->minor }, (struct level) { cluster->major, cluster->minor },
-				(struct level) { LEVEL_MAJOR, LEVEL_MINOR }, error))
+				lowest_host(request->engine->model, cluster->id), error))
 		return false;
 	change = change_new(request->engine->store);
 	change_replace(change, current, cluster);

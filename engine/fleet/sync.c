@@ -18,6 +18,7 @@
 
 #include "common/error.h"
 #include "common/log.h"
+#include "engine/model/cluster.h"
 #include "engine/model/kinds.h"
 #include "engine/model/host.h"
 #include "engine/model/misc.h"
@@ -32,6 +33,7 @@
 #define EVENT_HOST_UP 13
 #define EVENT_HOST_NON_RESPONSIVE 12
 #define EVENT_HOST_NON_OPERATIONAL 517
+#define EVENT_HOST_LEVEL 154
 #define EVENT_VM_DOWN 61
 #define EVENT_VM_DOWN_ERROR 119
 #define EVENT_VM_PAUSED 1025
@@ -173,7 +175,7 @@ static void fill_capabilities(struct host *host, const struct host_caps *caps)
 	const json_t *libvirt = json_object_get(caps->packages2, "libvirt");
 	int sockets = MAX(caps->cpu_sockets, 1), cores = MAX(caps->cpu_cores, 1), v[4];
 	size_t i;
-	json_t *source;
+	json_t *source, *level;
 
 	SET(host, cpu_sockets, sockets);
 	SET(host, cpu_cores, MAX(cores / sockets, 1));
@@ -211,6 +213,11 @@ static void fill_capabilities(struct host *host, const struct host_caps *caps)
 	SET(host, live_snapshot_support, !g_strcmp0(caps->live_snapshot, "true"));
 	SET(host, device_passthrough, !g_strcmp0(caps->hostdev_passthrough, "true"));
 	set_string(&host->acceleration, caps->acceleration);
+	CLEAR(host, levels);
+	host->levels = strings_new();
+	json_array_foreach(caps->cluster_levels, i, level)
+		if (json_is_string(level))
+			g_ptr_array_add(host->levels, g_strdup(json_string_value(level)));
 	if (host->rng_sources)
 		g_ptr_array_unref(host->rng_sources);
 	host->rng_sources = strings_new();
@@ -220,32 +227,53 @@ static void fill_capabilities(struct host *host, const struct host_caps *caps)
 
 struct found { const struct host_caps *caps; const struct host_hardware *hardware; struct fleet *fleet; };
 
+static void set_unfit(struct host *host, struct change *change, int event, const char *format, ...) G_GNUC_PRINTF(4, 5);
+static void set_unfit(struct host *host, struct change *change, int event, const char *format, ...)
+{
+	va_list arguments;
+	bool before = host->state == HOST_NON_OPERATIONAL;
+
+	SET(host, state, HOST_NON_OPERATIONAL);
+	g_free(host->state_detail);
+	va_start(arguments, format);
+	host->state_detail = g_strdup_vprintf(format, arguments);
+	va_end(arguments);
+	if (!before)
+		change_event(change, event, NULL, (void *[]){ host, NULL }, "Host %s is non operational: %s", host->name, host->state_detail);
+}
+
 static bool edit_found(void *copy, struct change *change, void *data, GError **error)
 {
 	struct host *host = copy;
 	struct found *found = data;
 	bool same_agent = !host->agent_uuid || !g_strcmp0(host->agent_uuid, found->caps->uuid);
+	struct cluster *cluster;
+	struct level level = { 0, 0 }, known;
 
 	if (keeps_state(host))
 		return false;
 	if (!same_agent) {
 		if (host->state == HOST_NON_OPERATIONAL)
 			return false;
-		SET(host, state, HOST_NON_OPERATIONAL);
-		g_free(host->state_detail);
-		host->state_detail = g_strdup_printf("another agent answers at %s: its id is %s", host->address, found->caps->uuid);
-		change_event(change, EVENT_HOST_NON_OPERATIONAL, NULL, (void *[]){ host, NULL }, "Host %s is non operational: %s", host->name,
-			     host->state_detail);
+		set_unfit(host, change, EVENT_HOST_NON_OPERATIONAL, "another agent answers at %s: its id is %s", host->address, found->caps->uuid);
 		return true;
 	}
 	fill_capabilities(host, found->caps);
 	fill_hardware(host, found->hardware);
 	set_string(&host->agent_uuid, found->caps->uuid);
-	if (host->state != HOST_UP) {
+	cluster = model_get(found->fleet->engine->model, &cluster_kind, host->cluster.id);
+	if (cluster)
+		level = (struct level){ cluster->major, cluster->minor };
+	known = host_level(host);
+	if (level_compare(&known, &level) < 0) {
+		set_unfit(host, change, EVENT_HOST_LEVEL, "its agent does not know the compatibility level %d.%d of cluster '%s'", level.major, level.minor,
+			  cluster->name);
+	} else if (host->state != HOST_UP) {
 		SET(host, state, HOST_UP);
 		set_string(&host->state_detail, NULL);
 		change_event(change, EVENT_HOST_UP, NULL, (void *[]){ host, NULL }, "Status of host %s was set to Up.", host->name);
 	}
+	record_unref(cluster);
 	return true;
 }
 

@@ -2,6 +2,9 @@
 /* Hosts and their interfaces: the tables. See host.h. */
 #include "engine/model/fence_agent.h"
 #include "engine/model/host.h"
+
+#include <stdio.h>
+
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
 
@@ -103,6 +106,7 @@ static const struct field host_fields[] = {
 	FIELD_STRING_(struct host, agent_uuid, "agent_uuid", INTERNAL | UNIQUE, "identity that the agent reports"),
 	FIELD_STRING_(struct host, certificate_fingerprint, "certificate_fingerprint", INTERNAL, "SHA-256 of the agent's certificate"),
 	FIELD_STRING_(struct host, acceleration, "acceleration", INTERNAL, "kvm or tcg"),
+	FIELD_STRINGS_(struct host, levels, "levels", INTERNAL, "compatibility levels that its agent knows"),
 	FIELD_BOOL_(struct host, local_storage, "local_storage", INTERNAL, "a local storage domain lives here"),
 	FIELD_JSON_(struct host, networks, "networks", INTERNAL, "what was last sent to it: name -> configuration"),
 	FIELD_JSON_(struct host, nic_labels, "nic_labels", INTERNAL, "interface -> labels"),
@@ -111,6 +115,20 @@ static const struct field host_fields[] = {
 	FIELD_INT_(struct host, pool_number, "pool_number", INTERNAL, "its number in that pool"),
 };
 const struct record_type host_type = RECORD_TYPE("host", "hosts", struct host, host_fields, "A hypervisor");
+
+struct level host_level(const struct host *host)
+{
+	static const struct level newest = { LEVEL_MAJOR, LEVEL_MINOR };
+	struct level highest = { 0, 0 };
+
+	for (guint i = 0; host->levels && i < host->levels->len; i++) {
+		struct level level;
+
+		if (sscanf(host->levels->pdata[i], "%d.%d", &level.major, &level.minor) == 2 && level_compare(&level, &highest) > 0)
+			highest = level;
+	}
+	return !highest.major || level_compare(&highest, &newest) > 0 ? newest : highest;
+}
 
 #define HOST_NIC_FIELDS(id_flags, required) \
 	FIELD_STRING_(struct host_nic, id, "@id", id_flags, "identity"), \

@@ -3,6 +3,7 @@
 #define BERTH_ENGINE_MODEL_HOST_H
 /* Hosts (REST chapter 14) and their network interfaces as shown. */
 #include "common/record.h"
+#include "engine/model/misc.h"
 
 enum host_state {
 	HOST_DOWN, HOST_ERROR, HOST_INITIALIZING, HOST_INSTALLING, HOST_INSTALL_FAILED, HOST_MAINTENANCE, HOST_NON_OPERATIONAL, HOST_NON_RESPONSIVE,
@@ -62,6 +63,7 @@ struct host {
 	char *agent_uuid;                    /* identity the agent reports: two hosts cannot have the same */
 	char *certificate_fingerprint;       /* of the agent, pinned at approval */
 	char *acceleration;                  /* kvm, tcg */
+	GPtrArray *levels;                   /* strings: compatibility levels that its agent told */
 	bool local_storage;                  /* a local storage domain lives here */
 	json_t *networks;                    /* what was last sent to the host: name -> configuration */
 	json_t *nic_labels;                  /* interface -> array of labels */
@@ -70,6 +72,8 @@ struct host {
 	int pool_number;                     /* its number there: no two hosts of a pool have the same */
 };
 extern const struct record_type host_type;
+/* The newest compatibility level that its agent knows; the newest of all when it has told none. Agents newer than this engine tell levels above those. */
+struct level host_level(const struct host *host);
 
 enum nic_state { NIC_UP, NIC_DOWN, NIC_STATE_MAX };
 extern const char *const nic_state_names[];

@@ -24,7 +24,7 @@ bool level_known(int major, int minor)
 	return false;
 }
 
-static int level_compare(const struct level *a, const struct level *b)
+int level_compare(const struct level *a, const struct level *b)
 {
 	return a->major != b->major ? a->major - b->major : a->minor - b->minor;
 }

@@ -15,6 +15,7 @@ extern const struct level levels[];
 #define LEVEL_MAJOR 3
 #define LEVEL_MINOR 6
 bool level_known(int major, int minor);
+int level_compare(const struct level *a, const struct level *b);
 /* Replaces *list by the known levels above from and up to limit (NULL: the newest). An empty list is present: <supported_versions/> */
 void level_list(GPtrArray **list, struct level from, const struct level *limit);
 
