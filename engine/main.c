@@ -23,6 +23,7 @@
 #include "engine/auth/ldap.h"
 #include "engine/engine.h"
 #include "engine/fleet/fleet.h"
+#include "engine/fleet/kdump.h"
 #include "engine/flow/flow.h"
 #include "engine/flow/host_policy.h"
 #include "engine/flow/storage_pool.h"
@@ -85,6 +86,9 @@ static const struct option options[] = {
 	{ "agent", "connecting_after", OPTION_INT, "10", 1, 3600, "Seconds of silence after which a host is shown as connecting." },
 	{ "agent", "non_responsive_after", OPTION_INT, "60", 1, 86400, "Seconds of silence after which a host is shown as non_responsive." },
 	{ "agent", "fence_quiet", OPTION_INT, "180", 0, 86400, "Seconds between two changes of a host's power." },
+	{ "agent", "kdump_port", OPTION_INT, "7410", 0, 65535,
+	  "UDP port on which hosts tell that their kernel has crashed and saves its memory (fence_kdump). 0: none." },
+	{ "agent", "kdump_finished", OPTION_INT, "60", 1, 86400, "Seconds without such a message after which the dump is taken to be over." },
 	{ "storage", "io_timeout", OPTION_INT, "10", 1, 120,
 	  "Seconds that one access to the locks of shared storage may take, for pools made from now on. A host that lost its storage is taken to be dead after "
 	  "8 times this and a minute." },
@@ -98,6 +102,7 @@ struct program {
 	struct tls_context *tls;
 	struct http_server *http, *plain;
 	struct timer *stop_timer;
+	struct kdump *kdump;
 	int64_t stop_at;
 	bool failed;                         /* it ends because it cannot go on */
 };
@@ -247,6 +252,16 @@ static bool open_doors(struct engine *engine, struct auth_settings *settings, GE
 	return engine->auth;
 }
 
+/* Without it the engine does all else. */
+static void listen_for_dumps(struct program *program)
+{
+	g_autoptr(GError) error = NULL;
+
+	program->kdump = kdump_new(&program->engine, &error);
+	if (error)
+		log_warn("crash dumps of hosts will not be noticed: %s", error->message);
+}
+
 static bool start(struct program *program, GError **error)
 {
 	struct engine *engine = &program->engine;
@@ -276,6 +291,7 @@ static bool start(struct program *program, GError **error)
 	fleet_on_host_lost(engine->fleet, storage_manager_host_lost);
 	store_event(engine->store, EVENT_ENGINE_START, NULL, NULL, "Starting oVirt Engine.");
 	fleet_start(engine->fleet);
+	listen_for_dumps(program);
 	flow_resume_all(engine);
 	storage_manager_begin(engine);
 	return true;
@@ -294,6 +310,7 @@ static void end(struct program *program)
 		store_listen(engine->store, NULL, NULL);
 	storage_manager_end(engine);
 	engine->lanes = lane_pool_free(engine->lanes, STOP_USEC);
+	program->kdump = kdump_free(program->kdump);
 	engine->fleet = fleet_free(engine->fleet);
 	engine->loop = loop_free(engine->loop);
 	engine->api = api_free(engine->api);

@@ -5,8 +5,8 @@
  *	status    any state
  *	start     down, non_responsive, reboot, maintenance
  *	stop      maintenance
- *	restart   down, non_responsive, non_operational, error, reboot, maintenance
- *	manual    somebody has seen to it that the host does not run: down, non_responsive, connecting, error
+ *	restart   down, non_responsive, non_operational, error, reboot, maintenance; kdumping with force
+ *	manual    somebody has seen to it that the host does not run: down, non_responsive, connecting, error, kdumping
  *
  * During it the host is in state reboot; a host that was in maintenance is so again afterwards, one that was stopped is down, others are looked for
  * (unassigned). Between two changes of the power lie [agent] fence_quiet seconds. VMs of a host that was switched off, or was so by hand, are down.
@@ -26,9 +26,9 @@
 
 /* Event codes: appendix C, and one of our own */
 static const struct { uint32_t from; int event, failed; const char *done, *undone; } rules[] = {
-	[FENCE_MANUAL] = { STATE(HOST_DOWN) | STATE(HOST_NON_RESPONSIVE) | STATE(HOST_CONNECTING) | STATE(HOST_ERROR), 494, 495, "confirmed to be off", "confirm" },
+	[FENCE_MANUAL] = { STATE(HOST_DOWN) | STATE(HOST_NON_RESPONSIVE) | STATE(HOST_CONNECTING) | STATE(HOST_ERROR) | STATE(HOST_KDUMPING), 494, 495, "confirmed to be off", "confirm" },
 	[FENCE_RESTART] = { STATE(HOST_DOWN) | STATE(HOST_NON_RESPONSIVE) | STATE(HOST_NON_OPERATIONAL) | STATE(HOST_ERROR) | STATE(HOST_REBOOT) |
-				    STATE(HOST_MAINTENANCE), 41, 107, "restarted", "restart" },
+				    STATE(HOST_MAINTENANCE) | STATE(HOST_KDUMPING), 41, 107, "restarted", "restart" },
 	[FENCE_START] = { STATE(HOST_DOWN) | STATE(HOST_NON_RESPONSIVE) | STATE(HOST_REBOOT) | STATE(HOST_MAINTENANCE), 20, 118, "started", "start" },
 	[FENCE_STOP] = { STATE(HOST_MAINTENANCE), 21, 137, "stopped", "stop" },
 };
@@ -41,7 +41,7 @@ static const struct field fence_fields[] = {
 };
 const struct record_type fence_action_type = RECORD_TYPE("action", NULL, struct fence_action, fence_fields, "What to do with the power of a host");
 
-struct fencing { struct request *request; enum fence_type what; int before; const char *failed; };
+struct fencing { struct request *request; enum fence_type what; int before; const char *failed; bool force; };
 
 static bool check(const struct fencing *fencing, const struct host *host, GError **error)
 {
@@ -49,6 +49,11 @@ static bool check(const struct fencing *fencing, const struct host *host, GError
 
 	if (!(rules[fencing->what].from >> host->state & 1)) {
 		error_set(error, ERR_WRONG_STATE, "cannot %s host '%s': it is %s", fence_type_names[fencing->what], host->name, host_state_names[host->state]);
+		return false;
+	}
+	if (host->state == HOST_KDUMPING && fencing->what != FENCE_MANUAL && !fencing->force) {
+		error_set(error, ERR_WRONG_STATE, "cannot %s host '%s': it is %s: without power its dump would be lost; force does it all the same",
+			  fence_type_names[fencing->what], host->name, host_state_names[host->state]);
 		return false;
 	}
 	if (fencing->what == FENCE_MANUAL || !HAS(host, power_time) || since < 0 || since >= quiet_msec)
@@ -113,15 +118,15 @@ static bool end_vms(struct request *request, const struct host *host, GError **e
 
 static bool fence_manually(struct request *request, const struct host *host, GError **error)
 {
-	struct fencing fencing = { request, FENCE_MANUAL, host->state, NULL };
+	struct fencing fencing = { .request = request, .what = FENCE_MANUAL, .before = host->state };
 
 	return check(&fencing, host, error) && end_vms(request, host, error) &&
 	       store_modify(request->engine->store, &host_kind, host->id, edit_end, &fencing, NULL, error);
 }
 
-static bool change_power(struct request *request, const struct host *host, enum fence_type what, enum power_state *ret_state, GError **error)
+static bool change_power(struct request *request, const struct host *host, enum fence_type what, bool force, enum power_state *ret_state, GError **error)
 {
-	struct fencing fencing = { .request = request, .what = what };
+	struct fencing fencing = { .request = request, .what = what, .force = force };
 	GError *own = NULL;
 	bool ok;
 
@@ -151,7 +156,7 @@ bool host_fence(struct request *request, const void *object, const void *params,
 		return false;
 	}
 	if (how->fence_type == FENCE_STATUS ? !power_switch(request, host, FENCE_STATUS, &state, error) :
-					      !change_power(request, host, (enum fence_type)how->fence_type, &state, error))
+					      !change_power(request, host, (enum fence_type)how->fence_type, how->force, &state, error))
 		return false;
 	result = record_copy(how);
 	SET(result, power, (int)state);

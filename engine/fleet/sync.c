@@ -92,7 +92,8 @@ static bool edit_silence(void *copy, struct change *change, void *data, GError *
 	struct host *host = copy;
 	struct news *news = data;
 
-	if (keeps_state(host) || host->state == news->state)
+	/* of one that saves its memory kdump.c says when that is over */
+	if (keeps_state(host) || host->state == news->state || host->state == HOST_KDUMPING)
 		return false;
 	SET(host, state, news->state);
 	set_string(&host->state_detail, news->reason);

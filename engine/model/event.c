@@ -64,7 +64,7 @@ static const struct { short first, last; signed char severity; } severities[] = 
 	{ 1133, 1133, SEVERITY_ERROR },
 	{ 2015, 2015, SEVERITY_WARNING }, { 2022, 2023, SEVERITY_ERROR },
 	/* our own: flows that wait, or leave something behind; a host's memory policy */
-	{ 20302, 20302, SEVERITY_WARNING }, { 20303, 20303, SEVERITY_ERROR }, { 20352, 20352, SEVERITY_ERROR },
+	{ 20302, 20302, SEVERITY_WARNING }, { 20303, 20303, SEVERITY_ERROR }, { 20310, 20310, SEVERITY_WARNING }, { 20352, 20352, SEVERITY_ERROR },
 	{ EVENT_NOT_PERMITTED, EVENT_NOT_PERMITTED, SEVERITY_WARNING },
 };
 

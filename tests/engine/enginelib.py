@@ -124,7 +124,7 @@ class Engine:
             self.server, self.database = store, store.database()
         with open(os.path.join(self.dir, "password"), "w") as f:
             f.write(PASSWORD + "\n")
-        sections = {"engine": "data_dir=%s\nlog_level=debug\n" % self.data, "http": "", "auth": "", "agent": ""}
+        sections = {"engine": "data_dir=%s\nlog_level=debug\n" % self.data, "http": "", "auth": "", "agent": "" if "kdump_port" in config else "kdump_port=0\n"}
         if self.database:
             sections["engine"] += "store=%s\n" % self.server.where(self.database)
         sections["http"] = "address=127.0.0.1\nport=0\ncert=%s/engine.pem\nkey=%s/engine.key\nca=%s/ca.pem\n" % (self.dir, self.dir, self.dir)
