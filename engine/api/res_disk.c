@@ -22,8 +22,10 @@
 #include "engine/flow/rivals.h"
 #include "engine/flow/storage_flow.h"
 #include "engine/flow/vm_definition.h"
+#include "engine/model/disk_profile.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
+#include "engine/model/quota.h"
 #include "engine/model/storage_domain.h"
 #include "engine/store/store.h"
 
@@ -134,6 +136,26 @@ static bool check_data_center(struct engine *engine, const struct vm *vm, const 
 	return false;
 }
 
+/* For change_check(): the quota is of the domain's data center, the disk profile of the domain. */
+static bool limits_fit(struct model *model, void *data, GError **error)
+{
+	const struct disk *disk = data;
+	struct storage_domain *domain = disk_domain(disk) ? model_get(model, &storage_domain_kind, disk_domain(disk)) : NULL;
+	struct disk_profile *profile = disk->disk_profile ? model_get(model, &disk_profile_kind, disk->disk_profile) : NULL;
+	struct quota *quota = disk->quota ? model_get(model, &quota_kind, disk->quota) : NULL;
+	bool quota_fits = !disk->quota || (quota && domain && !g_strcmp0(quota->data_center.id, domain->data_center.id));
+	bool profile_fits = !disk->disk_profile || (profile && domain && !g_strcmp0(profile->storage_domain.id, domain->id));
+
+	if (!quota_fits)
+		error_set(error, ERR_NOT_FOUND, "disk '%s': quota: '%s' in the data center of its storage domain", disk_label(disk), disk->quota);
+	else if (!profile_fits)
+		error_set(error, ERR_NOT_FOUND, "disk '%s': disk_profile: '%s' of its storage domain", disk_label(disk), disk->disk_profile);
+	record_unref(quota);
+	record_unref(profile);
+	record_unref(domain);
+	return quota_fits && profile_fits;
+}
+
 /* ---- create ---- */
 
 static bool missing(const char *what, GError **error)
@@ -220,6 +242,7 @@ static bool store_new(struct request *request, const struct vm *vm, struct disk 
 	change = change_new(request->engine->store);
 	request_add(request, change, disk);
 	change_check(change, one_boot_disk, disk);
+	change_check(change, limits_fit, disk);
 	if (vm && disk->active)
 		change_check(change, vm_is_down, disk);
 	flow_announce(change, &create_disk_flow, disk->id, &request->actor, data);
@@ -429,6 +452,8 @@ static bool update(struct request *request, const void *current, void *changed, 
 	change = change_new(request->engine->store);
 	change_replace(change, before, disk);
 	change_check(change, one_boot_disk, disk);
+	if (g_strcmp0(before->quota, disk->quota) || g_strcmp0(before->disk_profile, disk->disk_profile))
+		change_check(change, limits_fit, disk);
 	if (noticed)
 		change_check(change, vm_is_down, disk);
 	change_event(change, EVENT_UPDATED, &request->actor, (void *[]){ vm, disk, NULL }, "VM %s %s disk was updated by %s.", vm->name, disk_label(disk),
