@@ -26,7 +26,8 @@
 
 /* Event codes: appendix C, and one of our own */
 static const struct { uint32_t from; int event, failed; const char *done, *undone; } rules[] = {
-	[FENCE_MANUAL] = { STATE(HOST_DOWN) | STATE(HOST_NON_RESPONSIVE) | STATE(HOST_CONNECTING) | STATE(HOST_ERROR) | STATE(HOST_KDUMPING), 494, 495, "confirmed to be off", "confirm" },
+	[FENCE_MANUAL] = { STATE(HOST_DOWN) | STATE(HOST_NON_RESPONSIVE) | STATE(HOST_CONNECTING) | STATE(HOST_ERROR) |
+				    STATE(HOST_KDUMPING), 494, 495, "confirmed to be off", "confirm" },
 	[FENCE_RESTART] = { STATE(HOST_DOWN) | STATE(HOST_NON_RESPONSIVE) | STATE(HOST_NON_OPERATIONAL) | STATE(HOST_ERROR) | STATE(HOST_REBOOT) |
 				    STATE(HOST_MAINTENANCE) | STATE(HOST_KDUMPING), 41, 107, "restarted", "restart" },
 	[FENCE_START] = { STATE(HOST_DOWN) | STATE(HOST_NON_RESPONSIVE) | STATE(HOST_REBOOT) | STATE(HOST_MAINTENANCE), 20, 118, "started", "start" },

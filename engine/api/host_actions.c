@@ -221,7 +221,7 @@ const struct action host_actions[] = {
 	{ "activate", &plain_action_type, activate, "manipulate_host", "Ends the maintenance of a host" },
 	{ "deactivate", &deactivate_action_type, deactivate, "manipulate_host", "Puts a host that runs no VM in maintenance" },
 	{ "setupnetworks", &setup_action_type, setup_networks, "configure_host_network", "Changes several networks of a host at once, whole or not at all" },
-	{ "nics/setupnetworks", &nics_setup_action_type, host_nics_setup, "configure_host_network", "Older form of setupnetworks: all interfaces as they are to be" },
+	{ "nics/setupnetworks", &nics_setup_action_type, host_nics_setup, "configure_host_network", "Older form of setupnetworks" },
 	{ "commitnetconfig", &plain_action_type, commit_networks, "configure_host_network", "Keeps the present networks over the next boot" },
 	{ "fence", &fence_action_type, host_fence, "manipulate_host", "Switches the host's power through its power devices" },
 	{ "refresh", &plain_action_type, refresh, "manipulate_host", "Reads the host's capabilities anew" },

@@ -22,7 +22,8 @@ static const struct field nics_fields[] = {
 	FIELD_LIST_(N, nics, "host_nics/host_nic", CREATE | REQUIRED, &bond_type, "all interfaces that have networks, and all bonds, as they are to be"),
 	FIELD_BOOL_(N, check_connectivity, "checkConnectivity", CREATE, "take everything back when the host cannot be reached any more", .def = "true"),
 	FIELD_BOOL_(N, check_connectivity, "check_connectivity", CREATE | ALIAS, "other spelling of checkConnectivity"),
-	FIELD_INT_(N, connectivity_timeout, "connectivityTimeout", CREATE, "how long the host may be out of reach", .unit = "s", .min = 1, .max = 120, .def = "120"),
+	FIELD_INT_(N, connectivity_timeout, "connectivityTimeout", CREATE, "how long the host may be out of reach", .unit = "s", .min = 1, .max = 120,
+		   .def = "120"),
 	FIELD_INT_(N, connectivity_timeout, "connectivity_timeout", CREATE | ALIAS, "other spelling of connectivityTimeout", .min = 1, .max = 120),
 };
 #undef N

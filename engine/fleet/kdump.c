@@ -64,7 +64,9 @@ static void sighting_free(void *data)
 
 static bool is_candidate(const struct host *host)
 {
-	return (host->state == HOST_CONNECTING || host->state == HOST_NON_RESPONSIVE || host->state == HOST_KDUMPING) && host->pm_enabled && host->kdump_detection;
+	bool silent = host->state == HOST_CONNECTING || host->state == HOST_NON_RESPONSIVE || host->state == HOST_KDUMPING;
+
+	return silent && host->pm_enabled && host->kdump_detection;
 }
 
 static bool edit_dumps(void *copy, struct change *change, void *data, GError **error)
@@ -75,7 +77,8 @@ static bool edit_dumps(void *copy, struct change *change, void *data, GError **e
 		return false;
 	SET(host, state, HOST_KDUMPING);
 	set_string(&host->state_detail, "its kernel has crashed, its memory is being saved");
-	change_event(change, EVENT_DUMPS, NULL, (void *[]){ host, NULL }, "The kernel of host %s has crashed and saves its memory: its power is left on.", host->name);
+	change_event(change, EVENT_DUMPS, NULL, (void *[]){ host, NULL }, "The kernel of host %s has crashed and saves its memory: its power is left on.",
+		     host->name);
 	return true;
 }
 
