@@ -30,6 +30,7 @@ if not os.path.isabs(BUILD):
     BUILD = os.path.join(ROOT, BUILD)
 PASSWORD = "s3cret: with=colon"
 BLANK = "00000000-0000-0000-0000-000000000000"
+PATIENCE = 4                    # times as long as is said a machine with much else to do is waited for
 
 _points = {"n": 0, "failed": 0}
 _engines = []
@@ -177,7 +178,7 @@ class Engine:
         self.drop()
         if self.process and self.process.poll() is None:
             self.process.send_signal(how)
-            self.process.wait(30)
+            self.process.wait(30 * PATIENCE)
         status = self.process.returncode if self.process else None
         self.logfile.close()
         return status
@@ -270,7 +271,7 @@ class Engine:
             self.connection.close()
             self.connection = None
 
-    def new_connection(self, timeout=30):
+    def new_connection(self, timeout=30 * PATIENCE):
         return http.client.HTTPSConnection("localhost", self.port, context=self.context, timeout=timeout)
 
     def basic(self, user="admin@internal", password=PASSWORD):
@@ -357,7 +358,7 @@ def read_answer(stream, head=False):
 
 def wait_until(condition, seconds=30):
     """For what the engine does by itself and tells nobody about: asks until it is so."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while time.monotonic() < end:
         value = condition()
         if value:

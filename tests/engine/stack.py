@@ -20,7 +20,7 @@ import tempfile
 import time
 import uuid
 
-from enginelib import BUILD, ROOT, Engine, skip_all, state_of, wait_until
+from enginelib import BUILD, PATIENCE, ROOT, Engine, skip_all, state_of, wait_until
 
 LABDIR = os.path.join(ROOT, "tests", "lab")
 AGENT = os.path.join(BUILD, "berth-agent")
@@ -98,7 +98,7 @@ class Agent:
             self.process = subprocess.Popen([AGENT, "--config", self.path("agent.conf")], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=dict(os.environ, NOTIFY_SOCKET=notify, **self.env))
         pidfd = os.pidfd_open(self.process.pid)
-        got = select.select([ready, pidfd], [], [], 30)[0]
+        got = select.select([ready, pidfd], [], [], 30 * PATIENCE)[0]
         os.close(pidfd)
         ready.close()
         if ready not in got:
@@ -114,7 +114,7 @@ class Agent:
     def kill(self, how=signal.SIGKILL):
         if self.process and self.process.poll() is None:
             self.process.send_signal(how)
-            self.process.wait(30)
+            self.process.wait(30 * PATIENCE)
 
     def stop(self):
         self.kill(signal.SIGTERM)
@@ -240,7 +240,7 @@ class Stack:
 
 def wait_log(engine, pattern, where, seconds=20):
     """Reads the engine's log from offset `where` until a line fits; True when it came. Tight: for kills between two steps."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     text = ""
     with open(engine.log, errors="replace") as f:
         f.seek(where)
