@@ -49,6 +49,10 @@ static void test_read(void **state)
 	assert_string_equal(base->format, "raw");
 	assert_ptr_equal(disk_chain_above(vda, base), top);
 	assert_null(disk_chain_above(vda, top));
+	assert_ptr_equal(disk_chain_node(vda, "libvirt-2-format"), base);
+	assert_null(disk_chain_node(vda, "libvirt-2-storage"));
+	assert_null(disk_chain_node(vda, "libvirt-22-format"));
+	assert_null(disk_chain_node(vda, NULL));
 	assert_true(disk_chain_is_on(vda, TOP));
 	assert_false(disk_chain_is_on(vda, BASE));
 	assert_null(disk_chain_layer(vda, IMAGE));

@@ -3,6 +3,7 @@
 #define LOG_MODULE "backup"
 #include <errno.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "agent/storage/storage.h"
 #include "agent/virt/backup/backup.h"
 #include "agent/virt/domain/domain_xml.h"
+#include "agent/virt/qmp.h"
 #include "agent/xml.h"
 #include "common/log.h"
 
@@ -47,6 +49,30 @@ static bool check_disk(struct block_job *b, const struct backup_config *config, 
 	else
 		return true;
 	return false;
+}
+
+/* Was the disk made larger above a snapshot since? QEMU joins the bitmaps of a chain's volumes only while all have one size. */
+static bool check_grown(struct block_job *b, const struct disk_chain *chain, const char *checkpoint, int64_t size, GError **error)
+{
+	json_t *nodes = NULL, *arguments = json_pack("{s:b}", "flat", true);
+	const json_t *node, *bitmap;
+	size_t i, k;
+	bool good = qmp_command(b->live->domain, "query-named-block-nodes", arguments, ERR_BACKUP_ERROR, &nodes, error);
+
+	json_array_foreach(nodes, i, node)
+		json_array_foreach(json_object_get(node, "dirty-bitmaps"), k, bitmap) {
+			int64_t bytes = json_integer_value(json_object_get(json_object_get(node, "image"), "virtual-size"));
+
+			if (!good || bytes == size || g_strcmp0(text(bitmap, "name"), checkpoint) || !disk_chain_node(chain, text(node, "node-name")))
+				continue;
+			error_set(error, ERR_BACKUP_ERROR,
+				  "disk %s of VM %s: a snapshot of %" PRId64 " bytes has marks of checkpoint %s, the disk has %" PRId64
+				  ": merge the snapshot, or back it up in full", chain->target, b->vm->id, bytes, checkpoint, size);
+			good = false;
+		}
+	json_decref(arguments);
+	json_decref(nodes);
+	return good;
 }
 
 /* ---- scratch ---- */
@@ -111,6 +137,8 @@ static json_t *plan_disk(struct block_job *b, const struct backup_config *config
 		live_failed(b->live, error, ERR_BACKUP_ERROR, "disk %s", chain->target);
 		return NULL;
 	}
+	if (is_incremental(config, disk) && chain->layers->len > 1 && !check_grown(b, chain, config->from_checkpoint, (int64_t)info.capacity, error))
+		return NULL;
 	if (!scratch)
 		path = g_strdup_printf("%s/scratch/%s.%s.%s", b->vm->vms->agent->state_dir, b->vm->id, config->id, chain->target);
 	else if (!given_scratch(b, scratch, (int64_t)info.capacity, &path, &block, &cause)) {
