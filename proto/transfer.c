@@ -5,6 +5,7 @@
 #define NEED (CREATE | REQUIRED)
 #define OUT READ_ONLY
 
+#define AS_OF "the disk of a running VM as it was then: the to_checkpoint_id or the id of a backup that runs (VM.start_backup); only with readonly"
 #define D struct nbd_config
 static const struct field nbd_config_fields[] = {
 	FIELD_UUID_(D, domain_id, "sd_id", NEED, "domain"),
@@ -17,6 +18,7 @@ static const struct field nbd_config_fields[] = {
 	FIELD_BOOL_(D, backing_chain, "backing_chain", IN, "what lies below the volume shines through; false: the volume alone", .def = "true"),
 	FIELD_STRING_(D, bitmap, "bitmap", IN, "shown as qemu:dirty-bitmap:<name>; needs readonly and backing_chain", .min = 1, .max = 1023),
 	FIELD_BOOL_(D, tls, "tls", IN, "on a TCP port, for clients with a certificate of the agent's CA, not on a Unix socket (own member)", .def = "false"),
+	FIELD_UUID_(D, checkpoint_id, "checkpoint_id", IN, AS_OF " (own member)"),
 };
 const struct record_type nbd_config_type = RECORD_TYPE("NBDServerConfig", NULL, D, nbd_config_fields, "What an NBD server shows");
 #undef D
@@ -90,6 +92,7 @@ static const struct field attach_fields[] = {
 	FIELD_BOOL_(D, readonly, "readonly", IN, "nothing can be written", .def = "true"),
 	FIELD_STRING_(D, as, "as", IN, "unix_socket: an NBD server; nbd_device: a block device of the kernel's nbd module", .def = "unix_socket",
 		      .pattern = "unix_socket|nbd_device"),
+	FIELD_UUID_(D, checkpoint_id, "checkpointID", IN, AS_OF),
 	FIELD_UUID_(D, attachment_id, "attachmentID", IN, "id of the attachment; absent: a new one"),
 };
 const struct record_type attach_params_type = RECORD_TYPE("Image.attachLocal", NULL, D, attach_fields, "Parameters of Image.attachLocal");
@@ -105,6 +108,7 @@ static const struct field attachment_fields[] = {
 	FIELD_STRING_(D, path, "path", OUT, "device or socket"),
 	FIELD_STRING_(D, as, "as", OUT, "unix_socket, nbd_device"),
 	FIELD_BOOL_(D, readonly, "readonly", OUT, "nothing can be written"),
+	FIELD_UUID_(D, checkpoint_id, "checkpointID", OUT, "as of this checkpoint; absent: as the volume is"),
 	FIELD_UUID_(D, domain_id, "storagedomainID", OUT, "domain"),
 	FIELD_UUID_(D, image_id, "imageID", OUT, "image"),
 	FIELD_UUID_(D, volume_id, "volumeID", OUT, "volume"),

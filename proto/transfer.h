@@ -7,7 +7,7 @@
 /* What one NBD server shows. */
 struct nbd_config {
 	struct record record;
-	char *domain_id, *image_id, *volume_id, *bitmap;
+	char *domain_id, *image_id, *volume_id, *bitmap, *checkpoint_id;
 	bool readonly, discard, detect_zeroes, backing_chain, tls;
 };
 extern const struct record_type nbd_config_type;
@@ -35,7 +35,7 @@ struct ticket_info {
 };
 extern const struct record_type ticket_info_type;
 
-struct attach_call { struct record record; char *attachment_id, *pool_id, *domain_id, *image_id, *volume_id, *as, *path; bool readonly; };
+struct attach_call { struct record record; char *attachment_id, *pool_id, *domain_id, *image_id, *volume_id, *checkpoint_id, *as, *path; bool readonly; };
 extern const struct record_type attach_params_type, detach_params_type, find_attached_params_type;
 /* Image.attachLocal's answer, and what Image.findLocal tells */
 extern const struct record_type attachment_type;

@@ -72,7 +72,9 @@ PARAMS(volume_convert_params, "Volume.convert", IDS,
        FIELD_STRING_(D, subformat, "subformat", IN, "of vpc, vhdx: fixed, dynamic; of vmdk: monolithicSparse, streamOptimized"),
        FIELD_BOOL_(D, force_size, "forceSize", IN, "vpc: exactly this size, not rounded to cylinders", .def = "true"),
        FIELD_BOOL_(D, compress, "compress", IN, "qcow2, vmdk streamOptimized: compress the data", .def = "false"),
-       FIELD_LONG_(D, rate, "rate", IN, "limit; 0: none", .unit = "bytes/s", .def = "0"), JOB);
+       FIELD_LONG_(D, rate, "rate", IN, "limit; 0: none", .unit = "bytes/s", .def = "0"),
+       FIELD_UUID_(D, checkpoint_id, "checkpointID", IN,
+		   "the disk of a running VM as it was then: the to_checkpoint_id or the id of a backup that runs (VM.start_backup)"), JOB);
 PARAMS(volume_compact_params, "Volume.compact", IDS, FIELD_STRING_(D, kind, "method", IN, "zeroscan: reads what is allocated", .def = "zeroscan",
 								     .pattern = "zeroscan"), JOB);
 PARAMS(volume_shrink_params, "Volume.shrink", IDS,

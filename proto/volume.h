@@ -13,7 +13,7 @@ struct volume_call {
 	struct record record;
 	char *volume_id, *pool_id, *domain_id, *image_id;
 	char *base_id, *size, *description, *legality, *leaf_id, *format, *subformat, *parent_id, *key, *value, *kind;
-	char *dst_domain_id, *dst_image_id, *dst_volume_id, *job_id;
+	char *dst_domain_id, *dst_image_id, *dst_volume_id, *job_id, *checkpoint_id;
 	int dst_format, preallocate, operation, volume_type;
 	int64_t new_size, rate;
 	bool backing_chain, allow_active, post_zero, force, discard, safe, check, compress, force_size;

@@ -39,6 +39,7 @@ struct storage {
 	struct pool *pool;               /* the one this host is in; NULL: none */
 	struct locks *locks;
 	struct transfer *transfer;       /* transfer/transfer.h; NULL without a configuration */
+	storage_moment moment;           /* NULL: no VMs run here */
 	enum spm_role { SPM_FREE, SPM_CONTEND, SPM_ACTIVE } spm_role;      /* of this host in its pool */
 	int64_t spm_version;             /* of its lease */
 	int low_percent;                 /* free space below this is low */
@@ -47,6 +48,9 @@ struct storage {
 void picture_free(void *picture);        /* form/picture.c */
 struct storage *storage_ref(struct storage *storage);
 void storage_unref(void *storage);
+
+/* storage.c: as storage_moment. ERR_NO_SUCH_CHECKPOINT_ERROR, ERR_VOLUME_DOES_NOT_EXIST */
+char *storage_moment_url(struct storage *storage, const struct storage_disk *disk, const char *moment, GError **error);
 
 /* ---- connection.c ---- */
 /* The directory as it is named everywhere: absolute, no "//", "." and "..". ERR_STORAGE_DOMAIN_ILLEGAL_REMOTE_PATH. g_free */

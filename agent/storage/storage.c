@@ -46,6 +46,19 @@ static void mutex_free(void *mutex)
 	g_free(mutex);
 }
 
+void storage_moments(struct storage *storage, storage_moment find)
+{
+	storage->moment = find;
+}
+
+char *storage_moment_url(struct storage *storage, const struct storage_disk *disk, const char *moment, GError **error)
+{
+	if (storage->moment)
+		return storage->moment(storage->agent, disk, moment, error);
+	error_set(error, ERR_NO_SUCH_CHECKPOINT_ERROR, "%s: no VMs run here", moment);
+	return NULL;
+}
+
 struct storage *storage_ref(struct storage *storage)
 {
 	__atomic_add_fetch(&storage->refs, 1, __ATOMIC_RELAXED);

@@ -11,6 +11,9 @@ struct storage *storage_free(struct storage *storage);
 /* Certificates are read again. Loop thread. */
 void storage_reload(struct storage *storage);
 
+/* A disk of a VM. domain NULL: of no storage domain. */
+struct storage_disk { const char *domain, *image, *volume, *path; };
+
 /* Path of a volume that a VM may open until storage_rest(vm); chain checked. ret_format: "raw" or "qcow2" (static). */
 bool storage_prepare(struct storage *storage, const char *vm, const char *domain, const char *image, const char *volume, char **ret_path, const char **ret_format,
 		     GError **error);
@@ -44,10 +47,18 @@ bool storage_lease(struct storage *storage, const char *domain, const char *imag
 /* A running VM has given the volume this virtual size: its metadata follow. */
 bool storage_set_capacity(struct storage *storage, const char *domain, const char *image, const char *volume, int64_t bytes, GError **error);
 
+/* ---- disks of running VMs as they were at a moment: kept and served by a backup, which who runs the VMs knows of ---- */
+
+/*
+ * Where the disk can be read as it was then; moment: id of a checkpoint, or of the backup. "nbd:unix:<socket>:exportname=<name>", g_free; NULL + error:
+ * there is none now. Any thread; does not block.
+ */
+typedef char *(*storage_moment)(struct agent *agent, const struct storage_disk *disk, const char *moment, GError **error);
+/* At start, before anybody is served. */
+void storage_moments(struct storage *storage, storage_moment find);
+
 /* ---- room to write (room.c) ---- */
 
-/* A disk of a VM. domain NULL: of no storage domain. */
-struct storage_disk { const char *domain, *image, *volume, *path; };
 /*
  * Volumes of block storage that are thin end where nothing was needed yet: before a VM comes to that end, storage_extend() must be called. How far it may
  * write until then, in bytes from the start of the volume; 0: it grows by itself, as all files do.

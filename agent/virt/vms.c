@@ -251,6 +251,7 @@ struct vms *vms_new(struct agent *agent, const char *uri, GError **error)
 	hibernate_register(vms);
 	crash_register(vms);
 	block_jobs_register(vms);
+	storage_moments(agent->storage, backup_moment);
 	if (!(vms->migrations = migrations_new(vms, error)))
 		return vms_free(vms);
 	vms->connection = libvirt_connection_new(agent->loop, agent->lanes, uri, &events, vms);

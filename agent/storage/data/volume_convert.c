@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Volumes as files of other formats (verbs of our own): Volume.convert writes one, SDM.copy_data with an external source reads one. What a format cannot hold
- * is refused before anything is written: VHD 2040 GiB (its allocation table), VHDX 64 TiB (its specification). Volume.compact frees zeros, as
+ * is refused before anything is written: VHD 2040 GiB (its allocation table), VHDX 64 TiB (its specification). A running VM's disk is read as it was at a
+ * checkpoint, from the backup that keeps that moment. Volume.compact frees zeros, as
  * SDM.sparsify_volume, without a generation to give.
  */
 #include <string.h>
@@ -46,11 +47,21 @@ static bool open_file(struct data_run *run, struct end *end, GError **error)
 	return good;
 }
 
+/* g_free */
+static char *moment_of(const struct data_run *run, GError **error)
+{
+	const struct volume_call *params = run->params;
+	const struct storage_disk disk = { .domain = params->domain_id, .image = params->image_id, .volume = params->volume_id };
+
+	return storage_moment_url(run->storage, &disk, params->checkpoint_id, error);
+}
+
 static bool convert_check(struct data_run *run, GError **error)
 {
 	const struct volume_call *params = run->params;
 	const struct foreign *format = foreign_of(params->format);
 	g_autoptr(metadata) values = volume_read(run->domain, run->image, params->volume_id, error);
+	g_autofree char *moment = NULL;
 	struct end end = END_NONE;
 	bool good;
 
@@ -61,6 +72,8 @@ static bool convert_check(struct data_run *run, GError **error)
 			  params->volume_id, metadata_get(values, "CAP"), format->format, format->max);
 		return false;
 	}
+	if (params->checkpoint_id && !(moment = moment_of(run, error)))
+		return false;
 	good = open_file(run, &end, error);
 	end_close(&end);
 	return good;
@@ -82,18 +95,22 @@ static bool convert_work(struct data_run *run, GError **error)
 {
 	const struct volume_call *params = run->params;
 	struct qemu_img_work work = data_work(run, 0, 100);
-	g_autofree char *options = options_of(params);
+	g_autofree char *options = options_of(params), *moment = NULL;
+	struct qemu_img_convert what = { .source_format = "raw", .target_format = params->format, .create = true, .options = options,
+					 .compress = params->compress, .rate = params->rate };
 	struct end end = END_NONE;
-	struct chain_hold hold;
+	struct chain_hold hold = { .path = NULL };
 	bool good;
 
-	if (!chain_hold(&hold, run->domain, run->image, params->volume_id, /* write= */ false, /* allow_illegal= */ false, error))
-		return false;
-	good = open_file(run, &end, error) &&
-	       qemu_img_convert(&(struct qemu_img_convert){ .source = hold.path, .source_format = hold.format, .target = end.path,
-							     .target_format = params->format, .create = true, .options = options, .compress = params->compress,
-							     .rate = params->rate }, &work, error) &&
-	       end_publish(&end, run->again, error);
+	if (params->checkpoint_id)
+		what.source = moment = moment_of(run, error);
+	else if (chain_hold(&hold, run->domain, run->image, params->volume_id, /* write= */ false, /* allow_illegal= */ false, error)) {
+		what.source = hold.path;
+		what.source_format = hold.format;
+	}
+	good = what.source && open_file(run, &end, error);
+	what.target = end.path;
+	good = good && qemu_img_convert(&what, &work, error) && end_publish(&end, run->again, error);
 	end_close(&end);
 	chain_release(&hold);
 	return good;

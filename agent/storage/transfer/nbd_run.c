@@ -8,6 +8,8 @@
  * TLS: the agent's own certificate; only clients with a certificate of its CA get in (verify-peer).
  *
  * A raw image that is only read QEMU lets others write; see keep_writers_out().
+ *
+ * The disk of a running VM as it was at a checkpoint is what the backup of that moment serves (backup.c of virt): qemu-nbd is a client of it then.
  */
 #define LOG_MODULE "nbd"
 #include "agent/storage/transfer/nbd_server-priv.h"
@@ -25,17 +27,27 @@
 
 static bool is_raw(const struct nbd_server *server)
 {
-	return server->use == NBD_TICKET || !strcmp(server->hold.format, "raw");
+	return server->use == NBD_TICKET || server->moment || !strcmp(server->hold.format, "raw");
+}
+
+/* What its driver reads, a JSON object as qemu-nbd wants it. */
+static json_t *image_file(const struct nbd_server *server, const char *overlay)
+{
+	struct stat st;
+	bool device = !server->moment && !overlay && stat(server->hold.path, &st) == 0 && S_ISBLK(st.st_mode);
+	g_autofree char *socket = NULL, *export = NULL;
+
+	if (!server->moment)
+		return json_pack("{s:s, s:s}", "driver", device ? "host_device" : "file", "filename", overlay ? overlay : server->hold.path);
+	nbd_url_parts(server->moment, &socket, &export);
+	return json_pack("{s:s, s:{s:s, s:s}, s:s}", "driver", "nbd", "server", "type", "unix", "path", socket, "export", export);
 }
 
 /* The image with its driver named, so that nothing is guessed. g_free */
 static char *image_of(const struct nbd_server *server, const char *overlay)
 {
 	const char *format = is_raw(server) ? "raw" : "qcow2";
-	struct stat st;
-	bool device = !overlay && stat(server->hold.path, &st) == 0 && S_ISBLK(st.st_mode);
-	json_t *image = json_pack("{s:s, s:{s:s, s:s}}", "driver", format, "file", "driver", device ? "host_device" : "file", "filename",
-				  overlay ? overlay : server->hold.path);
+	json_t *image = json_pack("{s:s, s:o}", "driver", format, "file", image_file(server, overlay));
 	char *text, *name;
 
 	if (!strcmp(format, "qcow2") && !server->config->backing_chain)
@@ -75,7 +87,7 @@ static GPtrArray *command(struct storage *storage, const struct nbd_server *serv
 	add(argv, g_strdup("--persistent"));
 	add(argv, g_strdup_printf("--shared=%d", NBD_CLIENTS_MAX));
 	add(argv, g_strdup("--export-name="));
-	if (server->domain->block) {
+	if (server->domain && server->domain->block) {
 		/* other hosts write there too: what the page cache has may be old */
 		add(argv, g_strdup("--cache=none"));
 		add(argv, g_strdup("--aio=native"));
@@ -98,8 +110,10 @@ static GPtrArray *command(struct storage *storage, const struct nbd_server *serv
 /* The text of a failure, without the program's name before each line. */
 static void blame(const struct process *process, const struct nbd_server *server, GError **error)
 {
-	g_strstrip(process->output->str);
-	error_set(error, qemu_img_code(process->output->str), "NBD server of volume '%s': %s", server->config->volume_id, process->output->str);
+	enum error_code code = qemu_img_code(g_strstrip(process->output->str));
+
+	error_set(error, code, "NBD server of volume '%s': %s%s", server->config->volume_id, process->output->str,
+		  code == ERR_VOLUME_IS_BUSY && server->config->readonly ? "; while a VM writes it, it can be read as it was at a checkpoint" : "");
 }
 
 /* What QEMU does for formats with metadata: no one else may write, as long as there is this qemu-nbd, which inherits the file. */
@@ -263,7 +277,7 @@ bool nbd_run(struct storage *storage, struct nbd_server *server, GError **error)
 
 	if (server->config->bitmap && !join_bitmaps(storage, server, &overlay, error))
 		return false;
-	if (server->config->readonly && is_raw(server) && !keep_writers_out(server, error))
+	if (server->config->readonly && !server->moment && is_raw(server) && !keep_writers_out(server, error))
 		return false;
 	image = image_of(server, overlay);
 	if (server->use == NBD_DEVICE)

@@ -7,10 +7,11 @@
 
 struct nbd_server {
 	char *id, *url, *address;
+	char *moment;                    /* of config->checkpoint_id: where it is read from; NULL: from the volume */
 	enum nbd_use use;
 	struct nbd_config *config;
 	bool busy;                       /* being started or ended, by one worker, whose it is meanwhile */
-	struct domain *domain;           /* of hold; NULL: the volumes are not held (yet) */
+	struct domain *domain;           /* of hold; NULL: the volumes are not held (yet), or need not be, for a backup is read */
 	struct chain_hold hold;
 	int lock_fd;                     /* while it is being started, see keep_writers_out(); 0: none */
 };

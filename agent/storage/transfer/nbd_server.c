@@ -55,12 +55,21 @@ static void server_free(void *data)
 	g_free(server->id);
 	g_free(server->url);
 	g_free(server->address);
+	g_free(server->moment);
 	g_free(server);
 }
 
 char *nbd_file(struct storage *storage, const char *id, const char *suffix)
 {
 	return g_strdup_printf("%s/%s%s", storage->transfer->servers->directory, id, suffix);
+}
+
+void nbd_url_parts(const char *url, char **ret_socket, char **ret_name)
+{
+	const char *path = url + strlen("nbd:unix:"), *name = strstr(path, ":exportname=");
+
+	*ret_socket = name ? g_strndup(path, (gsize)(name - path)) : g_strdup(path);
+	*ret_name = g_strdup(name ? name + strlen(":exportname=") : "");
 }
 
 char *nbd_socket_path(struct storage *storage, const char *id)
@@ -148,7 +157,10 @@ static bool end_server(struct storage *storage, const char *id, GError **error)
 static bool check_config(const struct nbd_config *config, GError **error)
 {
 	const char *wrong = config->bitmap && !config->backing_chain ? "a bitmap is shown with the whole chain only"
-			  : config->bitmap && !config->readonly ? "a bitmap is shown for reading only" : NULL;
+			  : config->bitmap && !config->readonly ? "a bitmap is shown for reading only"
+			  : config->checkpoint_id && !config->readonly ? "what it was at a checkpoint is shown for reading only"
+			  : config->checkpoint_id && (config->bitmap || !config->backing_chain)
+				  ? "what it was at a checkpoint is shown as a whole, without bitmaps" : NULL;
 
 	if (wrong)
 		error_set(error, ERR_MISC_UNSUPPORTED_OPERATION, "volume '%s': %s", config->volume_id, wrong);
@@ -159,8 +171,11 @@ static bool check_config(const struct nbd_config *config, GError **error)
 static bool hold_volumes(struct storage *storage, struct nbd_server *server, GError **error)
 {
 	const struct nbd_config *config = server->config;
-	struct domain *domain = domain_open_active(storage, config->domain_id, error);
+	struct domain *domain;
 
+	if (config->checkpoint_id)
+		return true;             /* the VM holds them */
+	domain = domain_open_active(storage, config->domain_id, error);
 	if (domain && chain_hold(&server->hold, domain, config->image_id, config->volume_id, !config->readonly, /* allow_illegal= */ !config->readonly, error)) {
 		server->domain = domain;
 		return true;
@@ -169,12 +184,16 @@ static bool hold_volumes(struct storage *storage, struct nbd_server *server, GEr
 	return false;
 }
 
-static bool check_volume(const struct nbd_server *server, GError **error)
+/* What it will show is there, and may be shown so. */
+static bool check_volume(struct storage *storage, struct nbd_server *server, GError **error)
 {
 	const struct nbd_config *config = server->config;
-	g_autoptr(metadata) values = volume_read(server->domain, config->image_id, config->volume_id, error);
+	const struct storage_disk disk = { .domain = config->domain_id, .image = config->image_id, .volume = config->volume_id };
+	g_autoptr(metadata) values = NULL;
 
-	if (!values)
+	if (config->checkpoint_id)
+		return (server->moment = storage_moment_url(storage, &disk, config->checkpoint_id, error)) != NULL;
+	if (!(values = volume_read(server->domain, config->image_id, config->volume_id, error)))
 		return false;
 	if (!config->readonly && !strcmp(metadata_get(values, "VOLTYPE"), "SHARED"))
 		error_set(error, ERR_SHARED_VOLUME_NON_WRITABLE, "'%s'", config->volume_id);
@@ -286,7 +305,7 @@ bool nbd_start(struct storage *storage, const char *id, enum nbd_use use, const 
 		return false;
 	if (!server)
 		return true;
-	if (!hold_volumes(storage, server, error) || !check_volume(server, error) || !nbd_run(storage, server, error)) {
+	if (!hold_volumes(storage, server, error) || !check_volume(storage, server, error) || !nbd_run(storage, server, error)) {
 		remove_files(storage, id);
 		leave(storage, server);
 		return false;
@@ -411,6 +430,7 @@ GPtrArray *nbd_attachments(struct storage *storage)
 		attachment->domain_id = g_strdup(server->config->domain_id);
 		attachment->image_id = g_strdup(server->config->image_id);
 		attachment->volume_id = g_strdup(server->config->volume_id);
+		attachment->checkpoint_id = g_strdup(server->config->checkpoint_id);
 		SET(attachment, readonly, server->config->readonly);
 	}
 	return list;

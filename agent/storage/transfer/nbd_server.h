@@ -36,6 +36,8 @@ bool nbd_has(struct storage *storage, const char *id);
 GPtrArray *nbd_ids(struct storage *storage, enum nbd_use use);
 /* struct attach_call of each NBD_SOCKET and NBD_DEVICE; g_ptr_array_unref. Any thread. */
 GPtrArray *nbd_attachments(struct storage *storage);
+/* The parts of "nbd:unix:<socket>[:exportname=<name>]", name "" when there is none. g_free */
+void nbd_url_parts(const char *url, char **ret_socket, char **ret_name);
 /* "<run_dir>/nbd/<id>.sock"; g_free */
 char *nbd_socket_path(struct storage *storage, const char *id);
 

@@ -167,18 +167,17 @@ static bool bad_url(const struct image_ticket *spec, const char *what, GError **
 
 static bool use_server(struct ticket *ticket, GError **error)
 {
-	const char *path = ticket->spec->url + strlen("nbd:unix:"), *name = strstr(path, ":exportname=");
-	g_autofree char *socket = name ? g_strndup(path, (gsize)(name - path)) : g_strdup(path);
-	g_autofree char *real = realpath(socket, NULL);
-	g_autofree char *base = realpath(ticket->tickets->run_dir, NULL);
+	g_autofree char *base = realpath(ticket->tickets->run_dir, NULL), *socket = NULL, *name = NULL, *real = NULL;
 	struct stat st;
 
+	nbd_url_parts(ticket->spec->url, &socket, &name);
+	real = realpath(socket, NULL);
 	if (!real || stat(real, &st) < 0 || !S_ISSOCK(st.st_mode))
 		return bad_url(ticket->spec, "names no socket", error);
 	if (!base || !g_str_has_prefix(real, base) || real[strlen(base)] != '/')
 		return bad_url(ticket->spec, "names no socket of this agent", error);
 	ticket->socket = g_steal_pointer(&real);
-	ticket->name = g_strdup(name ? name + strlen(":exportname=") : "");
+	ticket->name = g_steal_pointer(&name);
 	return true;
 }
 

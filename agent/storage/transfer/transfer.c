@@ -155,6 +155,7 @@ static bool attach(struct agent *agent, const struct verb_call *call, void *data
 	config->domain_id = g_strdup(params->domain_id);
 	config->image_id = g_strdup(params->image_id);
 	config->volume_id = g_strdup(params->volume_id);
+	config->checkpoint_id = g_strdup(params->checkpoint_id);
 	SET(config, readonly, params->readonly);
 	SET(config, discard, !params->readonly);
 	record_defaults(config, 0);

@@ -170,6 +170,43 @@ bool backup_allows(struct vm *vm, const char *target, enum error_code code, cons
 	return !busy;
 }
 
+/* The disk's place in the config; NULL: it is not in the backup, or with another volume. */
+static const char *target_of(const json_t *request, const struct storage_disk *disk)
+{
+	const json_t *wanted;
+	size_t i;
+
+	json_array_foreach(json_object_get(json_object_get(request, "config"), "disks"), i, wanted)
+		if (!g_strcmp0(text(wanted, "domainID"), disk->domain) && !g_strcmp0(text(wanted, "imageID"), disk->image) &&
+		    !g_strcmp0(text(wanted, "volumeID"), disk->volume))
+			return text(json_array_get(json_object_get(request, "disks"), i), "target");
+	return NULL;
+}
+
+char *backup_moment(struct agent *agent, const struct storage_disk *disk, const char *moment, GError **error)
+{
+	g_autoptr(GPtrArray) requests = jobs_requests(agent->jobs, &backup_kind);
+	bool found = false;
+
+	for (guint i = 0; i < requests->len; i++) {
+		const json_t *request = requests->pdata[i];
+		const char *id = text(request, "backupID"), *target = target_of(request, disk);
+		g_autofree char *socket = socket_path(agent, id);
+
+		if (strcmp(id, moment) && g_strcmp0(text(json_object_get(request, "config"), "to_checkpoint_id"), moment))
+			continue;
+		if (target)
+			return g_strdup_printf("nbd:unix:%s:exportname=%s", socket, target);
+		found = true;
+	}
+	if (found)
+		error_set(error, ERR_NO_SUCH_CHECKPOINT_ERROR, "%s: volume %s of image %s is not in that backup", moment, disk->volume, disk->image);
+	else
+		error_set(error, ERR_NO_SUCH_CHECKPOINT_ERROR,
+			  "%s: no backup that runs was made with it; what image %s was then is kept only until that ends", moment, disk->image);
+	return NULL;
+}
+
 /* ---- the job ---- */
 
 static enum job_run wait_again(struct job *job, int64_t delay_usec)

@@ -2,6 +2,7 @@
 #ifndef BERTH_AGENT_VIRT_BACKUP_BACKUP_H
 #define BERTH_AGENT_VIRT_BACKUP_BACKUP_H
 /* Backups of running VMs and their checkpoints. Theory of operation in backup.c. Workers only. */
+#include "agent/storage/storage.h"
 #include "agent/virt/disk/block_jobs.h"
 #include "proto/backup.h"
 
@@ -15,6 +16,9 @@ bool backup_make_dirs(struct agent *agent, GError **error);
  * the backup; done: "migrated".
  */
 bool backup_allows(struct vm *vm, const char *target, enum error_code code, const char *done, GError **error);
+
+/* As storage_moment: of backups that run, from their requests. */
+char *backup_moment(struct agent *agent, const struct storage_disk *disk, const char *moment, GError **error);
 
 /* ---- what a backup is to be (backup_plan.c) ---- */
 
