@@ -63,6 +63,19 @@ def dirty_extents(url, name):
     return [(at, length) for at, length, dirty in extents_of(url, "backup-" + name) if dirty]
 
 
+def catch_up(path, url, name):
+    """What an incremental backup changes is written into the image of the one before. (bytes of it, are the two alike now)"""
+    new, moved = read_backup(url, path + ".new"), 0
+    with open(new, "rb") as source, open(path, "r+b") as to:
+        to.truncate(os.path.getsize(new))
+        for at, length in dirty_extents(url, name):
+            source.seek(at)
+            to.seek(at)
+            to.write(source.read(length))
+            moved += length
+    return moved, subprocess.run(["cmp", "-s", path, new]).returncode == 0
+
+
 def file_sum(path, name):
     """md5sum of a file in the ext4 file system in a raw image, without mounting it."""
     out = path + ".file"

@@ -228,6 +228,31 @@ class Guest:
         return self.qmp("query-block-jobs")
 
 
+class Beat:
+    """In the guest a loop writes a block, waits until it is on the disk, and notes the time."""
+    LOOP = ("rm -f /run/stop /run/times; while [ ! -e /run/stop ]; do dd if=/dev/zero of=/data/written bs=4k count=1 conv=notrunc,fsync 2>/dev/null; "
+            "cut -d' ' -f1 /proc/uptime; done > /run/times")
+
+    def __init__(self, guest):
+        self.guest = guest
+        guest.sh("rm -f /run/times")
+        self.writer = guest.start(self.LOOP)
+        guest.sh("until [ -s /run/times ]; do usleep 20000; done")
+        self.go_on()
+
+    def go_on(self, times=10):
+        """Until it has written so many times more."""
+        self.guest.sh("n=$(wc -l < /run/times); while [ $(wc -l < /run/times) -lt $((n + %d)) ]; do usleep 20000; done" % times)
+
+    def pauses(self):
+        """s between two writes, the shortest first; it ends."""
+        self.go_on()
+        self.guest.sh("touch /run/stop")
+        self.guest.ended(self.writer)
+        times = [float(t) for t in self.guest.sh("cat /run/times").split()]
+        return sorted(b - a for a, b in zip(times, times[1:]))
+
+
 def file_chain(disk, top):
     infos = json.loads(run("qemu-img", "info", "-U", "--backing-chain", "--output=json", disk.path(top)))
     return [os.path.basename(i["filename"]) for i in infos]

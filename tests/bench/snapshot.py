@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""How long a guest that writes is held up by VM.snapshot with freeze and thaw, beside libvirt's own quiesced snapshot, in turns in one run.
+"""How long a guest that writes is held up by VM.snapshot with freeze and thaw, beside libvirt's own quiesced snapshot, in turns in one run; and by the move of
+a disk to other storage.
 
 In the guest a loop writes a block, waits until it is on the disk, and notes the time; the longest pause between two notes is what counts.
 """
@@ -10,11 +11,9 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "agent"))
 from benchlib import Report  # noqa: E402
-from snaplib import Guest, Lab, Storage  # noqa: E402
+from snaplib import Beat, Disk, Failed, Guest, Lab, Storage  # noqa: E402
 
 ROUNDS = 7
-WRITER = "while [ ! -e /run/stop ]; do dd if=/dev/zero of=/data/written bs=4k count=1 conv=notrunc,fsync 2>/dev/null; cut -d' ' -f1 /proc/uptime; done > /run/times"
-
 report = Report()
 
 
@@ -30,15 +29,31 @@ def libvirts(lab, c, g, d, volume):
 def stall(lab, c, g, d, take):
     """ms"""
     volume = d.grow()
-    g.sh("rm -f /run/stop /run/times")
-    writer = g.start(WRITER)
-    g.sh("while [ ! -s /run/times ] || [ $(wc -l < /run/times) -lt 10 ]; do usleep 20000; done")
+    beat = Beat(g)
     take(lab, c, g, d, volume)
     d.volume = volume
-    g.sh("n=$(wc -l < /run/times); while [ $(wc -l < /run/times) -lt $((n + 10)) ]; do usleep 20000; done; touch /run/stop")
-    g.ended(writer)
-    times = [float(t) for t in g.sh("cat /run/times").split()]
-    return 1000 * max(b - a for a, b in zip(times, times[1:]))
+    return 1000 * beat.pauses()[-1]
+
+
+def move(c, g, other):
+    """To the other storage, as an engine does it; ms"""
+    d = g.disks[0]
+    copy = Disk.__new__(Disk)
+    copy.storage, copy.image, copy.size, copy.volumes, copy.volume = other, d.image, d.size, [d.volume], d.volume
+    other.create(copy, d.volume, 4)
+    beat = Beat(g)
+    c.call("VM.diskReplicateStart", vmID=g.id, srcDisk=d.ids(), dstDisk=copy.ids())
+    while True:
+        try:
+            c.call("VM.diskReplicateFinish", vmID=g.id, srcDisk=d.ids(), dstDisk=copy.ids())
+            break
+        except Failed as e:             # it is not ready yet
+            if e.code != 40:
+                raise
+            beat.go_on(1)
+    g.disks[0] = copy
+    d.delete(d.volume, force=True)
+    return 1000 * beat.pauses()[-1]
 
 
 def main():
@@ -59,6 +74,11 @@ def main():
     report.add("snapshot_stall_libvirt", statistics.median(got[libvirts]), "ms", None)
     report.add("snapshot_stall", statistics.median(got[ours]), "ms", None)
     report.add("snapshot_stall_more_than_libvirt", statistics.median(got[ours]) - statistics.median(got[libvirts]), "ms", 300)
+    c.call("VM.destroy", vmID=g.id)
+    s, other = Storage(lab, c, "one"), Storage(lab, c, "other")
+    g = Guest(lab, c, [s.disk()])
+    moves = [move(c, g, other if i % 2 == 0 else s) for i in range(ROUNDS)]
+    report.add("replicate_stall", statistics.median(moves), "ms", 200)
     c.call("VM.destroy", vmID=g.id)
     return report.status()
 

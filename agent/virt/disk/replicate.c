@@ -12,8 +12,11 @@
  *   yes        -                      the old volume     it did not begin, failed, or was given up: the metadata are removed
  *   yes        -                      the new volume     the VM has gone over: its ids become the disk's
  *
+ * Checkpoints: libvirt copies the bitmaps of the active volume when the VM goes over (seen with 9.0); those of volumes below go with their data, which
+ * the caller copies (SDM.copy_data with copy_bitmaps). A copy that is given up when both are alike is what the disk held at one moment: QEMU ends it so.
+ *
  * The verbs do their steps at once, on the VM's lane. A job beside them, on the same lane, from start to finish, puts the last two lines right when the copy
- * fails, or libvirt or the agent went away, and shows in Host.getJobs how far the copy is.
+ * fails, or libvirt or the agent went away, and shows in Host.getJobs how far the copy is: 100 % when the VM may go over.
  */
 #define LOG_MODULE "replicate"
 #include <libvirt/virterror.h>
@@ -101,8 +104,10 @@ static enum job_run copying(struct job *job, struct block_job *b, const struct d
 
 	if (job_canceled(job) && virDomainBlockJobAbort(b->live->domain, chain->target, VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC) < 0)
 		log_warn("VM %s, disk %s: cancel: %s", b->vm->id, chain->target, virGetLastErrorMessage());
-	if (block_job_state(b, chain->target, &now, &cause))
-		job_progress(job, block_job_percent(&now));
+	if (chain->mirror_ready)
+		job_progress(job, 100);
+	else if (block_job_state(b, chain->target, &now, &cause))
+		job_progress(job, MIN(block_job_percent(&now), 99));
 	return wait_again(job, chain->mirror_ready && !job_canceled(job) ? READY_LOOK_USEC : BLOCK_JOB_LOOK_USEC);
 }
 
