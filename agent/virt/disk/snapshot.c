@@ -6,7 +6,8 @@
  *
  *   plan     what is asked for is compared with what runs; before_vm_snapshot may fail it (1500)
  *   freeze   as VM.freeze with its hooks; not with memory, and not when the caller has done it. A guest that has no agent, or whose agent does not freeze,
- *            is taken as it is, as vdsm does; a script before_vm_freeze that fails ends the snapshot
+ *            is taken as it is, as vdsm does; a script before_vm_freeze that fails ends the snapshot, and so does a disk that is full, for
+ *            the guest stands still then, and its agent with it. When there is room it goes on, and is thawed
  *   take     libvirt is asked, on the lane "snapshot/<vm>"; QEMU changes all disks in one transaction. Until it answers the job looks every second:
  *            progress, cancel, time-out. Memory is saved while the VM runs; one that changes it faster than it can be written is stopped after half of the
  *            time, which brings the saving to its end
@@ -315,7 +316,18 @@ static bool wants_freeze(const struct run *r)
 	return !json_is_true(json_object_get(r->request, "frozen")) && !json_object_get(r->request, "memory");
 }
 
-/* false: it must not go on. A guest that cannot be frozen is no reason. */
+/* What the guest still had to write found no room (or a broken disk), and so it stands still in the middle of the freeze. */
+static bool check_not_paused(struct vm *vm, GError **error)
+{
+	AUTO_LOCK(&vm->vms->lock);
+
+	if (!vm->paused_by_error_usec)
+		return true;
+	error_set(error, ERR_SNAPSHOT_FAILED, "VM %s was paused by an I/O error (%s) while its file systems were being frozen", vm->id, vm->pause_code);
+	return false;
+}
+
+/* false: it must not go on. A guest that cannot be frozen is no reason, but one whose disks are full is: it would stand still on new ones. */
 static bool freeze(struct run *r, GError **error)
 {
 	struct vm *vm = r->b.vm;
@@ -333,6 +345,8 @@ static bool freeze(struct run *r, GError **error)
 		g_propagate_error(error, g_steal_pointer(&cause));
 		return false;
 	}
+	if (cause && !check_not_paused(vm, error))
+		return false;
 	if (cause)
 		log_warn("VM %s: snapshot of a guest that is not frozen: %s", vm->id, cause->message);
 	return true;
