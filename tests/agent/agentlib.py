@@ -388,7 +388,7 @@ class Lab:
         self.agent = subprocess.Popen(self.within + [AGENT, "--config", self.path("agent.conf")], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
                                       env=dict(os.environ, NOTIFY_SOCKET=path, TSAN_OPTIONS="suppressions=" + os.path.join(HERE, "tsan.supp")))
         pidfd = os.pidfd_open(self.agent.pid)
-        end = time.monotonic() + 30
+        end = time.monotonic() + max(PATIENCE, Client.patience)
         while True:
             got = select.select([ready, pidfd], [], [], max(end - time.monotonic(), 0))[0]
             if ready in got and b"READY=1" in ready.recv(4096):
