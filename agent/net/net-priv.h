@@ -52,6 +52,8 @@ char *net_mac_text(const uint8_t *mac);
 /* Sends and frees the message; 0 or the kernel's errno. */
 struct nl_msg;
 int netlink_transact(struct netlink *netlink, struct nl_msg *message);
+/* Sends and frees the message, which asks for a dump; each answer goes to on_message (NL_OK). 0 or libnl's error. */
+int netlink_dump(struct netlink *netlink, struct nl_msg *message, int (*on_message)(struct nl_msg *message, void *data), void *data);
 
 /* ---- netlink_change.c: single changes. 0, or the kernel's errno ---- */
 int netlink_link(struct netlink *netlink, const char *name, const char *text, bool add);   /* "KIND name=value ...", see there */
@@ -118,6 +120,7 @@ void *net_parse(const struct record_type *type, const char *name, const json_t *
 bool net_check_forward(const char *name, const struct network_config *config, GError **error);
 /* Output of commands, one transaction; NULL: it failed, *ret_problem (may be NULL) says why. g_free both */
 char *net_nft_run(const char *command, char **ret_problem);
+bool net_nft_check(const char *command, char **ret_problem);                  /* Would the kernel take it? Nothing is changed. */
 /* The text of our table for all of them, "": none is needed. NULL + error. g_free */
 char *net_nft_ruleset(const struct net_config *config, GError **error);
 char *net_nft_digest(const char *ruleset);
@@ -222,6 +225,24 @@ struct net_rates *net_rates_free(struct net_rates *rates);
 bool net_statistics_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 extern const char *net_pci_devices;               /* another directory in tests */
 bool net_numvfs_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
+
+/* ---- port_vlan.c: VLANs of machines' ports; theory of operation there ---- */
+#define NET_VLAN_MAX 4094u
+#define NET_VLAN_BYTES 512
+struct net_vlan {
+	bool given, trunk;               /* not given: the bridge's default VLAN */
+	unsigned untagged;               /* VLAN of what has no tag; 0: that is refused */
+	uint8_t ids[NET_VLAN_BYTES];     /* bit set of all it is in, untagged with them */
+};
+bool net_vlan_parse(const json_t *json, struct net_vlan *ret_vlan, GError **error);        /* ERR_INVALID_PARAMETER naming the member */
+void net_vlan_rules(GString *text, const char *rule, const struct net_vlan *vlan);         /* each begins with rule: what is not of them is dropped */
+/* Can a port of that bridge, if it is there, have them? ERR_INVALID_PARAMETER */
+bool net_vlan_bridge(const char *name, const struct net_vlan *vlan, GError **error);
+/* ABSENT: it has some to be set, and is in no bridge yet; OTHER: it is in other VLANs, with set: it is put into these. ERR_INVALID_PARAMETER, ERR_FAILED_IFUP */
+enum net_port_state { NET_PORT_ABSENT, NET_PORT_SET, NET_PORT_OTHER };
+bool net_vlan_port(struct net *net, const char *tap, const struct net_vlan *vlan, bool set, enum net_port_state *ret_state, GError **error);
+/* After networks have changed: their links are in the VLANs of their ports. */
+void net_vlan_uplinks(struct net *net);
 
 /* ---- watch.c ---- */
 struct net_watch;

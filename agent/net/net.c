@@ -249,6 +249,8 @@ static bool transact(struct net *net, struct change *change, int timeout_s, GErr
 	bool done = steps && carry_out(net, netlink, steps, change, timeout_s, error);
 
 	if (done && steps->len)
+		net_vlan_uplinks(net);
+	if (done && steps->len)
 		log_info("networks: %u changed in %u steps", g_hash_table_size(change->touched), steps->len);
 	net_state_free(state);
 	netlink_free(netlink);

@@ -37,6 +37,10 @@ char *net_port_name(const char *mac);
  * ERR_INVALID_PARAMETER naming the member, ERR_FAILED_IFUP: nothing changed. Worker.
  */
 bool net_port_set(struct net *net, const char *tap, const char *mac, const json_t *policies, GError **error);
+/* Can a NIC in that bridge, which need not be there yet, have these policies? ERR_INVALID_PARAMETER. Worker. */
+bool net_port_check(const char *bridge, const json_t *policies, GError **error);
+/* Nothing passes the tap until its policies are set again: it is about to go into another bridge, where its VLANs are not set yet. Worker. */
+bool net_port_hold(struct net *net, const char *tap, GError **error);
 /* A tap that was to come has come, or has been and is gone. Any thread. */
 void net_port_settled(struct net *net, const char *tap);
 /* Forgets policies of taps that are gone. Worker. */

@@ -384,16 +384,24 @@ static int on_rule(struct nl_msg *message, void *data)
 	return NL_OK;
 }
 
+int netlink_dump(struct netlink *netlink, struct nl_msg *message, int (*on_message)(struct nl_msg *message, void *data), void *data)
+{
+	int result;
+
+	nl_socket_modify_cb(netlink->socket, NL_CB_VALID, NL_CB_CUSTOM, on_message, data);
+	result = nl_send_auto(netlink->socket, message);
+	nlmsg_free(message);
+	return result < 0 ? result : nl_recvmsgs_default(netlink->socket);
+}
+
 static int dump(struct netlink *netlink, int type, int family, nl_recvmsg_msg_cb_t on_message)
 {
 	struct { struct rtmsg any; uint8_t rest[16]; } request = { .any.rtm_family = (unsigned char)family };
 	size_t size = type == RTM_GETLINK ? sizeof(struct ifinfomsg) : type == RTM_GETADDR ? sizeof(struct ifaddrmsg) : sizeof(struct rtmsg);
-	int result;
+	struct nl_msg *message = nlmsg_alloc_simple(type, NLM_F_DUMP);
 
-	nl_socket_modify_cb(netlink->socket, NL_CB_VALID, NL_CB_CUSTOM, on_message, netlink);
-	if ((result = nl_send_simple(netlink->socket, type, NLM_F_DUMP, &request, size)) < 0)
-		return result;
-	return nl_recvmsgs_default(netlink->socket);
+	nlmsg_append(message, &request, size, NLMSG_ALIGNTO);
+	return netlink_dump(netlink, message, on_message, netlink);
 }
 
 /* What is not asked over this socket. */

@@ -26,7 +26,7 @@ static char *first_line(const char *text)
 /* libnftables has state beyond its contexts. */
 static pthread_mutex_t nft_lock = PTHREAD_MUTEX_INITIALIZER;
 
-char *net_nft_run(const char *command, char **ret_problem)
+static char *run(const char *command, bool only_check, char **ret_problem)
 {
 	struct nft_ctx *nft;
 	char *output = NULL;
@@ -36,12 +36,25 @@ char *net_nft_run(const char *command, char **ret_problem)
 		return NULL;
 	nft_ctx_buffer_output(nft);
 	nft_ctx_buffer_error(nft);
+	nft_ctx_set_dry_run(nft, only_check);
 	if (nft_run_cmd_from_buffer(nft, command) == 0)
 		output = g_strdup(nft_ctx_get_output_buffer(nft));
 	else if (ret_problem)
 		*ret_problem = first_line(nft_ctx_get_error_buffer(nft));
 	nft_ctx_free(nft);
 	return output;
+}
+
+char *net_nft_run(const char *command, char **ret_problem)
+{
+	return run(command, /* only_check= */ false, ret_problem);
+}
+
+bool net_nft_check(const char *command, char **ret_problem)
+{
+	g_autofree char *output = run(command, /* only_check= */ true, ret_problem);
+
+	return output != NULL;
 }
 
 char *net_nft_digest(const char *ruleset)

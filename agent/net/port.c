@@ -4,17 +4,22 @@
  *
  *   {"acls": [{"direction": "in", "action": "allow", "tier": 0, "priority": 100, "protocol": "tcp", "localPorts": "80,443",
  *              "remote": "192.0.2.0/24", "remotePorts": "1024-65535", "stateful": true}],
- *    "macGuard": true, "dhcpGuard": true, "raGuard": true, "stormLimit": 100, "isolated": true}
+ *    "macGuard": true, "dhcpGuard": true, "raGuard": true, "stormLimit": 100, "isolated": true, "vlan": {"id": 20}}
  *
  * in: to the machine; local is the machine's side, remote the other. The rule with the lowest priority number that matches decides: allow and block for
- * good, pass for its tier: the next higher tier is asked, as where no rule matches. What no tier decides about passes. Rules are about IP: ARP and IPv6
- * neighbour discovery pass, and what has a VLAN tag, where a rule could not look, is dropped as soon as there are rules. stateful: the answers pass, too.
+ * good, pass for its tier: the next higher tier is asked, as where no rule matches. What no tier decides about passes. Rules are about IP, with a VLAN tag
+ * or without; ARP and IPv6 neighbour discovery pass, and what has two tags, where a rule could not look, is dropped as soon as there are rules. stateful:
+ * the answers pass, too.
  * Guards are about what the machine sends: frames with another hardware address than its own, answers of DHCP servers, router advertisements, and more
  * than so many broadcasts and multicasts a second are dropped. Isolated ports do not reach each other, but all others of their bridge.
  *
  * All of it is the nftables table bridge berth: two maps from a tap's name to its chain, so that a frame is looked at by its own port's rules only, however
- * many ports there are. A port's rules are replaced in one transaction of the kernel. They are for a name: they are there before the tap is, so that
- * nothing passes before them. Taps of ports that have policies from the start are therefore named by us, after the NIC's hardware address.
+ * many ports there are; a third map leads to what an isolated one may not reach. A port's rules are replaced in one transaction of the kernel. They are
+ * for a name: they are there before the tap is, so that nothing passes before them. Taps of ports that have policies from the start are therefore named by
+ * us, after the NIC's hardware address.
+ *
+ * A port's VLANs are the bridge's (port_vlan.c), which can have them only when the tap is in it. Until then, and while they change, its rules are one that
+ * drops everything, "waiting".
  */
 #define LOG_MODULE "net"
 #include <arpa/inet.h>
@@ -30,6 +35,8 @@
 #define PORTS_MAX 64                      /* words of a list of ports */
 #define STORM_MAX 1000000
 #define TIER_MAX 9
+/* Its type follows; nft's own word for it would not look behind a VLAN tag. */
+#define ICMPV6 "meta protocol ip6 meta l4proto ipv6-icmp @th,0,8"
 #define MARK 0x42657274                   /* of connections that a stateful rule let through */
 
 /* One change at a time: whether the table is there is looked at and acted on. Guards pending, too. */
@@ -52,6 +59,8 @@ static bool is_known(const char *name, const json_t *value)
 
 	if (!strcmp(name, "acls"))
 		return json_is_array(value);
+	if (!strcmp(name, "vlan"))
+		return true;                     /* port_vlan.c looks */
 	if (!strcmp(name, "stormLimit"))
 		return json_integer_value(value) >= 1 && json_integer_value(value) <= STORM_MAX;
 	return g_strv_contains(guards, name) && json_is_boolean(value);
@@ -198,7 +207,8 @@ static void add_match(GString *text, const struct acl *acl)
 {
 	const char *family = acl->remote ? strchr(acl->remote, ':') ? "ip6" : "ip" : "{ ip, ip6 }";
 
-	g_string_append_printf(text, "ether type %s", family);
+	/* not the ether type: that is the tag's, if there is one */
+	g_string_append_printf(text, "meta protocol %s", family);
 	if (acl->remote)
 		g_string_append_printf(text, " %s %s %s", family, acl->in ? "saddr" : "daddr", acl->remote);
 	if (!g_strcmp0(acl->protocol, "icmp"))
@@ -222,11 +232,10 @@ static void add_rules(GString *text, const char *chain, bool in, const GArray *a
 	for (guint i = 0; i < acls->len; i++)
 		stateful |= g_array_index(acls, struct acl, i).stateful;
 	if (acls->len)
-		g_string_append_printf(text, "add rule " TABLE " %s ether type { vlan, 0x88a8 } counter drop\n"
-				       "add rule " TABLE " %s icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert } accept\n",
-				       chain, chain);
+		g_string_append_printf(text, "add rule " TABLE " %s meta protocol { vlan, 0x88a8 } counter drop comment \"tagged\"\n"
+				       "add rule " TABLE " %s " ICMPV6 " { 133-136 } accept\n", chain, chain);         /* neighbour discovery */
 	if (stateful)
-		g_string_append_printf(text, "add rule " TABLE " %s ct mark 0x%x ct state established,related counter accept\n", chain, MARK);
+		g_string_append_printf(text, "add rule " TABLE " %s ct mark 0x%x ct state established,related counter accept comment \"answers\"\n", chain, MARK);
 	for (guint i = 0; i < acls->len; i++) {
 		const struct acl *acl = &g_array_index(acls, struct acl, i);
 
@@ -250,29 +259,34 @@ static void add_guards(GString *text, const char *chain, const char *mac, const 
 
 	if (json_is_true(json_object_get(policies, "macGuard")))
 		g_string_append_printf(text, "add rule " TABLE " %s ether saddr != %s counter drop comment \"macGuard\"\n"
-				       "add rule " TABLE " %s arp saddr ether != %s counter drop comment \"macGuard\"\n", chain, mac, chain, mac);
+				       "add rule " TABLE " %s meta protocol arp arp saddr ether != %s counter drop comment \"macGuard\"\n", chain, mac, chain, mac);
 	if (json_is_true(json_object_get(policies, "dhcpGuard")))
 		g_string_append_printf(text, "add rule " TABLE " %s udp sport { 67, 547 } counter drop comment \"dhcpGuard\"\n", chain);
 	if (json_is_true(json_object_get(policies, "raGuard")))
-		g_string_append_printf(text, "add rule " TABLE " %s icmpv6 type { nd-router-advert, nd-redirect } counter drop comment \"raGuard\"\n", chain);
+		g_string_append_printf(text, "add rule " TABLE " %s " ICMPV6 " { 134, 137 } counter drop comment \"raGuard\"\n", chain);
 	if (storm)
 		g_string_append_printf(text, "add rule " TABLE " %s meta pkttype { broadcast, multicast } limit rate over %d/second burst %d packets "
 				       "counter drop comment \"stormLimit\"\n", chain, (int)storm, (int)storm);
 }
 
+/* Added each time: what is there already stays, but for the rules, which are put in anew. */
 static const char base[] =
 	"add table " TABLE "\n"
 	"add map " TABLE " in { type ifname : verdict ; }\n"
 	"add map " TABLE " out { type ifname : verdict ; }\n"
+	"add map " TABLE " across { type ifname : verdict ; }\n"
 	"add set " TABLE " isolated { type ifname ; }\n"
 	"add chain " TABLE " prerouting { type filter hook prerouting priority -150 ; policy accept ; }\n"         /* after conntrack, -200 */
 	"add chain " TABLE " postrouting { type filter hook postrouting priority 0 ; policy accept ; }\n"
 	"add chain " TABLE " forward { type filter hook forward priority 0 ; policy accept ; }\n"
-	"add rule " TABLE " forward iifname @isolated oifname @isolated counter drop comment \"isolated\"\n"
+	"flush chain " TABLE " prerouting\nflush chain " TABLE " postrouting\nflush chain " TABLE " forward\n"
+	"add rule " TABLE " forward iifname vmap @across\n"
 	"add rule " TABLE " prerouting iifname vmap @out\n"
 	"add rule " TABLE " postrouting oifname vmap @in\n";
 
-static const char *const ways[] = { "in", "out" };
+/* Chains of a port: what it gets, what it sends, what it sends to other ports. */
+enum { IN, OUT, ACROSS, WAY_MAX };
+static const char *const ways[WAY_MAX] = { "in", "out", "across" };
 
 static void add_isolation(GString *text, const char *tap, bool isolated)
 {
@@ -285,12 +299,37 @@ static void add_isolation(GString *text, const char *tap, bool isolated)
 static void add_removal(GString *text, const char *tap)
 {
 	add_isolation(text, tap, false);
-	for (size_t i = 0; i < G_N_ELEMENTS(ways); i++) {
+	for (size_t i = 0; i < WAY_MAX; i++) {
 		g_autofree char *chain = chain_of(ways[i], tap);
 
 		g_string_append_printf(text, "add chain " TABLE " %s\nadd element " TABLE " %s { \"%s\" : jump %s }\n"
 				       "delete element " TABLE " %s { \"%s\" : jump %s }\nflush chain " TABLE " %s\ndelete chain " TABLE " %s\n", chain, ways[i], tap,
 				       chain, ways[i], tap, chain, chain, chain);
+	}
+}
+
+/* All rules of a port that has some. waiting: nothing passes yet. */
+static void add_port(GString *text, const char *tap, const char *mac, const json_t *policies, const GArray *acls, const struct net_vlan *vlan, bool waiting)
+{
+	bool isolated = json_is_true(json_object_get(policies, "isolated"));
+
+	add_isolation(text, tap, isolated);
+	for (size_t i = 0; i < WAY_MAX; i++) {
+		g_autofree char *chain = chain_of(ways[i], tap);
+		g_autofree char *rule = g_strdup_printf("add rule " TABLE " %s", chain);
+
+		g_string_append_printf(text, "add chain " TABLE " %s\nflush chain " TABLE " %s\n", chain, chain);
+		if (waiting)
+			g_string_append_printf(text, "%s counter drop comment \"waiting\"\n", rule);
+		if (i == OUT)
+			add_guards(text, chain, mac, policies);
+		if (i == OUT)
+			net_vlan_rules(text, rule, vlan);
+		if (i == ACROSS && isolated)
+			g_string_append_printf(text, "%s oifname @isolated counter drop comment \"isolated\"\n", rule);
+		if (i != ACROSS)
+			add_rules(text, chain, i == IN, acls);
+		g_string_append_printf(text, "add element " TABLE " %s { \"%s\" : jump %s }\n", ways[i], tap, chain);
 	}
 }
 
@@ -317,15 +356,50 @@ char *net_port_name(const char *mac)
 	return net_mac_parse(mac, m) ? g_strdup_printf("bt%02x%02x%02x%02x%02x%02x", m[0], m[1], m[2], m[3], m[4], m[5]) : NULL;
 }
 
+static bool run(const char *tap, const char *text, bool only_check, GError **error)
+{
+	g_autofree char *problem = NULL;
+	g_autofree char *answer = only_check ? NULL : net_nft_run(text, &problem);
+
+	if (answer || (only_check && net_nft_check(text, &problem)))
+		return true;
+	error_set(error, ERR_FAILED_IFUP, "policies of '%s': nftables: %s%s", tap, problem ? problem : "",
+		  strstr(text, " ct mark") ? "; stateful needs connection tracking of bridges (nf_conntrack_bridge)" : "");
+	return false;
+}
+
+/* Nothing passes the port until it is set again. */
+static bool hold(const char *tap, GError **error)
+{
+	g_autoptr(GArray) none = g_array_new(FALSE, FALSE, sizeof(struct acl));
+	g_autoptr(GString) text = g_string_new(base);
+
+	add_port(text, tap, /* mac= */ NULL, /* policies= */ NULL, none, &(struct net_vlan){ 0 }, /* waiting= */ true);
+	return run(tap, text->str, /* only_check= */ false, error);
+}
+
+bool net_port_hold(struct net *net, const char *tap, GError **error)
+{
+	AUTO_LOCK(&port_lock);
+	return hold(tap, error);
+}
+
+bool net_port_check(const char *bridge, const json_t *policies, GError **error)
+{
+	struct net_vlan vlan;
+
+	return net_vlan_parse(json_object_get(policies, "vlan"), &vlan, error) && (!vlan.given || net_vlan_bridge(bridge, &vlan, error));
+}
+
 bool net_port_set(struct net *net, const char *tap, const char *mac, const json_t *policies, GError **error)
 {
 	g_autoptr(GArray) acls = read_acls(policies, error);
-	g_autoptr(GString) text = g_string_new(NULL);
-	g_autofree char *answer = NULL;
-	g_autofree char *problem = NULL;
+	g_autoptr(GString) text = g_string_new(base);
+	enum net_port_state state = NET_PORT_SET;
+	struct net_vlan vlan;
 	uint8_t parsed[6];
 
-	if (!acls)
+	if (!acls || !net_vlan_parse(json_object_get(policies, "vlan"), &vlan, error))
 		return false;
 	if (strchr(tap, '"')) {
 		error_set(error, ERR_INVALID_PARAMETER, "policies: a tap cannot be called '%s'", tap);
@@ -346,26 +420,18 @@ bool net_port_set(struct net *net, const char *tap, const char *mac, const json_
 			error_set(error, ERR_FAILED_IFUP, "policies of '%s': %s", tap, cause->message);
 			return false;
 		}
-		g_string_append(text, base);
 	}
-	if (!json_object_size(policies))
-		add_removal(text, tap);
-	else
-		add_isolation(text, tap, json_is_true(json_object_get(policies, "isolated")));
-	for (size_t i = 0; json_object_size(policies) && i < G_N_ELEMENTS(ways); i++) {
-		g_autofree char *chain = chain_of(ways[i], tap);
-
-		g_string_append_printf(text, "add chain " TABLE " %s\nflush chain " TABLE " %s\n", chain, chain);
-		if (i)
-			add_guards(text, chain, mac, policies);
-		add_rules(text, chain, !i, acls);
-		g_string_append_printf(text, "add element " TABLE " %s { \"%s\" : jump %s }\n", ways[i], tap, chain);
-	}
-	if (!(answer = net_nft_run(text->str, &problem))) {
-		error_set(error, ERR_FAILED_IFUP, "policies of '%s': nftables: %s%s", tap, problem,
-			  strstr(text->str, " ct mark") ? "; stateful needs connection tracking of bridges (nf_conntrack_bridge)" : "");
+	if (!net_vlan_port(net, tap, &vlan, /* set= */ false, &state, error))
 		return false;
-	}
+	if (json_object_size(policies))
+		add_port(text, tap, mac, policies, acls, &vlan, state == NET_PORT_ABSENT);
+	else
+		add_removal(text, tap);
+	if (state == NET_PORT_OTHER && (!run(tap, text->str, /* only_check= */ true, error) || !hold(tap, error) ||
+					!net_vlan_port(net, tap, &vlan, /* set= */ true, &state, error)))
+		return false;
+	if (!run(tap, text->str, /* only_check= */ false, error))
+		return false;
 	if (json_object_size(policies) && !if_nametoindex(tap))
 		g_hash_table_add(net->pending_ports, g_strdup(tap));
 	return true;

@@ -125,11 +125,13 @@ static bool filter(void *data, const char *name, GError **error)
 	return true;
 }
 
-static char *port(void *data, const char *mac, const json_t *policies, GError **error)
+static char *port(void *data, const char *mac, const char *bridge, const json_t *policies, GError **error)
 {
 	const struct vm_xml_env *env = data;
 	g_autofree char *tap = mac ? net_port_name(mac) : NULL;
 
+	if (bridge && !net_port_check(bridge, policies, error))
+		return NULL;
 	if (tap)
 		return net_port_set(env->agent->net, tap, mac, policies, error) ? g_steal_pointer(&tap) : NULL;
 	error_set(error, ERR_INVALID_PARAMETER, "policies: a NIC that has them needs macAddr");

@@ -336,6 +336,10 @@ test = subprocess.run([os.path.join(os.path.dirname(os.path.realpath(__file__)),
                       stderr=subprocess.STDOUT, text=True)
 ok(test.returncode == 0 and "only answers come in" in test.stdout, "stateful policies of ports", test.stdout)
 
+# ---- VLANs of ports: what needs bridges that filter ----
+test = subprocess.run([os.path.join(os.path.dirname(os.path.realpath(__file__)), "net-vlan.test")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+ok(test.returncode == 0 and "and no other" in test.stdout, "VLANs of machines' ports", test.stdout)
+
 # ---- the next boot ----
 ok(drive("Host.setSafeNetworkConfig")[0] == 0, "saved")
 sh("ip -batch - <<X\nlink del blue\nlink del mgmt\nlink del bond0\nrule del from 10.6.0.0/24\nlink set h1 up\nlink set h2 up\nX\n"

@@ -686,16 +686,18 @@ static int drive(int argc, char **argv)
 		}
 		netlink_free(netlink);
 		printf("%.3f\n", (double)most / 1e3);
-	} else if (!strcmp(argv[4], "port") && argc > 7) {    /* "port TAP MAC POLICIES" */
-		json_t *policies = json_loads(argv[7], 0, NULL);
-		GError *error = NULL;
+	} else if (!strcmp(argv[4], "port") && argc > 7) {    /* "port TAP MAC POLICIES ..." */
+		for (int i = 5; i + 2 < argc && !code; i += 3) {
+			json_t *policies = json_loads(argv[i + 2], 0, NULL);
+			GError *error = NULL;
 
-		if (!net_port_set(room->agent.net, argv[5], argv[6], policies, &error)) {
-			print_message("# %s\n", error->message);
-			code = error->code;
+			if (!net_port_set(room->agent.net, argv[i], argv[i + 1], policies, &error)) {
+				print_message("# %s\n", error->message);
+				code = error->code;
+			}
+			g_clear_error(&error);
+			json_decref(policies);
 		}
-		g_clear_error(&error);
-		json_decref(policies);
 	} else if (!strcmp(argv[4], "sweep")) {
 		net_port_sweep(room->agent.net);
 	} else if (!strcmp(argv[4], "time")) {                /* "time VERB JSON": and ms on the clock */

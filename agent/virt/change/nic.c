@@ -103,14 +103,26 @@ static bool mirror(const struct live *live, const char *tap, const GPtrArray *ne
 	return net_tap_mirror(net_of(live), tap, bridges, error);
 }
 
+/* The tap is there: the policies that were to come with it hold. */
+static bool settle_policies(struct live *live, const xmlNode *nic, const char *tap, const xmlNode *kept, GError **error)
+{
+	g_autofree char *mac = mac_of(nic);
+	json_t *policies = NULL;
+	bool good;
+
+	net_port_settled(net_of(live), tap);
+	good = vm_metadata_policies(kept, &policies, error) && (!policies || net_port_set(net_of(live), tap, mac, policies, error));
+	json_decref(policies);
+	return good;
+}
+
 bool nic_plugged(struct live *live, xmlNode *device, GError **error)
 {
-	g_autoptr(GPtrArray) networks = mirrored(live_kept(live, device, /* make= */ false));
+	const xmlNode *kept = live_kept(live, device, /* make= */ false);
+	g_autoptr(GPtrArray) networks = mirrored(kept);
 	g_autofree char *tap = tap_of(device);
 
-	if (tap)
-		net_port_settled(net_of(live), tap);
-	return !networks || mirror(live, tap, networks, error);
+	return (!tap || settle_policies(live, device, tap, kept, error)) && (!networks || mirror(live, tap, networks, error));
 }
 
 void nic_unplugged(struct live *live)
@@ -153,18 +165,6 @@ void nic_ended(struct vm *vm)
 		(void)vm_queue(vm, "end of its ports", sweep, NULL, NULL, NULL);
 }
 
-static void settle_policies(struct live *live, const xmlNode *nic, const char *tap, const xmlNode *kept)
-{
-	g_autofree char *mac = mac_of(nic);
-	g_autoptr(GError) error = NULL;
-	json_t *policies;
-
-	net_port_settled(net_of(live), tap);
-	if (!vm_metadata_policies(kept, &policies, &error) || (policies && !net_port_set(net_of(live), tap, mac, policies, &error)))
-		log_error("VM %s: NIC '%s' is without its policies: %s", live->vm->id, tap, error->message);
-	json_decref(policies);
-}
-
 void nic_settle(struct live *live)
 {
 	for XML_EACH(nic, live->devices, "interface") {
@@ -172,17 +172,21 @@ void nic_settle(struct live *live)
 		g_autofree char *tap = tap_of(nic), *network = vm_metadata_get(kept, "network"), *port = NULL;
 		g_autoptr(GPtrArray) networks = mirrored(kept);
 		g_autoptr(GError) error = NULL;
+		g_autoptr(GError) cause = NULL;
 		bool ours = xml_child(kept, "port") != NULL;
 
 		if (!tap)
 			continue;
-		settle_policies(live, nic, tap, kept);
+		if (!ours && !settle_policies(live, nic, tap, kept, &cause))
+			log_error("VM %s: NIC '%s' is without its policies: %s", live->vm->id, tap, cause->message);
 		if (!ours && !networks)
 			continue;
 		/* the network may have another bridge here than where the metadata come from */
 		port = !ours ? NULL : network && *network ? bridge_of(live, network, &error) : g_strdup("");
 		if (error || (port && !net_tap_bridge(net_of(live), tap, port, &error)) || (networks && !mirror(live, tap, networks, &error)))
 			log_warn("VM %s: NIC '%s' is not where it should be: %s", live->vm->id, tap, error->message);
+		if (ours && !settle_policies(live, nic, tap, kept, &cause))         /* its VLANs are those of the bridge it is in now */
+			log_error("VM %s: NIC '%s' is without its policies: %s", live->vm->id, tap, cause->message);
 	}
 }
 
@@ -385,6 +389,9 @@ static bool carry_out(struct live *live, const char *tap, const char *old_xml, c
 {
 	bool moves = place->port || old->port, needs_us = moves || place->mirrored || old->mirrored || place->policies || old->policies;
 
+	/* libvirt puts it into the bridge's default VLAN */
+	if (json_object_get(old->policies, "vlan") && g_strcmp0(old->network, place->network) && !net_port_hold(net_of(live), tap, error))
+		return false;
 	if (virDomainUpdateDeviceFlags(live->domain, xml, VIR_DOMAIN_AFFECT_LIVE) < 0) {
 		live_failed(live, error, ERR_UPDATE_DEVICE_FAILED, "NIC '%s'", tap);
 	} else {

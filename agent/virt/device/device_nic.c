@@ -97,7 +97,7 @@ bool device_bandwidth(xmlNode *nic, const json_t *spec_params, GError **error)
 
 bool device_policies(xmlNode *nic, const char *mac, const json_t *policies, const struct domain_xml_env *env, GError **error)
 {
-	g_autofree char *tap = NULL;
+	g_autofree char *tap = NULL, *bridge = xml_get(xml_child(nic, "source"), "bridge");
 
 	if (!policies || (json_is_object(policies) && !json_object_size(policies)))
 		return true;
@@ -106,7 +106,7 @@ bool device_policies(xmlNode *nic, const char *mac, const json_t *policies, cons
 			  xml_is(nic, "type", "direct") ? "direct" : "hostdev");
 		return false;
 	}
-	if (!(tap = env->port(env->data, mac, policies, error)))
+	if (!(tap = env->port(env->data, mac, bridge, policies, error)))
 		return false;
 	xml_remove(xml_child(nic, "target"));
 	xml_add_with(nic, "target", "dev", tap, NULL);

@@ -42,8 +42,8 @@ struct domain_xml_env {
 	char *(*address)(void *data, const char *network);
 	/* The filter is there (one of the common ones: now) */
 	bool (*filter)(void *data, const char *filter, GError **error);
-	/* From now on the policies hold for the NIC with that address -> what its tap must be called, g_free. net_port_set() */
-	char *(*port)(void *data, const char *mac, const json_t *policies, GError **error);
+	/* From now on the policies hold for the NIC with that address; bridge NULL: in none -> what its tap must be called, g_free. net_port_set() */
+	char *(*port)(void *data, const char *mac, const char *bridge, const json_t *policies, GError **error);
 	/* A hardware address, of no other NIC on this host, for one that came without; g_free. NULL: such a NIC is left to libvirt */
 	char *(*mac)(void *data);
 	/* host device -> libvirt's XML of it, g_free; ERR_HOSTDEV_DETACH_FAILED */
