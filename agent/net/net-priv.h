@@ -138,6 +138,35 @@ enum net_qos { NET_QOS_SAME, NET_QOS_OTHER, NET_QOS_FOREIGN };
 enum net_qos net_qos_look(const char *link, const char *text, char **ret_kind);
 int net_qos_set(const char *link, const char *text);                          /* in the place of what is there of ours. 0 or errno */
 
+/* What the running network of this bridge is on, and what it may send over it (bytes/s; 0: unknown). NULL: nothing, as networks of others. (qos.c) */
+const struct net_link *net_qos_uplink(struct net *net, const struct net_state *state, const struct net_link *bridge, uint64_t *ret_rate);
+
+/* ---- tc.c ---- */
+#define NET_TC_HANDLE (5001u << 16)       /* of queueing disciplines of ours */
+struct nl_sock;
+struct rtnl_qdisc;
+struct rtnl_class;
+struct net_htb { uint64_t rate, ceiling, burst, ceiling_burst; uint32_t quantum; };       /* bytes/s, bytes; burst 0: as libnl thinks */
+struct nl_sock *net_tc_socket(GError **error);
+struct rtnl_qdisc *net_tc_qdisc(int link, uint32_t parent, uint32_t handle, const char *kind);
+struct rtnl_qdisc *net_tc_clsact(int link);
+bool net_tc_has_clsact(struct nl_sock *sock, int link);
+/* Kind of the root qdisc, "": none that somebody chose; whether it is ours. g_free */
+char *net_tc_root(struct nl_sock *sock, int link, bool *ret_ours);
+void net_tc_remove_root(struct nl_sock *sock, int link);                      /* ours */
+struct rtnl_class *net_tc_class(int link, uint32_t parent, unsigned id, const char *kind);
+int net_tc_htb(struct nl_sock *sock, int link, uint32_t parent, unsigned id, const struct net_htb *htb, int flags);     /* 0 or libnl's error */
+/* Fair among the flows of a class; where the kernel has no fq_codel, first come first served. */
+void net_tc_leaf(struct nl_sock *sock, int link, unsigned id);
+
+/* ---- port_qos.c: what machines may send and get; theory of operation there ---- */
+struct net_rate { uint64_t limit, peak, burst, reservation; unsigned weight; };           /* bytes/s, bytes; 0: not given */
+struct net_port_qos { struct net_rate in, out; };
+bool net_port_qos_parse(const json_t *json, struct net_port_qos *ret_qos, GError **error);        /* ERR_INVALID_PARAMETER naming the member */
+/* For a tap that is there. ERR_INVALID_PARAMETER, ERR_FAILED_IFUP */
+bool net_port_qos_set(struct net *net, const char *tap, const struct net_port_qos *qos, GError **error);
+void net_port_qos_sweep(struct net *net);         /* what is left of taps that are gone; networks may have another rate now */
+
 /* ---- topology.c: the links that a configuration needs ---- */
 struct net_want {
 	const char *kind;                /* "" nic (or bond of others), "bond", "vlan", "bridge" */

@@ -248,8 +248,10 @@ static bool transact(struct net *net, struct change *change, int timeout_s, GErr
 	g_autoptr(GPtrArray) steps = state ? net_plan(state, change->before, change->after, change->touched, error) : NULL;
 	bool done = steps && carry_out(net, netlink, steps, change, timeout_s, error);
 
-	if (done && steps->len)
+	if (done && steps->len) {
 		net_vlan_uplinks(net);
+		net_port_qos_sweep(net);
+	}
 	if (done && steps->len)
 		log_info("networks: %u changed in %u steps", g_hash_table_size(change->touched), steps->len);
 	net_state_free(state);

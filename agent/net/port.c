@@ -4,7 +4,8 @@
  *
  *   {"acls": [{"direction": "in", "action": "allow", "tier": 0, "priority": 100, "protocol": "tcp", "localPorts": "80,443",
  *              "remote": "192.0.2.0/24", "remotePorts": "1024-65535", "stateful": true}],
- *    "macGuard": true, "dhcpGuard": true, "raGuard": true, "stormLimit": 100, "isolated": true, "vlan": {"id": 20}}
+ *    "macGuard": true, "dhcpGuard": true, "raGuard": true, "stormLimit": 100, "isolated": true, "vlan": {"id": 20},
+ *    "bandwidth": {"out": {"limit": 10000000}}}
  *
  * in: to the machine; local is the machine's side, remote the other. The rule with the lowest priority number that matches decides: allow and block for
  * good, pass for its tier: the next higher tier is asked, as where no rule matches. What no tier decides about passes. Rules are about IP, with a VLAN tag
@@ -19,7 +20,7 @@
  * us, after the NIC's hardware address.
  *
  * A port's VLANs are the bridge's (port_vlan.c), which can have them only when the tap is in it. Until then, and while they change, its rules are one that
- * drops everything, "waiting".
+ * drops everything, "waiting". What it may send and get is port_qos.c's.
  */
 #define LOG_MODULE "net"
 #include <arpa/inet.h>
@@ -59,8 +60,8 @@ static bool is_known(const char *name, const json_t *value)
 
 	if (!strcmp(name, "acls"))
 		return json_is_array(value);
-	if (!strcmp(name, "vlan"))
-		return true;                     /* port_vlan.c looks */
+	if (!strcmp(name, "vlan") || !strcmp(name, "bandwidth"))
+		return true;                     /* port_vlan.c and port_qos.c look */
 	if (!strcmp(name, "stormLimit"))
 		return json_integer_value(value) >= 1 && json_integer_value(value) <= STORM_MAX;
 	return g_strv_contains(guards, name) && json_is_boolean(value);
@@ -396,10 +397,12 @@ bool net_port_set(struct net *net, const char *tap, const char *mac, const json_
 	g_autoptr(GArray) acls = read_acls(policies, error);
 	g_autoptr(GString) text = g_string_new(base);
 	enum net_port_state state = NET_PORT_SET;
+	struct net_port_qos qos;
 	struct net_vlan vlan;
 	uint8_t parsed[6];
 
-	if (!acls || !net_vlan_parse(json_object_get(policies, "vlan"), &vlan, error))
+	if (!acls || !net_vlan_parse(json_object_get(policies, "vlan"), &vlan, error) ||
+	    !net_port_qos_parse(json_object_get(policies, "bandwidth"), &qos, error))
 		return false;
 	if (strchr(tap, '"')) {
 		error_set(error, ERR_INVALID_PARAMETER, "policies: a tap cannot be called '%s'", tap);
@@ -430,7 +433,7 @@ bool net_port_set(struct net *net, const char *tap, const char *mac, const json_
 	if (state == NET_PORT_OTHER && (!run(tap, text->str, /* only_check= */ true, error) || !hold(tap, error) ||
 					!net_vlan_port(net, tap, &vlan, /* set= */ true, &state, error)))
 		return false;
-	if (!run(tap, text->str, /* only_check= */ false, error))
+	if (!net_port_qos_set(net, tap, &qos, error) || !run(tap, text->str, /* only_check= */ false, error))
 		return false;
 	if (json_object_size(policies) && !if_nametoindex(tap))
 		g_hash_table_add(net->pending_ports, g_strdup(tap));
@@ -476,6 +479,8 @@ void net_port_sweep(struct net *net)
 			last = false;
 		}
 	}
+	if (access(mark, F_OK) == 0)
+		net_port_qos_sweep(net);
 	if (last)
 		(void)unlink(mark);
 }

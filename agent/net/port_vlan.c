@@ -236,25 +236,12 @@ static bool filters(const struct net_link *bridge)
 	return bridge->options && !g_strcmp0(g_hash_table_lookup(bridge->options, "vlan_filtering"), "1");
 }
 
-/* The link of the running network that has this bridge. NULL: none. */
-static const struct net_link *uplink_of(struct net *net, const struct net_state *state, const struct net_link *bridge)
-{
-	json_t *running = net_running(net);
-	struct net_config *config = net_config_new(running, /* leases= */ NULL);
-	const struct network_config *network = g_hash_table_lookup(config->networks, bridge->name);
-	g_autofree char *name = network ? net_config_link(network) : NULL;
-	const struct net_link *link = name ? net_state_link(state, name) : NULL;
-
-	net_config_free(config);
-	json_decref(running);
-	return link && link->master == bridge->index ? link : NULL;
-}
-
 /* The VLANs of ids pass the link of the bridge's network. */
 static int open_uplink(struct net *net, struct netlink *netlink, const struct net_state *state, GHashTable *ports, const struct net_link *bridge,
 		       const uint8_t *ids)
 {
-	const struct net_link *link = uplink_of(net, state, bridge);
+	uint64_t rate;
+	const struct net_link *link = net_qos_uplink(net, state, bridge, &rate);
 	const struct membership *now = link ? g_hash_table_lookup(ports, GINT_TO_POINTER(link->index)) : NULL;
 	uint8_t lacks[NET_VLAN_BYTES];
 

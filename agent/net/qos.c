@@ -28,7 +28,6 @@
 #include <string.h>
 #include "agent/net/net-priv.h"
 
-#define ROOT_HANDLE TC_H_MAKE(5001u << 16, 0)
 #define DEFAULT_CLASS 5000u
 #define HTB_ALL 5002u                     /* of htb: the class that the others borrow from */
 #define RATE_MAX ((json_int_t)UINT32_MAX * 8)
@@ -191,27 +190,14 @@ static GArray *parse(const char *text)
 
 /* ---- what a class is in the kernel ---- */
 
-static struct rtnl_class *class_new(int link, uint32_t parent, unsigned id, const char *kind)
-{
-	struct rtnl_class *class = rtnl_class_alloc();
-
-	rtnl_tc_set_ifindex(TC_CAST(class), link);
-	rtnl_tc_set_parent(TC_CAST(class), parent);
-	rtnl_tc_set_handle(TC_CAST(class), ROOT_HANDLE | id);
-	rtnl_tc_set_kind(TC_CAST(class), kind);
-	return class;
-}
-
-struct htb { uint64_t rate, ceiling; uint32_t quantum; };
-
-static struct htb htb_of(const struct share *share, const GArray *shares, uint64_t all)
+static struct net_htb htb_of(const struct share *share, const GArray *shares, uint64_t all)
 {
 	const struct tc_service_curve *c = share->curves;
 	uint32_t largest = 1;
 
 	for (guint i = 0; i < shares->len; i++)
 		largest = MAX(largest, g_array_index(shares, struct share, i).curves[CURVE_LS].m2);
-	return (struct htb){ .rate = MAX(c[CURVE_RT].m2, HTB_RATE_MIN),
+	return (struct net_htb){ .rate = MAX(c[CURVE_RT].m2, HTB_RATE_MIN),
 		.ceiling = MAX(c[CURVE_UL].m2 ? c[CURVE_UL].m2 : c[CURVE_LS].m2 ? all : c[CURVE_RT].m2, HTB_RATE_MIN),
 		.quantum = MAX((uint32_t)((uint64_t)QUANTUM_MAX * c[CURVE_LS].m2 / largest), QUANTUM_MIN) };
 }
@@ -227,26 +213,17 @@ static uint64_t speed_of(int link)
 	return speed > 0 ? (uint64_t)speed * 1000 * 1000 / 8 : UINT32_MAX;
 }
 
-static int add_htb(struct nl_sock *sock, int link, uint32_t parent, unsigned id, const struct htb *htb, const struct tc_service_curve *first)
+static int add_htb(struct nl_sock *sock, int link, uint32_t parent, unsigned id, struct net_htb htb, const struct tc_service_curve *first)
 {
-	struct rtnl_class *class = class_new(link, parent, id, "htb");
-	uint64_t burst = htb->ceiling / 250 + 2 * QUANTUM_MIN + (uint64_t)first->m1 * first->d / 1000000;
-	int r;
-
-	rtnl_htb_set_rate64(class, htb->rate);
-	rtnl_htb_set_ceil64(class, htb->ceiling);
-	rtnl_htb_set_quantum(class, htb->quantum);
-	rtnl_htb_set_cbuffer(class, (uint32_t)MIN(burst, UINT32_MAX));
-	r = rtnl_class_add(sock, class, NLM_F_CREATE | NLM_F_EXCL);
-	rtnl_class_put(class);
-	return r;
+	htb.ceiling_burst = htb.ceiling / 250 + 2 * QUANTUM_MIN + (uint64_t)first->m1 * first->d / 1000000;
+	return net_tc_htb(sock, link, parent, id, &htb, NLM_F_CREATE | NLM_F_EXCL);
 }
 
 static int add_hfsc(struct nl_sock *sock, int link, const struct share *share)
 {
 	static int (*const set[CURVE_MAX])(struct rtnl_class *, const struct tc_service_curve *) = { rtnl_class_hfsc_set_fsc, rtnl_class_hfsc_set_usc,
 		rtnl_class_hfsc_set_rsc };
-	struct rtnl_class *class = class_new(link, ROOT_HANDLE, share->id, "hfsc");
+	struct rtnl_class *class = net_tc_class(link, NET_TC_HANDLE, share->id, "hfsc");
 	int r;
 
 	for (int i = 0; i < CURVE_MAX; i++)
@@ -279,7 +256,7 @@ static bool is_hfsc(const struct rtnl_class *class, const struct share *share)
 	return same;
 }
 
-static bool is_htb(struct rtnl_class *class, const struct htb *wanted)
+static bool is_htb(struct rtnl_class *class, const struct net_htb *wanted)
 {
 	uint64_t rate = 0, ceiling = 0;
 
@@ -290,43 +267,10 @@ static bool is_htb(struct rtnl_class *class, const struct htb *wanted)
 
 /* ---- what is there ---- */
 
-static struct nl_sock *socket_new(void)
-{
-	struct nl_sock *sock = nl_socket_alloc();
-
-	if (sock && nl_connect(sock, NETLINK_ROUTE) == 0)
-		return sock;
-	nl_socket_free(sock);
-	return NULL;
-}
-
-/* Kind of the root qdisc, "": none that somebody chose; whether it is ours. g_free */
-static char *root_of(struct nl_sock *sock, int link, bool *ret_ours)
-{
-	static const char *const standard[] = { "noqueue", "pfifo_fast", "mq", "fq_codel", "fq", NULL };
-	struct nl_cache *cache = NULL;
-	char *kind = g_strdup("");
-
-	*ret_ours = false;
-	if (rtnl_qdisc_alloc_cache(sock, &cache) < 0)
-		return kind;
-	for (struct nl_object *object = nl_cache_get_first(cache); object; object = nl_cache_get_next(object)) {
-		struct rtnl_tc *qdisc = TC_CAST(object);
-
-		if (rtnl_tc_get_ifindex(qdisc) != link || rtnl_tc_get_parent(qdisc) != TC_H_ROOT || g_strv_contains(standard, rtnl_tc_get_kind(qdisc)))
-			continue;
-		g_free(kind);
-		kind = g_strdup(rtnl_tc_get_kind(qdisc));
-		*ret_ours = rtnl_tc_get_handle(qdisc) == ROOT_HANDLE;
-	}
-	nl_cache_free(cache);
-	return kind;
-}
-
 /* Of htb: what all of it may send, which was the nic's speed when it was set. */
 static uint64_t all_of(struct nl_cache *classes, int link)
 {
-	struct rtnl_class *class = rtnl_class_get(classes, link, ROOT_HANDLE | HTB_ALL);
+	struct rtnl_class *class = rtnl_class_get(classes, link, NET_TC_HANDLE | HTB_ALL);
 	uint64_t all = 0;
 
 	if (class)
@@ -337,9 +281,9 @@ static uint64_t all_of(struct nl_cache *classes, int link)
 
 static bool has_share(struct nl_cache *classes, int link, const struct share *share, const GArray *shares)
 {
-	struct rtnl_class *class = rtnl_class_get(classes, link, ROOT_HANDLE | share->id);
+	struct rtnl_class *class = rtnl_class_get(classes, link, NET_TC_HANDLE | share->id);
 	bool hfsc = class && !strcmp(rtnl_tc_get_kind(TC_CAST(class)), "hfsc");
-	struct htb htb = htb_of(share, shares, hfsc ? 0 : all_of(classes, link));
+	struct net_htb htb = htb_of(share, shares, hfsc ? 0 : all_of(classes, link));
 	bool same = class && (hfsc ? is_hfsc(class, share) : is_htb(class, &htb));
 
 	rtnl_class_put(class);
@@ -358,7 +302,7 @@ static bool has_shares(struct nl_sock *sock, int link, const GArray *shares)
 	for (struct nl_object *object = same ? nl_cache_get_first(classes) : NULL; object; object = nl_cache_get_next(object)) {
 		uint32_t id = TC_H_MIN(rtnl_tc_get_handle(TC_CAST(object)));
 
-		n += TC_H_MAJ(rtnl_tc_get_handle(TC_CAST(object))) == ROOT_HANDLE && id && id != HTB_ALL;
+		n += TC_H_MAJ(rtnl_tc_get_handle(TC_CAST(object))) == NET_TC_HANDLE && id && id != HTB_ALL;
 	}
 	nl_cache_free(classes);
 	return same && n == shares->len;
@@ -366,7 +310,7 @@ static bool has_shares(struct nl_sock *sock, int link, const GArray *shares)
 
 enum net_qos net_qos_look(const char *link, const char *text, char **ret_kind)
 {
-	struct nl_sock *sock = socket_new();
+	struct nl_sock *sock = net_tc_socket(NULL);
 	int index = (int)if_nametoindex(link);
 	g_autofree char *kind = NULL;
 	g_autoptr(GArray) shares = *text ? parse(text) : NULL;
@@ -374,7 +318,7 @@ enum net_qos net_qos_look(const char *link, const char *text, char **ret_kind)
 	bool ours = false;
 
 	if (sock && index) {
-		kind = root_of(sock, index, &ours);
+		kind = net_tc_root(sock, index, &ours);
 		if (*kind && !ours)
 			found = *text ? NET_QOS_FOREIGN : NET_QOS_SAME;
 		else if (shares ? ours && has_shares(sock, index, shares) : !*kind)
@@ -388,21 +332,9 @@ enum net_qos net_qos_look(const char *link, const char *text, char **ret_kind)
 
 /* ---- setting it ---- */
 
-static struct rtnl_qdisc *qdisc_new(int link, uint32_t parent, uint32_t handle, const char *kind)
-{
-	struct rtnl_qdisc *qdisc = rtnl_qdisc_alloc();
-
-	rtnl_tc_set_ifindex(TC_CAST(qdisc), link);
-	rtnl_tc_set_parent(TC_CAST(qdisc), parent);
-	rtnl_tc_set_handle(TC_CAST(qdisc), handle);
-	if (kind)
-		rtnl_tc_set_kind(TC_CAST(qdisc), kind);
-	return qdisc;
-}
-
 static int add_root(struct nl_sock *sock, int link, const char *kind)
 {
-	struct rtnl_qdisc *root = qdisc_new(link, TC_H_ROOT, ROOT_HANDLE, kind);
+	struct rtnl_qdisc *root = net_tc_qdisc(link, TC_H_ROOT, NET_TC_HANDLE, kind);
 	int r;
 
 	if (!strcmp(kind, "hfsc"))
@@ -412,23 +344,6 @@ static int add_root(struct nl_sock *sock, int link, const char *kind)
 	r = rtnl_qdisc_add(sock, root, NLM_F_CREATE | NLM_F_EXCL);
 	rtnl_qdisc_put(root);
 	return r;
-}
-
-static void remove_root(struct nl_sock *sock, int link)
-{
-	struct rtnl_qdisc *root = qdisc_new(link, TC_H_ROOT, ROOT_HANDLE, /* kind= */ NULL);
-
-	(void)rtnl_qdisc_delete(sock, root);
-	rtnl_qdisc_put(root);
-}
-
-/* Fair among the flows of a class; where the kernel has no fq_codel, first come first served. */
-static void add_leaf(struct nl_sock *sock, int link, unsigned id)
-{
-	struct rtnl_qdisc *leaf = qdisc_new(link, ROOT_HANDLE | id, id << 16, "fq_codel");
-
-	(void)rtnl_qdisc_add(sock, leaf, NLM_F_CREATE | NLM_F_EXCL);
-	rtnl_qdisc_put(leaf);
 }
 
 /* Class 1389:VLAN for what is tagged; the kernel takes the default class when there is none of that number, and for 0. */
@@ -441,10 +356,10 @@ static int add_filter(struct nl_sock *sock, int link)
 		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xfff),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, 0),
-		BPF_STMT(BPF_ALU | BPF_OR | BPF_K, ROOT_HANDLE),
+		BPF_STMT(BPF_ALU | BPF_OR | BPF_K, NET_TC_HANDLE),
 		BPF_STMT(BPF_RET | BPF_A, 0),
 	};
-	struct tcmsg info = { .tcm_family = AF_UNSPEC, .tcm_ifindex = link, .tcm_parent = ROOT_HANDLE, .tcm_info = TC_H_MAKE(1u << 16, htons(ETH_P_ALL)) };
+	struct tcmsg info = { .tcm_family = AF_UNSPEC, .tcm_ifindex = link, .tcm_parent = NET_TC_HANDLE, .tcm_info = TC_H_MAKE(1u << 16, htons(ETH_P_ALL)) };
 	struct nl_msg *message = nlmsg_alloc_simple(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL);
 	struct nlattr *options;
 	int r;
@@ -470,23 +385,23 @@ static int add_all(struct nl_sock *sock, int link, const GArray *shares)
 		r = add_root(sock, link, "htb");
 	}
 	if (r == 0 && !hfsc) {
-		struct htb all = { .rate = speed_of(link), .ceiling = speed_of(link), .quantum = QUANTUM_MAX };
+		struct net_htb all = { .rate = speed_of(link), .ceiling = speed_of(link), .quantum = QUANTUM_MAX };
 
-		r = add_htb(sock, link, ROOT_HANDLE, HTB_ALL, &all, &(struct tc_service_curve){ 0 });
+		r = add_htb(sock, link, NET_TC_HANDLE, HTB_ALL, all, &(struct tc_service_curve){ 0 });
 	}
 	for (guint i = 0; r == 0 && i < shares->len; i++) {
 		const struct share *share = &g_array_index(shares, struct share, i);
-		struct htb htb = htb_of(share, shares, speed_of(link));
+		struct net_htb htb = htb_of(share, shares, speed_of(link));
 
-		r = hfsc ? add_hfsc(sock, link, share) : add_htb(sock, link, ROOT_HANDLE | HTB_ALL, share->id, &htb, &share->curves[CURVE_UL]);
-		add_leaf(sock, link, share->id);
+		r = hfsc ? add_hfsc(sock, link, share) : add_htb(sock, link, NET_TC_HANDLE | HTB_ALL, share->id, htb, &share->curves[CURVE_UL]);
+		net_tc_leaf(sock, link, share->id);
 	}
 	return r == 0 ? add_filter(sock, link) : r;
 }
 
 int net_qos_set(const char *link, const char *text)
 {
-	struct nl_sock *sock = socket_new();
+	struct nl_sock *sock = net_tc_socket(NULL);
 	g_autoptr(GArray) shares = *text ? parse(text) : NULL;
 	g_autofree char *kind = NULL;
 	int index = (int)if_nametoindex(link), errnum = 0, r = 0;
@@ -495,14 +410,39 @@ int net_qos_set(const char *link, const char *text)
 	if (!sock || !index || (*text && !shares))
 		errnum = !index ? ENODEV : sock ? EINVAL : ENOMEM;
 	else {
-		kind = root_of(sock, index, &ours);
+		kind = net_tc_root(sock, index, &ours);
 		if (ours)
-			remove_root(sock, index);
+			net_tc_remove_root(sock, index);
 		if (shares && (r = add_all(sock, index, shares)) < 0) {
-			remove_root(sock, index);
+			net_tc_remove_root(sock, index);
 			errnum = r == -NLE_OBJ_NOTFOUND ? EOPNOTSUPP : r == -NLE_EXIST ? EEXIST : r == -NLE_RANGE || r == -NLE_INVAL ? EINVAL : EIO;
 		}
 	}
 	nl_socket_free(sock);
 	return errnum;
+}
+
+/* ---- for ports ---- */
+
+const struct net_link *net_qos_uplink(struct net *net, const struct net_state *state, const struct net_link *bridge, uint64_t *ret_rate)
+{
+	json_t *running = net_running(net);
+	struct net_config *config = net_config_new(running, /* leases= */ NULL);
+	const struct network_config *network = g_hash_table_lookup(config->networks, bridge->name);
+	g_autofree char *name = network ? net_config_link(network) : NULL;
+	const struct net_link *link = name ? net_state_link(state, name) : NULL;
+	struct share share = { 0 };
+	const char *duplex;
+	int speed = 0;
+
+	if (link && link->master != bridge->index)
+		link = NULL;
+	if (link && json_object_size(network->host_qos))
+		(void)read_share(bridge->name, network, &share, NULL);
+	if (link && !share.curves[CURVE_UL].m2)
+		net_link_speed(link->name, &speed, &duplex);
+	*ret_rate = share.curves[CURVE_UL].m2 ? share.curves[CURVE_UL].m2 : (uint64_t)speed * 1000 * 1000 / 8;
+	net_config_free(config);
+	json_decref(running);
+	return link;
 }

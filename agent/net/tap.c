@@ -45,34 +45,11 @@ bool net_tap_bridge(struct net *net, const char *tap, const char *bridge, GError
 	return good;
 }
 
-static struct nl_sock *socket_new(GError **error)
-{
-	struct nl_sock *sock = nl_socket_alloc();
-	int r = sock ? nl_connect(sock, NETLINK_ROUTE) : -NLE_NOMEM;
-
-	if (r == 0)
-		return sock;
-	nl_socket_free(sock);
-	error_set(error, ERR_UNEXPECTED_ERROR, "netlink: %s", nl_geterror(r));
-	return NULL;
-}
-
-static struct rtnl_qdisc *qdisc_new(int link, uint32_t parent, const char *kind)
-{
-	struct rtnl_qdisc *qdisc = rtnl_qdisc_alloc();
-
-	rtnl_tc_set_ifindex(TC_CAST(qdisc), link);
-	rtnl_tc_set_parent(TC_CAST(qdisc), parent);
-	if (kind)
-		rtnl_tc_set_kind(TC_CAST(qdisc), kind);
-	return qdisc;
-}
-
 void net_tap_unlimit(struct net *net, const char *tap)
 {
-	struct nl_sock *sock = socket_new(NULL);
+	struct nl_sock *sock = net_tc_socket(NULL);
 	int index = (int)if_nametoindex(tap);
-	struct rtnl_qdisc *root = qdisc_new(index, TC_H_ROOT, "noqueue"), *ingress = qdisc_new(index, TC_H_INGRESS, NULL);
+	struct rtnl_qdisc *root = net_tc_qdisc(index, TC_H_ROOT, 0, "noqueue"), *ingress = net_tc_qdisc(index, TC_H_INGRESS, 0, NULL);
 
 	if (sock && index) {
 		(void)rtnl_qdisc_add(sock, root, NLM_F_CREATE | NLM_F_REPLACE);         /* as libvirt leaves a tap without limits */
@@ -125,14 +102,6 @@ static int add_filter(struct nl_sock *sock, int bridge, uint32_t hook, int tap)
 	return r;
 }
 
-static struct rtnl_qdisc *clsact(int bridge)
-{
-	struct rtnl_qdisc *qdisc = qdisc_new(bridge, TC_H_CLSACT, "clsact");
-
-	rtnl_tc_set_handle(TC_CAST(qdisc), TC_H_MAKE(TC_H_CLSACT, 0));
-	return qdisc;
-}
-
 static int set_promiscuous(struct nl_sock *sock, int bridge, bool on)
 {
 	struct rtnl_link *old = rtnl_link_alloc(), *change = rtnl_link_alloc();
@@ -179,27 +148,11 @@ static int look(struct nl_sock *sock, const struct net_state *state, int bridge,
 	return r;
 }
 
-static bool has_clsact(struct nl_sock *sock, int bridge)
-{
-	struct nl_cache *cache = NULL;
-	bool has = false;
-
-	if (rtnl_qdisc_alloc_cache(sock, &cache) < 0)
-		return false;
-	for (struct nl_object *object = nl_cache_get_first(cache); object; object = nl_cache_get_next(object)) {
-		struct rtnl_tc *qdisc = TC_CAST(object);
-
-		has |= rtnl_tc_get_ifindex(qdisc) == bridge && !g_strcmp0(rtnl_tc_get_kind(qdisc), "clsact");
-	}
-	nl_cache_free(cache);
-	return has;
-}
-
 static int mirror(struct nl_sock *sock, const struct net_state *state, int bridge, int tap)
 {
-	struct rtnl_qdisc *qdisc = clsact(bridge);
+	struct rtnl_qdisc *qdisc = net_tc_clsact(bridge);
 	struct found found = { 0 };
-	int r = has_clsact(sock, bridge) ? 0 : rtnl_qdisc_add(sock, qdisc, NLM_F_CREATE | NLM_F_EXCL);
+	int r = net_tc_has_clsact(sock, bridge) ? 0 : rtnl_qdisc_add(sock, qdisc, NLM_F_CREATE | NLM_F_EXCL);
 
 	rtnl_qdisc_put(qdisc);
 	if (r == 0)
@@ -215,7 +168,7 @@ static int unmirror(struct nl_sock *sock, const struct net_state *state, int bri
 {
 	struct rtnl_qdisc *qdisc;
 	struct found found = { 0 };
-	int r = has_clsact(sock, bridge) ? look(sock, state, bridge, tap, /* drop= */ true, /* remove= */ false, &found) : 0;
+	int r = net_tc_has_clsact(sock, bridge) ? look(sock, state, bridge, tap, /* drop= */ true, /* remove= */ false, &found) : 0;
 
 	if (r < 0 || !found.go)
 		return r;
@@ -223,7 +176,7 @@ static int unmirror(struct nl_sock *sock, const struct net_state *state, int bri
 		return r;
 	if (found.go < found.all)
 		return look(sock, state, bridge, tap, /* drop= */ true, /* remove= */ true, &found);
-	qdisc = clsact(bridge);
+	qdisc = net_tc_clsact(bridge);
 	r = rtnl_qdisc_delete(sock, qdisc);
 	rtnl_qdisc_put(qdisc);
 	return r;
@@ -244,7 +197,7 @@ static bool set_mirrors(const char *tap, const GPtrArray *bridges, GError **erro
 {
 	struct netlink *netlink = netlink_new(error);
 	struct net_state *state = netlink ? net_state_read(netlink, /* addresses= */ false, error) : NULL;
-	struct nl_sock *sock = state ? socket_new(error) : NULL;
+	struct nl_sock *sock = state ? net_tc_socket(error) : NULL;
 	const struct net_link *link = state && tap ? net_state_link(state, tap) : NULL;
 	bool good = sock && (link || !tap);
 	int r = 0;
