@@ -38,6 +38,8 @@ static const struct field network_config_fields[] = {
 		      .def = "bridge", .pattern = "bridge|nat|isolated"),
 	FIELD_JSON_(N, port_forwards, "portForwards", IN,
 		    "[{protocol tcp or udp, port of the host, address of a machine, toPort (default: port)}], with forward nat (a member of our own)"),
+	FIELD_JSON_(N, outbound_nat, "outboundNat", IN,
+		    "{vip: address that machines get out with, exceptions: [networks that see their own]}, with forward nat (a member of our own)"),
 	FIELD_JSON_(N, host_qos, "hostQos", IN, "{out: {ls, ul, rt: {m1 bit/s, d us, m2 bit/s}}}: share and rates of the host's own traffic"),
 	FIELD_JSON_(N, custom, "custom", IN, "custom properties, handed to hook scripts; bridge_opts \"name=value ...\" is carried out"),
 	FIELD_STRING_(N, switch_type, "switch", IN, "legacy (Linux bridge) or ovs", .def = "legacy", .pattern = "legacy|ovs"),

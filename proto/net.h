@@ -14,7 +14,7 @@ struct network_config {
 	int vlan, mtu;
 	bool bridged, stp, default_route, remove, dhcpv6, ipv6autoconf;
 	GPtrArray *nameservers, *roles;
-	json_t *custom, *host_qos, *port_forwards;
+	json_t *custom, *host_qos, *port_forwards, *outbound_nat;
 };
 extern const struct record_type network_config_type;
 

@@ -31,7 +31,7 @@ struct net_link {
 	uint64_t rx_bytes, tx_bytes, rx_errors, tx_errors, rx_dropped, tx_dropped;
 	GPtrArray *addresses, *routes;
 };
-/* rules: ours, texts "from 192.0.2.0/24 table 7". resolv: content of resolv.conf, NULL: not read */
+/* rules: ours, texts "from 192.0.2.0/24 table 7", "fwmark 7 table 7". resolv: content of resolv.conf, NULL: not read */
 /* nft: digest of our table, "": none; NULL: not read, plan.c does when it needs it. forwarding: IPv4 */
 struct net_state { GPtrArray *links, *rules; char *resolv, *nft; bool forwarding; };
 struct netlink;
@@ -60,7 +60,7 @@ int netlink_link(struct netlink *netlink, const char *name, const char *text, bo
 int netlink_link_delete(struct netlink *netlink, const char *name);
 int netlink_address(struct netlink *netlink, const char *name, const char *address, bool add);     /* "192.0.2.1/24 brd 192.0.2.255" */
 int netlink_route(struct netlink *netlink, const char *name, const char *route, bool add); /* "default via 192.0.2.254 metric 0 proto 4 table 254" */
-int netlink_rule(struct netlink *netlink, const char *rule, bool add);                     /* "from 192.0.2.0/24 table 7" */
+int netlink_rule(struct netlink *netlink, const char *rule, bool add);                     /* as in net_state */
 int net_set_accept_ra(const char *name, const char *value);
 int net_set_forwarding(const char *value);                                    /* IPv4, of the whole host */
 /* Where the resolver's file is; another one in tests. Replaced as a whole. */
@@ -121,6 +121,10 @@ bool net_check_forward(const char *name, const struct network_config *config, GE
 /* Output of commands, one transaction; NULL: it failed, *ret_problem (may be NULL) says why. g_free both */
 char *net_nft_run(const char *command, char **ret_problem);
 bool net_nft_check(const char *command, char **ret_problem);                  /* Would the kernel take it? Nothing is changed. */
+/* Of a network with forward nat: its connections' mark and the table of its routes. 0: it is none */
+uint32_t net_nat_mark(const struct net_config *config, const char *name);
+#define NET_NAT_TABLE(mark) (0xff0000 | (mark & 0xffff))      /* no number of topology.c's: 0.255/16 has no addresses */
+char *net_nat_vip(const struct network_config *config);                       /* "192.0.2.50/32"; NULL: none. g_free */
 /* The text of our table for all of them, "": none is needed. NULL + error. g_free */
 char *net_nft_ruleset(const struct net_config *config, GError **error);
 char *net_nft_digest(const char *ruleset);
@@ -178,6 +182,8 @@ struct net_want {
 	char *mac;                       /* "" any */
 	bool top, autoconf;              /* top: the host's addresses of its network are here */
 	bool is_bond;                    /* of kind "": a bond of others */
+	bool nat;                        /* the top of a network behind this host: its addresses may be those of another one */
+	char *vip;                       /* "192.0.2.50/32": a further address, of outboundNat; NULL: none */
 	GHashTable *options;             /* name -> value; may be NULL */
 	GArray *shares;                  /* of qos.c; NULL: none */
 	char *qos;                       /* text of STEP_QOS; "" none */

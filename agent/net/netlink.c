@@ -372,15 +372,20 @@ static int on_rule(struct nl_msg *message, void *data)
 	struct fib_rule_hdr *info = nlmsg_data(header);
 	struct nlattr *a[FRA_MAX + 1];
 	struct net_prefix from = { 0 };
+	GPtrArray *rules = ((struct netlink *)data)->state->rules;
 
 	if (header->nlmsg_type != RTM_NEWRULE || nlmsg_parse(header, sizeof(*info), a, FRA_MAX, NULL) < 0 || !a[FRA_PROTOCOL] ||
-	    nla_get_u8(a[FRA_PROTOCOL]) != NET_PROTOCOL || !a[FRA_SRC] || !a[FRA_TABLE])
+	    nla_get_u8(a[FRA_PROTOCOL]) != NET_PROTOCOL || (!a[FRA_SRC] && !a[FRA_FWMARK]) || !a[FRA_TABLE])
 		return NL_OK;
+	if (a[FRA_FWMARK]) {
+		g_ptr_array_add(rules, g_strdup_printf("fwmark %u table %u", nla_get_u32(a[FRA_FWMARK]), nla_get_u32(a[FRA_TABLE])));
+		return NL_OK;
+	}
 	from.family = info->family;
 	from.length = info->src_len;
 	memcpy(&from.address, nla_data(a[FRA_SRC]), MIN((size_t)nla_len(a[FRA_SRC]), sizeof(from.address)));
 	g_autofree char *text = net_prefix_text(&from);
-	g_ptr_array_add(((struct netlink *)data)->state->rules, g_strdup_printf("from %s table %u", text, nla_get_u32(a[FRA_TABLE])));
+	g_ptr_array_add(rules, g_strdup_printf("from %s table %u", text, nla_get_u32(a[FRA_TABLE])));
 	return NL_OK;
 }
 

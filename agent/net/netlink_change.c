@@ -176,18 +176,22 @@ int netlink_route(struct netlink *netlink, const char *name, const char *route, 
 
 int netlink_rule(struct netlink *netlink, const char *rule, bool add)
 {
-	g_auto(GStrv) words = g_strsplit(rule, " ", -1);            /* from prefix table N */
+	g_auto(GStrv) words = g_strsplit(rule, " ", -1);            /* from prefix table N, or fwmark N table N */
 	struct fib_rule_hdr info = { .action = FR_ACT_TO_TBL };
-	struct net_prefix from;
+	bool by_mark = !g_strcmp0(words[0], "fwmark");
+	struct net_prefix from = { .family = AF_INET };
 	struct nl_msg *message;
 
-	if (g_strv_length(words) != 4 || !net_prefix_parse(words[1], &from))
+	if (g_strv_length(words) != 4 || (!by_mark && !net_prefix_parse(words[1], &from)))
 		return EINVAL;
 	info.family = (uint8_t)from.family;
 	info.src_len = (uint8_t)from.length;
 	message = nlmsg_alloc_simple(add ? RTM_NEWRULE : RTM_DELRULE, add ? NLM_F_CREATE | NLM_F_EXCL : 0);
 	nlmsg_append(message, &info, sizeof(info), NLMSG_ALIGNTO);
-	nla_put(message, FRA_SRC, from.family == AF_INET ? 4 : 16, &from.address);
+	if (by_mark)
+		nla_put_u32(message, FRA_FWMARK, (uint32_t)g_ascii_strtoull(words[1], NULL, 10));
+	else
+		nla_put(message, FRA_SRC, from.family == AF_INET ? 4 : 16, &from.address);
 	nla_put_u32(message, FRA_TABLE, (uint32_t)g_ascii_strtoull(words[3], NULL, 10));
 	nla_put_u32(message, FRA_PRIORITY, RULE_PRIORITY);
 	nla_put_u8(message, FRA_PROTOCOL, NET_PROTOCOL);

@@ -4,7 +4,12 @@
  * transaction of the kernel. Tables of others are not touched; what they drop stays dropped.
  *
  *   isolated   the machines reach each other and the host's address of the network, nothing else
- *   nat        they also get out, with the host's address (IPv4 only); from outside only answers and forwarded ports get in
+ *   nat        they also get out, with the host's address or that of outboundNat (IPv4 only); from outside only answers and forwarded ports get in
+ *
+ * Two networks with nat may have the same addresses. A connection that begins in one is tracked in a zone of its own (its answers, which come for the
+ * host's address, are not) and has the network's mark, as have those to its forwarded ports; a packet gets the mark of its connection before its way is
+ * looked for, and a rule leads it into the network's table (topology.c). Broadcasts, as those of DHCP, stay without: each of them is alike in all
+ * networks and its answers are none. The highest bit of a mark is port.c's. What the host itself begins with such an address goes to one of them.
  *
  * The table's comment is the digest of its text: it tells whether the kernel has the table that is wanted, without comparing nft's spelling of rules.
  */
@@ -16,6 +21,11 @@
 #include "agent/net/net-priv.h"
 
 #define TABLE "inet berth"
+#define MARK 0x42650000u
+#define MARK_NETWORKS 65000u
+#define EXCEPTIONS_MAX 100
+#define SET_MARK "ct mark set ct mark & 0x80000000 | 0x%x"
+#define TAKE_MARK "ct mark & 0x7fff0000 == 0x42650000 meta mark set ct mark & 0x7fffffff\n"
 
 /* Of what nft says, without its pointing at the place. g_free */
 static char *first_line(const char *text)
@@ -121,12 +131,52 @@ static bool check_port(const char *name, const struct network_config *config, co
 	return true;
 }
 
+static bool check_outbound(const char *name, const struct network_config *config, GError **error)
+{
+	static const char *const known[] = { "vip", "exceptions", NULL };
+	g_autofree char *network = net_config_ipv4(config);
+	const json_t *vip = json_object_get(config->outbound_nat, "vip"), *exceptions = json_object_get(config->outbound_nat, "exceptions"), *value;
+	const char *text = json_string_value(vip), *member;
+	struct net_prefix prefix;
+	struct in_addr address;
+
+	json_object_foreach(config->outbound_nat, member, value)
+		if (!g_strv_contains(known, member)) {
+			error_set(error, ERR_BAD_PARAMS, "network '%s': outboundNat: '%s' is neither vip nor exceptions", name, member);
+			return false;
+		}
+	if (!json_is_object(config->outbound_nat) || (exceptions && (!json_is_array(exceptions) || json_array_size(exceptions) > EXCEPTIONS_MAX))) {
+		error_set(error, ERR_BAD_PARAMS, "network '%s': outboundNat is no object with vip and up to %d exceptions", name, EXCEPTIONS_MAX);
+		return false;
+	}
+	if (vip && (!text || inet_pton(AF_INET, text, &address) != 1 || IN_MULTICAST(ntohl(address.s_addr)) || (ntohl(address.s_addr) >> 24) % 127 == 0 ||
+		    !net_prefix_parse(network, &prefix) || net_prefix_contains(&prefix, text))) {
+		error_set(error, ERR_BAD_ADDR, "network '%s': outboundNat: vip '%s' is no IPv4 address of a host outside of %s", name, text ? text : "", network);
+		return false;
+	}
+	for (size_t i = 0; i < json_array_size(exceptions); i++) {
+		text = json_string_value(json_array_get(exceptions, i));
+		if (text && net_prefix_parse(text, &prefix) && prefix.family == AF_INET)
+			continue;
+		error_set(error, ERR_BAD_ADDR, "network '%s': outboundNat: exception '%s' is no IPv4 network as 192.0.2.0/24", name, text ? text : "");
+		return false;
+	}
+	return true;
+}
+
+char *net_nat_vip(const struct network_config *config)
+{
+	const char *vip = json_string_value(json_object_get(config->outbound_nat, "vip"));
+
+	return vip ? g_strdup_printf("%s/32", vip) : NULL;
+}
+
 bool net_check_forward(const char *name, const struct network_config *config, GError **error)
 {
 	bool nat = is_nat(config);
 
-	if (json_array_size(config->port_forwards) && !nat) {
-		error_set(error, ERR_BAD_PARAMS, "network '%s': portForwards without forward nat", name);
+	if ((json_array_size(config->port_forwards) || json_object_size(config->outbound_nat)) && !nat) {
+		error_set(error, ERR_BAD_PARAMS, "network '%s': %s without forward nat", name, json_array_size(config->port_forwards) ? "portForwards" : "outboundNat");
 		return false;
 	}
 	if (!nat && g_strcmp0(config->forward, "isolated"))
@@ -146,10 +196,10 @@ bool net_check_forward(const char *name, const struct network_config *config, GE
 	for (size_t i = 0; i < json_array_size(config->port_forwards); i++)
 		if (!check_port(name, config, json_array_get(config->port_forwards, i), error))
 			return false;
-	return true;
+	return !config->outbound_nat || check_outbound(name, config, error);
 }
 
-static bool add_ports(GString *rules, GHashTable *taken, const char *name, const struct network_config *config, GError **error)
+static bool add_ports(GString *rules, GHashTable *taken, const char *name, const struct network_config *config, uint32_t mark, GError **error)
 {
 	for (size_t i = 0; i < json_array_size(config->port_forwards); i++) {
 		const char *protocol, *address, *other;
@@ -162,7 +212,8 @@ static bool add_ports(GString *rules, GHashTable *taken, const char *name, const
 			return false;
 		}
 		g_hash_table_insert(taken, g_steal_pointer(&key), (char *)name);
-		g_string_append_printf(rules, "iifname != \"%s\" fib daddr type local %s dport %d dnat ip to %s:%d\n", name, protocol, from, address, to);
+		g_string_append_printf(rules, "iifname != \"%s\" fib daddr type local %s dport %d " SET_MARK " meta mark set 0x%x dnat ip to %s:%d\n",
+				       name, protocol, from, mark, mark, address, to);
 	}
 	return true;
 }
@@ -172,29 +223,70 @@ static int compare_names(gconstpointer a, gconstpointer b)
 	return strcmp(a, b);
 }
 
+/* Of the name, so that it stays when other networks come and go; the next when two names have the same. */
+uint32_t net_nat_mark(const struct net_config *config, const char *name)
+{
+	const struct network_config *network = g_hash_table_lookup(config->networks, name);
+	GList *names = network && is_nat(network) ? g_list_sort(g_hash_table_get_keys(config->networks), compare_names) : NULL;
+	g_autoptr(GHashTable) taken = g_hash_table_new(NULL, NULL);
+	uint32_t number = 0;
+
+	for (GList *l = names; l; l = l->next) {
+		if (!is_nat(g_hash_table_lookup(config->networks, l->data)))
+			continue;
+		number = 1 + g_str_hash(l->data) % MARK_NETWORKS;
+		while (!g_hash_table_add(taken, GUINT_TO_POINTER(number)))
+			number = 1 + number % MARK_NETWORKS;
+		if (!strcmp(l->data, name))
+			break;
+	}
+	g_list_free(names);
+	return number ? MARK | number : 0;
+}
+
+/* Where the rules of a table go. */
+struct rules { GString *zones, *marks, *in, *out, *masks, *ports; };
+
+static bool add_nat(struct rules *r, GHashTable *taken, const char *name, const struct network_config *network, uint32_t mark, GError **error)
+{
+	g_autofree char *address = net_config_ipv4(network);
+	g_autofree char *subnet = net_prefix_network(address);
+	const json_t *exceptions = json_object_get(network->outbound_nat, "exceptions");
+	const char *vip = json_string_value(json_object_get(network->outbound_nat, "vip"));
+	g_autofree char *leaves = g_strdup_printf("ct mark & 0x7fffffff == 0x%x ip saddr %s oifname != \"%s\"", mark, subnet, name);
+
+	g_string_append_printf(r->zones, "iifname \"%s\" ip saddr %s fib daddr type { unicast, local } ct original zone set %u\n", name, subnet, mark & 0xffff);
+	g_string_append_printf(r->marks, "iifname \"%s\" ip saddr %s ct state new " SET_MARK "\n", name, subnet, mark);
+	g_string_append_printf(r->in, "oifname \"%s\" ct state established,related accept\noifname \"%s\" ct status dnat accept\n", name, name);
+	g_string_append_printf(r->out, "iifname \"%s\" ip saddr %s accept\n", name, subnet);
+	for (size_t i = 0; i < json_array_size(exceptions); i++) {
+		g_autofree char *exception = net_prefix_network(json_string_value(json_array_get(exceptions, i)));
+
+		g_string_append_printf(r->masks, "%s ip daddr %s accept\n", leaves, exception);
+	}
+	g_string_append_printf(r->masks, vip ? "%s snat ip to %s\n" : "%s masquerade%s\n", leaves, vip ? vip : "");
+	return add_ports(r->ports, taken, name, network, mark, error);
+}
+
 /* What comes into a network is settled before what leaves one, so that two of them do not reach each other. */
 char *net_nft_ruleset(const struct net_config *config, GError **error)
 {
 	GList *names = g_list_sort(g_hash_table_get_keys(config->networks), compare_names);
 	g_autoptr(GHashTable) taken = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autoptr(GString) in = g_string_new(NULL), out = g_string_new(NULL), masks = g_string_new(NULL), ports = g_string_new(NULL);
+	g_autoptr(GString) zones = g_string_new(NULL), marks = g_string_new(NULL);
+	struct rules rules = { zones, marks, in, out, masks, ports };
 	bool good = true;
 
 	for (GList *l = names; good && l; l = l->next) {
 		const char *name = l->data;
 		const struct network_config *network = g_hash_table_lookup(config->networks, name);
-		g_autofree char *address = is_nat(network) ? net_config_ipv4(network) : NULL;
-		g_autofree char *subnet = address ? net_prefix_network(address) : NULL;
 
 		if (!is_nat(network) && g_strcmp0(network->forward, "isolated"))
 			continue;
 		g_string_append_printf(in, "iifname \"%s\" oifname \"%s\" accept\n", name, name);
-		if (subnet) {
-			g_string_append_printf(in, "oifname \"%s\" ct state established,related accept\noifname \"%s\" ct status dnat accept\n", name, name);
-			g_string_append_printf(out, "iifname \"%s\" ip saddr %s accept\n", name, subnet);
-			g_string_append_printf(masks, "ip saddr %s oifname != \"%s\" masquerade\n", subnet, name);
-			good = add_ports(ports, taken, name, network, error);
-		}
+		if (is_nat(network))
+			good = add_nat(&rules, taken, name, network, net_nat_mark(config, name), error);
 		g_string_append_printf(in, "oifname \"%s\" reject with icmpx admin-prohibited\n", name);
 		g_string_append_printf(out, "iifname \"%s\" reject with icmpx admin-prohibited\n", name);
 	}
@@ -203,7 +295,13 @@ char *net_nft_ruleset(const struct net_config *config, GError **error)
 		return NULL;
 	if (!in->len)
 		return g_strdup("");
-	return g_strdup_printf("chain forward {\ntype filter hook forward priority filter; policy accept;\n%s%s}\n"
+	/* the empty chain gives answers of the host a port of their own where two networks would have the same */
+	return g_strdup_printf("chain zones {\ntype filter hook prerouting priority raw; policy accept;\n%s}\n"
+			       "chain marks {\ntype filter hook prerouting priority mangle; policy accept;\n%s" TAKE_MARK "}\n"
+			       "chain output {\ntype route hook output priority mangle; policy accept;\n" TAKE_MARK "}\n"
+			       "chain input {\ntype nat hook input priority 100; policy accept;\n}\n"
+			       "chain forward {\ntype filter hook forward priority filter; policy accept;\n%s%s}\n"
 			       "chain postrouting {\ntype nat hook postrouting priority srcnat; policy accept;\n%s}\n"
-			       "chain prerouting {\ntype nat hook prerouting priority dstnat; policy accept;\n%s}\n", in->str, out->str, masks->str, ports->str);
+			       "chain prerouting {\ntype nat hook prerouting priority dstnat; policy accept;\n%s}\n", zones->str, marks->str, in->str, out->str, masks->str,
+			       ports->str);
 }

@@ -723,8 +723,11 @@ static bool check_free(struct plan *plan, const struct net_want *want, struct ne
 {
 	for (guint i = 0; i < plan->state->links->len; i++) {
 		const struct net_link *other = plan->state->links->pdata[i];
+		const struct net_want *theirs = want_of(plan->new, other->name);
 
 		for (guint k = 0; other != link && k < want->addresses->len; k++) {
+			if (want->nat && theirs && theirs->nat)           /* they may have the same */
+				break;
 			if (!has_address(other, want->addresses->pdata[k]))
 				continue;
 			error_set(error, ERR_BAD_ADDR, "network '%s': address %s is already on '%s'", user_of(want), (char *)want->addresses->pdata[k], other->name);

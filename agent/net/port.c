@@ -38,7 +38,7 @@
 #define TIER_MAX 9
 /* Its type follows; nft's own word for it would not look behind a VLAN tag. */
 #define ICMPV6 "meta protocol ip6 meta l4proto ipv6-icmp @th,0,8"
-#define MARK 0x42657274                   /* of connections that a stateful rule let through */
+#define MARK 0x80000000                   /* of connections that a stateful rule let through: this bit, the others are nft.c's */
 
 /* One change at a time: whether the table is there is looked at and acted on. Guards pending, too. */
 static pthread_mutex_t port_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -236,7 +236,7 @@ static void add_rules(GString *text, const char *chain, bool in, const GArray *a
 		g_string_append_printf(text, "add rule " TABLE " %s meta protocol { vlan, 0x88a8 } counter drop comment \"tagged\"\n"
 				       "add rule " TABLE " %s " ICMPV6 " { 133-136 } accept\n", chain, chain);         /* neighbour discovery */
 	if (stateful)
-		g_string_append_printf(text, "add rule " TABLE " %s ct mark 0x%x ct state established,related counter accept comment \"answers\"\n", chain, MARK);
+		g_string_append_printf(text, "add rule " TABLE " %s ct mark & 0x%x != 0 ct state established,related counter accept comment \"answers\"\n", chain, MARK);
 	for (guint i = 0; i < acls->len; i++) {
 		const struct acl *acl = &g_array_index(acls, struct acl, i);
 
@@ -247,7 +247,7 @@ static void add_rules(GString *text, const char *chain, bool in, const GArray *a
 		tier = acl->tier;
 		add_match(text, acl);
 		if (acl->stateful)
-			g_string_append_printf(text, " ct state new,established ct mark set 0x%x", MARK);
+			g_string_append_printf(text, " ct state new,established ct mark set ct mark | 0x%x", MARK);
 		g_string_append_printf(text, " counter %s comment \"acl %u\"\n", acl->verdict, acl->number);
 	}
 	if (tier >= 0)

@@ -10,6 +10,9 @@
  *
  * A gateway of a network without the default route is for what the host sends from the network's own addresses: a routing table (its number is the
  * address, or for IPv6 its hash) with the network and the default route, and a rule that leads there.
+ *
+ * Networks behind this host (forward nat) may have equal addresses: what belongs to a connection of one has its mark (nft.c), and a rule leads what has
+ * that mark to a table with the way into the network.
  */
 #include <arpa/inet.h>
 #include <linux/rtnetlink.h>
@@ -32,6 +35,7 @@ static void want_free(void *data)
 	g_free(want->untagged);
 	g_free(want->mac);
 	g_free(want->qos);
+	g_free(want->vip);
 	if (want->options)
 		g_hash_table_unref(want->options);
 	if (want->shares)
@@ -200,6 +204,15 @@ static void add_gateway(struct net_want *top, const char *address, const char *g
 	g_ptr_array_add(top->rules, g_strdup_printf("from %s table %u", network, table));
 }
 
+static void add_nat(struct net_want *top, const char *address, const struct network_config *config, uint32_t mark)
+{
+	g_autofree char *network = net_prefix_network(address);
+
+	g_ptr_array_add(top->routes, g_strdup_printf("%s via - metric 0 proto %u table %u", network, NET_PROTOCOL, NET_NAT_TABLE(mark)));
+	g_ptr_array_add(top->rules, g_strdup_printf("fwmark %u table %u", mark, NET_NAT_TABLE(mark)));
+	top->vip = net_nat_vip(config);
+}
+
 static bool add_addresses(struct net_topology *topology, const char *name, struct net_want *top, const struct network_config *config, GError **error)
 {
 	g_autofree char *ipv4 = net_config_ipv4(config);
@@ -220,7 +233,7 @@ static bool add_addresses(struct net_topology *topology, const char *name, struc
 				g_autofree char *plain = g_strndup(texts[i], strcspn(texts[i], "/"));
 				g_autofree char *their_plain = g_strndup(other->addresses->pdata[a], strcspn(other->addresses->pdata[a], "/"));
 
-				if (!net_prefix_contains(&theirs, plain) && !net_prefix_contains(&mine, their_plain))
+				if ((!net_prefix_contains(&theirs, plain) && !net_prefix_contains(&mine, their_plain)) || (i == 0 && top->nat && other->nat))
 					continue;
 				error_set(error, ERR_BAD_ADDR, "network '%s': address %s overlaps with %s on '%s'", name, texts[i],
 					  (char *)other->addresses->pdata[a], other->name);
@@ -234,7 +247,7 @@ static bool add_addresses(struct net_topology *topology, const char *name, struc
 	return true;
 }
 
-static bool add_network(struct net_topology *topology, const char *name, const struct network_config *config, GError **error)
+static bool add_network(struct net_topology *topology, const char *name, const struct network_config *config, uint32_t mark, GError **error)
 {
 	struct net_want *lower = NULL, *top = NULL, *bridge;
 	const char *bridge_opts = json_string_value(json_object_get(config->custom, "bridge_opts"));
@@ -285,7 +298,12 @@ static bool add_network(struct net_topology *topology, const char *name, const s
 		topology->nameservers = g_ptr_array_ref(config->nameservers);
 	if (config->default_route)
 		topology->resolver = g_strdup(name);
-	return add_addresses(topology, name, top, config, error);
+	top->nat = mark != 0;
+	if (!add_addresses(topology, name, top, config, error))
+		return false;
+	if (mark)
+		add_nat(top, top->addresses->pdata[0], config, mark);
+	return true;
 }
 
 /* management, migration and display are one network each; holders: role -> network. */
@@ -339,6 +357,8 @@ static void pass_on(struct net_topology *topology)
 		if (!want->mtu)
 			want->mtu = MTU_DEFAULT;
 		want->qos = net_qos_text(want->shares);
+		if (want->vip && !g_ptr_array_find_with_equal_func(want->addresses, want->vip, g_str_equal, NULL))
+			g_ptr_array_add(want->addresses, g_strdup(want->vip));
 		bond = want->master[0] && !*want->kind ? want_find(topology, want->master) : NULL;
 		if (!bond || strcmp(bond->kind, "bond"))
 			continue;
@@ -375,7 +395,7 @@ struct net_topology *net_topology_new(const struct net_config *config, GError **
 			first = l->data;
 		if (g_strcmp0(network->forward, "bridge"))
 			g_hash_table_add(topology->behind, g_strdup(l->data));
-		good = take_roles(holders, l->data, network, error) && add_network(topology, l->data, network, error);
+		good = take_roles(holders, l->data, network, error) && add_network(topology, l->data, network, net_nat_mark(config, l->data), error);
 	}
 	good = good && (topology->ruleset = net_nft_ruleset(config, error));
 	g_list_free(bonds);
