@@ -268,6 +268,9 @@ const struct verb device_verbs[] = {
 	VM_ROW("changeFloppy", media_params_type, EMPTY, .doc = "Changes or ejects the medium of a floppy drive", .errors = "1 6 11 13 41 51"),
 	VM_ROW("updateDevice", device_update_params_type, EMPTY, .doc = "Changes link, network, mirroring, QoS of a NIC, or a console's password; hooks "
 	       "before_update_device, after_update_device, after_update_device_fail", .errors = "1 6 11 18 44 51 56 75 91 1500"),
+	VM_READ("getNicPolicies", vm_id_params_type, .kind = RESULT_JSON, .doc = "Policies of a running VM's NICs, and what each of their rules has counted",
+		.returns = "[{alias, macAddr, tap, policies, counters: {acls: [{packets, bytes}] as in policies, macGuard, dhcpGuard, raGuard, stormLimit, vlan, "
+			   "isolated, tagged, answers, waiting: {packets, bytes}}}] of those that have policies; counted since they were set", .errors = "1 6 29"),
 	VM_ROW("setIoTune", io_tune_params_type, DONE, .doc = "Limits the I/O of disks of a running VM", .errors = "1 6 64"),
 	VM_READ("getIoTune", vm_id_params_type, .kind = RESULT_LIST, .result = &io_tune_type, .doc = "I/O limits of a VM's disks",
 		.returns = "[{name, path, ioTune}]", .errors = "1 6"),

@@ -261,6 +261,9 @@ bool net_statistics_verb(struct agent *agent, const struct verb_call *call, void
 extern const char *net_pci_devices;               /* another directory in tests */
 bool net_numvfs_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 
+/* ---- port.c ---- */
+char *net_port_chain(const char *way, const char *tap);                       /* of a tap's rules, in, out or across. g_free */
+
 /* ---- port_vlan.c: VLANs of machines' ports; theory of operation there ---- */
 #define NET_VLAN_MAX 4094u
 #define NET_VLAN_BYTES 512

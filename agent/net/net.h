@@ -41,6 +41,11 @@ bool net_port_set(struct net *net, const char *tap, const char *mac, const json_
 bool net_port_check(const char *bridge, const json_t *policies, GError **error);
 /* Nothing passes the tap until its policies are set again: it is about to go into another bridge, where its VLANs are not set yet. Worker. */
 bool net_port_hold(struct net *net, const char *tap, GError **error);
+/*
+ * What the rules of the tap, which has these policies, have counted since they were set: {"acls": [as in policies], "macGuard", ..., "vlan", "isolated",
+ * "tagged", "answers", "waiting": {"packets", "bytes"}}, those that there are. New reference; NULL + ERR_FAILED_IFUP. Worker. (port_counts.c)
+ */
+json_t *net_port_counts(const char *tap, const json_t *policies, GError **error);
 /* A tap that was to come has come, or has been and is gone. Any thread. */
 void net_port_settled(struct net *net, const char *tap);
 /* Forgets policies of taps that are gone. Worker. */

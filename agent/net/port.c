@@ -194,7 +194,7 @@ static GArray *read_acls(const json_t *policies, GError **error)
 /* ---- as nftables say it ---- */
 
 /* A name that nft takes: what is no letter or digit becomes _HEX. g_free */
-static char *chain_of(const char *way, const char *tap)
+char *net_port_chain(const char *way, const char *tap)
 {
 	GString *name = g_string_new(way);
 
@@ -301,7 +301,7 @@ static void add_removal(GString *text, const char *tap)
 {
 	add_isolation(text, tap, false);
 	for (size_t i = 0; i < WAY_MAX; i++) {
-		g_autofree char *chain = chain_of(ways[i], tap);
+		g_autofree char *chain = net_port_chain(ways[i], tap);
 
 		g_string_append_printf(text, "add chain " TABLE " %s\nadd element " TABLE " %s { \"%s\" : jump %s }\n"
 				       "delete element " TABLE " %s { \"%s\" : jump %s }\nflush chain " TABLE " %s\ndelete chain " TABLE " %s\n", chain, ways[i], tap,
@@ -316,7 +316,7 @@ static void add_port(GString *text, const char *tap, const char *mac, const json
 
 	add_isolation(text, tap, isolated);
 	for (size_t i = 0; i < WAY_MAX; i++) {
-		g_autofree char *chain = chain_of(ways[i], tap);
+		g_autofree char *chain = net_port_chain(ways[i], tap);
 		g_autofree char *rule = g_strdup_printf("add rule " TABLE " %s", chain);
 
 		g_string_append_printf(text, "add chain " TABLE " %s\nflush chain " TABLE " %s\n", chain, chain);

@@ -14,5 +14,6 @@ void nic_unplugged(struct live *live);
 void nic_ended(struct vm *vm);
 /* updateDevice of deviceType interface. */
 bool nic_update(struct live *live, const struct device_update_params *params, GError **error);
+bool nic_policies_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 
 #endif

@@ -93,6 +93,7 @@ const struct verb_binding device_bindings[] = {
 	{ "VM.changeCD", change_cd_verb },
 	{ "VM.changeFloppy", change_floppy_verb },
 	{ "VM.updateDevice", update_device },
+	{ "VM.getNicPolicies", nic_policies_verb },
 	{ "VM.setIoTune", io_tune_set_verb },
 	{ "VM.getIoTune", io_tune_get_verb },
 	{ "VM.getIoTunePolicy", io_policy_get_verb },
