@@ -276,7 +276,7 @@ bool net_vlan_parse(const json_t *json, struct net_vlan *ret_vlan, GError **erro
 void net_vlan_rules(GString *text, const char *rule, const struct net_vlan *vlan);         /* each begins with rule: what is not of them is dropped */
 /* Can a port of that bridge, if it is there, have them? ERR_INVALID_PARAMETER */
 bool net_vlan_bridge(const char *name, const struct net_vlan *vlan, GError **error);
-/* ABSENT: it has some to be set, and is in no bridge yet; OTHER: it is in other VLANs, with set: it is put into these. ERR_INVALID_PARAMETER, ERR_FAILED_IFUP */
+/* ABSENT: it has some to be set, and is in no bridge yet; OTHER: it is in other VLANs; with set it is put into these. ERR_INVALID_PARAMETER, ERR_FAILED_IFUP */
 enum net_port_state { NET_PORT_ABSENT, NET_PORT_SET, NET_PORT_OTHER };
 bool net_vlan_port(struct net *net, const char *tap, const struct net_vlan *vlan, bool set, enum net_port_state *ret_state, GError **error);
 /* After networks have changed: their links are in the VLANs of their ports. */

@@ -465,7 +465,7 @@ static bool set_out(struct net *net, struct netlink *netlink, struct nl_sock *so
 			g_array_append_val(entries, entry);
 		if (entry.minor == MINOR_MAX)
 			return failed(&entry, "too many ports", ENOSPC, 0, error);
-		if (!is_promised(&ifb, entries, &entry, error) || !make_ifb(netlink, sock, &ifb, &entry, error) || !set_clsact(sock, &entry, error))
+		if (!is_promised(&ifb, entries, &entry, error) || !set_clsact(sock, &entry, error) || !make_ifb(netlink, sock, &ifb, &entry, error))
 			return false;
 		if ((errnum = set_class(sock, &ifb, &entry, least_weight(entries))) < 0)
 			return failed(&entry, "htb", 0, errnum, error);
