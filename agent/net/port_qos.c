@@ -140,11 +140,13 @@ struct entry { int link, bridge; unsigned minor; struct net_rate rate; };
 static bool read_name(const char *name, struct entry *ret_entry)
 {
 	struct entry e = { 0 };
-	unsigned long long limit, burst, reservation;
+	unsigned long long limit, peak, burst, reservation;
 
-	if (sscanf(name, "berth %d:%u limit %llu burst %llu weight %u reservation %llu", &e.bridge, &e.minor, &limit, &burst, &e.rate.weight, &reservation) != 6)
+	if (sscanf(name, "berth %d:%u limit %llu peak %llu burst %llu weight %u reservation %llu", &e.bridge, &e.minor, &limit, &peak, &burst, &e.rate.weight,
+		   &reservation) != 7)
 		return false;
 	e.rate.limit = limit;
+	e.rate.peak = peak;
 	e.rate.burst = burst;
 	e.rate.reservation = reservation;
 	*ret_entry = e;
@@ -232,9 +234,10 @@ static int put_filter(struct netlink *netlink, const struct entry *entry, int if
 	int program = load_program(NET_TC_HANDLE | entry->minor), errnum = errno;
 	struct nl_msg *message;
 	struct nlattr *options, *actions, *action, *parameters;
-	g_autofree char *name = g_strdup_printf("berth %d:%u limit %llu burst %llu weight %u reservation %llu", entry->bridge, entry->minor,
-						(unsigned long long)entry->rate.limit, (unsigned long long)entry->rate.burst, entry->rate.weight,
-						(unsigned long long)entry->rate.reservation);
+	const struct net_rate *rate = &entry->rate;
+	g_autofree char *name = g_strdup_printf("berth %d:%u limit %llu peak %llu burst %llu weight %u reservation %llu", entry->bridge, entry->minor,
+						(unsigned long long)rate->limit, (unsigned long long)rate->peak, (unsigned long long)rate->burst,
+						rate->weight, (unsigned long long)rate->reservation);
 
 	if (program < 0)
 		return errnum;
