@@ -7,10 +7,8 @@
  * kept and speaks both families; busybox in Debian has no DHCPv6, ISC's dhclient is no longer maintained. DHCPv6 gives an address without a prefix and
  * without routes: /128; the rest is what router advertisements say (ipv6autoconf).
  *
- * A client lives in a process name space of its own, whose first process ends with the agent (PDEATHSIG): dhcpcd's parts drop their privileges, by
- * which they would lose that signal. It has a mount name space, too, where its files are in our directory: it remembers its leases there and asks for
- * them again, and does not meet another dhcpcd of the host. The addresses stay while the agent is away, as long as their lease lasts. A client that
- * ends by itself is started again after RESTART_USEC.
+ * How a client runs is in child.c. Its files are in our directory: it remembers its leases there and asks for them again, and does not meet another
+ * dhcpcd of the host. The addresses stay while the agent is away, as long as their lease lasts.
  *
  * A lease ends when the client says so, or its time is over. dhcpcd also gives it up when the link loses its carrier; we do not: a cable that is pulled
  * for a moment would take the host's address away.
@@ -18,18 +16,12 @@
  * All of it is on the loop's thread, but net_dhcp_sync(), which may be called by any.
  */
 #define LOG_MODULE "dhcp"
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include "agent/net/net-priv.h"
 #include "common/json_file.h"
 #include "common/log.h"
 
 #define RESTART_USEC (10 * G_USEC_PER_SEC)
-#define OUTPUT_MAX 8192
 #define SCRIPT "dhcp-event"
 
 static const char script[] = "#!/bin/sh\n# DIRECTORY FAMILY LINK: runs a DHCP client. Without arguments: called by it; tells the agent what it was given\n"
@@ -50,15 +42,10 @@ static const char script[] = "#!/bin/sh\n# DIRECTORY FAMILY LINK: runs a DHCP cl
 struct client {
 	struct net *net;
 	char *lease, *link;              /* lease: its key */
-	GPid pid;                        /* 0: not running */
-	int fd;
-	struct watch *watch;
-	struct timer *restart, *expiry;
-	GString *output;
+	struct net_child *child;
+	struct timer *expiry;
 	bool has_carrier;
 };
-
-static void start(struct client *client);
 
 /* ---- leases ---- */
 
@@ -155,53 +142,23 @@ static void on_told(struct client *client, char **lines)
 
 /* ---- the process ---- */
 
-static void stop(struct client *client)
+static void heard(void *data, GString *output)
 {
-	client->watch = watch_free(client->watch);
-	if (client->pid) {
-		close(client->fd);
-		(void)kill(client->pid, SIGKILL);
-		(void)waitpid(client->pid, NULL, 0);           /* killed: at once */
+	char *end;
+
+	while ((end = strstr(output->str, "\nend\n"))) {
+		*end = '\0';
+		g_auto(GStrv) lines = g_strsplit(output->str, "\n", -1);
+
+		g_string_erase(output, 0, end + strlen("\nend\n") - output->str);
+		on_told(data, lines);
 	}
-	client->pid = 0;
-	g_string_truncate(client->output, 0);
 }
 
-static void on_output(int fd, unsigned what, void *data)
+static bool prepare(void *data, GStrvBuilder *argv, GError **error)
 {
 	struct client *client = data;
-	char buffer[1024], *end;
-	ssize_t n = read(fd, buffer, sizeof(buffer));
-
-	if (n < 0 && (errno == EINTR || errno == EAGAIN))
-		return;
-	if (n <= 0 || client->output->len + (size_t)n > OUTPUT_MAX) {
-		log_error("network '%s': the DHCP client has ended, again in %d s", client->lease, (int)(RESTART_USEC / G_USEC_PER_SEC));
-		stop(client);
-		timer_set(client->restart, RESTART_USEC);
-		return;
-	}
-	g_string_append_len(client->output, buffer, n);
-	while ((end = strstr(client->output->str, "\nend\n"))) {
-		*end = '\0';
-		g_auto(GStrv) lines = g_strsplit(client->output->str, "\n", -1);
-
-		g_string_erase(client->output, 0, end + strlen("\nend\n") - client->output->str);
-		on_told(client, lines);
-	}
-}
-
-static void on_restart(void *data)
-{
-	start(data);
-}
-
-static void start(struct client *client)
-{
 	g_autofree char *path = g_build_filename(client->net->directory, SCRIPT, NULL), *files = g_build_filename(client->net->directory, "dhcp", NULL);
-	g_autoptr(GError) error = NULL;
-	const char *argv[] = { "setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", path, files,
-			       net_lease_is_ipv6(client->lease) ? "6" : "4", client->link, NULL };
 	json_t *leases = net_leases(client->net), *lease = json_object_get(leases, client->lease);
 	int64_t seconds = json_integer_value(json_object_get(lease, "until")) - wall_msec() / 1000;
 
@@ -209,27 +166,19 @@ static void start(struct client *client)
 		timer_set(client->expiry, MAX(seconds, 0) * G_USEC_PER_SEC);
 	json_decref(leases);
 	client->has_carrier = true;
-	if (!g_file_set_contents_full(path, script, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0755, &error) ||
-	    !g_spawn_async_with_pipes(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL,
-				      &client->pid, NULL, &client->fd, NULL, &error)) {
-		log_error("network '%s': starting the DHCP client: %s", client->lease, error->message);
-		timer_set(client->restart, RESTART_USEC);
-		return;
-	}
-	(void)fcntl(client->fd, F_SETFL, O_NONBLOCK);
-	client->watch = watch_new(client->net->agent->loop, client->fd, on_output, client);
-	watch_set(client->watch, WATCH_READ);
+	g_strv_builder_add_many(argv, path, files, net_lease_is_ipv6(client->lease) ? "6" : "4", client->link, NULL);
 	log_info("network '%s': asking for an address on '%s'", client->lease, client->link);
+	return g_file_set_contents_full(path, script, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0755, error);
 }
+
+static const struct net_child_kind client_kind = { .what = "DHCP client", .prepare = prepare, .heard = heard, .restart_usec = RESTART_USEC };
 
 static void client_free(void *data)
 {
 	struct client *client = data;
 
-	stop(client);
-	timer_free(client->restart);
+	net_child_free(client->child);
 	timer_free(client->expiry);
-	g_string_free(client->output, TRUE);
 	g_free(client->lease);
 	g_free(client->link);
 	g_free(client);
@@ -267,11 +216,9 @@ static void sync_clients(void *data)
 		client->net = sync->net;
 		client->lease = g_strdup(lease);
 		client->link = g_strdup(link);
-		client->output = g_string_new(NULL);
-		client->restart = timer_new(sync->net->agent->loop, on_restart, client);
 		client->expiry = timer_new(sync->net->agent->loop, on_expiry, client);
 		g_hash_table_insert(sync->net->clients, client->lease, client);
-		start(client);
+		client->child = net_child_new(sync->net->agent->loop, &client_kind, client->lease, client);
 	}
 	sync_free(sync);
 }

@@ -229,6 +229,19 @@ bool net_apply(struct netlink *netlink, const GPtrArray *steps, unsigned from, G
 /* Undoes steps n-1 .. 0, which may have been done or not. */
 void net_undo(struct netlink *netlink, const GPtrArray *steps, unsigned n);
 
+/* ---- child.c: a program that runs beside the agent for one network ---- */
+struct net_child_kind {
+	const char *what;                /* for messages: "DHCP client" */
+	int64_t restart_usec;            /* when one that ended by itself is started again */
+	bool (*prepare)(void *data, GStrvBuilder *argv, GError **error);     /* adds its words; [0]: a program that is no daemon */
+	void (*heard)(void *data, GString *output);                          /* takes off what it understands */
+	void (*ended)(void *data);                                           /* may be NULL */
+};
+struct net_child;
+struct net_child *net_child_new(struct loop *loop, const struct net_child_kind *kind, const char *name, void *data);       /* started */
+void net_child_restart(struct net_child *child);
+struct net_child *net_child_free(struct net_child *child);                    /* and ended */
+
 /* ---- dhcp.c ---- */
 /* Leases are told apart by the network's name, and that and "/ipv6". */
 bool net_lease_is_ipv6(const char *lease);
