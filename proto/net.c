@@ -15,6 +15,30 @@ static const struct field setup_networks_fields[] = {
 const struct record_type host_setup_networks_params_type =
 	RECORD_TYPE("Host.setupNetworks", NULL, struct host_setup_networks_params, setup_networks_fields, "Parameters of Host.setupNetworks");
 
+#define R struct reservation_config
+static const struct field reservation_config_fields[] = {
+	FIELD_STRING_(R, mac, "mac", NEED, "hardware address of a machine's NIC"),
+	FIELD_STRING_(R, address, "address", NEED, "the address that it always gets"),
+	FIELD_STRING_(R, name, "name", IN, "its name in the network; absent: the one that it tells when it asks for its address"),
+};
+const struct record_type reservation_config_type = RECORD_TYPE("reservation", NULL, R, reservation_config_fields, "An address of one machine");
+
+#define S struct subnet_config
+static const struct field subnet_config_fields[] = {
+	FIELD_STRING_(S, prefix, "prefix", NEED, "192.0.2.0/24, 2001:db8::/64: that of the network's ipaddr or ipv6addr; one subnet of each family"),
+	FIELD_STRING_(S, gateway, "gateway", IN,
+		      "router that machines are told; absent: with forward nat the host (IPv4), else none. IPv6: only the network's ipv6addr"),
+	FIELD_STRING_(S, pool, "pool", IN, "FIRST-LAST: addresses that this host, and no other, gives; absent: only reservations"),
+	FIELD_STRINGS_(S, other_pools, "otherPools", IN, "FIRST-LAST: what other hosts of the network give; must not overlap with what this one does"),
+	FIELD_STRINGS_(S, dns, "dns", IN,
+		       "servers that are asked for names from outside; absent: those of the host, with forward nat or bridge, else nobody is asked"),
+	FIELD_STRING_(S, domain, "domain", IN, "domain of the machines' names; absent: NETWORK.internal"),
+	FIELD_INT_(S, lease_time, "leaseTime", IN, "how long an address is given for", .unit = "s", .def = "3600", .min = 120, .max = 31536000),
+	FIELD_LIST_(S, reservations, "reservations", IN, &reservation_config_type, "addresses that belong to a NIC, in or outside of the pool"),
+};
+const struct record_type subnet_config_type =
+	RECORD_TYPE("subnet", NULL, S, subnet_config_fields, "Addresses of one family that machines of a network get (a record of our own)");
+
 static const struct field network_config_fields[] = {
 	FIELD_STRING_(N, bonding, "bonding", IN, "bond the network is on"),
 	FIELD_STRING_(N, nic, "nic", IN, "interface the network is on; a network without nic and bonding is a bridge without ports"),
@@ -42,6 +66,8 @@ static const struct field network_config_fields[] = {
 		    "{vip: address that machines get out with, exceptions: [networks that see their own]}, with forward nat (a member of our own)"),
 	FIELD_JSON_(N, host_qos, "hostQos", IN, "{out: {ls, ul, rt: {m1 bit/s, d us, m2 bit/s}}}: share and rates of the host's own traffic"),
 	FIELD_JSON_(N, custom, "custom", IN, "custom properties, handed to hook scripts; bridge_opts \"name=value ...\" is carried out"),
+	FIELD_LIST_(N, subnets, "subnets", IN, &subnet_config_type,
+		    "addresses and names that machines get from this host by DHCP and DNS, at most one of each family (a member of our own)"),
 	FIELD_STRING_(N, switch_type, "switch", IN, "legacy (Linux bridge) or ovs", .def = "legacy", .pattern = "legacy|ovs"),
 	FIELD_BOOL_(N, remove, "remove", IN, "remove the network", .def = "false"),
 };
@@ -59,7 +85,8 @@ const struct record_type bond_config_type = RECORD_TYPE("bond", NULL, B, bond_co
 
 static const struct field network_caps_fields[] = {
 	FIELD_JSON_(struct network_caps, networks, "networks", OUT,
-		    "name -> network; in_sync and differences [{link, property, expected, actual}] are of our own"),
+		    "name -> network; of our own: in_sync, differences [{link, property, expected, actual}]; with subnets also subnets, serving, "
+		    "servingProblem, leases [{address, mac or duid, name, until (s since the epoch)}]"),
 	FIELD_JSON_(struct network_caps, bridges, "bridges", OUT, "name -> bridge"),
 	FIELD_JSON_(struct network_caps, bondings, "bondings", OUT, "name -> bond"),
 	FIELD_JSON_(struct network_caps, nics, "nics", OUT, "name -> interface"),

@@ -7,13 +7,23 @@
 struct host_setup_networks_params { struct record record; json_t *networks, *bondings, *options; };
 extern const struct record_type host_setup_networks_params_type;
 
+/* Addresses of one family that machines of a network get from this host. */
+struct subnet_config {
+	struct record record;
+	char *prefix, *gateway, *pool, *domain;
+	GPtrArray *other_pools, *dns, *reservations;
+	int lease_time;
+};
+struct reservation_config { struct record record; char *mac, *address, *name; };
+extern const struct record_type subnet_config_type, reservation_config_type;
+
 /* One network of setupNetworks. remove: all other members are ignored. */
 struct network_config {
 	struct record record;
 	char *bonding, *nic, *bootproto, *ipaddr, *netmask, *gateway, *ipv6addr, *ipv6gateway, *switch_type, *forward;
 	int vlan, mtu;
 	bool bridged, stp, default_route, remove, dhcpv6, ipv6autoconf;
-	GPtrArray *nameservers, *roles;
+	GPtrArray *nameservers, *roles, *subnets;
 	json_t *custom, *host_qos, *port_forwards, *outbound_nat;
 };
 extern const struct record_type network_config_type;

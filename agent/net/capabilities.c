@@ -305,12 +305,16 @@ static bool fill(struct net *net, struct netlink *netlink, const char *local_add
 	struct net_config *config = net_config_new(running, leases);
 	struct net_topology *topology = state ? net_topology_new(config, error) : NULL;
 	const struct net_link *client;
+	const char *name;
+	json_t *network;
 
 	json_decref(running);
 	json_decref(leases);
 	if (topology) {
 		caps->networks = networks_object(state, config, topology);
 		add_differences(netlink, config, topology, caps->networks);
+		json_object_foreach(caps->networks, name, network)
+			net_servers_describe(net, name, g_hash_table_lookup(config->networks, name), network);
 		caps->bridges = json_object();
 		caps->nics = json_object();
 		caps->bondings = json_object();

@@ -12,13 +12,16 @@
 #define LOG_MODULE "net"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "agent/net/net-priv.h"
 #include "common/log.h"
 
 #define OUTPUT_MAX 8192
+#define END_LIMIT_MSEC 2000               /* killed processes end at once */
 
 struct net_child {
 	struct loop *loop;
@@ -32,13 +35,34 @@ struct net_child {
 	GString *output;
 };
 
+/* The first process of the name space; 0: not there yet, or any more. */
+static pid_t first_of(pid_t pid)
+{
+	g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/children", (int)pid, (int)pid);
+	g_autofree char *text = NULL;
+
+	return g_file_get_contents(path, &text, NULL, NULL) ? (pid_t)g_ascii_strtoll(text, NULL, 10) : 0;
+}
+
+/*
+ * When the first process of a name space has ended, all the others have, and what they had, a port, is free again. Its parent, which is the one we know,
+ * ends after it, but would not wait for it if it were killed itself.
+ */
 static void stop(struct net_child *child)
 {
 	child->watch = watch_free(child->watch);
 	if (child->pid) {
-		close(child->fd);
+		pid_t first = first_of(child->pid);
+		struct pollfd pollfd = { .fd = first ? pidfd_open(child->pid, 0) : -1, .events = POLLIN };
+
+		if (pollfd.fd >= 0) {
+			(void)kill(first, SIGKILL);
+			(void)poll(&pollfd, 1, END_LIMIT_MSEC);
+			close(pollfd.fd);
+		}
 		(void)kill(child->pid, SIGKILL);
 		(void)waitpid(child->pid, NULL, 0);           /* killed: at once */
+		close(child->fd);
 	}
 	child->pid = 0;
 	g_string_truncate(child->output, 0);
@@ -61,7 +85,7 @@ static void on_output(int fd, unsigned what, void *data)
 	stop(child);
 	timer_set(child->restart, child->kind->restart_usec);
 	if (child->kind->ended)
-		child->kind->ended(child->data);
+		child->kind->ended(child->data, NULL);
 }
 
 static void start(void *data)
@@ -83,6 +107,8 @@ static void start(void *data)
 		log_error("network '%s': starting the %s: %s", child->name, child->kind->what, error->message);
 		child->pid = 0;
 		timer_set(child->restart, child->kind->restart_usec);
+		if (child->kind->ended)
+			child->kind->ended(child->data, error->message);
 		return;
 	}
 	(void)fcntl(child->fd, F_SETFL, O_NONBLOCK);

@@ -235,7 +235,7 @@ struct net_child_kind {
 	int64_t restart_usec;            /* when one that ended by itself is started again */
 	bool (*prepare)(void *data, GStrvBuilder *argv, GError **error);     /* adds its words; [0]: a program that is no daemon */
 	void (*heard)(void *data, GString *output);                          /* takes off what it understands */
-	void (*ended)(void *data);                                           /* may be NULL */
+	void (*ended)(void *data, const char *why);                          /* may be NULL; why NULL: it ended by itself, else could not start */
 };
 struct net_child;
 struct net_child *net_child_new(struct loop *loop, const struct net_child_kind *kind, const char *name, void *data);       /* started */
@@ -254,6 +254,22 @@ void net_dhcp_free(struct net *net);
 void net_dhcp_sync(struct net *net, const struct net_config *config);
 /* Takes what was offered into the networks: a transaction of its own. Worker. (net.c) */
 void net_dhcp_apply(struct net *net);
+
+/* ---- subnet.c: addresses and names that machines get from this host ---- */
+bool net_check_subnets(const char *name, const struct network_config *config, GError **error);
+char *net_subnets_text(const char *name, const struct network_config *network);      /* dnsmasq's configuration; NULL: it has none. g_free */
+json_t *net_subnets_leases(const char *content);        /* of dnsmasq's file (NULL: none) -> [{address, mac or duid, until (epoch, s), name}] */
+
+/* ---- server.c: who gives them ---- */
+void net_servers_new(struct net *net);
+void net_servers_free(struct net *net);
+/* Starts and stops servers so that there is one for each network that has subnets. Any thread. */
+void net_servers_sync(struct net *net, const struct net_config *config);
+/* Until those of the touched networks have started. ERR_FAILED_IFUP: one does not. Worker, while the loop runs. */
+bool net_servers_wait(struct net *net, const struct net_config *config, GHashTable *touched, GError **error);
+void net_servers_tidy(struct net *net, const struct net_config *config);     /* removes the files of networks without subnets. Worker */
+/* Adds to a network of the capabilities: subnets, leases, serving, servingProblem. Any thread. */
+void net_servers_describe(struct net *net, const char *name, const struct network_config *network, json_t *object);
 
 /* ---- lldp.c ---- */
 struct net_lldp;
@@ -310,7 +326,8 @@ struct net {
 	bool same_boot;                  /* running.json was of this boot when the agent started */
 	json_t *running, *persistent;    /* {"version": 1, "boot_id": ..., "networks": {}, "bonds": {}}; replaced, never changed */
 	json_t *leases, *offered;        /* key -> {ip, mask, gateway, nameservers, until (epoch, s)}; offered: not yet looked at, null: lost */
-	GHashTable *clients;             /* of DHCP; the loop's thread only */
+	GHashTable *clients, *servers;   /* of DHCP; the loop's thread only */
+	json_t *serving;                 /* network -> {text, problem}: servers that have started, or did not (server.c) */
 	struct net_watch *watch;
 	struct net_lldp *lldp;
 	struct net_rates *rates;

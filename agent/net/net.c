@@ -82,6 +82,7 @@ struct change {
 	json_t *running, *wanted, *leases;
 	struct net_config *before, *after;
 	GHashTable *touched;             /* names of networks and bonds */
+	bool early;                      /* at the agent's start: the loop, and what it would tell, is not running yet */
 };
 
 static void change_clear(struct change *change)
@@ -229,15 +230,19 @@ static bool carry_out(struct net *net, struct netlink *netlink, GPtrArray *steps
 		net->confirmed = false;
 	}
 	net_dhcp_sync(net, change->after);
+	net_servers_sync(net, change->after);
 	take_leases(net, netlink, steps, change);
-	if (verify(netlink, change, error) && (!timeout_s || wait_confirmed(net, netlink, steps, change, timeout_s, error)) &&
+	if (verify(netlink, change, error) && (change->early || net_servers_wait(net, change->after, change->touched, error)) &&
+	    (!timeout_s || wait_confirmed(net, netlink, steps, change, timeout_s, error)) &&
 	    commit(net, steps, change, error)) {
 		json_file_remove(net->directory, JOURNAL);
+		net_servers_tidy(net, change->after);
 		return true;
 	}
 	net_undo(netlink, steps, steps->len);
 	json_file_remove(net->directory, JOURNAL);
 	net_dhcp_sync(net, change->before);
+	net_servers_sync(net, change->before);
 	return false;
 }
 
@@ -502,6 +507,7 @@ struct net *net_free(struct net *net)
 	net_watch_free(net->watch);
 	net_lldp_free(net->lldp);
 	net_dhcp_free(net);
+	net_servers_free(net);
 	net_rates_free(net->rates);
 	g_hash_table_unref(net->pending_ports);
 	json_decref(net->leases);
@@ -529,6 +535,7 @@ struct net *net_new(struct agent *agent, GError **error)
 	net->rates = net_rates_new();
 	net->pending_ports = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	net_dhcp_new(net);
+	net_servers_new(net);
 	if (g_mkdir_with_parents(net->directory, 0755) < 0) {
 		error_set_errno(error, ERR_UNEXPECTED_ERROR, errno, "'%s'", net->directory);
 		return net_free(net);
@@ -563,7 +570,7 @@ static GHashTable *missing(const struct net_config *config, GError **error)
 /* Sets up what is missing at once; when that fails, one by one: one that fails does not stop the others. */
 static bool bring_up_missing(struct net *net, GError **error)
 {
-	struct change change = { .running = net_running(net), .wanted = net_running(net), .leases = net_leases(net) };
+	struct change change = { .running = net_running(net), .wanted = net_running(net), .leases = net_leases(net), .early = true };
 	g_autoptr(GError) problem = NULL;
 	bool fine = true;
 
@@ -596,6 +603,7 @@ static bool bring_up_missing(struct net *net, GError **error)
 		fine = false;
 	}
 	net_dhcp_sync(net, change.after);
+	net_servers_sync(net, change.after);
 	change_clear(&change);
 	return fine;
 }

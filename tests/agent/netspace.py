@@ -143,6 +143,58 @@ def setup(networks, **more):
     return drive("Host.setupNetworks", json.dumps({"networks": networks, "bondings": {}, "options": {}}), **more)
 
 
+class Life:
+    """A life of the room that lasts until end() or kill(): its calls are (code, message or None, result)."""
+
+    def __init__(self, state=STATE):
+        self.process = subprocess.Popen([DRIVER, state, state, "-1", "converse"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True)
+        atexit.register(self.kill)
+
+    def call(self, verb, **params):
+        self.process.stdin.write("%s %s\n" % (verb, json.dumps(params)))
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            print("Bail out! %s: %s" % (verb, self.process.stderr.read()))
+            sys.exit(255)
+        answer = json.loads(answer)
+        return answer["code"], answer.get("message"), answer.get("result")
+
+    def setup(self, networks, **options):
+        return self.call("Host.setupNetworks", networks=networks, bondings={}, options=options)
+
+    def network(self, name):
+        return self.call("Host.getNetworkCapabilities")[2]["networks"].get(name)
+
+    def end(self):
+        self.process.stdin.close()
+        return self.process.wait()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def within(name, function, *arguments, **more):
+    """What the function returns in this namespace."""
+    enter(name)
+    try:
+        return function(*arguments, **more)
+    finally:
+        enter("host")
+
+
+def wait_until(condition, seconds=60):
+    """For what nobody tells: true when it came true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
 def done():
     print("1..%d" % points)
     sys.exit(1 if failed else 0)

@@ -110,7 +110,8 @@ static inline void call_on_lane(struct room *room, const struct verb_binding *bi
 	sem_destroy(&call.done);
 }
 
-static inline int call_full(struct room *room, const char *name, json_t *json, char **ret_message)
+/* ret_result: as written, "": true; may be NULL */
+static inline int call_whole(struct room *room, const char *name, json_t *json, char **ret_message, char **ret_result)
 {
 	const struct verb_call who = { "", "", "" };
 	g_autoptr(GString) out = g_string_new(NULL);
@@ -130,12 +131,24 @@ static inline int call_full(struct room *room, const char *name, json_t *json, c
 		record_unref(params);
 	}
 	json_decref(json);
-	if (error)
-		print_message("# %s: %s\n", name, error->message);
+	if (ret_result)
+		*ret_result = error ? NULL : g_strdup(out->str);
 	code = error ? error->code : 0;
 	if (ret_message)
 		*ret_message = error ? g_strdup(error->message) : NULL;
 	g_clear_error(&error);
+	return code;
+}
+
+static inline int call_full(struct room *room, const char *name, json_t *json, char **ret_message)
+{
+	g_autofree char *message = NULL;
+	int code = call_whole(room, name, json, &message, NULL);
+
+	if (message)
+		print_message("# %s: %s\n", name, message);
+	if (ret_message)
+		*ret_message = g_steal_pointer(&message);
 	return code;
 }
 

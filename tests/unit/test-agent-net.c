@@ -626,6 +626,27 @@ static int bare(const char *lower, int n)
 	return errnum ? 1 : 0;
 }
 
+/* A life that lasts: a line of input is "VERB JSON", its answer a line, {"code", "message", "result"}; until there are no more. */
+static void converse(struct room *room)
+{
+	g_autofree char *line = NULL;
+	size_t size = 0;
+
+	while (getline(&line, &size, stdin) > 0) {
+		g_auto(GStrv) words = g_strsplit(g_strstrip(line), " ", 2);
+		g_autofree char *message = NULL;
+		g_autofree char *result = NULL;
+		json_t *answer;
+		int code = call_whole(room, words[0], json_loads(words[1], 0, NULL), &message, &result);
+
+		answer = json_pack("{s:i, s:s?, s:o*}", "code", code, "message", message, "result", result ? json_loads(result, JSON_DECODE_ANY, NULL) : NULL);
+		json_dumpf(answer, stdout, JSON_COMPACT);
+		json_decref(answer);
+		puts("");
+		fflush(stdout);
+	}
+}
+
 static int drive(int argc, char **argv)
 {
 	struct room *room;
@@ -698,6 +719,8 @@ static int drive(int argc, char **argv)
 			g_clear_error(&error);
 			json_decref(policies);
 		}
+	} else if (!strcmp(argv[4], "converse")) {
+		converse(room);
 	} else if (!strcmp(argv[4], "sweep")) {
 		net_port_sweep(room->agent.net);
 	} else if (!strcmp(argv[4], "time")) {                /* "time VERB JSON": and ms on the clock */
