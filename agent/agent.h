@@ -52,8 +52,8 @@ extern const struct verb_binding host_bindings[], vm_bindings[], migration_bindi
 	volume_bindings[], block_bindings[], sdm_bindings[], image_bindings[], snapshot_bindings[], backup_bindings[], net_bindings[], job_bindings[];
 extern const size_t n_host_bindings, n_vm_bindings, n_migration_bindings, n_guest_bindings, n_device_bindings, n_storage_bindings, n_volume_bindings,
 	n_block_bindings, n_sdm_bindings, n_image_bindings, n_snapshot_bindings, n_backup_bindings, n_net_bindings, n_job_bindings;
-extern const struct verb_binding pool_bindings[], lease_bindings[], secret_bindings[], transfer_bindings[];
-extern const size_t n_pool_bindings, n_lease_bindings, n_secret_bindings, n_transfer_bindings;
+extern const struct verb_binding pool_bindings[], lease_bindings[], secret_bindings[], transfer_bindings[], endpoint_bindings[];
+extern const size_t n_pool_bindings, n_lease_bindings, n_secret_bindings, n_transfer_bindings, n_endpoint_bindings;
 
 /* Results. */
 void result_record(GString *out, const void *record);                     /* one record, RECORD_CHANNEL */

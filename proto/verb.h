@@ -60,6 +60,7 @@ VERB_TABLE(backup);
 VERB_TABLE(guest);
 VERB_TABLE(device);
 VERB_TABLE(migration);
+VERB_TABLE(endpoint);
 
 /* Rows that are alike. A verb that changes one VM, on its lane: */
 #define VM_ROW(verb, parameters, ...) { .name = "VM." verb, .params = &(parameters), .lane = VERB_VM, .lane_key = "vmID", .changes = true, ##__VA_ARGS__ }

@@ -10,6 +10,7 @@
 #include "agent/net/net.h"
 #include "common/error.h"
 #include "common/lock.h"
+#include "proto/endpoint.h"
 
 /* ---- netlink.c: the kernel's state ---- */
 struct net_address { int family; char *text, *broadcast; bool link_local; };     /* "192.0.2.1/24"; broadcast: "" when none */
@@ -57,6 +58,8 @@ int netlink_dump(struct netlink *netlink, struct nl_msg *message, int (*on_messa
 
 /* ---- netlink_change.c: single changes. 0, or the kernel's errno ---- */
 int netlink_link(struct netlink *netlink, const char *name, const char *text, bool add);   /* "KIND name=value ...", see there */
+/* A veth, whose other end is called peer in the network namespace. */
+int netlink_veth(struct netlink *netlink, const char *name, int space, const char *peer, const char *peer_mac);
 int netlink_link_delete(struct netlink *netlink, const char *name);
 int netlink_address(struct netlink *netlink, const char *name, const char *address, bool add);     /* "192.0.2.1/24 brd 192.0.2.255" */
 int netlink_route(struct netlink *netlink, const char *name, const char *route, bool add); /* "default via 192.0.2.254 metric 0 proto 4 table 254" */
@@ -258,6 +261,11 @@ void net_dhcp_apply(struct net *net);
 /* ---- subnet.c: addresses and names that machines get from this host ---- */
 bool net_check_subnets(const char *name, const struct network_config *config, GError **error);
 char *net_subnets_text(const char *name, const struct network_config *network);      /* dnsmasq's configuration; NULL: it has none. g_free */
+/* May an end point have the address, "192.0.2.5/24", in this network? ERR_BAD_ADDR, ERR_BAD_PARAMS */
+bool net_subnets_check_address(const char *name, const struct network_config *network, const char *mac, const char *ip, const char *host, GError **error);
+/* Adds to the configuration that it gets it; nothing when it is in no subnet, or reserved anyway. */
+void net_subnets_reserve(const struct network_config *network, const char *mac, const char *ip, const char *host, GString *text);
+bool net_subnets_is_name(const char *host);
 json_t *net_subnets_leases(const char *content);        /* of dnsmasq's file (NULL: none) -> [{address, mac or duid, until (epoch, s), name}] */
 
 /* ---- server.c: who gives them ---- */
@@ -270,6 +278,14 @@ bool net_servers_wait(struct net *net, const struct net_config *config, GHashTab
 void net_servers_tidy(struct net *net, const struct net_config *config);     /* removes the files of networks without subnets. Worker */
 /* Adds to a network of the capabilities: subnets, leases, serving, servingProblem. Any thread. */
 void net_servers_describe(struct net *net, const char *name, const struct network_config *network, json_t *object);
+
+/* ---- endpoint.c ---- */
+struct net_endpoints;
+void net_endpoints_new(struct net *net);
+void net_endpoints_free(struct net *net);
+void net_endpoints_restore(struct net *net);
+/* What the network's server is told of them. Any thread. */
+void net_endpoint_reservations(struct net *net, const char *network, const struct network_config *config, GString *text);
 
 /* ---- lldp.c ---- */
 struct net_lldp;
@@ -328,6 +344,7 @@ struct net {
 	json_t *leases, *offered;        /* key -> {ip, mask, gateway, nameservers, until (epoch, s)}; offered: not yet looked at, null: lost */
 	GHashTable *clients, *servers;   /* of DHCP; the loop's thread only */
 	json_t *serving;                 /* network -> {text, problem}: servers that have started, or did not (server.c) */
+	struct net_endpoints *endpoints;
 	struct net_watch *watch;
 	struct net_lldp *lldp;
 	struct net_rates *rates;

@@ -508,6 +508,7 @@ struct net *net_free(struct net *net)
 	net_lldp_free(net->lldp);
 	net_dhcp_free(net);
 	net_servers_free(net);
+	net_endpoints_free(net);
 	net_rates_free(net->rates);
 	g_hash_table_unref(net->pending_ports);
 	json_decref(net->leases);
@@ -541,6 +542,7 @@ struct net *net_new(struct agent *agent, GError **error)
 		return net_free(net);
 	}
 	net->same_boot = net_config_load(net);
+	net_endpoints_new(net);
 	if (!(net->lldp = net_lldp_new(agent->loop, error)) || !(net->watch = net_watch_new(agent->loop, on_change, net, error)))
 		return net_free(net);
 	return net;
@@ -610,10 +612,14 @@ static bool bring_up_missing(struct net *net, GError **error)
 
 bool net_restore(struct net *net, GError **error)
 {
+	bool fine;
+
 	net_port_sweep(net);
 	if (!recover(net, error) || (!net->same_boot && !net_write_running(net, net_running(net), error)))
 		return false;
-	return bring_up_missing(net, error);
+	fine = bring_up_missing(net, error);
+	net_endpoints_restore(net);
+	return fine;
 }
 
 char *net_bridge_of(struct net *net, const char *network, GError **error)

@@ -48,9 +48,27 @@ bool net_port_hold(struct net *net, const char *tap, GError **error);
 json_t *net_port_counts(const char *tap, const json_t *policies, GError **error);
 /* A tap that was to come has come, or has been and is gone. Any thread. */
 void net_port_settled(struct net *net, const char *tap);
+/* A tap goes and comes again: what holds for it stays until net_port_settled(). Any thread. */
+void net_port_expected(struct net *net, const char *tap);
 /* Forgets policies of taps that are gone. Worker. */
 void net_port_sweep(struct net *net);
 bool net_config_dirty(struct net *net);
+/*
+ * End points (endpoint.c). Those of begin and get are the caller's own copies, to be changed by nobody else between begin and end; with get, and in all,
+ * as they are told: with the counters of their links. Workers; create, modify and delete on the lane of networks.
+ */
+struct net_endpoint;
+struct net_endpoint *net_endpoint_get(struct net *net, const char *id, GError **error);          /* ERR_BAD_NIC: no such one. record_unref */
+GPtrArray *net_endpoint_all(struct net *net);
+struct net_endpoint *net_endpoint_begin(struct net *net, const char *id, GError **error);        /* also ERR_RESOURCE_UNAVAILABLE: somebody is at it */
+void net_endpoint_end(struct net *net, struct net_endpoint *endpoint);                           /* NULL: nothing */
+bool net_endpoint_create(struct net *net, struct net_endpoint *endpoint, GError **error);        /* with id and mac; the rest is filled in */
+bool net_endpoint_modify(struct net *net, const struct net_endpoint *wish, GError **error);      /* the members that are there */
+bool net_endpoint_delete(struct net *net, struct net_endpoint *endpoint, GError **error);        /* of begin */
+bool net_endpoint_note(struct net *net, struct net_endpoint *endpoint, const char *vm_id, GError **error);       /* attached to that VM, NULL: to none */
+bool net_endpoint_enter(struct net *net, struct net_endpoint *endpoint, const char *space, const char *link, GError **error);
+bool net_endpoint_leave(struct net *net, struct net_endpoint *endpoint, GError **error);
+
 /* A client can still reach this host (Host.confirmConnectivity, Host.ping): releases a waiting setupNetworks. Any thread, never blocks long. */
 void net_confirm(struct net *net);
 

@@ -10,6 +10,7 @@
 #include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
+#include <linux/veth.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 #include <stdio.h>
@@ -98,6 +99,30 @@ int netlink_link(struct netlink *netlink, const char *name, const char *text, bo
 		nlmsg_free(message);
 		return errnum;
 	}
+	return netlink_transact(netlink, message);
+}
+
+int netlink_veth(struct netlink *netlink, const char *name, int space, const char *peer, const char *peer_mac)
+{
+	struct nl_msg *message = nlmsg_alloc_simple(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+	struct ifinfomsg info = { 0 };
+	struct nlattr *outer, *data, *other;
+	uint8_t mac[6] = { 0 };
+
+	(void)net_mac_parse(peer_mac, mac);
+	nlmsg_append(message, &info, sizeof(info), NLMSG_ALIGNTO);
+	nla_put_string(message, IFLA_IFNAME, name);
+	outer = nla_nest_start(message, IFLA_LINKINFO);
+	nla_put_string(message, IFLA_INFO_KIND, "veth");
+	data = nla_nest_start(message, IFLA_INFO_DATA);
+	other = nla_nest_start(message, VETH_INFO_PEER);
+	nlmsg_append(message, &info, sizeof(info), 0);
+	nla_put_string(message, IFLA_IFNAME, peer);
+	nla_put(message, IFLA_ADDRESS, sizeof(mac), mac);
+	nla_put_u32(message, IFLA_NET_NS_FD, (uint32_t)space);
+	nla_nest_end(message, other);
+	nla_nest_end(message, data);
+	nla_nest_end(message, outer);
 	return netlink_transact(netlink, message);
 }
 

@@ -440,6 +440,12 @@ bool net_port_set(struct net *net, const char *tap, const char *mac, const json_
 	return true;
 }
 
+void net_port_expected(struct net *net, const char *tap)
+{
+	AUTO_LOCK(&port_lock);
+	g_hash_table_add(net->pending_ports, g_strdup(tap));
+}
+
 void net_port_settled(struct net *net, const char *tap)
 {
 	AUTO_LOCK(&port_lock);

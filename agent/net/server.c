@@ -42,11 +42,17 @@ struct server {
 };
 
 /* What it is started with; NULL: the network has no subnets. A bridge that is made anew is another one for it. g_free */
-static char *text_of(const char *name, const struct network_config *network)
+static char *text_of(struct net *net, const char *name, const struct network_config *network)
 {
 	g_autofree char *text = net_subnets_text(name, network);
+	GString *whole;
 
-	return text ? g_strdup_printf("%s# link %u\n", text, if_nametoindex(name)) : NULL;
+	if (!text)
+		return NULL;
+	whole = g_string_new(text);
+	net_endpoint_reservations(net, name, network, whole);
+	g_string_append_printf(whole, "# link %u\n", if_nametoindex(name));
+	return g_string_free(whole, FALSE);
 }
 
 static char *path_of(const struct net *net, const char *name, const char *suffix)
@@ -63,7 +69,7 @@ static void tell(struct server *server, const char *problem)
 	AUTO_LOCK(&net->lock);
 
 	server->failed = problem;
-	json_object_set_new(net->serving, server->name, json_pack("{s:s, s:s?}", "text", server->text, "problem", problem));
+	json_object_set_new(net->serving, server->name, json_pack("{s:s, s:s*}", "text", server->text, "problem", problem));
 	pthread_cond_broadcast(&net->confirm);
 }
 
@@ -207,7 +213,7 @@ void net_servers_sync(struct net *net, const struct net_config *config)
 	sync->wishes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, wish_free);
 	g_hash_table_iter_init(&iter, config->networks);
 	while (g_hash_table_iter_next(&iter, &name, &network)) {
-		char *text = text_of(name, network);
+		char *text = text_of(net, name, network);
 		struct wish *wish = text ? g_new0(struct wish, 1) : NULL;
 
 		if (!wish)
@@ -266,7 +272,7 @@ bool net_servers_wait(struct net *net, const struct net_config *config, GHashTab
 	g_hash_table_iter_init(&iter, touched);
 	while (g_hash_table_iter_next(&iter, &name, NULL)) {
 		const struct network_config *network = g_hash_table_lookup(config->networks, name);
-		g_autofree char *text = network ? text_of(name, network) : NULL;
+		g_autofree char *text = network ? text_of(net, name, network) : NULL;
 
 		if (text && !wait_server(net, name, text, &until, error))
 			return false;
@@ -298,7 +304,7 @@ void net_servers_tidy(struct net *net, const struct net_config *config)
 
 void net_servers_describe(struct net *net, const char *name, const struct network_config *network, json_t *object)
 {
-	g_autofree char *text = text_of(name, network);
+	g_autofree char *text = text_of(net, name, network);
 	g_autofree char *path = path_of(net, name, LEASES), *content = NULL, *state = NULL;
 	json_t *subnets;
 

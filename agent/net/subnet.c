@@ -277,6 +277,72 @@ static void add_reservation(GString *text, const char *mac, const char *address,
 		g_string_append_printf(text, "host-record=%s,%s\n", name, address);
 }
 
+/* The subnet that the address, "192.0.2.5/24", is in; plain: without its length, g_free. NULL: none */
+static const struct subnet_config *subnet_of(const struct network_config *network, const char *ip, char **ret_plain)
+{
+	struct net_prefix prefix;
+
+	*ret_plain = g_strndup(ip, strcspn(ip, "/"));
+	for (guint i = 0; network->subnets && i < network->subnets->len; i++) {
+		const struct subnet_config *subnet = network->subnets->pdata[i];
+
+		if (net_prefix_parse(subnet->prefix, &prefix) && net_prefix_contains(&prefix, *ret_plain))
+			return subnet;
+	}
+	return NULL;
+}
+
+static bool has_reservation(const struct subnet_config *subnet, const char *mac, const char *plain)
+{
+	struct net_prefix prefix;
+
+	(void)net_prefix_parse(subnet->prefix, &prefix);
+	for (guint i = 0; subnet->reservations && i < subnet->reservations->len; i++) {
+		const struct reservation_config *r = subnet->reservations->pdata[i];
+
+		if (!g_ascii_strcasecmp(r->mac, mac) && same_address(&prefix, r->address, plain))
+			return true;
+	}
+	return false;
+}
+
+bool net_subnets_check_address(const char *name, const struct network_config *network, const char *mac, const char *ip, const char *host, GError **error)
+{
+	g_autofree char *plain = NULL;
+	const struct subnet_config *subnet = subnet_of(network, ip, &plain);
+	struct reservation_config *reservation;
+	struct subnet_config *with;
+	bool good;
+
+	if (!subnet || has_reservation(subnet, mac, plain))
+		return true;
+	reservation = record_new(&reservation_config_type);
+	set_string(&reservation->mac, mac);
+	set_string(&reservation->address, plain);
+	set_string(&reservation->name, host);
+	with = record_copy(subnet);
+	if (!with->reservations)
+		with->reservations = g_ptr_array_new_with_free_func(record_unref);
+	g_ptr_array_add(with->reservations, reservation);
+	good = check_subnet(name, network, with, error);
+	record_unref(with);
+	return good;
+}
+
+void net_subnets_reserve(const struct network_config *network, const char *mac, const char *ip, const char *host, GString *text)
+{
+	g_autofree char *plain = NULL;
+	const struct subnet_config *subnet = subnet_of(network, ip, &plain);
+
+	if (subnet && !has_reservation(subnet, mac, plain))
+		add_reservation(text, mac, plain, host);
+}
+
+bool net_subnets_is_name(const char *host)
+{
+	return is_name(host, /* dots= */ false);
+}
+
 static void add_subnet(GString *text, const char *name, const struct network_config *network, const struct subnet_config *subnet)
 {
 	const char *gateway = subnet->gateway;

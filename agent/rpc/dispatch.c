@@ -415,6 +415,7 @@ struct dispatch *dispatch_new(struct agent *agent)
 	bind_all(dispatch, snapshot_bindings, n_snapshot_bindings);
 	bind_all(dispatch, backup_bindings, n_backup_bindings);
 	bind_all(dispatch, net_bindings, n_net_bindings);
+	bind_all(dispatch, endpoint_bindings, n_endpoint_bindings);
 	bind_all(dispatch, job_bindings, n_job_bindings);
 	return dispatch;
 }

@@ -150,6 +150,7 @@ class Life:
         self.process = subprocess.Popen([DRIVER, state, state, "-1", "converse"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         text=True)
         atexit.register(self.kill)
+        self.call("Host.getNetworkCapabilities")        # it has come up
 
     def call(self, verb, **params):
         self.process.stdin.write("%s %s\n" % (verb, json.dumps(params)))

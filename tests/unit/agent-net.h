@@ -121,13 +121,16 @@ static inline int call_whole(struct room *room, const char *name, json_t *json, 
 
 	assert_non_null(json);
 	if ((params = verb_params(verb_find(name), json, NULL, &error))) {
-		for (size_t i = 0; i < n_net_bindings; i++)
-			if (!strcmp(net_bindings[i].name, name)) {
-				if (verb_find(name)->lane == VERB_NETWORK)
-					call_on_lane(room, &net_bindings[i], params, out, &error);
-				else
-					(void)net_bindings[i].handler(&room->agent, &who, params, out, &error);
-			}
+		for (size_t i = 0; i < n_net_bindings + n_endpoint_bindings; i++) {
+			const struct verb_binding *binding = i < n_net_bindings ? &net_bindings[i] : &endpoint_bindings[i - n_net_bindings];
+
+			if (strcmp(binding->name, name))
+				continue;
+			if (verb_find(name)->lane == VERB_NETWORK)
+				call_on_lane(room, binding, params, out, &error);
+			else
+				(void)binding->handler(&room->agent, &who, params, out, &error);
+		}
 		record_unref(params);
 	}
 	json_decref(json);

@@ -18,6 +18,8 @@ struct plug_kind {
 	void (*unplugged)(struct live *live);                                        /* it is gone */
 };
 
+extern const struct plug_kind plug_nic;
+
 /* A device that is to be plugged, in a document of its own: <domain><devices/><metadata/></domain>. */
 struct plug_wish { xmlDoc *doc; xmlNode *device, *metadata; };
 void plug_wish_clear(struct plug_wish *wish);

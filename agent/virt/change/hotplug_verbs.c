@@ -18,7 +18,7 @@ static const struct plug_kind disk_kind = {
 	.element = "disk", .plug_failed = ERR_HOTPLUG_DISK_FAILED, .unplug_failed = ERR_HOTUNPLUG_DISK_FAILED,
 	.plug = { "before_disk_hotplug", "after_disk_hotplug", NULL }, .unplug = { "before_disk_hotunplug", "after_disk_hotunplug", NULL },
 };
-static const struct plug_kind nic_kind = {
+const struct plug_kind plug_nic = {
 	.element = "interface", .plug_failed = ERR_HOTPLUG_NIC_FAILED, .unplug_failed = ERR_HOTUNPLUG_NIC_FAILED,
 	.plug = { "before_nic_hotplug", "after_nic_hotplug", "after_nic_hotplug_fail" },
 	.unplug = { "before_nic_hotunplug", "after_nic_hotunplug", "after_nic_hotunplug_fail" }, .plugged = nic_plugged, .unplugged = nic_unplugged,
@@ -109,7 +109,7 @@ static xmlNode *by_parameters(const struct live *live, const struct plug_kind *k
 	const struct drive_spec spec = { .image = d->image_id, .path = d->path, .index = -1 };
 	xmlNode *found = by_alias(live, kind->element, d);
 
-	if (!found && kind == &nic_kind)
+	if (!found && kind == &plug_nic)
 		found = by_mac(live, d);
 	if (!found && kind == &disk_kind)
 		found = drive_find(live, &spec);
@@ -190,7 +190,7 @@ bool hotplug_nic_verb(struct agent *agent, const struct verb_call *call, void *p
 	AUTO_LIVE live = NULL;
 	xmlNode *nic;
 
-	if (!plug(agent, p, &nic_kind, p->params->nic, "nic", &live, &nic, error))
+	if (!plug(agent, p, &plug_nic, p->params->nic, "nic", &live, &nic, error))
 		return false;
 	mac = live_identity(nic);
 	alias = xml_get(xml_child(nic, "alias"), "name");
@@ -204,7 +204,7 @@ bool hotunplug_nic_verb(struct agent *agent, const struct verb_call *call, void 
 	const struct plug_params *p = params;
 	AUTO_LIVE live = NULL;
 
-	if (!unplug(agent, p, &nic_kind, p->params->nic, "nic", &live, error))
+	if (!unplug(agent, p, &plug_nic, p->params->nic, "nic", &live, error))
 		return false;
 	live_answer_empty(ret_result);
 	return true;

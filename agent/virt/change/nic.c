@@ -353,6 +353,10 @@ static bool apply_wishes(const struct live *live, xmlNode *nic, const struct dev
 {
 	xmlNode *node;
 
+	if ((u->network || u->policies) && xml_is(xml_child(nic, "target"), "managed", "no")) {
+		error_set(error, ERR_UPDATE_DEVICE_FAILED, "%s: the NIC is an end point: Endpoint.modify changes it", u->network ? "network" : "policies");
+		return false;
+	}
 	if (u->network && !set_network(live, nic, u->network, place, error))
 		return false;
 	if (HAS(u, link_active)) {
