@@ -39,6 +39,18 @@ static const struct field subnet_config_fields[] = {
 const struct record_type subnet_config_type =
 	RECORD_TYPE("subnet", NULL, S, subnet_config_fields, "Addresses of one family that machines of a network get (a record of our own)");
 
+#define O struct overlay_config
+static const struct field overlay_config_fields[] = {
+	FIELD_INT_(O, vni, "vni", NEED, "number of the network, the same on all its hosts", .min = 1, .max = 16777215),
+	FIELD_STRING_(O, local, "local", NEED, "this host's address that the others reach it by"),
+	FIELD_STRINGS_(O, remotes, "remotes", IN, "the other hosts' addresses, of the same family"),
+	FIELD_STRING_(O, group, "group", IN, "instead of remotes: multicast address at which they find each other"),
+	FIELD_STRING_(O, dev, "dev", IN, "link that the group is on; with group"),
+	FIELD_INT_(O, port, "port", IN, "UDP port", .def = "4789", .min = 1, .max = 65535),
+};
+const struct record_type overlay_config_type =
+	RECORD_TYPE("overlay", NULL, O, overlay_config_fields, "A network over others, VXLAN (RFC 7348) between hosts (a record of our own)");
+
 static const struct field network_config_fields[] = {
 	FIELD_STRING_(N, bonding, "bonding", IN, "bond the network is on"),
 	FIELD_STRING_(N, nic, "nic", IN, "interface the network is on; a network without nic and bonding is a bridge without ports"),
@@ -58,14 +70,16 @@ static const struct field network_config_fields[] = {
 	FIELD_BOOL_(N, stp, "stp", IN, "Spanning Tree Protocol", .def = "false"),
 	FIELD_STRINGS_(N, roles, "roles", IN, "what it is for: management, migration, display (of one network each), vm; only told again (a member of our own)"),
 	FIELD_STRING_(N, forward, "forward", IN,
-		      "bridge; nat: machines get out with the host's address (IPv4); isolated: they do not (a member of our own, for bridges without a nic)",
-		      .def = "bridge", .pattern = "bridge|nat|isolated"),
+		      "bridge; nat: machines get out with the host's address (IPv4); isolated: they do not; internal: the same, and the host has an address; "
+		      "private: not even the host is reached (a member of our own, for bridges without a nic)",
+		      .def = "bridge", .pattern = "bridge|nat|isolated|internal|private"),
 	FIELD_JSON_(N, port_forwards, "portForwards", IN,
 		    "[{protocol tcp or udp, port of the host, address of a machine, toPort (default: port)}], with forward nat (a member of our own)"),
 	FIELD_JSON_(N, outbound_nat, "outboundNat", IN,
 		    "{vip: address that machines get out with, exceptions: [networks that see their own]}, with forward nat (a member of our own)"),
 	FIELD_JSON_(N, host_qos, "hostQos", IN, "{out: {ls, ul, rt: {m1 bit/s, d us, m2 bit/s}}}: share and rates of the host's own traffic"),
 	FIELD_JSON_(N, custom, "custom", IN, "custom properties, handed to hook scripts; bridge_opts \"name=value ...\" is carried out"),
+	FIELD_RECORD_(N, overlay, "overlay", IN, &overlay_config_type, "the bridge goes on to other hosts (a member of our own)"),
 	FIELD_LIST_(N, subnets, "subnets", IN, &subnet_config_type,
 		    "addresses and names that machines get from this host by DHCP and DNS, at most one of each family (a member of our own)"),
 	FIELD_STRING_(N, switch_type, "switch", IN, "legacy (Linux bridge) or ovs", .def = "legacy", .pattern = "legacy|ovs"),

@@ -14,6 +14,9 @@ struct subnet_config {
 	GPtrArray *other_pools, *dns, *reservations;
 	int lease_time;
 };
+/* A network over others: VXLAN between hosts. */
+struct overlay_config { struct record record; char *local, *group, *dev; GPtrArray *remotes; int vni, port; };
+extern const struct record_type overlay_config_type;
 struct reservation_config { struct record record; char *mac, *address, *name; };
 extern const struct record_type subnet_config_type, reservation_config_type;
 
@@ -24,6 +27,7 @@ struct network_config {
 	int vlan, mtu;
 	bool bridged, stp, default_route, remove, dhcpv6, ipv6autoconf;
 	GPtrArray *nameservers, *roles, *subnets;
+	struct overlay_config *overlay;
 	json_t *custom, *host_qos, *port_forwards, *outbound_nat;
 };
 extern const struct record_type network_config_type;

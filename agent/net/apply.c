@@ -35,6 +35,10 @@ static int set(struct netlink *netlink, enum net_step_kind kind, const char *lin
 		return netlink_rule(netlink, value, true);
 	case STEP_RULE_DELETE:
 		return netlink_rule(netlink, value, false);
+	case STEP_PEER_ADD:
+		return netlink_peer(netlink, link, value, true);
+	case STEP_PEER_DELETE:
+		return netlink_peer(netlink, link, value, false);
 	case STEP_RESOLV:
 		return net_write_resolv(value);
 	case STEP_FORWARDING:
@@ -52,7 +56,7 @@ static int set(struct netlink *netlink, enum net_step_kind kind, const char *lin
 static const enum net_step_kind inverse[] = { [STEP_LINK_ADD] = STEP_LINK_DELETE, [STEP_LINK_DELETE] = STEP_LINK_ADD, [STEP_LINK_SET] = STEP_LINK_SET,
 	[STEP_ACCEPT_RA] = STEP_ACCEPT_RA, [STEP_ADDRESS_ADD] = STEP_ADDRESS_DELETE, [STEP_ADDRESS_DELETE] = STEP_ADDRESS_ADD,
 	[STEP_ROUTE_ADD] = STEP_ROUTE_DELETE, [STEP_ROUTE_DELETE] = STEP_ROUTE_ADD, [STEP_RULE_ADD] = STEP_RULE_DELETE,
-	[STEP_RULE_DELETE] = STEP_RULE_ADD, [STEP_RESOLV] = STEP_RESOLV,
+	[STEP_RULE_DELETE] = STEP_RULE_ADD, [STEP_PEER_ADD] = STEP_PEER_DELETE, [STEP_PEER_DELETE] = STEP_PEER_ADD, [STEP_RESOLV] = STEP_RESOLV,
 	[STEP_FORWARDING] = STEP_FORWARDING, [STEP_RULESET] = STEP_RULESET,
 	[STEP_QOS] = STEP_QOS };
 

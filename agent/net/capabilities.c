@@ -164,6 +164,9 @@ static json_t *network_object(const struct net_state *state, const struct net_li
 	set_text(object, "bootproto", config->bootproto ? config->bootproto : "none");
 	json_object_set_new(object, "dhcpv4", json_boolean(!g_strcmp0(config->bootproto, "dhcp")));
 	json_object_set_new(object, "dhcpv6", json_boolean(config->dhcpv6));
+	set_text(object, "forward", config->forward ? config->forward : "bridge");
+	if (config->overlay)
+		json_object_set_new(object, "overlay", record_to_json(config->overlay, RECORD_CHANNEL));
 	if (json_object_size(config->host_qos))
 		json_object_set(object, "hostQos", config->host_qos);
 	if (config->roles && config->roles->len) {

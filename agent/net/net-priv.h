@@ -30,7 +30,7 @@ struct net_link {
 	char *permanent_mac, *active_slave, *partner_mac;       /* of slaves; of bonds. NULL: none */
 	int aggregator;                  /* 802.3ad, of bonds and slaves; 0: none */
 	uint64_t rx_bytes, tx_bytes, rx_errors, tx_errors, rx_dropped, tx_dropped;
-	GPtrArray *addresses, *routes;
+	GPtrArray *addresses, *routes, *peers;        /* peers: of a VXLAN, texts */
 };
 /* rules: ours, texts "from 192.0.2.0/24 table 7", "fwmark 7 table 7". resolv: content of resolv.conf, NULL: not read */
 /* nft: digest of our table, "": none; NULL: not read, plan.c does when it needs it. forwarding: IPv4 */
@@ -63,6 +63,7 @@ int netlink_veth(struct netlink *netlink, const char *name, int space, const cha
 int netlink_link_delete(struct netlink *netlink, const char *name);
 int netlink_address(struct netlink *netlink, const char *name, const char *address, bool add);     /* "192.0.2.1/24 brd 192.0.2.255" */
 int netlink_route(struct netlink *netlink, const char *name, const char *route, bool add); /* "default via 192.0.2.254 metric 0 proto 4 table 254" */
+int netlink_peer(struct netlink *netlink, const char *name, const char *peer, bool add);   /* of a VXLAN: "192.0.2.7" */
 int netlink_rule(struct netlink *netlink, const char *rule, bool add);                     /* as in net_state */
 int net_set_accept_ra(const char *name, const char *value);
 int net_set_forwarding(const char *value);                                    /* IPv4, of the whole host */
@@ -111,7 +112,7 @@ struct net_config {
 struct net_config *net_config_new(const json_t *json, const json_t *leases);
 struct net_config *net_config_free(struct net_config *config);
 
-/* Notes in json, {"networks", "bonds", "host"}, what the steps changed of the host's own. (plan.c) */
+/* Notes in json, {"networks", "bonds", "host"}, what the steps changed of the host's own. (steps.c) */
 void net_note_host(json_t *json, const GPtrArray *steps);
 /* The name servers of a resolver's file (NULL: none). New reference. (capabilities.c) */
 json_t *net_nameservers(const char *resolv);
@@ -133,6 +134,12 @@ char *net_nft_ruleset(const struct net_config *config, GError **error);
 char *net_nft_digest(const char *ruleset);
 char *net_nft_read(void);                                                     /* digest of the table that is there; "": none. g_free */
 int net_nft_write(const char *ruleset);                                       /* in the place of what is there. 0 or errno */
+
+/* ---- overlay.c: networks over others ---- */
+bool net_check_overlay(const char *name, const struct network_config *config, GError **error);
+char *net_overlay_link(const struct overlay_config *overlay);                 /* name of its VXLAN. g_free */
+GHashTable *net_overlay_options(const struct overlay_config *overlay);        /* as of options.c */
+GPtrArray *net_overlay_peers(const struct overlay_config *overlay);           /* texts as the kernel spells them */
 
 /* ---- qos.c: what networks on one nic or bond may send ---- */
 bool net_check_qos(const char *name, const struct network_config *config, GError **error);
@@ -176,7 +183,7 @@ void net_port_qos_sweep(struct net *net);         /* what is left of taps that a
 
 /* ---- topology.c: the links that a configuration needs ---- */
 struct net_want {
-	const char *kind;                /* "" nic (or bond of others), "bond", "vlan", "bridge" */
+	const char *kind;                /* "" nic (or bond of others), "bond", "vlan", "vxlan", "bridge" */
 	char *name, *lower, *master;     /* lower, master: "" none */
 	char *dhcp, *dhcpv6;             /* keys of the leases whose addresses are here; NULL: none */
 	char *untagged;                  /* network that is on it without a VLAN; NULL: none */
@@ -187,11 +194,12 @@ struct net_want {
 	bool is_bond;                    /* of kind "": a bond of others */
 	bool nat;                        /* the top of a network behind this host: its addresses may be those of another one */
 	char *vip;                       /* "192.0.2.50/32": a further address, of outboundNat; NULL: none */
+	bool mute;                       /* takes no part in ARP */
 	GHashTable *options;             /* name -> value; may be NULL */
 	GArray *shares;                  /* of qos.c; NULL: none */
 	char *qos;                       /* text of STEP_QOS; "" none */
 	GHashTable *users;               /* names of networks and bonds that need it (a set) */
-	GPtrArray *addresses, *routes, *rules;     /* texts as in steps */
+	GPtrArray *addresses, *routes, *rules, *peers;     /* texts as in steps */
 };
 struct net_topology {
 	GPtrArray *wants;                /* nics, bonds, vlans, bridges; each by name */
@@ -208,7 +216,7 @@ struct net_topology *net_topology_free(struct net_topology *topology);
 /* ---- steps.c ---- */
 enum net_step_kind {
 	STEP_LINK_ADD, STEP_LINK_DELETE, STEP_LINK_SET, STEP_ACCEPT_RA, STEP_ADDRESS_ADD, STEP_ADDRESS_DELETE, STEP_ROUTE_ADD, STEP_ROUTE_DELETE,
-	STEP_RULE_ADD, STEP_RULE_DELETE, STEP_RESOLV, STEP_FORWARDING, STEP_RULESET, STEP_QOS, STEP_KIND_MAX
+	STEP_RULE_ADD, STEP_RULE_DELETE, STEP_PEER_ADD, STEP_PEER_DELETE, STEP_RESOLV, STEP_FORWARDING, STEP_RULESET, STEP_QOS, STEP_KIND_MAX
 };
 struct net_step { enum net_step_kind kind; char *link, *value, *old; };
 void net_step_free(void *step);

@@ -14,6 +14,7 @@
 #include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/ipv6.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <netlink/attr.h>
@@ -90,6 +91,7 @@ static void link_free(void *data)
 
 	g_ptr_array_unref(link->addresses);
 	g_ptr_array_unref(link->routes);
+	g_ptr_array_unref(link->peers);
 	g_free(link->name);
 	g_free(link->kind);
 	g_free(link->mac);
@@ -135,6 +137,7 @@ struct net_link *net_state_add(struct net_state *state, const char *name, const 
 	link->accept_ra = -1;
 	link->addresses = g_ptr_array_new_with_free_func(address_free);
 	link->routes = g_ptr_array_new_with_free_func(route_free);
+	link->peers = g_ptr_array_new_with_free_func(g_free);
 	g_ptr_array_add(state->links, link);
 	return link;
 }
@@ -389,6 +392,32 @@ static int on_rule(struct nl_msg *message, void *data)
 	return NL_OK;
 }
 
+static int on_peer(struct nl_msg *message, void *data)
+{
+	static const uint8_t all[6];
+	struct nlmsghdr *header = nlmsg_hdr(message);
+	struct ndmsg *info = nlmsg_data(header);
+	struct nlattr *a[NDA_MAX + 1];
+	char text[INET6_ADDRSTRLEN];
+	struct net_link *link;
+
+	if (header->nlmsg_type != RTM_NEWNEIGH || nlmsg_parse(header, sizeof(*info), a, NDA_MAX, NULL) < 0 || !a[NDA_DST] || !a[NDA_LLADDR] ||
+	    nla_len(a[NDA_LLADDR]) != 6 || memcmp(nla_data(a[NDA_LLADDR]), all, 6))
+		return NL_OK;
+	link = net_state_index(((struct netlink *)data)->state, info->ndm_ifindex);
+	if (link && !strcmp(link->kind, "vxlan") && inet_ntop(nla_len(a[NDA_DST]) == 4 ? AF_INET : AF_INET6, nla_data(a[NDA_DST]), text, sizeof(text)))
+		g_ptr_array_add(link->peers, g_strdup(text));
+	return NL_OK;
+}
+
+static bool has_vxlan(const struct net_state *state)
+{
+	for (guint i = 0; i < state->links->len; i++)
+		if (!strcmp(((const struct net_link *)state->links->pdata[i])->kind, "vxlan"))
+			return true;
+	return false;
+}
+
 int netlink_dump(struct netlink *netlink, struct nl_msg *message, int (*on_message)(struct nl_msg *message, void *data), void *data)
 {
 	int result;
@@ -434,6 +463,8 @@ struct net_state *net_state_read(struct netlink *netlink, bool addresses, GError
 			result = dump(netlink, RTM_GETROUTE, AF_INET6, on_route);
 		if (result >= 0 && addresses)
 			result = dump(netlink, RTM_GETRULE, AF_UNSPEC, on_rule);
+		if (result >= 0 && addresses && has_vxlan(netlink->state))
+			result = dump(netlink, RTM_GETNEIGH, AF_BRIDGE, on_peer);
 		if (result >= 0) {
 			if (addresses)
 				read_rest(netlink->state);

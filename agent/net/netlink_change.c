@@ -2,13 +2,14 @@
 /*
  * Single changes: each is one message to the kernel and its answer, from the texts that steps carry.
  *
- * A link is "KIND name=value ...": KIND bridge, bond, vlan; "link": none, when a link is only changed. Names: address (MAC), mtu, up (0 or 1), master,
- * lower and id (of a VLAN); all others are options of the kind (options.c). The empty master is none.
+ * A link is "KIND name=value ...": KIND bridge, bond, vlan, vxlan; "link": none, when a link is only changed. Names: address (MAC), mtu, up, arp (0 or 1),
+ * master, lower and id (of a VLAN); all others are options of the kind (options.c). The empty master is none.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/fib_rules.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <netlink/attr.h>
@@ -36,6 +37,9 @@ static bool put_general(struct nl_msg *message, struct ifinfomsg *info, const ch
 	if (!strcmp(name, "up")) {
 		info->ifi_change |= IFF_UP;
 		info->ifi_flags |= value[0] == '1' ? IFF_UP : 0;
+	} else if (!strcmp(name, "arp")) {
+		info->ifi_change |= IFF_NOARP;
+		info->ifi_flags |= value[0] == '0' ? IFF_NOARP : 0;
 	} else if (!strcmp(name, "mtu"))
 		nla_put_u32(message, IFLA_MTU, (uint32_t)g_ascii_strtoull(value, NULL, 10));
 	else if (!strcmp(name, "address")) {
@@ -196,6 +200,26 @@ int netlink_route(struct netlink *netlink, const char *name, const char *route, 
 	nla_put_u32(message, RTA_TABLE, (uint32_t)g_ascii_strtoull(words[8], NULL, 10));
 	if (metric)
 		nla_put_u32(message, RTA_PRIORITY, metric);
+	return netlink_transact(netlink, message);
+}
+
+/* Of a VXLAN: all that has no known place goes to this host, too. */
+int netlink_peer(struct netlink *netlink, const char *name, const char *peer, bool add)
+{
+	struct ndmsg info = { .ndm_family = AF_BRIDGE, .ndm_state = NUD_PERMANENT | NUD_NOARP, .ndm_flags = NTF_SELF };
+	const uint8_t all[6] = { 0 };
+	int family = strchr(peer, ':') ? AF_INET6 : AF_INET;
+	struct in6_addr address;
+	struct nl_msg *message;
+	WITH_INDEX(name);
+
+	if (inet_pton(family, peer, &address) != 1)
+		return EINVAL;
+	info.ndm_ifindex = index;
+	message = nlmsg_alloc_simple(add ? RTM_NEWNEIGH : RTM_DELNEIGH, add ? NLM_F_CREATE | NLM_F_APPEND : 0);
+	nlmsg_append(message, &info, sizeof(info), NLMSG_ALIGNTO);
+	nla_put(message, NDA_LLADDR, sizeof(all), all);
+	nla_put(message, NDA_DST, family == AF_INET ? 4 : 16, &address);
 	return netlink_transact(netlink, message);
 }
 

@@ -3,7 +3,8 @@
  * Networks behind this host: what "forward" nat and isolated and port forwards mean, as one nftables table of ours, replaced as a whole in one
  * transaction of the kernel. Tables of others are not touched; what they drop stays dropped.
  *
- *   isolated   the machines reach each other and the host's address of the network, nothing else
+ *   isolated   the machines reach each other and the host's address of the network, nothing else; internal: the same, with such an address for sure
+ *   private    they reach each other only; the host's bridge has no address, takes no part in ARP, and what comes for the host is dropped
  *   nat        they also get out, with the host's address or that of outboundNat (IPv4 only); from outside only answers and forwarded ports get in
  *
  * Two networks with nat may have the same addresses. A connection that begins in one is tracked in a zone of its own (its answers, which come for the
@@ -99,6 +100,16 @@ static bool is_nat(const struct network_config *config)
 	return !g_strcmp0(config->forward, "nat");
 }
 
+static bool is_private(const struct network_config *config)
+{
+	return !g_strcmp0(config->forward, "private");
+}
+
+static bool is_closed(const struct network_config *config)
+{
+	return is_private(config) || !g_strcmp0(config->forward, "isolated") || !g_strcmp0(config->forward, "internal");
+}
+
 /* The members of a port forward; NULL: "" or 0. */
 static void read_port(const json_t *port, const char **ret_protocol, int *ret_port, const char **ret_address, int *ret_to)
 {
@@ -179,7 +190,7 @@ bool net_check_forward(const char *name, const struct network_config *config, GE
 		error_set(error, ERR_BAD_PARAMS, "network '%s': %s without forward nat", name, json_array_size(config->port_forwards) ? "portForwards" : "outboundNat");
 		return false;
 	}
-	if (!nat && g_strcmp0(config->forward, "isolated"))
+	if (!nat && !is_closed(config))
 		return true;
 	if (net_given(config->nic) || net_given(config->bonding) || !config->bridged) {
 		error_set(error, ERR_BAD_PARAMS, "network '%s': forward %s needs a bridge without a nic", name, config->forward);
@@ -187,6 +198,15 @@ bool net_check_forward(const char *name, const struct network_config *config, GE
 	}
 	if (nat && (!net_given(config->ipaddr) || config->default_route)) {
 		error_set(error, ERR_BAD_PARAMS, "network '%s': forward nat %s", name, config->default_route ? "and defaultRoute exclude each other" : "needs ipaddr");
+		return false;
+	}
+	if (!g_strcmp0(config->forward, "internal") && !net_given(config->ipaddr) && !net_given(config->ipv6addr)) {
+		error_set(error, ERR_BAD_PARAMS, "network '%s': forward internal needs ipaddr or ipv6addr: the host is part of it", name);
+		return false;
+	}
+	if (is_private(config) && (net_given(config->ipaddr) || net_given(config->ipv6addr) || !g_strcmp0(config->bootproto, "dhcp") || config->dhcpv6 ||
+				   config->ipv6autoconf)) {
+		error_set(error, ERR_BAD_PARAMS, "network '%s': forward private: the host has no address in it", name);
 		return false;
 	}
 	if (config->port_forwards && !json_is_array(config->port_forwards)) {
@@ -276,14 +296,19 @@ char *net_nft_ruleset(const struct net_config *config, GError **error)
 	g_autoptr(GString) in = g_string_new(NULL), out = g_string_new(NULL), masks = g_string_new(NULL), ports = g_string_new(NULL);
 	g_autoptr(GString) zones = g_string_new(NULL), marks = g_string_new(NULL);
 	struct rules rules = { zones, marks, in, out, masks, ports };
+	g_autoptr(GString) here = g_string_new(NULL), away = g_string_new(NULL);
 	bool good = true;
 
 	for (GList *l = names; good && l; l = l->next) {
 		const char *name = l->data;
 		const struct network_config *network = g_hash_table_lookup(config->networks, name);
 
-		if (!is_nat(network) && g_strcmp0(network->forward, "isolated"))
+		if (!is_nat(network) && !is_closed(network))
 			continue;
+		if (is_private(network)) {
+			g_string_append_printf(here, "iifname \"%s\" drop\n", name);
+			g_string_append_printf(away, "oifname \"%s\" drop\n", name);
+		}
 		g_string_append_printf(in, "iifname \"%s\" oifname \"%s\" accept\n", name, name);
 		if (is_nat(network))
 			good = add_nat(&rules, taken, name, network, net_nat_mark(config, name), error);
@@ -295,13 +320,17 @@ char *net_nft_ruleset(const struct net_config *config, GError **error)
 		return NULL;
 	if (!in->len)
 		return g_strdup("");
+	if (here->len) {
+		g_string_prepend(here, "chain here {\ntype filter hook input priority filter; policy accept;\n");
+		g_string_append_printf(here, "}\nchain away {\ntype filter hook output priority filter; policy accept;\n%s}\n", away->str);
+	}
 	/* the empty chain gives answers of the host a port of their own where two networks would have the same */
-	return g_strdup_printf("chain zones {\ntype filter hook prerouting priority raw; policy accept;\n%s}\n"
+	return g_strdup_printf("%schain zones {\ntype filter hook prerouting priority raw; policy accept;\n%s}\n"
 			       "chain marks {\ntype filter hook prerouting priority mangle; policy accept;\n%s" TAKE_MARK "}\n"
 			       "chain output {\ntype route hook output priority mangle; policy accept;\n" TAKE_MARK "}\n"
 			       "chain input {\ntype nat hook input priority 100; policy accept;\n}\n"
 			       "chain forward {\ntype filter hook forward priority filter; policy accept;\n%s%s}\n"
 			       "chain postrouting {\ntype nat hook postrouting priority srcnat; policy accept;\n%s}\n"
-			       "chain prerouting {\ntype nat hook prerouting priority dstnat; policy accept;\n%s}\n", zones->str, marks->str, in->str, out->str, masks->str,
+			       "chain prerouting {\ntype nat hook prerouting priority dstnat; policy accept;\n%s}\n", here->str, zones->str, marks->str, in->str, out->str, masks->str,
 			       ports->str);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Options of bonds and bridges: name (as in sysfs), netlink attribute, range, default. The tables are what the kernel's documentation of the bonding
+ * Options of bonds, bridges and VXLANs: name (as in sysfs), netlink attribute, range, default. The tables are what the kernel's documentation of the bonding
  * driver (Documentation/networking/bonding.rst) and of bridges (IFLA_BR_* in linux/if_link.h) lists and what can be set; they check a request, write
  * the kernel's messages and read its answers. A value is a text without blanks: a number, a list with commas, a name where the kernel has names.
  *
@@ -23,7 +23,7 @@ enum { BALANCE_RR, ACTIVE_BACKUP, BALANCE_XOR, BROADCAST, LACP, TLB, ALB };
 #define WITH_PRIMARY (MODE(ACTIVE_BACKUP) | MODE(TLB) | MODE(ALB))
 #define MIIMON_DEFAULT "100"
 
-enum value { U8, U16, U32, LINK, MAC, IPV4S, IPV6S };
+enum value { U8, U16, U32, PORT, LINK, MAC, IPV4, IPV6, IPV4S, IPV6S };
 
 struct net_option {
 	const char *name;
@@ -112,9 +112,21 @@ static const struct net_option bridge_options[] = {
 	{ NULL },
 };
 
+/* All of them only from the beginning. */
+static const struct net_option vxlan_options[] = {
+	NUMBER("vni", IFLA_VXLAN_ID, U32, 1, 16777215, "0", false, ALL),
+	NUMBER("port", IFLA_VXLAN_PORT, PORT, 1, 65535, "0", false, ALL),
+	OTHER("local", IFLA_VXLAN_LOCAL, IPV4, false, ALL),
+	OTHER("local6", IFLA_VXLAN_LOCAL6, IPV6, false, ALL),
+	OTHER("group", IFLA_VXLAN_GROUP, IPV4, false, ALL),
+	OTHER("group6", IFLA_VXLAN_GROUP6, IPV6, false, ALL),
+	OTHER("dev", IFLA_VXLAN_LINK, LINK, false, ALL),
+	{ NULL },
+};
+
 static const struct net_option *table_of(const char *kind)
 {
-	return !strcmp(kind, "bond") ? bond_options : !strcmp(kind, "bridge") ? bridge_options : NULL;
+	return !strcmp(kind, "bond") ? bond_options : !strcmp(kind, "bridge") ? bridge_options : !strcmp(kind, "vxlan") ? vxlan_options : NULL;
 }
 
 static const struct net_option *option_find(const char *kind, const char *name)
@@ -179,8 +191,10 @@ static char *normal_value(const struct net_option *option, const char *text)
 		return g_strdup(text);
 	case MAC:
 		return net_mac_parse(text, mac) ? g_ascii_strdown(text, -1) : NULL;
+	case IPV4:
 	case IPV4S:
 		return normal_list(text, AF_INET);
+	case IPV6:
 	case IPV6S:
 		return normal_list(text, AF_INET6);
 	default:
@@ -303,6 +317,7 @@ bool net_option_put(struct nl_msg *message, const char *kind, const char *name, 
 {
 	const struct net_option *option = option_find(kind, name);
 	uint32_t number = (uint32_t)g_ascii_strtoull(value, NULL, 10);
+	struct in6_addr address;
 	uint8_t mac[6] = { 0 };
 
 	if (!option)
@@ -314,6 +329,12 @@ bool net_option_put(struct nl_msg *message, const char *kind, const char *name, 
 		return nla_put_u16(message, option->attribute, (uint16_t)number) == 0;
 	case U32:
 		return nla_put_u32(message, option->attribute, number) == 0;
+	case PORT:
+		return nla_put_u16(message, option->attribute, htons((uint16_t)number)) == 0;
+	case IPV4:
+	case IPV6:
+		return inet_pton(option->type == IPV4 ? AF_INET : AF_INET6, value, &address) == 1 &&
+		       nla_put(message, option->attribute, option->type == IPV4 ? 4 : 16, &address) == 0;
 	case LINK:
 		return nla_put_u32(message, option->attribute, value[0] ? if_nametoindex(value) : 0) == 0;
 	case MAC:
@@ -341,7 +362,7 @@ static char *read_list(struct nlattr *list, int family)
 
 static char *read_value(const struct net_option *option, struct nlattr *attribute)
 {
-	char name[IF_NAMESIZE];
+	char name[IF_NAMESIZE], text[INET6_ADDRSTRLEN];
 	const uint8_t *m = nla_data(attribute);
 
 	switch (option->type) {
@@ -351,6 +372,11 @@ static char *read_value(const struct net_option *option, struct nlattr *attribut
 		return g_strdup_printf("%u", nla_get_u16(attribute));
 	case U32:
 		return g_strdup_printf("%u", nla_get_u32(attribute));
+	case PORT:
+		return g_strdup_printf("%u", ntohs(nla_get_u16(attribute)));
+	case IPV4:
+	case IPV6:
+		return g_strdup(inet_ntop(option->type == IPV4 ? AF_INET : AF_INET6, m, text, sizeof(text)));
 	case LINK:
 		return g_strdup(if_indextoname(nla_get_u32(attribute), name) ? name : "");
 	case MAC:
@@ -365,7 +391,7 @@ static char *read_value(const struct net_option *option, struct nlattr *attribut
 
 GHashTable *net_options_read(const char *kind, struct nlattr *data)
 {
-	struct nlattr *attributes[MAX(IFLA_BOND_MAX, IFLA_BR_MAX) + 1];
+	struct nlattr *attributes[MAX(MAX(IFLA_BOND_MAX, IFLA_BR_MAX), IFLA_VXLAN_MAX) + 1];
 	const struct net_option *table = table_of(kind);
 	GHashTable *options;
 

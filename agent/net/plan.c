@@ -200,8 +200,16 @@ static void delete_address_at(struct plan *plan, struct net_link *link, guint i)
 	g_ptr_array_remove_index(link->addresses, i);
 }
 
+static void delete_peer_at(struct plan *plan, struct net_link *link, guint i)
+{
+	net_step_add(plan->steps, STEP_PEER_DELETE, link->name, link->peers->pdata[i], NULL);
+	g_ptr_array_remove_index(link->peers, i);
+}
+
 static void delete_all(struct plan *plan, struct net_link *link)
 {
+	while (link->peers->len)
+		delete_peer_at(plan, link, 0);
 	while (link->routes->len)
 		delete_route_at(plan, link, 0);
 	for (guint i = 0; i < link->addresses->len;)
@@ -257,7 +265,7 @@ static bool is_replaced(const struct plan *plan, const struct net_want *was, con
 		return true;
 	if (lower && *lower->kind && is_replaced(plan, lower, want_of(plan->new, was->lower)))
 		return true;
-	if (strcmp(was->kind, "bond"))
+	if (strcmp(was->kind, "bond") && strcmp(was->kind, "vxlan"))
 		return false;
 	for (int pass = 0; pass < 2; pass++) {
 		GHashTable *here = pass ? will->options : was->options, *there = pass ? was->options : will->options;
@@ -266,7 +274,7 @@ static bool is_replaced(const struct plan *plan, const struct net_want *was, con
 		while (g_hash_table_iter_next(&iter, &name, &value)) {
 			const char *other = g_hash_table_lookup(there, name);
 
-			if (!net_option_live("bond", name) && strcmp(value, other ? other : net_option_standard("bond", name)))
+			if (!net_option_live(was->kind, name) && strcmp(value, other ? other : net_option_standard(was->kind, name)))
 				return true;
 		}
 	}
@@ -371,6 +379,11 @@ static void plan_deletions(struct plan *plan, const struct net_want *was, const 
 		else
 			i++;
 	}
+	for (guint i = 0; i < link->peers->len;)
+		if (has_text(was->peers, link->peers->pdata[i]) && !(will && has_text(will->peers, link->peers->pdata[i])))
+			delete_peer_at(plan, link, i);
+		else
+			i++;
 	for (guint i = 0; i < link->addresses->len;) {
 		const char *text = ((const struct net_address *)link->addresses->pdata[i])->text;
 
@@ -681,7 +694,7 @@ static bool make(struct plan *plan, const struct net_want *want, struct net_link
 	if (strcmp(want->kind, "bridge") && link->mtu < want->mtu)
 		set_mtu(plan, link, want->mtu);
 	plan_options(plan, want, link);
-	if (!strcmp(want->kind, "vlan") && !plan_join(plan, want, link, kept, error))
+	if ((!strcmp(want->kind, "vlan") || !strcmp(want->kind, "vxlan")) && !plan_join(plan, want, link, kept, error))
 		return false;
 	if (!want->top)
 		set_up(plan, link, true);
@@ -790,10 +803,31 @@ static void drop_default_routes(struct plan *plan, const struct net_want *want, 
 		}
 }
 
+static void add_peers(struct plan *plan, const struct net_want *want, struct net_link *link)
+{
+	for (guint i = 0; i < want->peers->len; i++)
+		if (!has_text(link->peers, want->peers->pdata[i])) {
+			net_step_add(plan->steps, STEP_PEER_ADD, link->name, want->peers->pdata[i], NULL);
+			g_ptr_array_add(link->peers, g_strdup(want->peers->pdata[i]));
+		}
+}
+
+/* What a link that is not to say anything says is nothing from before it is up. */
+static void set_arp(struct plan *plan, struct net_link *link, bool mute)
+{
+	if (!(link->flags & IFF_NOARP) == !mute)
+		return;
+	set_word(plan, link, "link", "arp", mute ? "0" : "1", mute ? "1" : "0");
+	link->flags ^= IFF_NOARP;
+}
+
 static bool finish(struct plan *plan, const struct net_want *want, struct net_link *link, GPtrArray *kept, GError **error)
 {
+	add_peers(plan, want, link);
 	if (!want->top)
 		return true;
+	if (!strcmp(want->kind, "bridge"))
+		set_arp(plan, link, want->mute);
 	set_accept_ra(plan, link, want->autoconf);
 	drop_default_routes(plan, want, link);
 	for (guint i = 0; i < want->addresses->len; i++)
@@ -909,26 +943,6 @@ static void plan_ruleset(struct plan *plan)
 	state->nft = g_steal_pointer(&wanted);
 }
 
-/* ---- what was before ---- */
-
-void net_note_host(json_t *json, const GPtrArray *steps)
-{
-	json_t *host = json_object_get(json, "host");
-
-	for (guint i = 0; i < steps->len; i++) {
-		const struct net_step *step = steps->pdata[i];
-
-		if (step->kind == STEP_FORWARDING && *step->value == '1')
-			json_object_set_new(host, "forwarding", json_false());
-		else if (step->kind == STEP_FORWARDING)
-			json_object_del(host, "forwarding");
-		else if (step->kind == STEP_RESOLV && !*step->link)
-			json_object_del(host, "nameservers");
-		else if (step->kind == STEP_RESOLV && !json_object_get(host, "nameservers"))
-			json_object_set_new(host, "nameservers", net_nameservers(step->old));
-	}
-}
-
 /* ---- all of it ---- */
 
 static bool plan_new(struct plan *plan, GError **error)
@@ -937,14 +951,14 @@ static bool plan_new(struct plan *plan, GError **error)
 
 	if (!for_kind(plan, "", kept, error, check_nic_of) || !for_kind(plan, "bond", kept, error, make) || !for_kind(plan, "", kept, error, enslave) ||
 	    !for_kind(plan, "", kept, error, lift) || !for_kind(plan, "bond", kept, error, lift) || !for_kind(plan, "bridge", kept, error, make) ||
-	    !for_kind(plan, "vlan", kept, error, make) || !for_kind(plan, "", kept, error, join_bridge) || !for_kind(plan, "bond", kept, error, join_bridge))
+	    !for_kind(plan, "vlan", kept, error, make) || !for_kind(plan, "vxlan", kept, error, make) || !for_kind(plan, "", kept, error, join_bridge) || !for_kind(plan, "bond", kept, error, join_bridge))
 		return false;
 	/* what sinks, from above */
-	if (!for_kind(plan, "bridge", kept, error, settle) || !for_kind(plan, "vlan", kept, error, settle) || !for_kind(plan, "bond", kept, error, settle) ||
+	if (!for_kind(plan, "bridge", kept, error, settle) || !for_kind(plan, "vxlan", kept, error, settle) || !for_kind(plan, "vlan", kept, error, settle) || !for_kind(plan, "bond", kept, error, settle) ||
 	    !for_kind(plan, "", kept, error, settle))
 		return false;
-	for (size_t i = 0; i < 4; i++) {
-		static const char *const kinds[] = { "", "bond", "vlan", "bridge" };
+	for (size_t i = 0; i < 5; i++) {
+		static const char *const kinds[] = { "", "bond", "vlan", "vxlan", "bridge" };
 
 		if (!for_kind(plan, kinds[i], kept, error, check_free) || !for_kind(plan, kinds[i], kept, error, finish))
 			return false;

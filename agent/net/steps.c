@@ -5,7 +5,8 @@
 
 static const char *const kind_names[] = { [STEP_LINK_ADD] = "link add", [STEP_LINK_DELETE] = "link delete", [STEP_LINK_SET] = "set",
 	[STEP_ACCEPT_RA] = "accept_ra", [STEP_ADDRESS_ADD] = "address add", [STEP_ADDRESS_DELETE] = "address delete", [STEP_ROUTE_ADD] = "route add",
-	[STEP_ROUTE_DELETE] = "route delete", [STEP_RULE_ADD] = "rule add", [STEP_RULE_DELETE] = "rule delete", [STEP_RESOLV] = "resolv",
+	[STEP_ROUTE_DELETE] = "route delete", [STEP_RULE_ADD] = "rule add", [STEP_RULE_DELETE] = "rule delete",
+	[STEP_PEER_ADD] = "peer add", [STEP_PEER_DELETE] = "peer delete", [STEP_RESOLV] = "resolv",
 	[STEP_FORWARDING] = "forwarding", [STEP_RULESET] = "ruleset", [STEP_QOS] = "qos", NULL };
 
 void net_step_free(void *data)
@@ -76,7 +77,7 @@ json_t *net_steps_differences(const GPtrArray *steps)
 	static const struct { const char *property; bool missing; } told[STEP_KIND_MAX] = { [STEP_LINK_ADD] = { "link", true },
 		[STEP_LINK_DELETE] = { "link", false }, [STEP_ADDRESS_ADD] = { "address", true }, [STEP_ADDRESS_DELETE] = { "address", false },
 		[STEP_ROUTE_ADD] = { "route", true }, [STEP_ROUTE_DELETE] = { "route", false }, [STEP_RULE_ADD] = { "rule", true },
-		[STEP_RULE_DELETE] = { "rule", false } };
+		[STEP_RULE_DELETE] = { "rule", false }, [STEP_PEER_ADD] = { "peer", true }, [STEP_PEER_DELETE] = { "peer", false } };
 	json_t *list = json_array();
 
 	for (guint i = 0; i < steps->len; i++) {
@@ -96,4 +97,24 @@ json_t *net_steps_differences(const GPtrArray *steps)
 							      told[step->kind].missing ? "" : step->value));
 	}
 	return list;
+}
+
+/* ---- what was before ---- */
+
+void net_note_host(json_t *json, const GPtrArray *steps)
+{
+	json_t *host = json_object_get(json, "host");
+
+	for (guint i = 0; i < steps->len; i++) {
+		const struct net_step *step = steps->pdata[i];
+
+		if (step->kind == STEP_FORWARDING && *step->value == '1')
+			json_object_set_new(host, "forwarding", json_false());
+		else if (step->kind == STEP_FORWARDING)
+			json_object_del(host, "forwarding");
+		else if (step->kind == STEP_RESOLV && !*step->link)
+			json_object_del(host, "nameservers");
+		else if (step->kind == STEP_RESOLV && !json_object_get(host, "nameservers"))
+			json_object_set_new(host, "nameservers", net_nameservers(step->old));
+	}
 }

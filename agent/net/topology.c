@@ -4,6 +4,7 @@
  * nic, two networks without a VLAN on it, two default routes, overlapping addresses, a bond that is none, a role of two networks.
  *
  *   nic --(master)--> bond <--(lower)-- VLAN "bond0.5" --(master)--> bridge, named as the network
+ *                                       VXLAN "vx5001" --(master)--> bridge
  *
  * Each part may be absent. The last link of a network's chain is its `top`: there are the host's addresses of the network. The MTU of a nic or bond
  * is the largest of its networks.
@@ -21,7 +22,7 @@
 
 #define MTU_DEFAULT 1500
 
-static const char *const kinds[] = { "", "bond", "vlan", "bridge" };
+static const char *const kinds[] = { "", "bond", "vlan", "vxlan", "bridge" };
 
 static void want_free(void *data)
 {
@@ -44,6 +45,7 @@ static void want_free(void *data)
 	g_ptr_array_unref(want->addresses);
 	g_ptr_array_unref(want->routes);
 	g_ptr_array_unref(want->rules);
+	g_ptr_array_unref(want->peers);
 	g_free(want);
 }
 
@@ -80,6 +82,7 @@ static struct net_want *want_add(struct net_topology *topology, const char *kind
 	want->addresses = g_ptr_array_new_with_free_func(g_free);
 	want->routes = g_ptr_array_new_with_free_func(g_free);
 	want->rules = g_ptr_array_new_with_free_func(g_free);
+	want->peers = g_ptr_array_new_with_free_func(g_free);
 	g_ptr_array_add(topology->wants, want);
 	g_hash_table_insert(topology->index, want->name, want);
 	return want;
@@ -178,6 +181,24 @@ static struct net_want *add_vlan(struct net_topology *topology, const char *name
 	return vlan;
 }
 
+static struct net_want *add_vxlan(struct net_topology *topology, const char *name, const struct overlay_config *overlay, GError **error)
+{
+	g_autofree char *link = net_overlay_link(overlay);
+	struct net_want *vxlan = want_find(topology, link);
+
+	if (vxlan) {
+		error_set(error, ERR_BAD_PARAMS, "network '%s': overlay: vni %d is that of network '%s' already", name, overlay->vni,
+			  vxlan->untagged ? vxlan->untagged : link);
+		return NULL;
+	}
+	vxlan = want_add(topology, "vxlan", link);
+	vxlan->options = net_overlay_options(overlay);
+	g_ptr_array_unref(vxlan->peers);
+	vxlan->peers = net_overlay_peers(overlay);
+	set(&vxlan->untagged, name);
+	return vxlan;
+}
+
 static uint32_t table_of(const struct net_prefix *prefix)
 {
 	g_autofree char *text = net_prefix_text(prefix);
@@ -268,6 +289,8 @@ static bool add_network(struct net_topology *topology, const char *name, const s
 		} else
 			lower->untagged = g_strdup(name);
 	}
+	if (config->overlay && !(top = add_vxlan(topology, name, config->overlay, error)))
+		return false;
 	if (config->bridged) {
 		if (want_find(topology, name)) {
 			error_set(error, ERR_BAD_BRIDGE, "network '%s': its bridge cannot be named as the %s of the same name", name,
@@ -290,6 +313,7 @@ static bool add_network(struct net_topology *topology, const char *name, const s
 	top->mtu = MAX(top->mtu, (unsigned)config->mtu);
 	top->top = true;
 	top->autoconf = config->ipv6autoconf;
+	top->mute = !g_strcmp0(config->forward, "private");
 	if (!g_strcmp0(config->bootproto, "dhcp"))
 		top->dhcp = g_strdup(name);
 	if (config->dhcpv6)
