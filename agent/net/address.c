@@ -285,8 +285,8 @@ bool net_check_config(const char *name, const struct network_config *config, GEr
 		return false;
 	}
 	return check_bridge(name, config, error) && check_roles(name, config, error) && check_ipv4(name, config, error) && check_ipv6(name, config, error) &&
-	       check_nameservers(name, config, error) && net_check_forward(name, config, error) && net_check_overlay(name, config, error) && net_check_subnets(name, config, error) &&
-	       net_check_qos(name, config, error);
+	       check_nameservers(name, config, error) && net_check_forward(name, config, error) && net_check_overlay(name, config, error) &&
+	       net_check_subnets(name, config, error) && net_check_qos(name, config, error);
 }
 
 bool net_check_bond(const char *name, const struct bond_config *config, GError **error)

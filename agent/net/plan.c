@@ -951,10 +951,12 @@ static bool plan_new(struct plan *plan, GError **error)
 
 	if (!for_kind(plan, "", kept, error, check_nic_of) || !for_kind(plan, "bond", kept, error, make) || !for_kind(plan, "", kept, error, enslave) ||
 	    !for_kind(plan, "", kept, error, lift) || !for_kind(plan, "bond", kept, error, lift) || !for_kind(plan, "bridge", kept, error, make) ||
-	    !for_kind(plan, "vlan", kept, error, make) || !for_kind(plan, "vxlan", kept, error, make) || !for_kind(plan, "", kept, error, join_bridge) || !for_kind(plan, "bond", kept, error, join_bridge))
+	    !for_kind(plan, "vlan", kept, error, make) || !for_kind(plan, "vxlan", kept, error, make) ||
+	    !for_kind(plan, "", kept, error, join_bridge) || !for_kind(plan, "bond", kept, error, join_bridge))
 		return false;
 	/* what sinks, from above */
-	if (!for_kind(plan, "bridge", kept, error, settle) || !for_kind(plan, "vxlan", kept, error, settle) || !for_kind(plan, "vlan", kept, error, settle) || !for_kind(plan, "bond", kept, error, settle) ||
+	if (!for_kind(plan, "bridge", kept, error, settle) || !for_kind(plan, "vxlan", kept, error, settle) ||
+	    !for_kind(plan, "vlan", kept, error, settle) || !for_kind(plan, "bond", kept, error, settle) ||
 	    !for_kind(plan, "", kept, error, settle))
 		return false;
 	for (size_t i = 0; i < 5; i++) {
