@@ -465,6 +465,56 @@ ERROR_ROW(2009, MISC_UNSUPPORTED_OPERATION, "UnsupportedOperation", 409, RETRY_N
 ERROR_ROW(3000, RESOURCE_EXCEPTION, "ResourceException", 500, RETRY_NEVER, "Resource operation failed")
 ERROR_ROW(3001, SHUTTING_DOWN_ERROR, "ShuttingDownError", 503, RETRY_LATER, "Shutdown in progress")
 ERROR_ROW(4000, VOLUME_GENERAL_EXCEPTION, "VolumeGeneralException", 500, RETRY_NEVER, "Volume exception")
+
+/* Gluster volumes, as lib/vdsm/gluster/exception.py of vdsm numbers them */
+ERROR_ROW(4105, GLUSTER_CMD_EXEC_FAILED, "GlusterCmdExecFailedException", 503, RETRY_LATER, "Command execution failed")
+ERROR_ROW(4106, GLUSTER_XML_ERROR, "GlusterXmlErrorException", 500, RETRY_NEVER, "XML error")
+ERROR_ROW(4108, GLUSTER_COMMAND_TIMEOUT, "GlusterCommandTimeoutException", 504, RETRY_LATER, "Gluster command failed with to execute within timeout")
+ERROR_ROW(4122, GLUSTER_VOLUME_CREATE_FAILED, "GlusterVolumeCreateFailedException", 409, RETRY_AFTER_REFRESH, "Volume create failed")
+ERROR_ROW(4125, GLUSTER_VOLUME_START_FAILED, "GlusterVolumeStartFailedException", 409, RETRY_AFTER_REFRESH, "Volume start failed")
+ERROR_ROW(4127, GLUSTER_VOLUME_STOP_FAILED, "GlusterVolumeStopFailedException", 409, RETRY_AFTER_REFRESH, "Volume stop failed")
+ERROR_ROW(4128, GLUSTER_VOLUME_BRICK_ADD_FAILED, "GlusterVolumeBrickAddFailedException", 409, RETRY_AFTER_REFRESH, "Volume add brick failed")
+ERROR_ROW(4131, GLUSTER_VOLUME_SET_FAILED, "GlusterVolumeSetFailedException", 409, RETRY_NEVER, "Volume set failed")
+ERROR_ROW(4135, GLUSTER_VOLUME_REBALANCE_START_FAILED, "GlusterVolumeRebalanceStartFailedException", 409, RETRY_AFTER_REFRESH,
+	  "Volume rebalance start failed")
+ERROR_ROW(4137, GLUSTER_VOLUME_REBALANCE_STOP_FAILED, "GlusterVolumeRebalanceStopFailedException", 409, RETRY_AFTER_REFRESH, "Volume rebalance stop failed")
+ERROR_ROW(4138, GLUSTER_VOLUME_REBALANCE_STATUS_FAILED, "GlusterVolumeRebalanceStatusFailedException", 409, RETRY_AFTER_REFRESH,
+	  "Volume rebalance status failed")
+ERROR_ROW(4139, GLUSTER_VOLUME_DELETE_FAILED, "GlusterVolumeDeleteFailedException", 409, RETRY_AFTER_REFRESH, "Volume delete failed")
+ERROR_ROW(4140, GLUSTER_VOLUME_REMOVE_BRICK_START_FAILED, "GlusterVolumeRemoveBrickStartFailedException", 409, RETRY_AFTER_REFRESH,
+	  "Volume remove brick start failed")
+ERROR_ROW(4141, GLUSTER_VOLUME_GET_GLOBAL_OPTIONS_FAILED, "GlusterVolumeGetGlobalOptionsFailedException", 409, RETRY_LATER,
+	  "Failed to retrieve global volume options")
+ERROR_ROW(4148, GLUSTER_VOLUME_REPLACE_BRICK_COMMIT_FORCE_FAILED, "GlusterVolumeReplaceBrickCommitForceFailedException", 409, RETRY_AFTER_REFRESH,
+	  "Volume replace brick commit force failed")
+ERROR_ROW(4149, GLUSTER_VOLUMES_LIST_FAILED, "GlusterVolumesListFailedException", 409, RETRY_AFTER_REFRESH, "Volume list failed")
+ERROR_ROW(4150, GLUSTER_VOLUME_REMOVE_BRICK_STOP_FAILED, "GlusterVolumeRemoveBrickStopFailedException", 409, RETRY_AFTER_REFRESH,
+	  "Volume remove brick stop failed")
+ERROR_ROW(4152, GLUSTER_VOLUME_REMOVE_BRICK_STATUS_FAILED, "GlusterVolumeRemoveBrickStatusFailedException", 409, RETRY_AFTER_REFRESH,
+	  "Volume remove brick status failed")
+ERROR_ROW(4153, GLUSTER_VOLUME_REMOVE_BRICK_COMMIT_FAILED, "GlusterVolumeRemoveBrickCommitFailedException", 409, RETRY_AFTER_REFRESH,
+	  "Volume remove brick commit failed")
+ERROR_ROW(4154, GLUSTER_VOLUME_SET_HELP_XML_FAILED, "GlusterVolumeSetHelpXmlFailedException", 409, RETRY_LATER, "Volume set help-xml failed")
+ERROR_ROW(4155, GLUSTER_VOLUME_RESET_FAILED, "GlusterVolumeResetFailedException", 409, RETRY_NEVER, "Volume reset failed")
+ERROR_ROW(4156, GLUSTER_VOLUME_REMOVE_BRICK_FORCE_FAILED, "GlusterVolumeRemoveBrickForceFailedException", 409, RETRY_AFTER_REFRESH,
+	  "Volume remove brick force failed")
+ERROR_ROW(4157, GLUSTER_VOLUME_STATUS_FAILED, "GlusterVolumeStatusFailedException", 409, RETRY_AFTER_REFRESH, "Volume status failed")
+ERROR_ROW(4158, GLUSTER_VOLUME_PROFILE_START_FAILED, "GlusterVolumeProfileStartFailedException", 409, RETRY_AFTER_REFRESH, "Volume profile start failed")
+ERROR_ROW(4159, GLUSTER_VOLUME_PROFILE_STOP_FAILED, "GlusterVolumeProfileStopFailedException", 409, RETRY_AFTER_REFRESH, "Volume profile stop failed")
+ERROR_ROW(4160, GLUSTER_VOLUME_PROFILE_INFO_FAILED, "GlusterVolumeProfileInfoFailedException", 409, RETRY_AFTER_REFRESH, "Volume profile info failed")
+ERROR_ROW(4161, GLUSTER_VOLUME_TASKS_FAILED, "GlusterVolumeTasksFailedException", 409, RETRY_AFTER_REFRESH, "Volume tasks list failed")
+ERROR_ROW(4162, GLUSTER_VOLUME_HEAL_INFO_FAILED, "GlusterVolumeHealInfoFailedException", 409, RETRY_AFTER_REFRESH, "Volume heal info failed")
+ERROR_ROW(4403, GLUSTER_HOST_NOT_FOUND, "GlusterHostNotFoundException", 404, RETRY_AFTER_REFRESH, "Host not found")
+ERROR_ROW(4404, GLUSTER_HOST_ADD_FAILED, "GlusterHostAddFailedException", 409, RETRY_LATER, "Add host failed")
+ERROR_ROW(4406, GLUSTER_HOST_REMOVE_FAILED, "GlusterHostRemoveFailedException", 409, RETRY_AFTER_REFRESH, "Remove host failed")
+ERROR_ROW(4407, GLUSTER_HOSTS_LIST_FAILED, "GlusterHostsListFailedException", 409, RETRY_LATER, "Hosts list failed")
+ERROR_ROW(4408, GLUSTER_HOST_UUID_NOT_FOUND, "GlusterHostUUIDNotFoundException", 409, RETRY_LATER, "Host UUID not found")
+ERROR_ROW(4702, GLUSTER_SNAPSHOT_DELETE_FAILED, "GlusterSnapshotDeleteFailedException", 409, RETRY_AFTER_REFRESH, "Snapshot delete failed")
+ERROR_ROW(4703, GLUSTER_SNAPSHOT_ACTIVATE_FAILED, "GlusterSnapshotActivateFailedException", 409, RETRY_AFTER_REFRESH, "Snapshot activate failed")
+ERROR_ROW(4704, GLUSTER_SNAPSHOT_DEACTIVATE_FAILED, "GlusterSnapshotDeactivateFailedException", 409, RETRY_AFTER_REFRESH, "Snapshot de-activate failed")
+ERROR_ROW(4707, GLUSTER_SNAPSHOT_CONFIG_SET_FAILED, "GlusterSnapshotConfigSetFailedException", 409, RETRY_NEVER, "Snapshot config set failed")
+ERROR_ROW(4708, GLUSTER_SNAPSHOT_CONFIG_GET_FAILED, "GlusterSnapshotConfigGetFailedException", 409, RETRY_AFTER_REFRESH, "Snapshot config get failed")
+
 ERROR_ROW(4900, UNICODE_ARGUMENT_EXCEPTION, "UnicodeArgumentException", 400, RETRY_NEVER, "Unicode arguments are not supported")
 
 /* Callers' own */

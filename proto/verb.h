@@ -18,6 +18,7 @@ enum verb_lane {
 	VERB_POOL,         /* lane "pool/<storagepoolID>" */
 	VERB_REMOTE,       /* lane "remote/<address>": a power device, another hypervisor: may take as long as it likes */
 	VERB_NETWORK,      /* lane "network" */
+	VERB_GLUSTER,      /* lane "gluster": the host's glusterd, which does one thing after the other */
 };
 
 enum verb_result {
@@ -61,6 +62,7 @@ VERB_TABLE(guest);
 VERB_TABLE(device);
 VERB_TABLE(migration);
 VERB_TABLE(endpoint);
+VERB_TABLE(gluster);
 
 /* Rows that are alike. A verb that changes one VM, on its lane: */
 #define VM_ROW(verb, parameters, ...) { .name = "VM." verb, .params = &(parameters), .lane = VERB_VM, .lane_key = "vmID", .changes = true, ##__VA_ARGS__ }

@@ -8,7 +8,7 @@
 #define TABLE(noun) { noun##_verbs, &n_##noun##_verbs }
 static const struct { const struct verb *rows; const size_t *n; } tables[] = {
 	TABLE(host), TABLE(vm), TABLE(migration), TABLE(guest), TABLE(device), TABLE(storage), TABLE(volume), TABLE(block), TABLE(pool),
-	TABLE(transfer), TABLE(lease), TABLE(secret), TABLE(snapshot), TABLE(backup), TABLE(endpoint),
+	TABLE(transfer), TABLE(lease), TABLE(secret), TABLE(snapshot), TABLE(backup), TABLE(endpoint), TABLE(gluster),
 };
 
 const struct verb *verb_nth(size_t i)

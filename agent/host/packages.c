@@ -11,7 +11,8 @@
 
 static const char *const names[][2] = {
 	{ "libvirt", "libvirt-daemon" }, { "qemu-kvm", "qemu-system-x86" }, { "qemu-img", "qemu-utils" }, { "spice-server", "libspice-server1" },
-	{ "mom", "mom" }, { "glusterfs-cli", "glusterfs-client" }, { "librbd1", "librbd1" }, { "openvswitch", "openvswitch-switch" },
+	{ "mom", "mom" }, { "glusterfs-cli", "glusterfs-client" }, { "glusterfs-server", "glusterfs-server" }, { "librbd1", "librbd1" },
+	{ "openvswitch", "openvswitch-switch" },
 	{ "nmstate", "nmstate" }, { "lvm2", "lvm2" }, { "ovirt-hosted-engine-ha", "ovirt-hosted-engine-ha" }, { "swtpm", "swtpm" }, { "ovmf", "ovmf" },
 };
 

@@ -213,7 +213,8 @@ static bool is_of_vm(const struct verb *verb)
 static void run(void *data)
 {
 	struct pending *p = data;
-	struct verb_call call = { .flow_id = p->flow_id, .peer = p->peer, .local_address = p->local_address, .deadline_usec = p->deadline_usec };
+	struct verb_call call = { .flow_id = p->flow_id, .peer = p->peer, .local_address = p->local_address, .verb = p->entry->verb,
+				  .deadline_usec = p->deadline_usec };
 
 	log_context_set(is_of_vm(p->entry->verb) ? p->key : NULL, *p->flow_id ? p->flow_id : NULL);
 	p->good = (!p->entry->verb->not_migrating || vms_check_still(p->dispatch->agent->vms, p->key, &p->error)) &&
@@ -266,6 +267,8 @@ static char *lane_name(const struct entry *entry, const char *key)
 
 	if (entry->verb->lane == VERB_NETWORK)
 		return g_strdup("network");
+	if (entry->verb->lane == VERB_GLUSTER)
+		return g_strdup("gluster");
 	if (entry->verb->lane == VERB_ANY)
 		return NULL;
 	return g_strconcat(prefix[entry->verb->lane], "/", key ? key : "", NULL);
@@ -356,7 +359,8 @@ void dispatch_request(struct call *call, const char *method, const json_t *param
 		start(dispatch, entry, call, record);
 		return;
 	}
-	who = (struct verb_call){ .flow_id = call_flow_id(call), .peer = call_peer(call), .local_address = call_local_address(call) };
+	who = (struct verb_call){ .flow_id = call_flow_id(call), .peer = call_peer(call), .local_address = call_local_address(call),
+				  .verb = entry->verb };
 	if (!who.flow_id)
 		who.flow_id = "";
 	result = g_string_new(NULL);
@@ -417,6 +421,7 @@ struct dispatch *dispatch_new(struct agent *agent)
 	bind_all(dispatch, net_bindings, n_net_bindings);
 	bind_all(dispatch, endpoint_bindings, n_endpoint_bindings);
 	bind_all(dispatch, job_bindings, n_job_bindings);
+	bind_all(dispatch, gluster_bindings, n_gluster_bindings);
 	return dispatch;
 }
 
