@@ -12,6 +12,7 @@
 #include "engine/model/disk.h"
 #include "engine/model/fence_agent.h"
 #include "engine/model/host.h"
+#include "engine/model/gluster.h"
 #include "engine/model/misc.h"
 #include "engine/model/network.h"
 #include "engine/model/nic.h"
@@ -19,10 +20,6 @@
 #include "engine/model/storage_domain.h"
 #include "engine/model/template.h"
 #include "engine/model/vm.h"
-
-static const char *const gluster_names[] = { "distribute", "replicate", "distributed_replicate", "stripe", "distributed_stripe", "striped_replicate",
-					     "distributed_striped_replicate", NULL };
-static const char *const transport_names[] = { "tcp", "rdma", NULL };
 
 /* plural element, element, names, what */
 #define ENUMERATIONS(X) \
@@ -42,8 +39,8 @@ static const char *const transport_names[] = { "tcp", "rdma", NULL };
 	X(cpu_modes, cpu_mode, cpu_mode_names, "how the host's CPU is passed on") \
 	X(usages, usage, network_usage_names, "uses of a network") \
 	X(error_handling, on_error, on_error_names, "what happens to VMs of a failing host") \
-	X(gluster_volume_types, gluster_volume_type, gluster_names, "kinds of Gluster volumes") \
-	X(transport_types, transport_type, transport_names, "transports of Gluster volumes") \
+	X(gluster_volume_types, gluster_volume_type, gluster_volume_type_names, "kinds of Gluster volumes") \
+	X(transport_types, transport_type, gluster_transport_names, "transports of Gluster volumes") \
 	X(data_center_states, data_center_state, datacenter_state_names, "states of a data center") \
 	X(storage_domain_states, storage_domain_state, storage_domain_state_names, "states of a storage domain") \
 	X(host_states, host_state, host_state_names, "states of a host") \

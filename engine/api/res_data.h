@@ -7,7 +7,7 @@
 extern const struct resource resource_datacenter, resource_datacenter_cluster, resource_datacenter_network, resource_datacenter_permission,
 	resource_datacenter_quota, resource_datacenter_iscsi_bond, resource_datacenter_qos;
 extern const struct resource resource_cluster, resource_cluster_network, resource_cluster_permission, resource_cluster_cpu_profile,
-	resource_cluster_gluster_volume, resource_cluster_gluster_hook, resource_cluster_affinity_group;
+	resource_cluster_gluster_volume, resource_gluster_brick, resource_cluster_gluster_hook, resource_cluster_affinity_group;
 extern const struct resource resource_network, resource_network_permission, resource_network_vnic_profile, resource_network_label, resource_vnic_profile,
 	resource_vnic_profile_permission;
 extern const struct resource resource_affinity_group_vm, resource_disk_profile;

@@ -7,7 +7,7 @@
 	ROW(resource_datacenter_network) ROW(resource_datacenter_permission) ROW(resource_datacenter_qos) ROW(resource_datacenter_quota) \
 	ROW(resource_cluster) ROW(resource_cluster_affinity_group) ROW(resource_affinity_group_vm) ROW(resource_cluster_cpu_profile) \
 	ROW(resource_cluster_gluster_hook) \
-	ROW(resource_cluster_gluster_volume) ROW(resource_cluster_network) ROW(resource_cluster_permission) \
+	ROW(resource_cluster_gluster_volume) ROW(resource_gluster_brick) ROW(resource_cluster_network) ROW(resource_cluster_permission) \
 	ROW(resource_network) ROW(resource_network_label) ROW(resource_network_permission) ROW(resource_network_vnic_profile) \
 	ROW(resource_vnic_profile) ROW(resource_vnic_profile_permission) ROW(resource_scheduling_policy) \
 	ROW(resource_host) ROW(resource_host_connection_extension) ROW(resource_host_device) ROW(resource_host_erratum) ROW(resource_host_fence_agent) \

@@ -19,7 +19,8 @@ const struct permit_row permits[] = {
 	{ "delete_disk", false }, { "attach_disk", false }, { "configure_disk_storage", false }, { "manipulate_users", true }, { "manipulate_roles", true },
 	{ "manipulate_permissions", false }, { "tag_management", true }, { "configure_engine", true }, { "audit_log_management", true },
 	{ "inject_external_events", true }, { "login", false }, { "run_vm", false }, { "stop_vm", false }, { "shut_down_vm", false }, { "reboot_vm", false },
-	{ "hibernate_vm", false }, { "use_template", false }, { "use_network", false }, { NULL, false }
+	{ "hibernate_vm", false }, { "use_template", false }, { "use_network", false }, { "create_gluster_volume", true },
+	{ "manipulate_gluster_volume", true }, { "delete_gluster_volume", true }, { NULL, false }
 };
 
 #define RUN "login vm_basic_operations run_vm stop_vm shut_down_vm reboot_vm hibernate_vm change_vm_cd connect_to_vm"
@@ -31,8 +32,9 @@ const struct permit_row permits[] = {
 #define ADMIN_TEMPLATES OWN_TEMPLATE " create_template"
 #define ADMIN_HOSTS "create_host edit_host_configuration delete_host manipulate_host configure_host_network"
 #define ADMIN_STORAGE "create_storage_domain edit_storage_domain_configuration delete_storage_domain manipulate_storage_domain create_disk " OWN_DISK
+#define ADMIN_GLUSTER "create_gluster_volume manipulate_gluster_volume delete_gluster_volume"
 #define ADMIN_CLUSTER ADMIN_VMS " " ADMIN_TEMPLATES " " ADMIN_HOSTS " edit_cluster_configuration delete_cluster assign_cluster_network use_network " \
-	"tag_management"
+	"tag_management " ADMIN_GLUSTER
 
 const struct builtin_role builtin_roles[] = {
 	{ ROLE_SUPER_USER, "SuperUser", "Roles management administrator", true, NULL },
@@ -52,6 +54,7 @@ const struct builtin_role builtin_roles[] = {
 	{ ROLE_TEMPLATE_USER, "UserTemplateBasedVm", "Make virtual machines from a template", false, "use_template" },
 	{ ROLE_TEMPLATE_OWNER, "TemplateOwner", "Everything with one template", false, "login " OWN_TEMPLATE },
 	{ ROLE_DISK_OPERATOR, "DiskOperator", "Everything with one disk", false, "login " OWN_DISK },
+	{ "def0000b-0000-0000-0000-def00000000b", "GlusterAdmin", "Gluster volumes", true, "login " ADMIN_GLUSTER },
 	{ "def0000d-0000-0000-0000-def00000000d", "VmCreator", "Make virtual machines", false, "login create_vm" },
 	{ "def0000e-0000-0000-0000-def00000000e", "TemplateCreator", "Make templates", false, "login create_template" },
 	{ "def0000f-0000-0000-0000-def00000000f", "DiskCreator", "Make disks", false, "login create_disk" },
