@@ -3,368 +3,137 @@
  * JSON text from outside to json_t. Our own parser and not jansson's, for three reasons: a bound on depth before anything is built, line and
  * column of the first error, and speed (jansson's lexer takes characters one by one through a callback; loading the store took twice as long).
  *
- * RFC 8259 without extensions. Any value may be the root. Refused beside syntax errors: duplicate names, "\u0000" and lone surrogates,
- * bytes that are no UTF-8, integers beyond 64 bits, reals beyond double.
+ * What is accepted is in json_reader.h; duplicate names are refused, too. Any value may be the root.
  */
-#include "common/error.h"
+#include "common/json_reader.h"
 #include "common/record-priv.h"
-#include <math.h>
-#include <string.h>
 
-#define DEPTH_MAX 64
+static json_t *parse_value(struct json_reader *reader);
 
-struct parser {
-	const char *start, *p, *end;
-	const char *problem;           /* NULL: none yet; p stands where it is */
-	unsigned depth;
-	GString *scratch;              /* the last text that had escapes */
-};
-
-struct slice {
-	const char *text;
-	size_t length;
-};
-
-static json_t *parse_value(struct parser *parser);
-
-static bool fail(struct parser *parser, const char *problem)
+static bool parse_member(struct json_reader *reader, json_t *object)
 {
-	if (!parser->problem)
-		parser->problem = problem;
-	return false;
-}
-
-static inline void skip_blanks(struct parser *parser)
-{
-	while (parser->p < parser->end && (*parser->p == ' ' || *parser->p == '\n' || *parser->p == '\r' || *parser->p == '\t'))
-		parser->p++;
-}
-
-static bool unexpected(struct parser *parser)
-{
-	return fail(parser, parser->p < parser->end ? "unexpected character" : "unexpected end");
-}
-
-/* ---- texts ---- */
-
-static bool parse_hex(struct parser *parser, uint32_t *ret_value)
-{
-	uint32_t value = 0;
-
-	if (parser->end - parser->p < 4)
-		return fail(parser, "unexpected end");
-	for (int i = 0; i < 4; i++) {
-		int digit = g_ascii_xdigit_value(*parser->p);
-
-		if (digit < 0)
-			return fail(parser, "bad \\u escape");
-		value = value << 4 | (uint32_t)digit;
-		parser->p++;
-	}
-	*ret_value = value;
-	return true;
-}
-
-/* After the backslash. */
-static bool parse_escape(struct parser *parser)
-{
-	static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
-	const char *found;
-	uint32_t c = 0, low = 0;
-
-	if (parser->p == parser->end)
-		return fail(parser, "unexpected end");
-	if (*parser->p != 'u') {
-		found = *parser->p ? strchr(names, *parser->p) : NULL;
-		if (!found)
-			return fail(parser, "bad escape");
-		g_string_append_c(parser->scratch, values[found - names]);
-		parser->p++;
-		return true;
-	}
-	parser->p++;
-	if (!parse_hex(parser, &c))
-		return false;
-	if (c >= 0xd800 && c < 0xdc00) {
-		if (parser->end - parser->p < 2 || parser->p[0] != '\\' || parser->p[1] != 'u')
-			return fail(parser, "lone surrogate");
-		parser->p += 2;
-		if (!parse_hex(parser, &low))
-			return false;
-		if (low < 0xdc00 || low > 0xdfff)
-			return fail(parser, "lone surrogate");
-		c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
-	} else if (c >= 0xdc00 && c < 0xe000) {
-		return fail(parser, "lone surrogate");
-	}
-	if (!c)
-		return fail(parser, "\\u0000 is not accepted");
-	g_string_append_unichar(parser->scratch, c);
-	return true;
-}
-
-/* At the opening quote. The slice lies in the input, or in scratch until the next text is parsed. */
-static bool parse_text(struct parser *parser, struct slice *ret_slice)
-{
-	const char *run = ++parser->p;
-	bool escaped = false;
-
-	for (;;) {
-		unsigned char c;
-
-		if (parser->p == parser->end)
-			return fail(parser, "unexpected end");
-		c = (unsigned char)*parser->p;
-		if (c == '"') {
-			break;
-		} else if (c >= 0x80) {
-			uint32_t unused;
-			unsigned length = utf8_decode((const unsigned char *)parser->p, (const unsigned char *)parser->end, &unused);
-
-			if (!length)
-				return fail(parser, "not UTF-8");
-			parser->p += length;
-		} else if (c == '\\') {
-			if (!escaped)
-				g_string_truncate(parser->scratch, 0);
-			escaped = true;
-			g_string_append_len(parser->scratch, run, parser->p - run);
-			parser->p++;
-			if (!parse_escape(parser))
-				return false;
-			run = parser->p;
-		} else if (c < 0x20) {
-			return fail(parser, "control character in a text");
-		} else {
-			parser->p++;
-		}
-	}
-	if (escaped) {
-		g_string_append_len(parser->scratch, run, parser->p - run);
-		*ret_slice = (struct slice) { parser->scratch->str, parser->scratch->len };
-	} else {
-		*ret_slice = (struct slice) { run, (size_t)(parser->p - run) };
-	}
-	parser->p++;
-	return true;
-}
-
-/* ---- numbers ---- */
-
-static bool skip_digits(struct parser *parser)
-{
-	if (parser->p == parser->end || !g_ascii_isdigit(*parser->p))
-		return unexpected(parser);
-	while (parser->p < parser->end && g_ascii_isdigit(*parser->p))
-		parser->p++;
-	return true;
-}
-
-static json_t *parse_real(struct parser *parser, const char *begin)
-{
-	size_t length = (size_t)(parser->p - begin);
-	char buffer[64], *copy = length < sizeof(buffer) ? buffer : g_malloc(length + 1);
-	double value;
-
-	memcpy(copy, begin, length);
-	copy[length] = '\0';
-	value = g_ascii_strtod(copy, NULL);
-	if (copy != buffer)
-		g_free(copy);
-	if (!isfinite(value)) {
-		parser->p = begin;
-		(void)fail(parser, "number is out of range");
-		return NULL;
-	}
-	return json_real(value);
-}
-
-static json_t *parse_number(struct parser *parser)
-{
-	const char *begin = parser->p, *digit;
-	bool negative = *begin == '-', real = false, overflow = false;
-	uint64_t value = 0, limit = (uint64_t)INT64_MAX + negative;
-
-	if (negative)
-		parser->p++;
-	digit = parser->p;
-	if (!skip_digits(parser))
-		return NULL;
-	if (*digit == '0' && parser->p - digit > 1) {
-		parser->p = digit + 1;
-		(void)fail(parser, "number with leading zero");
-		return NULL;
-	}
-	for (; digit < parser->p; digit++) {
-		unsigned add = (unsigned)(*digit - '0');
-
-		if (value > (limit - add) / 10)
-			overflow = true;
-		else
-			value = value * 10 + add;
-	}
-	if (parser->p < parser->end && *parser->p == '.') {
-		real = true;
-		parser->p++;
-		if (!skip_digits(parser))
-			return NULL;
-	}
-	if (parser->p < parser->end && (*parser->p == 'e' || *parser->p == 'E')) {
-		real = true;
-		parser->p++;
-		if (parser->p < parser->end && (*parser->p == '+' || *parser->p == '-'))
-			parser->p++;
-		if (!skip_digits(parser))
-			return NULL;
-	}
-	if (real)
-		return parse_real(parser, begin);
-	if (overflow) {
-		parser->p = begin;
-		(void)fail(parser, "integer is out of range");
-		return NULL;
-	}
-	return json_integer(negative ? (json_int_t)(0 - value) : (json_int_t)value);
-}
-
-/* ---- the rest ---- */
-
-static bool parse_member(struct parser *parser, json_t *object)
-{
-	const char *name_at = parser->p;
+	const char *name_at = reader->p;
 	g_autofree char *copy = NULL;
-	struct slice name = { NULL, 0 };
+	struct json_slice name = { NULL, 0 };
 	json_t *value;
 
-	if (parser->p == parser->end || *parser->p != '"')
-		return unexpected(parser);
-	if (!parse_text(parser, &name))
+	if (reader->p == reader->end || *reader->p != '"')
+		return json_unexpected(reader);
+	if (!json_lex_text(reader, &name))
 		return false;
-	if (name.text == parser->scratch->str) {
+	if (reader->scratch && name.text == reader->scratch->str) {
 		copy = g_strndup(name.text, name.length);       /* the value may need the scratch */
 		name.text = copy;
 	}
-	skip_blanks(parser);
-	if (parser->p == parser->end || *parser->p != ':')
-		return unexpected(parser);
-	parser->p++;
-	value = parse_value(parser);
+	json_skip_blanks(reader);
+	if (reader->p == reader->end || *reader->p != ':')
+		return json_unexpected(reader);
+	reader->p++;
+	value = parse_value(reader);
 	if (!value)
 		return false;
 	if (json_object_getn(object, name.text, name.length)) {
 		json_decref(value);
-		parser->p = name_at;
-		return fail(parser, "duplicate name");
+		reader->p = name_at;
+		return json_fail(reader, "duplicate name");
 	}
-	return !json_object_setn_new_nocheck(object, name.text, name.length, value) || fail(parser, "no memory");
+	return !json_object_setn_new_nocheck(object, name.text, name.length, value) || json_fail(reader, "no memory");
 }
 
-static bool parse_item(struct parser *parser, json_t *array)
+static bool parse_item(struct json_reader *reader, json_t *array)
 {
-	json_t *value = parse_value(parser);
+	json_t *value = parse_value(reader);
 
-	return value && (!json_array_append_new(array, value) || fail(parser, "no memory"));
+	return value && (!json_array_append_new(array, value) || json_fail(reader, "no memory"));
 }
 
 /* An object or an array, at its opening bracket. */
-static json_t *parse_container(struct parser *parser, json_t *container, char close)
+static json_t *parse_container(struct json_reader *reader, json_t *container, char close)
 {
 	bool object = close == '}', done;
 
-	if (++parser->depth > DEPTH_MAX) {
-		(void)fail(parser, "more than 64 levels deep");
+	if (++reader->depth > JSON_DEPTH_MAX) {
+		(void)json_fail(reader, "more than 64 levels deep");
 		json_decref(container);
 		return NULL;
 	}
-	parser->p++;
-	skip_blanks(parser);
-	done = parser->p < parser->end && *parser->p == close;
+	reader->p++;
+	json_skip_blanks(reader);
+	done = reader->p < reader->end && *reader->p == close;
 	while (!done) {
-		skip_blanks(parser);
-		if (!(object ? parse_member(parser, container) : parse_item(parser, container)))
+		json_skip_blanks(reader);
+		if (!(object ? parse_member(reader, container) : parse_item(reader, container)))
 			break;
-		skip_blanks(parser);
-		done = parser->p < parser->end && *parser->p == close;
-		if (!done && (parser->p == parser->end || *parser->p != ',')) {
-			(void)unexpected(parser);
+		json_skip_blanks(reader);
+		done = reader->p < reader->end && *reader->p == close;
+		if (!done && (reader->p == reader->end || *reader->p != ',')) {
+			(void)json_unexpected(reader);
 			break;
 		}
 		if (!done)
-			parser->p++;
+			reader->p++;
 	}
 	if (!done) {
 		json_decref(container);
 		return NULL;
 	}
-	parser->p++;
-	parser->depth--;
+	reader->p++;
+	reader->depth--;
 	return container;
 }
 
-static json_t *parse_word(struct parser *parser, const char *word, json_t *value)
+static json_t *parse_number(struct json_reader *reader)
 {
-	size_t length = strlen(word);
+	struct json_number number;
 
-	if ((size_t)(parser->end - parser->p) >= length && !memcmp(parser->p, word, length)) {
-		parser->p += length;
-		return value;
-	}
-	(void)unexpected(parser);
-	return NULL;
+	if (!json_lex_number(reader, &number))
+		return NULL;
+	return number.real ? json_real(number.value) : json_integer(number.integer);
 }
 
-static json_t *parse_value(struct parser *parser)
+static json_t *parse_value(struct json_reader *reader)
 {
-	struct slice slice;
+	struct json_slice slice;
 
-	skip_blanks(parser);
-	if (parser->p == parser->end) {
-		(void)unexpected(parser);
+	json_skip_blanks(reader);
+	if (reader->p == reader->end) {
+		(void)json_unexpected(reader);
 		return NULL;
 	}
-	switch (*parser->p) {
+	switch (*reader->p) {
 	case '{':
-		return parse_container(parser, json_object(), '}');
+		return parse_container(reader, json_object(), '}');
 	case '[':
-		return parse_container(parser, json_array(), ']');
+		return parse_container(reader, json_array(), ']');
 	case '"':
-		return parse_text(parser, &slice) ? json_stringn_nocheck(slice.text, slice.length) : NULL;
+		return json_lex_text(reader, &slice) ? json_stringn_nocheck(slice.text, slice.length) : NULL;
 	case 't':
-		return parse_word(parser, "true", json_true());
+		return json_lex_word(reader, "true") ? json_true() : NULL;
 	case 'f':
-		return parse_word(parser, "false", json_false());
+		return json_lex_word(reader, "false") ? json_false() : NULL;
 	case 'n':
-		return parse_word(parser, "null", json_null());
+		return json_lex_word(reader, "null") ? json_null() : NULL;
 	case '-':
 	case '0' ... '9':
-		return parse_number(parser);
+		return parse_number(reader);
 	default:
-		(void)unexpected(parser);
+		(void)json_unexpected(reader);
 		return NULL;
 	}
 }
 
 json_t *json_parse(const char *text, size_t length, GError **error)
 {
-	struct parser parser = { .start = text, .p = text, .end = text + length, .scratch = g_string_new(NULL) };
-	json_t *json = parse_value(&parser);
+	struct json_reader reader;
+	json_t *json;
 
-	if (json)
-		skip_blanks(&parser);
-	if (json && parser.p < parser.end) {
-		(void)fail(&parser, "more after the end");
+	json_reader_init(&reader, text, length);
+	json = parse_value(&reader);
+	if (!json)
+		(void)json_fail(&reader, "no memory");          /* else it has said what */
+	if (!json_reader_end(&reader, error)) {
 		json_decref(json);
 		json = NULL;
 	}
-	if (!json) {
-		unsigned line = 1, column = 1;
-
-		for (const char *p = text; p < parser.p; p++) {
-			column = *p == '\n' ? 1 : column + 1;
-			line += *p == '\n';
-		}
-		error_set(error, ERR_SYNTAX, "JSON line %u, column %u: %s", line, column, parser.problem ? parser.problem : "no memory");
-	}
-	g_string_free(parser.scratch, TRUE);
 	return json;
 }
