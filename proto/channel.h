@@ -91,5 +91,12 @@ typedef void (*channel_answer)(const json_t *result, const GError *error, void *
 /* params_json: text of an object, or NULL. Fails (callback from the loop, later) with ERR_MESSAGE_TIMEOUT after timeout_usec. flow_id may be NULL. */
 void channel_call(struct channel *channel, const char *method, const char *params_json, const char *flow_id, int64_t timeout_usec,
 		  channel_answer answer, void *data);
+/*
+ * The same for an answer that is wanted as text, for a json_reader: no tree is built of it (unless the server writes answers in another form than ours).
+ * Whether the text is well-formed is for its reader to see. Exactly one of text (take a reference to keep it) and error is set.
+ */
+typedef void (*channel_text_answer)(GBytes *text, const GError *error, void *data);
+void channel_call_text(struct channel *channel, const char *method, const char *params_json, const char *flow_id, int64_t timeout_usec,
+		       channel_text_answer answer, void *data);
 
 #endif

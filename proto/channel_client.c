@@ -36,6 +36,7 @@ struct pending {
 	int64_t deadline_usec;
 	GSequenceIter *place;           /* in channel->deadlines or channel->failing */
 	channel_answer answer;
+	channel_text_answer text_answer;        /* instead of answer */
 	void *data;
 };
 
@@ -75,11 +76,36 @@ static void channel_unref(struct channel *channel)
 
 /* ---- calls ---- */
 
-static void answer_call(struct channel *channel, struct pending *pending, const json_t *result, const GError *error)
+/* The pending is out of the books before its callback runs. */
+static void settle(struct channel *channel, struct pending *pending)
 {
 	g_hash_table_remove(channel->calls, &pending->number);
 	g_sequence_remove(pending->place);
-	pending->answer(result, error, pending->data);
+}
+
+static void answer_text(struct channel *channel, struct pending *pending, const char *text, size_t size)
+{
+	g_autoptr(GBytes) bytes = g_bytes_new(text, size);
+
+	settle(channel, pending);
+	pending->text_answer(bytes, /* error= */ NULL, pending->data);
+	g_free(pending);
+}
+
+static void answer_call(struct channel *channel, struct pending *pending, const json_t *result, const GError *error)
+{
+	char *text = pending->text_answer && result ? json_dumps(result, JSON_ENCODE_ANY) : NULL;
+
+	if (text) {
+		answer_text(channel, pending, text, strlen(text));
+		free(text);
+		return;
+	}
+	settle(channel, pending);
+	if (pending->text_answer)
+		pending->text_answer(/* text= */ NULL, error, pending->data);
+	else
+		pending->answer(result, error, pending->data);
 	g_free(pending);
 }
 
@@ -201,28 +227,40 @@ static void send_call(struct channel *channel, uint64_t number, const char *meth
 		stream_abort(channel->stream);  /* closed() follows, and the calls fail then */
 }
 
-void channel_call(struct channel *channel, const char *method, const char *params_json, const char *flow_id, int64_t timeout_usec,
-		  channel_answer answer, void *data) {
-	struct pending *pending;
+static void call(struct channel *channel, const char *method, const char *params_json, const char *flow_id, int64_t timeout_usec,
+		 const struct pending *model)
+{
+	struct pending *pending = g_memdup2(model, sizeof(*model));
 
-	if (channel->freed) {
-		g_autoptr(GError) error = no_connection(channel, "the channel is closed");
-
-		answer(/* result= */ NULL, error, data);
-		return;
-	}
-	pending = g_new(struct pending, 1);
-	*pending = (struct pending){
-		.number = ++channel->last_number,
-		.deadline_usec = channel->is_down ? now_usec() : now_usec() + timeout_usec,
-		.answer = answer,
-		.data = data,
-	};
+	pending->number = ++channel->last_number;
+	pending->deadline_usec = channel->is_down ? now_usec() : now_usec() + timeout_usec;
 	pending->place = g_sequence_insert_sorted(channel->deadlines, pending, compare_deadlines, NULL);
 	g_hash_table_insert(channel->calls, &pending->number, pending);
 	arm_deadline(channel);
 	if (channel->stream)
 		send_call(channel, pending->number, method, params_json, flow_id);
+}
+
+void channel_call(struct channel *channel, const char *method, const char *params_json, const char *flow_id, int64_t timeout_usec,
+		  channel_answer answer, void *data)
+{
+	g_autoptr(GError) error = channel->freed ? no_connection(channel, "the channel is closed") : NULL;
+
+	if (error)
+		answer(/* result= */ NULL, error, data);
+	else
+		call(channel, method, params_json, flow_id, timeout_usec, &(struct pending){ .answer = answer, .data = data });
+}
+
+void channel_call_text(struct channel *channel, const char *method, const char *params_json, const char *flow_id, int64_t timeout_usec,
+		       channel_text_answer answer, void *data)
+{
+	g_autoptr(GError) error = channel->freed ? no_connection(channel, "the channel is closed") : NULL;
+
+	if (error)
+		answer(/* text= */ NULL, error, data);
+	else
+		call(channel, method, params_json, flow_id, timeout_usec, &(struct pending){ .text_answer = answer, .data = data });
 }
 
 static struct pending *find_call(const struct channel *channel, const json_t *id)
@@ -234,6 +272,32 @@ static struct pending *find_call(const struct channel *channel, const json_t *id
 	if (!text || strncmp(text, channel->uuid, n) || text[n] != '.' || !g_ascii_string_to_unsigned(text + n + 1, 10, 0, G_MAXUINT64, &number, NULL))
 		return NULL;
 	return g_hash_table_lookup(channel->calls, &number);
+}
+
+/* inbox_events.text: the answer to a call for text, if it has just the form in which we write answers: head, id, result. */
+static bool on_text(const struct stomp_frame *frame, void *data)
+{
+	static const char head[] = "{\"jsonrpc\": \"2.0\", \"id\": \"", middle[] = "\", \"result\": ";
+	struct channel *channel = data;
+	const char *p = (const char *)frame->body, *end = p + frame->body_size;
+	size_t uuid = strlen(channel->uuid), wanted = strlen(head) + uuid + 1;
+	struct pending *pending;
+	char *after;
+	guint64 number;
+
+	/* The parser ends bodies with a NUL. */
+	if (channel->is_down || frame->body_size < wanted || !g_str_has_prefix(p, head) || strncmp(p + strlen(head), channel->uuid, uuid) != 0 ||
+	    p[wanted - 1] != '.' || end[-1] != '}')
+		return false;
+	number = g_ascii_strtoull(p + wanted, &after, 10);
+	pending = g_str_has_prefix(after, middle) ? g_hash_table_lookup(channel->calls, &number) : NULL;
+	if (!pending || !pending->text_answer)
+		return false;
+	after += strlen(middle);
+	channel->refs++;
+	answer_text(channel, pending, after, (size_t)(end - 1 - after));
+	channel_unref(channel);
+	return true;
 }
 
 /* ---- frames ---- */
@@ -362,7 +426,7 @@ static void on_connect_time(void *data)
 /* ---- life ---- */
 
 static const struct stream_events stream_events = { .input = on_input, .closed = on_closed };
-static const struct inbox_events inbox_events = { .frame = on_frame, .broken = on_broken };
+static const struct inbox_events inbox_events = { .text = on_text, .frame = on_frame, .broken = on_broken };
 
 static void subscribe(struct channel *channel, const char *destination)
 {

@@ -257,6 +257,8 @@ static void deliver(struct inbox *inbox, const struct stomp_frame *frame)
 	json_t *json = NULL;
 
 	if (!strcmp(frame->command, inbox->json_command)) {
+		if (inbox->events->text && inbox->events->text(frame, inbox->data))
+			return;
 		if (frame->body_size > INBOX_BIG) {
 			if (hand_over(inbox, frame))
 				return;

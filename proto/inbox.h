@@ -16,6 +16,8 @@
 struct inbox;
 
 struct inbox_events {
+	/* May be NULL. A frame with the inbox's command, before its body is parsed; it is valid during the call. true: that was all that it was needed for. */
+	bool (*text)(const struct stomp_frame *frame, void *data);
 	/* json: the parsed body of a frame with the inbox's command, NULL when it is no JSON; the callee owns it and gives it back to
 	 * inbox_discard(). The frame is valid during the call. */
 	void (*frame)(const struct stomp_frame *frame, json_t *json, void *data);

@@ -338,3 +338,36 @@ static const struct field vm_stats_fields[] = {
 	FIELD_JSON_(struct vm_stats, ioerror, "ioerror", OUT, "alias, name, path of the disk that paused the VM"),
 };
 const struct record_type vm_stats_type = RECORD_TYPE("vmStats", NULL, struct vm_stats, vm_stats_fields, "Statistics of one VM");
+
+static const struct field vm_figures_params_fields[] = {
+	FIELD_STRINGS_(struct vm_figures_params, vm_list, "vmList", IN, "ids of the VMs that are wanted; one that is not there is left out; none: all"),
+	FIELD_BOOL_(struct vm_figures_params, facts, "facts", IN, "tell the members that seldom change as well", .def = "false"),
+};
+const struct record_type vm_figures_params_type = RECORD_TYPE("Host.getAllVmFigures", NULL, struct vm_figures_params, vm_figures_params_fields,
+							      "Parameters of Host.getAllVmFigures");
+
+static const struct field vm_figures_row_fields[] = {
+	FIELD_UUID_(struct vm_figures_row, vm_id, "vmId", OUT, "id"),
+	FIELD_ENUM_(struct vm_figures_row, status, "status", OUT, vm_wire_status_names, "state"),
+	FIELD_LONG_(struct vm_figures_row, status_time, "statusTime", OUT, "when observed: 2^31-1 + monotonic ms", .unit = "ms"),
+	FIELD_INT_(struct vm_figures_row, exit_code, "exitCode", OUT, "Down: 0 normal, 1 error"),
+	FIELD_INT_(struct vm_figures_row, exit_reason, "exitReason", OUT, "Down: why: 0 success .. 14, as in VM.getStats"),
+	FIELD_STRING_(struct vm_figures_row, exit_message, "exitMessage", OUT, "Down: why, for people"),
+	FIELD_STRING_(struct vm_figures_row, pause_code, "pauseCode", OUT, "EIO, ENOSPC, EOTHER, EPERM, POSTCOPY; absent: nothing is wrong"),
+	FIELD_LONG_(struct vm_figures_row, elapsed_time, "elapsedTime", OUT, "since the start", .unit = "s"),
+	FIELD_STRING_(struct vm_figures_row, facts, "facts", OUT, "digest of the facts: the same as long as they are"),
+	FIELD_DECIMAL_(struct vm_figures_row, cpu_user, "cpuUser", OUT, "guest time of one CPU", .unit = "%"),
+	FIELD_DECIMAL_(struct vm_figures_row, cpu_sys, "cpuSys", OUT, "QEMU's own time of one CPU", .unit = "%"),
+	FIELD_INT_(struct vm_figures_row, mem_usage, "memUsage", OUT, "memory used in the guest", .unit = "%"),
+	FIELD_LONG_(struct vm_figures_row, sampled_usec, "sampled", OUT, "monotonic time of the NICs' counters", .unit = "us"),
+	FIELD_JSON_(struct vm_figures_row, disks, "disks", OUT,
+		    "of each disk [taken (bytes), read, written (bytes/s), read, write, flush latency (ns)], as truesize .. flushLatency in VM.getStats"),
+	FIELD_JSON_(struct vm_figures_row, nics, "nics", OUT, "of each NIC [rx, tx (bytes), rxErrors, txErrors], since the start"),
+	FIELD_LIST_(struct vm_figures_row, display_info, "displayInfo", OUT, &vm_display_type, "fact: graphical consoles"),
+	FIELD_STRING_(struct vm_figures_row, guest_ips, "guestIPs", OUT, "fact: addresses, blank-separated"),
+	FIELD_STRING_(struct vm_figures_row, guest_fqdn, "guestFQDN", OUT, "fact: host name of the guest"),
+	FIELD_JSON_(struct vm_figures_row, guest_os_info, "guestOsInfo", OUT, "fact: type, arch, kernel, distribution, version, codename"),
+	FIELD_STRINGS_(struct vm_figures_row, disk_ids, "diskIDs", OUT, "fact: the disks' images, in the order of disks; empty: a disc or a LUN"),
+	FIELD_STRINGS_(struct vm_figures_row, nic_macs, "nicMACs", OUT, "fact: the NICs' addresses, in the order of nics"),
+};
+const struct record_type vm_figures_row_type = RECORD_TYPE("vmFigures", NULL, struct vm_figures_row, vm_figures_row_fields, "Figures of one VM");

@@ -145,6 +145,35 @@ struct vm_stats {
 };
 extern const struct record_type vm_stats_type;
 
+/* vm_list: ids; none: all. facts: the rows have the members that seldom change, too. */
+struct vm_figures_params { struct record record; GPtrArray *vm_list; bool facts; };
+extern const struct record_type vm_figures_params_type;
+
+/*
+ * Host.getAllVmFigures: a row of a VM, for a manager of very many. It is made of two parts. The figures, which are new each time, come always, in
+ * arrays without names. The facts come when they are asked for; `facts` is a digest of them, so that who remembers the digest that it was told with
+ * the facts sees by any later row whether they are still so - whatever was lost in between, and whoever restarted. The order of the figures of disks and
+ * NICs is that of diskIDs and nicMACs with the same digest.
+ */
+struct vm_figures_row {
+	struct record record;
+	char *vm_id; int status; int64_t status_time;        /* always */
+	int exit_code, exit_reason; char *exit_message;      /* Down only */
+	char *pause_code;
+	/* it runs */
+	int64_t elapsed_time;
+	char *facts;
+	double cpu_user, cpu_sys; int mem_usage;
+	int64_t sampled_usec;
+	json_t *disks, *nics;
+	/* facts */
+	GPtrArray *display_info;                             /* struct vm_display */
+	char *guest_ips, *guest_fqdn;
+	json_t *guest_os_info;
+	GPtrArray *disk_ids, *nic_macs;                      /* strings */
+};
+extern const struct record_type vm_figures_row_type;
+
 /* Event names: "|virt|VM_status|<vmId>" */
 #define EVENT_VM_STATUS "|virt|VM_status|"
 #define EVENT_VM_CRASH "|virt|VM_crash|"

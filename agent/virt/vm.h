@@ -196,6 +196,12 @@ bool vm_hook(struct vm *vm, const char *point, const char *data, const json_t *p
 /* ---- statistics (vm_stats.c, vm_sampling.c); samples: stats/vm_sample.h ---- */
 /* Lock held: one JSON object, as VM.getStats has it; fields: only these members (names as there), and vmId; NULL: all. */
 void vm_locked_write_stats(struct vm *vm, const GPtrArray *fields, GString *out);
+/* Lock held: what is told of any VM. false: nothing else is of this one, which is down, not begun or runs elsewhere. */
+bool vm_locked_fill_state(struct vm *vm, struct vm_stats *stats);
+int64_t vm_locked_elapsed(const struct vm *vm);      /* lock held: since its start, s */
+int vm_locked_mem_usage(const struct vm *vm);        /* lock held: of its memory, %; needs vm->info */
+/* Lock held: one JSON object, as Host.getAllVmFigures has it (vm_figures.c). */
+void vm_locked_write_figures(struct vm *vm, bool facts, GString *out);
 void vm_sampling_tick(struct vms *vms, int64_t now); /* loop: asks for new numbers, on a worker, when it is time */
 
 /* ---- guest agent (guest_agent.c); the talk with it: guest.h ---- */

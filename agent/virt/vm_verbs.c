@@ -128,6 +128,24 @@ static bool get_all_stats(struct agent *agent, const struct verb_call *call, voi
 	return hooks_run_over(agent->hooks, "after_get_all_vm_stats", NULL, ret_result, error);
 }
 
+static bool get_all_figures(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
+{
+	const struct vm_figures_params *p = params;
+	g_autoptr(GPtrArray) vms = listed(agent->vms, p->vm_list, false, NULL);
+
+	g_string_append_c(ret_result, '[');
+	for (guint i = 0; i < vms->len; i++) {
+		struct vm *vm = vms->pdata[i];
+		AUTO_LOCK(&vm->vms->lock);
+
+		if (i)
+			g_string_append(ret_result, ", ");
+		vm_locked_write_figures(vm, p->facts, ret_result);
+	}
+	g_string_append_c(ret_result, ']');
+	return true;
+}
+
 static bool get_info(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
 {
 	const struct vm_id_params *p = params;
@@ -165,6 +183,7 @@ const struct verb_binding vm_bindings[] = {
 	{ "Host.getVMList", get_vm_list },
 	{ "Host.getVMFullList", get_vm_full_list },
 	{ "Host.getAllVmStats", get_all_stats },
+	{ "Host.getAllVmFigures", get_all_figures },
 	{ "Host.dumpxmls", dump_xmls },
 	{ "VM.getStats", get_stats },
 	{ "VM.getInfo", get_info },

@@ -24,23 +24,23 @@
 /* ---- live values ---- */
 
 /* A console that listens on every address is reached at the host's. */
-static void show_display(struct request *request, struct vm *vm, const struct vm_figures *figures)
+static void show_display(struct request *request, struct vm *vm, const struct vm_facts *facts)
 {
-	bool any = !g_strcmp0(figures->display_address, "0.0.0.0") || !g_strcmp0(figures->display_address, "::");
+	bool any = !g_strcmp0(facts->display_address, "0.0.0.0") || !g_strcmp0(facts->display_address, "::");
 	struct host *host = any && vm->host.id ? model_get(request->engine->model, &host_kind, vm->host.id) : NULL;
 
-	if (figures->display_address || host)
-		set_string(&vm->display_address, host ? host->address : figures->display_address);
+	if (facts->display_address || host)
+		set_string(&vm->display_address, host ? host->address : facts->display_address);
 	record_unref(host);
-	if (figures->display_port)
-		SET(vm, display_port, figures->display_port);
-	if (figures->display_secure_port)
-		SET(vm, display_secure_port, figures->display_secure_port);
+	if (facts->display_port)
+		SET(vm, display_port, facts->display_port);
+	if (facts->display_secure_port)
+		SET(vm, display_secure_port, facts->display_secure_port);
 }
 
-static void show_guest(struct vm *vm, const struct vm_figures *figures)
+static void show_guest(struct vm *vm, const struct vm_facts *facts)
 {
-	g_auto(GStrv) addresses = g_strsplit(figures->guest_ips ? figures->guest_ips : "", " ", -1);
+	g_auto(GStrv) addresses = g_strsplit(facts->guest_ips ? facts->guest_ips : "", " ", -1);
 
 	for (char **address = addresses; *address; address++)
 		if (**address) {
@@ -48,12 +48,12 @@ static void show_guest(struct vm *vm, const struct vm_figures *figures)
 
 			set_string(&ip->address, *address);
 		}
-	set_string(&vm->guest_fqdn, figures->guest_fqdn);
-	set_string(&vm->guest_os_family, figures->os_family);
-	set_string(&vm->guest_os_distribution, figures->os_distribution);
-	set_string(&vm->guest_os_version, figures->os_version);
-	set_string(&vm->guest_os_kernel, figures->os_kernel);
-	set_string(&vm->guest_os_architecture, figures->os_architecture);
+	set_string(&vm->guest_fqdn, facts->guest_fqdn);
+	set_string(&vm->guest_os_family, facts->os_family);
+	set_string(&vm->guest_os_distribution, facts->os_distribution);
+	set_string(&vm->guest_os_version, facts->os_version);
+	set_string(&vm->guest_os_kernel, facts->os_kernel);
+	set_string(&vm->guest_os_architecture, facts->os_architecture);
 }
 
 static void *view(struct request *request, void *record)
@@ -69,8 +69,8 @@ static void *view(struct request *request, void *record)
 	if (restoring)
 		SET(shown, state, VM_RESTORING_STATE);
 	if (figures) {
-		show_display(request, shown, figures);
-		show_guest(shown, figures);
+		show_display(request, shown, figures->facts);
+		show_guest(shown, figures->facts);
 	}
 	figures_unref(figures);
 	return shown;

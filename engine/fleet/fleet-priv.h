@@ -20,7 +20,7 @@ struct fleet {
 	GMutex lock;
 	GCond changed;                     /* a VM's stored state changed: fleet_wait_vm() */
 	GHashTable *views;                 /* host id -> struct host_view */
-	GHashTable *vms;                   /* VM id -> struct vm_seen */
+	GHashTable *vms;                   /* VM id, in it -> struct vm_seen */
 	GHashTable *drops;                 /* "host id/VM id" of the entries whose drop is queued: entries.c */
 	void (*host_up)(struct engine *engine, const char *host_id);       /* set before the sessions begin */
 	void (*host_lost)(struct engine *engine, const char *host_id);
@@ -34,7 +34,7 @@ struct host_view {
 };
 
 /* The newest figures of a VM, and who told them. */
-struct vm_seen { struct vm_figures *figures; GRefString *host_id; };
+struct vm_seen { struct vm_figures *figures; GRefString *host_id; char id[]; };
 
 /* ---- session.c: loop thread ---- */
 struct session *session_new(struct fleet *fleet, const char *host_id);
@@ -45,6 +45,8 @@ struct channel *session_channel(struct session *session);
 void session_ready(struct session *session, unsigned generation);
 /* Tells the model once more of the silence that it was told of. */
 void session_tell_again(struct session *session);
+/* Asks for what VMs seldom change: parameters of Host.getAllVmFigures. The answer goes to sync_vm_facts(). */
+void session_ask_facts(struct session *session, const char *params_json);
 /* Initialising failed: drop the connection, try again later. */
 void session_retry(struct session *session, unsigned generation, const char *why);
 
@@ -52,7 +54,8 @@ void session_retry(struct session *session, unsigned generation, const char *why
 void sync_host(struct fleet *fleet, const char *host_id, unsigned generation);                      /* after connecting */
 void sync_silence(struct fleet *fleet, const char *host_id, int state, const char *reason);         /* connecting, non_responsive */
 void sync_vm_event(struct fleet *fleet, const char *host_id, const char *vm_id, const json_t *params);
-void sync_vm_list(struct fleet *fleet, const char *host_id, const json_t *list);                    /* Host.getAllVmStats */
+void sync_vm_report(struct fleet *fleet, const char *host_id, GBytes *rows);                        /* Host.getAllVmFigures: all of its VMs */
+void sync_vm_facts(struct fleet *fleet, const char *host_id, GBytes *rows);                         /* the same with the facts of some */
 void sync_host_stats(struct fleet *fleet, const char *host_id, const json_t *stats);                /* at once, loop thread */
 
 #endif

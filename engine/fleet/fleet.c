@@ -78,7 +78,7 @@ struct fleet *fleet_new(struct engine *engine, GError **error)
 	g_cond_init(&fleet->changed);
 	fleet->sessions = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, session_destroy);
 	fleet->views = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, view_free);
-	fleet->vms = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, seen_free);
+	fleet->vms = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, seen_free);
 	fleet->drops = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	return fleet;
 }
@@ -200,7 +200,9 @@ struct waiter {
 	struct fleet *fleet;
 	char *host_id, *verb, *params, *flow_id;
 	int64_t timeout_usec;
+	bool wants_text;
 	json_t *result;
+	GBytes *text;                 /* instead of result */
 	GError *error;
 	struct channel *own;          /* fleet_probe(): a channel of its own */
 	char *name;                   /* ... whose certificate must have this name */
@@ -222,6 +224,7 @@ static void waiter_unref(void *data)
 	g_free(waiter->name);
 	g_free(waiter->subject);
 	json_decref(waiter->result);
+	g_bytes_unref(waiter->text);
 	g_clear_error(&waiter->error);
 	g_free(waiter);
 }
@@ -242,22 +245,29 @@ static struct waiter *waiter_new(struct fleet *fleet, const char *host_id, const
 	return waiter;
 }
 
-/* The loop's reference goes with the answer. */
-static void waiter_answer(const json_t *result, const GError *error, void *data)
+/* One of the three. The loop's reference goes with the answer. */
+static void settle(struct waiter *waiter, const json_t *result, GBytes *text, const GError *error)
 {
-	struct waiter *waiter = data;
-
 	g_mutex_lock(&waiter->lock);
 	if (!waiter->done) {
 		waiter->done = true;
-		if (result)
-			waiter->result = json_incref((json_t *)result);
-		else
-			waiter->error = g_error_copy(error);
+		waiter->result = json_incref((json_t *)result);
+		waiter->text = text ? g_bytes_ref(text) : NULL;
+		waiter->error = error ? g_error_copy(error) : NULL;
 		g_cond_signal(&waiter->cond);
 	}
 	g_mutex_unlock(&waiter->lock);
 	waiter_unref(waiter);
+}
+
+static void waiter_answer(const json_t *result, const GError *error, void *data)
+{
+	settle(data, result, NULL, error);
+}
+
+static void waiter_text(GBytes *text, const GError *error, void *data)
+{
+	settle(data, NULL, text, error);
 }
 
 static void waiter_fail(struct waiter *waiter, GError *error)
@@ -266,7 +276,8 @@ static void waiter_fail(struct waiter *waiter, GError *error)
 	g_error_free(error);
 }
 
-static bool waiter_wait(struct waiter *waiter, json_t **ret_result, GError **error)
+/* ret_result, ret_text: may be NULL */
+static bool waiter_wait(struct waiter *waiter, json_t **ret_result, GBytes **ret_text, GError **error)
 {
 	/* The loop always answers (channel_call() has its own timeout); the margin is for a loop that is late. */
 	gint64 end = g_get_monotonic_time() + waiter->timeout_usec + 10 * G_USEC_PER_SEC;
@@ -280,10 +291,12 @@ static bool waiter_wait(struct waiter *waiter, json_t **ret_result, GError **err
 		waiter->done = true;
 		error_set(&waiter->error, ERR_MESSAGE_TIMEOUT, "%s", waiter->verb);
 	}
-	ok = waiter->result != NULL;
+	ok = !waiter->error;
 	if (ok && ret_result)
 		*ret_result = g_steal_pointer(&waiter->result);
-	else if (!ok)
+	if (ok && ret_text)
+		*ret_text = g_steal_pointer(&waiter->text);
+	if (!ok)
 		g_propagate_error(error, g_steal_pointer(&waiter->error));
 	g_mutex_unlock(&waiter->lock);
 	lane_wait_end();
@@ -297,7 +310,9 @@ static void call_on_loop(void *data)
 	struct channel *channel = session ? session_channel(session) : NULL;
 	GError *error = NULL;
 
-	if (channel)
+	if (channel && waiter->wants_text)
+		channel_call_text(channel, waiter->verb, waiter->params, waiter->flow_id, waiter->timeout_usec, waiter_text, waiter);
+	else if (channel)
 		channel_call(channel, waiter->verb, waiter->params, waiter->flow_id, waiter->timeout_usec, waiter_answer, waiter);
 	else {
 		error_set(&error, ERR_NO_CONNECTION, "%s: the host is not connected", waiter->verb);
@@ -312,7 +327,19 @@ bool fleet_call(struct fleet *fleet, const char *host_id, const char *verb, cons
 	bool ok;
 
 	loop_post(fleet->engine->loop, call_on_loop, waiter, waiter_unref);
-	ok = waiter_wait(waiter, ret_result, error);
+	ok = waiter_wait(waiter, ret_result, /* ret_text= */ NULL, error);
+	waiter_unref(waiter);
+	return ok;
+}
+
+bool fleet_call_text(struct fleet *fleet, const char *host_id, const char *verb, const void *params, int timeout_s, GBytes **ret_text, GError **error)
+{
+	struct waiter *waiter = waiter_new(fleet, host_id, verb, params, /* flow_id= */ NULL, timeout_s);
+	bool ok;
+
+	waiter->wants_text = true;
+	loop_post(fleet->engine->loop, call_on_loop, waiter, waiter_unref);
+	ok = waiter_wait(waiter, /* ret_result= */ NULL, ret_text, error);
 	waiter_unref(waiter);
 	return ok;
 }
@@ -391,7 +418,7 @@ bool fleet_probe(struct fleet *fleet, const char *address, int port, const char 
 	waiter = probe->waiter = waiter_new(fleet, NULL, verb, params, NULL, timeout_s);
 	waiter->name = fleet->verify_names ? g_strdup(address) : NULL;
 	loop_post(fleet->engine->loop, probe_on_loop, probe, probe_free);
-	ok = waiter_wait(waiter, ret_result, error);
+	ok = waiter_wait(waiter, ret_result, /* ret_text= */ NULL, error);
 	if (ok && ret_subject)
 		*ret_subject = g_steal_pointer(&waiter->subject);
 	waiter_unref(waiter);

@@ -29,6 +29,8 @@ void fleet_forget(struct fleet *fleet, const char *host_id);             /* ends
  * ERR_NO_CONNECTION at once when the host is not connected; ERR_MESSAGE_TIMEOUT after timeout_s. The agent's own errors come with their code. */
 bool fleet_call(struct fleet *fleet, const char *host_id, const char *verb, const void *params, const char *flow_id, int timeout_s, json_t **ret_result,
 		GError **error);
+/* The same; the result as text, of which no tree was built (channel_call_text()). */
+bool fleet_call_text(struct fleet *fleet, const char *host_id, const char *verb, const void *params, int timeout_s, GBytes **ret_text, GError **error);
 /* One call without a host in the model (adding one): connects to address:port, calls, disconnects. ret_fingerprint: of the agent's certificate. */
 bool fleet_probe(struct fleet *fleet, const char *address, int port, const char *verb, const void *params, int timeout_s, json_t **ret_result,
 		 char **ret_subject, GError **error);

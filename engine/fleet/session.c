@@ -17,7 +17,7 @@
 #include "engine/model/kinds.h"
 
 #define LOG_MODULE "fleet"
-#define VM_STATS_EVERY 3           /* polls: VM figures every third */
+#define VM_STATS_EVERY 3           /* polls: VMs every third */
 #define CALL_USEC (30 * G_USEC_PER_SEC)
 
 enum phase { WAITING, RESOLVING, OPENING, INITIALISING, READY };
@@ -82,7 +82,7 @@ static void stats_answer(const json_t *result, const GError *error, void *data)
 		log_debug("host %s: Host.getStats: %s, ignoring", session->host_id, error->message);
 }
 
-static void vms_answer(const json_t *result, const GError *error, void *data)
+static void vms_answer(GBytes *text, const GError *error, void *data)
 {
 	struct session *session = poll_end(data);
 
@@ -90,10 +90,29 @@ static void vms_answer(const json_t *result, const GError *error, void *data)
 		return;
 	session->vms_asked = false;
 	seen(session);
-	if (result)
-		sync_vm_list(session->fleet, session->host_id, result);
+	if (text)
+		sync_vm_report(session->fleet, session->host_id, text);
 	else
-		log_debug("host %s: Host.getAllVmStats: %s, ignoring", session->host_id, error->message);
+		log_debug("host %s: Host.getAllVmFigures: %s, ignoring", session->host_id, error->message);
+}
+
+static void facts_answer(GBytes *text, const GError *error, void *data)
+{
+	struct session *session = poll_end(data);
+
+	if (!session)
+		return;
+	seen(session);
+	if (text)
+		sync_vm_facts(session->fleet, session->host_id, text);
+	else
+		log_debug("host %s: Host.getAllVmFigures: facts: %s, the next report asks again", session->host_id, error->message);
+}
+
+void session_ask_facts(struct session *session, const char *params_json)
+{
+	if (session->phase == READY)
+		channel_call_text(session->channel, "Host.getAllVmFigures", params_json, NULL, CALL_USEC, facts_answer, poll_new(session));
 }
 
 static void poll_now(struct session *session)
@@ -105,10 +124,8 @@ static void poll_now(struct session *session)
 		channel_call(session->channel, "Host.getStats", NULL, NULL, CALL_USEC, stats_answer, poll_new(session));
 	}
 	if (!session->vms_asked && session->polls++ % VM_STATS_EVERY == 0) {
-		g_autofree char *wanted = record_to_text(figures_wanted(), RECORD_CHANNEL);
-
 		session->vms_asked = true;
-		channel_call(session->channel, "Host.getAllVmStats", wanted, NULL, CALL_USEC, vms_answer, poll_new(session));
+		channel_call_text(session->channel, "Host.getAllVmFigures", NULL, NULL, CALL_USEC, vms_answer, poll_new(session));
 	}
 	timer_set(session->timer, session->fleet->diary.ask_usec);
 }

@@ -12,6 +12,7 @@
  */
 #include "engine/fleet/entries.h"
 #include "engine/fleet/fleet-priv.h"
+#include "engine/fleet/report.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -44,6 +45,7 @@ struct news {
 	unsigned generation;
 	int state;
 	json_t *json;
+	GBytes *rows;
 };
 
 static void news_free(void *data)
@@ -54,6 +56,7 @@ static void news_free(void *data)
 	g_free(news->vm_id);
 	g_free(news->reason);
 	json_decref(news->json);
+	g_bytes_unref(news->rows);
 	g_free(news);
 }
 
@@ -297,6 +300,18 @@ static json_t *ask(struct news *news, const char *verb, const void *params, GErr
 	return result;
 }
 
+/* By then it has recovered. */
+static GBytes *ask_rows(struct news *news, GError **error)
+{
+	struct vm_figures_params *params = record_new(&vm_figures_params_type);
+	GBytes *rows = NULL;
+
+	SET(params, facts, true);
+	(void)fleet_call_text(news->fleet, news->host_id, "Host.getAllVmFigures", params, CAPS_TIMEOUT_S, &rows, error);
+	record_unref(params);
+	return rows;
+}
+
 struct readiness { struct fleet *fleet; char *host_id, *why; unsigned generation; };
 
 static void readiness_free(void *data)
@@ -320,7 +335,7 @@ static void tell_session(void *data)
 	readiness_free(readiness);
 }
 
-static void apply_vm_list(struct fleet *fleet, const char *host_id, const json_t *list, bool fresh);
+static bool apply_report(struct fleet *fleet, const char *host_id, GBytes *rows, bool fresh, GError **error);
 
 static bool is_up(struct fleet *fleet, const char *host_id)
 {
@@ -339,7 +354,8 @@ static void run_host(void *data)
 	g_autoptr(GError) error = NULL;
 	struct host_caps *caps = NULL;
 	struct host_hardware *hardware = NULL;
-	json_t *caps_json = ask(news, "Host.getCapabilities", /* params= */ NULL, &error), *hardware_json = NULL, *vms = NULL;
+	json_t *caps_json = ask(news, "Host.getCapabilities", /* params= */ NULL, &error), *hardware_json = NULL;
+	g_autoptr(GBytes) rows = NULL;
 	struct readiness *readiness = g_new0(struct readiness, 1);
 	struct host_view *view;
 
@@ -350,9 +366,9 @@ static void run_host(void *data)
 	if (hardware_json)
 		hardware = record_from_json(&host_hardware_type, hardware_json, &input, &error);
 	if (hardware)
-		vms = ask(news, "Host.getAllVmStats", figures_wanted(), &error);
+		rows = ask_rows(news, &error);
 	record_input_clear(&input);
-	if (vms) {
+	if (rows && apply_report(fleet, news->host_id, rows, true, &error)) {
 		struct found found = { caps, hardware, fleet };
 
 		g_mutex_lock(&fleet->lock);
@@ -362,7 +378,6 @@ static void run_host(void *data)
 			view->caps = record_ref(caps);
 		}
 		g_mutex_unlock(&fleet->lock);
-		apply_vm_list(fleet, news->host_id, vms, true);
 		(void)store_modify(fleet->engine->store, &host_kind, news->host_id, edit_found, &found, NULL, &error);
 	}
 	if (error)
@@ -374,7 +389,6 @@ static void run_host(void *data)
 	record_unref(hardware);
 	json_decref(caps_json);
 	json_decref(hardware_json);
-	json_decref(vms);
 	tell_waiters(fleet);
 	loop_post(fleet->engine->loop, tell_session, readiness, readiness_free);
 }
@@ -472,35 +486,69 @@ static bool edit_vm(void *copy, struct change *change, void *data, GError **erro
 	return true;
 }
 
-/* full: a report, not an event, which has only what changed. */
-static void remember(struct fleet *fleet, const char *host_id, const struct vm_stats *stats, bool full)
+/* Takes over figures; NULL: there are none any more. Lock held; seen: what is there now. */
+static void keep(struct fleet *fleet, struct vm_seen *seen, const char *host_id, const char *vm_id, struct vm_figures *figures)
 {
-	struct vm_seen *seen;
+	if (!seen) {
+		seen = g_malloc0(sizeof(*seen) + strlen(vm_id) + 1);
+		strcpy(seen->id, vm_id);
+		g_hash_table_insert(fleet->vms, seen->id, seen);
+	}
+	figures_unref(seen->figures);
+	seen->figures = figures;
+	if (g_strcmp0(seen->host_id, host_id)) {
+		g_clear_pointer(&seen->host_id, g_ref_string_release);
+		seen->host_id = g_ref_string_new_intern(host_id);
+	}
+}
+
+static void forget(struct fleet *fleet, const char *host_id, const char *vm_id)
+{
+	const struct vm_seen *seen;
 
 	g_mutex_lock(&fleet->lock);
-	seen = g_hash_table_lookup(fleet->vms, stats->vm_id);
-	if (stats->status == VM_WIRE_DOWN) {
-		if (seen && !g_strcmp0(seen->host_id, host_id))
-			g_hash_table_remove(fleet->vms, stats->vm_id);
-	} else {
-		struct vm_figures *before;
-
-		if (!seen) {
-			seen = g_new0(struct vm_seen, 1);
-			g_hash_table_insert(fleet->vms, g_strdup(stats->vm_id), seen);
-		}
-		before = seen->figures;
-		seen->figures = figures_new(stats, before, full);
-		figures_unref(before);
-		if (g_strcmp0(seen->host_id, host_id)) {
-			g_clear_pointer(&seen->host_id, g_ref_string_release);
-			seen->host_id = g_ref_string_new_intern(host_id);
-		}
-	}
+	seen = g_hash_table_lookup(fleet->vms, vm_id);
+	if (seen && !g_strcmp0(seen->host_id, host_id))
+		g_hash_table_remove(fleet->vms, vm_id);
 	g_mutex_unlock(&fleet->lock);
 }
 
-static void apply_vm(struct fleet *fleet, const char *host_id, const struct vm_stats *stats, bool full, bool fresh)
+/* What another host told is no base for what this one tells. */
+static struct vm_figures *base_of(const struct vm_seen *seen, const char *host_id)
+{
+	return seen && !g_strcmp0(seen->host_id, host_id) ? seen->figures : NULL;
+}
+
+static void remember_stats(struct fleet *fleet, const char *host_id, const struct vm_stats *stats)
+{
+	struct vm_seen *seen;
+
+	if (stats->status == VM_WIRE_DOWN) {
+		forget(fleet, host_id, stats->vm_id);
+		return;
+	}
+	g_mutex_lock(&fleet->lock);
+	seen = g_hash_table_lookup(fleet->vms, stats->vm_id);
+	keep(fleet, seen, host_id, stats->vm_id, figures_from_stats(stats, base_of(seen, host_id)));
+	g_mutex_unlock(&fleet->lock);
+}
+
+/* false: its facts are not known. */
+static bool remember_row(struct fleet *fleet, const char *host_id, const struct report_row *row)
+{
+	struct vm_figures *figures;
+	struct vm_seen *seen;
+
+	g_mutex_lock(&fleet->lock);
+	seen = g_hash_table_lookup(fleet->vms, row->vm_id);
+	figures = figures_from_row(row, base_of(seen, host_id));
+	if (figures)
+		keep(fleet, seen, host_id, row->vm_id, figures);
+	g_mutex_unlock(&fleet->lock);
+	return figures != NULL;
+}
+
+static void apply_state(struct fleet *fleet, const char *host_id, const struct vm_stats *stats, bool fresh)
 {
 	struct report report = { host_id, stats, fresh, false };
 	struct vm *vm = model_get(fleet->engine->model, &vm_kind, stats->vm_id);
@@ -508,14 +556,29 @@ static void apply_vm(struct fleet *fleet, const char *host_id, const struct vm_s
 	bool known = vm != NULL, ours = vm && !g_strcmp0(vm->host.id, host_id);
 
 	record_unref(vm);
-	if (ours) {
-		remember(fleet, host_id, stats, full);
-		if (!store_modify(fleet->engine->store, &vm_kind, stats->vm_id, edit_vm, &report, NULL, &error))
-			log_error("VM %s: state: %s", stats->vm_id, error->message);
-	}
+	if (ours && !store_modify(fleet->engine->store, &vm_kind, stats->vm_id, edit_vm, &report, NULL, &error))
+		log_error("VM %s: state: %s", stats->vm_id, error->message);
 	/* A report that was dropped is about an earlier run. */
 	if (stats->status == VM_WIRE_DOWN && known && (!ours || report.applied))
 		entry_drop_later(fleet, host_id, stats->vm_id);
+}
+
+static bool is_on(struct fleet *fleet, const char *host_id, const char *vm_id)
+{
+	struct vm *vm = model_get(fleet->engine->model, &vm_kind, vm_id);
+	bool on = vm && !g_strcmp0(vm->host.id, host_id);
+
+	record_unref(vm);
+	return on;
+}
+
+/* Of one VM: an event, or an answer. */
+static void apply_stats(struct fleet *fleet, const char *host_id, const struct vm_stats *stats, bool fresh)
+{
+	/* First, so that who sees the state sees the console that goes with it. */
+	if (is_on(fleet, host_id, stats->vm_id))
+		remember_stats(fleet, host_id, stats);
+	apply_state(fleet, host_id, stats, fresh);
 }
 
 static struct vm_stats *stats_from(const json_t *json, const char *host_id)
@@ -543,9 +606,9 @@ static void run_vm_event(void *data)
 		SET(stats, status_time, json_integer_value(time));
 	/* Guest fields may come without a status. */
 	if (HAS(stats, status))
-		apply_vm(news->fleet, news->host_id, stats, false, false);
+		apply_stats(news->fleet, news->host_id, stats, false);
 	else
-		remember(news->fleet, news->host_id, stats, false);
+		remember_stats(news->fleet, news->host_id, stats);
 	record_unref(stats);
 	tell_waiters(news->fleet);
 }
@@ -556,7 +619,7 @@ void fleet_report_vm(struct fleet *fleet, const char *host_id, const json_t *jso
 
 	/* It is launched: nothing new, but older than an event that came meanwhile may have told. */
 	if (stats && stats->vm_id && stats->status != VM_WIRE_WAIT_FOR_LAUNCH)
-		apply_vm(fleet, host_id, stats, true, false);
+		apply_stats(fleet, host_id, stats, false);
 	record_unref(stats);
 	tell_waiters(fleet);
 }
@@ -566,48 +629,166 @@ void sync_vm_event(struct fleet *fleet, const char *host_id, const char *vm_id, 
 	submit(fleet, "VM event", run_vm_event, (struct news){ .vm_id = g_strdup(vm_id), .json = json_incref((json_t *)params) }, host_id);
 }
 
-static void apply_vm_list(struct fleet *fleet, const char *host_id, const json_t *list, bool fresh)
+/* ---- reports ---- */
+
+struct listed { struct vm *vm; bool named; };
+
+struct rows {
+	struct fleet *fleet;
+	const char *host_id;
+	bool fresh;
+	GHashTable *ours;               /* VM id -> struct listed: those that the model has there */
+	GPtrArray *unknown;             /* ids of those whose facts are to be asked for */
+};
+
+/* Most rows: edit_vm() would find nothing to do. */
+static bool says_nothing_new(const struct vm *vm, const struct report_row *row)
 {
-	g_autoptr(GHashTable) named = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	g_autoptr(GPtrArray) ours = vms_of(fleet, host_id);
-	size_t i;
-	json_t *item;
-
-	json_array_foreach(list, i, item) {
-		struct vm_stats *stats = stats_from(item, host_id);
-
-		if (stats && stats->vm_id) {
-			g_hash_table_add(named, g_strdup(stats->vm_id));
-			apply_vm(fleet, host_id, stats, true, fresh);
-		}
-		record_unref(stats);
-	}
-	for (guint n = 0; n < ours->len; n++) {
-		const struct vm *vm = ours->pdata[n];
-		struct vm_stats *gone;
-
-		if (!vm_is_running(vm) || vm->state == VM_WAIT_FOR_LAUNCH || g_hash_table_contains(named, vm->id))
-			continue;
-		gone = record_new(&vm_stats_type);
-		set_string(&gone->vm_id, vm->id);
-		SET(gone, status, VM_WIRE_DOWN);
-		SET(gone, exit_code, 1);
-		SET(gone, exit_reason, VM_EXIT_DOMAIN_MISSING);
-		set_string(&gone->exit_message, "the VM is no longer on its host");
-		apply_vm(fleet, host_id, gone, true, true);
-		record_unref(gone);
-	}
+	return vm->state == vm_state_of(row->status) && vm->state != VM_DOWN && HAS(vm, status_time) && !vm->memory_volume;
 }
 
-static void run_vm_list(void *data)
+static struct vm_stats *state_of_row(const struct report_row *row)
+{
+	struct vm_stats *stats = record_new(&vm_stats_type);
+
+	set_string(&stats->vm_id, row->vm_id);
+	SET(stats, status, row->status);
+	if (row->status_time)
+		SET(stats, status_time, row->status_time);
+	if (row->exit_code >= 0)
+		SET(stats, exit_code, row->exit_code);
+	if (row->exit_reason >= 0)
+		SET(stats, exit_reason, row->exit_reason);
+	set_string(&stats->exit_message, row->exit_message);
+	set_string(&stats->pause_code, row->pause_code);
+	SET(stats, elapsed_time, row->elapsed_time);
+	return stats;
+}
+
+static void take_row(const struct report_row *row, void *data)
+{
+	struct rows *rows = data;
+	struct listed *listed = g_hash_table_lookup(rows->ours, row->vm_id);
+	bool ours = listed || is_on(rows->fleet, rows->host_id, row->vm_id);
+	struct vm_stats *stats;
+
+	if (listed)
+		listed->named = true;
+	if (ours && row->status == VM_WIRE_DOWN)
+		forget(rows->fleet, rows->host_id, row->vm_id);
+	else if (ours && row->digest && !remember_row(rows->fleet, rows->host_id, row))
+		g_ptr_array_add(rows->unknown, g_strdup(row->vm_id));
+	if (listed && says_nothing_new(listed->vm, row))
+		return;
+	stats = state_of_row(row);
+	apply_state(rows->fleet, rows->host_id, stats, rows->fresh);
+	record_unref(stats);
+}
+
+static void end_missing(struct fleet *fleet, const char *host_id, const struct vm *vm)
+{
+	struct vm_stats *gone = record_new(&vm_stats_type);
+
+	set_string(&gone->vm_id, vm->id);
+	SET(gone, status, VM_WIRE_DOWN);
+	SET(gone, exit_code, 1);
+	SET(gone, exit_reason, VM_EXIT_DOMAIN_MISSING);
+	set_string(&gone->exit_message, "the VM is no longer on its host");
+	apply_stats(fleet, host_id, gone, true);
+	record_unref(gone);
+}
+
+struct wanted_facts { struct fleet *fleet; char *host_id, *params; };
+
+static void wanted_free(void *data)
+{
+	struct wanted_facts *wanted = data;
+
+	g_free(wanted->host_id);
+	g_free(wanted->params);
+	g_free(wanted);
+}
+
+static void ask_on_loop(void *data)
+{
+	struct wanted_facts *wanted = data;
+	struct session *session = g_hash_table_lookup(wanted->fleet->sessions, wanted->host_id);
+
+	if (session)
+		session_ask_facts(session, wanted->params);
+	wanted_free(wanted);
+}
+
+/* Takes over ids. */
+static void ask_facts(struct fleet *fleet, const char *host_id, GPtrArray *ids)
+{
+	struct vm_figures_params *params = record_new(&vm_figures_params_type);
+	struct wanted_facts *wanted = g_new0(struct wanted_facts, 1);
+
+	params->vm_list = ids;
+	SET(params, facts, true);
+	*wanted = (struct wanted_facts){ fleet, g_strdup(host_id), record_to_text(params, RECORD_CHANNEL) };
+	record_unref(params);
+	loop_post(fleet->engine->loop, ask_on_loop, wanted, wanted_free);
+}
+
+/* All VMs of the host. false: it is no report, and nothing was concluded from what is not in it. */
+static bool apply_report(struct fleet *fleet, const char *host_id, GBytes *text, bool fresh, GError **error)
+{
+	g_autoptr(GPtrArray) ours = vms_of(fleet, host_id);
+	g_autoptr(GHashTable) by_id = g_hash_table_new(g_str_hash, g_str_equal);
+	g_autofree struct listed *listed = g_new0(struct listed, ours->len + 1);
+	struct rows rows = { fleet, host_id, fresh, by_id, strings_new() };
+	bool good;
+
+	for (guint i = 0; i < ours->len; i++) {
+		listed[i].vm = ours->pdata[i];
+		g_hash_table_insert(by_id, listed[i].vm->id, &listed[i]);
+	}
+	good = report_read(text, take_row, &rows, error);
+	for (guint i = 0; good && i < ours->len; i++)
+		if (!listed[i].named && vm_is_running(listed[i].vm) && listed[i].vm->state != VM_WAIT_FOR_LAUNCH)
+			end_missing(fleet, host_id, listed[i].vm);
+	if (rows.unknown->len)
+		ask_facts(fleet, host_id, rows.unknown);
+	else
+		g_ptr_array_unref(rows.unknown);
+	return good;
+}
+
+static void run_report(void *data)
 {
 	struct news *news = data;
+	g_autoptr(GError) error = NULL;
 
-	apply_vm_list(news->fleet, news->host_id, news->json, false);
+	if (!apply_report(news->fleet, news->host_id, news->rows, false, &error))
+		log_warn("host %s: report of its VMs: %s, ignoring the rest", news->host_id, error->message);
 	tell_waiters(news->fleet);
 }
 
-void sync_vm_list(struct fleet *fleet, const char *host_id, const json_t *list)
+void sync_vm_report(struct fleet *fleet, const char *host_id, GBytes *rows)
 {
-	submit(fleet, "VM statistics", run_vm_list, (struct news){ .json = json_incref((json_t *)list) }, host_id);
+	submit(fleet, "report of VMs", run_report, (struct news){ .rows = g_bytes_ref(rows) }, host_id);
+}
+
+static void take_facts(const struct report_row *row, void *data)
+{
+	const struct news *news = data;
+
+	if (row->digest && is_on(news->fleet, news->host_id, row->vm_id))
+		(void)remember_row(news->fleet, news->host_id, row);
+}
+
+static void run_facts(void *data)
+{
+	struct news *news = data;
+	g_autoptr(GError) error = NULL;
+
+	if (!report_read(news->rows, take_facts, news, &error))
+		log_warn("host %s: facts of its VMs: %s, ignoring the rest", news->host_id, error->message);
+}
+
+void sync_vm_facts(struct fleet *fleet, const char *host_id, GBytes *rows)
+{
+	submit(fleet, "facts of VMs", run_facts, (struct news){ .rows = g_bytes_ref(rows) }, host_id);
 }

@@ -16,38 +16,45 @@
 
 struct fake_host { unsigned number; struct channel_server *server; };
 
-static char *vm_list;                   /* what an agent says of its VMs: with the ids of the made-up ones */
-static size_t vm_list_length;
-static size_t *vm_list_ids;             /* where they are; in the order of their numbers */
+#define SAMPLED_USEC G_USEC_PER_SEC     /* so long a sample is told */
+
+/* What an agent says of its VMs, with the ids of the made-up ones; and where these are, in the order of their numbers. */
+struct vm_list { GString *text; size_t *ids; int64_t made_usec; };
+static struct vm_list lists[2];         /* without and with the facts */
 static struct fake_host *fakes;
 
-/* The engine always asks for the same. */
-static void find_ids(const json_t *wanted)
+static void renew(struct vm_list *list, bool facts)
 {
-	g_autoptr(GString) out = g_string_new(NULL);
-
+	if (list->made_usec && now_usec() - list->made_usec < SAMPLED_USEC)
+		return;
 	sample_all();
-	all_stats(wanted, out);
-	vm_list_ids = g_new(size_t, vms_each);
+	if (!list->text) {
+		list->text = g_string_new(NULL);
+		list->ids = g_new(size_t, vms_each);
+	}
+	g_string_truncate(list->text, 0);
+	all_figures(facts, list->text);
 	for (unsigned i = 0; i < vms_each; i++) {
 		g_autofree char *id = g_strdup_printf("%08x-1111-4222-8333-%012x", i * 2654435761U, i);
-		const char *at = strstr(out->str, id);
+		const char *at = strstr(list->text->str, id);
 
 		check(at, NULL);
-		vm_list_ids[i] = (size_t)(at - out->str);
+		list->ids[i] = (size_t)(at - list->text->str);
 	}
-	vm_list_length = out->len;
-	vm_list = g_strdup(out->str);
+	list->made_usec = now_usec();
 }
 
-static char *vm_list_of(unsigned h)
+static char *vm_list_of(unsigned h, bool facts)
 {
-	char *text = g_memdup2(vm_list, vm_list_length + 1);
+	struct vm_list *list = &lists[facts];
+	char *text;
 
+	renew(list, facts);
+	text = g_memdup2(list->text->str, list->text->len + 1);
 	for (unsigned i = 0; i < vms_each; i++) {
 		g_autofree char *id = vm_id(h * vms_each + i);
 
-		memcpy(text + vm_list_ids[i], id, ID_LENGTH);
+		memcpy(text + list->ids[i], id, ID_LENGTH);
 	}
 	return text;
 }
@@ -57,11 +64,9 @@ static void agent_asked(struct call *call, const char *method, const json_t *par
 	const struct fake_host *fake = data;
 	g_autofree char *text = NULL, *id = host_id(fake->number);
 
-	if (!strcmp(method, "Host.getAllVmStats")) {
-		if (!vm_list)
-			find_ids(params);
-		text = vm_list_of(fake->number);
-	} else if (!strcmp(method, "Host.getCapabilities"))
+	if (!strcmp(method, "Host.getAllVmFigures"))
+		text = vm_list_of(fake->number, json_is_true(json_object_get(params, "facts")));
+	else if (!strcmp(method, "Host.getCapabilities"))
 		text = g_strdup_printf("{\"uuid\": \"%s\", \"memSize\": \"262144\", \"cpuCores\": \"32\", \"cpuThreads\": \"64\", \"cpuSockets\": \"2\", "
 				       "\"cpuModel\": \"EPYC\", \"software_version\": \"4.5.1\"}", id);
 	else if (!strcmp(method, "Host.getStats"))

@@ -13,7 +13,7 @@
 
 static struct vms vms;
 static struct agent agent = { .vms = &vms };
-static verb_handler handler;            /* Host.getAllVmStats */
+static verb_handler handler, figures_handler;           /* Host.getAllVmStats, Host.getAllVmFigures */
 
 static void sample(struct vm *vm, int64_t at_usec)
 {
@@ -126,7 +126,7 @@ static void sample_all(void)
 }
 
 /* wanted: parameters of Host.getAllVmStats, or NULL */
-static void all_stats(const json_t *wanted, GString *out)
+static inline void all_stats(const json_t *wanted, GString *out)
 {
 	struct record_input input = { .dialect = RECORD_CHANNEL };
 	GError *error = NULL;
@@ -137,6 +137,17 @@ static void all_stats(const json_t *wanted, GString *out)
 	record_unref(params);
 }
 
+/* The same of Host.getAllVmFigures. */
+static inline void all_figures(bool facts, GString *out)
+{
+	struct vm_figures_params *params = record_new(&vm_figures_params_type);
+	GError *error = NULL;
+
+	SET(params, facts, facts);
+	check(figures_handler(&agent, NULL, params, out, &error), error);
+	record_unref(params);
+}
+
 static void vms_make_up(unsigned count)
 {
 	struct hooks_settings settings = { .directory = "/nonexistent", .limit_usec = G_USEC_PER_SEC };
@@ -144,6 +155,7 @@ static void vms_make_up(unsigned count)
 	log_set_level(NULL, LOG_LEVEL_WARN);
 	check(virInitialize() >= 0, NULL);
 	handler = handler_of("Host.getAllVmStats");
+	figures_handler = handler_of("Host.getAllVmFigures");
 	vms.agent = &agent;
 	vms.table = g_hash_table_new(g_str_hash, g_str_equal);
 	pthread_mutex_init(&vms.lock, NULL);

@@ -44,7 +44,7 @@ static struct {
 	struct channel_server *server;  /* loop only */
 	char address[16];               /* this process's own of the loopback's: nobody takes the port of an agent that is dead */
 	uint16_t port;
-	json_t *vms;                    /* id -> as in Host.getAllVmStats; survives the agent like libvirt's domains do */
+	json_t *vms;                    /* id -> as in Host.getAllVmFigures; survives the agent like libvirt's domains do */
 	json_t *volumes;                /* id -> true */
 	GString *calls;                 /* what was asked for, "VM.create "..., but not what all sessions ask */
 	const char *dies_before, *dies_after;       /* at this verb */
@@ -178,7 +178,7 @@ static inline json_t *fake_host(const char *verb)
 	json_t *list = json_array(), *vm;
 	const char *id;
 
-	if (!strcmp(verb, "Host.getAllVmStats")) {
+	if (!strcmp(verb, "Host.getAllVmFigures")) {
 		json_object_foreach(world.vms, id, vm)
 			json_array_append(list, vm);
 		return list;

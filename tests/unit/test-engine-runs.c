@@ -129,7 +129,7 @@ static void the_end_of_an_earlier_run_is_not_its_own(void **state)
 							"exitReason", VM_EXIT_GENERIC, "exitMessage", "of the earlier run"));
 	world.time = 1;
 	world.delays = "VM.getInfo";
-	world.until = "Host.getAllVmStats";
+	world.until = "Host.getAllVmFigures";
 	pthread_mutex_unlock(&world.lock);
 	attempt = begin(&start_vm_flow, json_object());
 	end(attempt, 0);
@@ -365,7 +365,7 @@ static void a_restarted_engine_waits_for_the_news(void **state)
 	record_unref(vm);
 	record_unref(flow);
 	agent_has(VM_ID, "Down", VM_EXIT_SAVED);
-	world.delays = "Host.getAllVmStats";
+	world.delays = "Host.getAllVmFigures";
 	world.until = "VM.hibernate";
 	flow_resume_all(&world.engine);
 	engine_connect();

@@ -246,3 +246,14 @@ const struct domain_disk *domain_info_disk(const struct domain_info *info, const
 	}
 	return NULL;
 }
+
+const struct domain_nic *domain_info_nic(const struct domain_info *info, const char *target)
+{
+	for (guint i = 0; info && i < info->nics->len; i++) {
+		const struct domain_nic *nic = info->nics->pdata[i];
+
+		if (!g_strcmp0(nic->target, target))
+			return nic;
+	}
+	return NULL;
+}

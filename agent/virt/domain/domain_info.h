@@ -36,5 +36,7 @@ struct domain_info *domain_info_read(const char *xml, bool *ret_ours, GError **e
 struct domain_info *domain_info_ref(struct domain_info *info);
 void domain_info_unref(struct domain_info *info);          /* NULL accepted */
 const struct domain_disk *domain_info_disk(const struct domain_info *info, const char *alias_or_path);
+/* By the name of its link on the host. info may be NULL. */
+const struct domain_nic *domain_info_nic(const struct domain_info *info, const char *target);
 
 #endif

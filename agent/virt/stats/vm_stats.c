@@ -72,20 +72,9 @@ static void write_disk(struct writer *w, const struct vm *vm, const struct disk_
 	writer_close(w);
 }
 
-static const struct domain_nic *known_nic(const struct domain_info *info, const char *target)
-{
-	for (guint i = 0; info && i < info->nics->len; i++) {
-		const struct domain_nic *nic = info->nics->pdata[i];
-
-		if (!g_strcmp0(nic->target, target))
-			return nic;
-	}
-	return NULL;
-}
-
 static void write_nic(struct writer *w, const struct domain_info *info, const struct nic_sample *n, int64_t at_usec)
 {
-	const struct domain_nic *known = known_nic(info, n->name);
+	const struct domain_nic *known = domain_info_nic(info, n->name);
 	bool fast = known && known->model && (g_str_has_prefix(known->model, "virtio") || g_str_has_prefix(known->model, "e1000"));
 	char seconds[32];
 
@@ -230,19 +219,29 @@ bool vm_locked_balloon(const struct vm *vm, struct balloon *ret)
 	return b.current_kib > 0;
 }
 
-static void fill_memory(const struct vm *vm, struct vm_stats *stats)
+int vm_locked_mem_usage(const struct vm *vm)
 {
 	const struct monitor_part *m = vm->sample ? &vm->sample->monitor : NULL;
-	int used = vm->guest.mem_usage;
+
+	if (vm->guest.mem_usage || !m || !m->has_memory || !vm->info->memory_kib)
+		return vm->guest.mem_usage;
+	return (int)(100 - MIN(100 * (m->unused + m->disk_caches) / (uint64_t)vm->info->memory_kib, 100));
+}
+
+static void fill_memory(const struct vm *vm, struct vm_stats *stats)
+{
 	struct balloon b;
 
 	if (vm_locked_balloon(vm, &b))
 		stats->balloon_info = json_pack("{s:o, s:o, s:o, s:o, s:b}", "balloon_max", text((uint64_t)b.max_kib), "balloon_min",
 						text((uint64_t)b.guaranteed_kib), "balloon_cur", text((uint64_t)b.current_kib), "balloon_target",
 						text((uint64_t)b.current_kib), "ballooning_enabled", vm->info->balloon);
-	if (!used && m && m->has_memory && vm->info->memory_kib)
-		used = (int)(100 - MIN(100 * (m->unused + m->disk_caches) / (uint64_t)vm->info->memory_kib, 100));
-	SET(stats, mem_usage, used);
+	SET(stats, mem_usage, vm_locked_mem_usage(vm));
+}
+
+int64_t vm_locked_elapsed(const struct vm *vm)
+{
+	return vm->start_time > 0 ? MAX((int64_t)((double)wall_msec() / 1e3 - vm->start_time), 0) : 0;
 }
 
 static void fill_now(const struct vm *vm, struct vm_stats *stats)
@@ -250,7 +249,7 @@ static void fill_now(const struct vm *vm, struct vm_stats *stats)
 	const struct vm_sample *s = vm->sample;
 	int64_t answered = s && s->answered_usec ? s->answered_usec : vm->running_since_usec;
 
-	SET(stats, elapsed_time, vm->start_time > 0 ? MAX((int64_t)((double)wall_msec() / 1e3 - vm->start_time), 0) : 0);
+	SET(stats, elapsed_time, vm_locked_elapsed(vm));
 	SET(stats, monitor_response, now_usec() - answered > MAX(SILENT_USEC, 2 * vm->vms->sampling.period_usec) ? -1 : 0);
 	set_string(&stats->client_ip, vm->client_ip ? vm->client_ip : "");
 	stats->ioerror = json_incref(vm->ioerror);
@@ -271,8 +270,7 @@ static void fill_now(const struct vm *vm, struct vm_stats *stats)
 	SET(stats, cpu_actual, false);
 }
 
-/* What is told of any VM. false: nothing else is of this one. */
-static bool fill_state(struct vm *vm, struct vm_stats *stats)
+bool vm_locked_fill_state(struct vm *vm, struct vm_stats *stats)
 {
 	set_string(&stats->vm_id, vm->id);
 	SET(stats, status, vm->status);
@@ -357,7 +355,7 @@ static void write_part(struct vm *vm, char **text, void (*fill)(const struct vm 
 void vm_locked_write_stats(struct vm *vm, const GPtrArray *fields, GString *out)
 {
 	struct vm_stats *stats = record_new(&vm_stats_type);
-	bool runs = fill_state(vm, stats);
+	bool runs = vm_locked_fill_state(vm, stats);
 
 	if (runs)
 		fill_now(vm, stats);
