@@ -644,7 +644,8 @@ struct rows {
 /* Most rows: edit_vm() would find nothing to do. */
 static bool says_nothing_new(const struct vm *vm, const struct report_row *row)
 {
-	return vm->state == vm_state_of(row->status) && vm->state != VM_DOWN && HAS(vm, status_time) && !vm->memory_volume;
+	return vm->state == vm_state_of(row->status) && vm->state != VM_DOWN && !vm->memory_volume &&
+	       (HAS(vm, status_time) || vm->state != VM_SAVING_STATE);
 }
 
 static struct vm_stats *state_of_row(const struct report_row *row)
