@@ -45,6 +45,9 @@ static struct {
 	char address[16];               /* this process's own of the loopback's: nobody takes the port of an agent that is dead */
 	uint16_t port;
 	json_t *vms;                    /* id -> as in Host.getAllVmFigures; survives the agent like libvirt's domains do */
+	json_t *facts;                  /* id -> those members of it that Host.getAllVmFigures tells when it is asked for facts */
+	unsigned facts_asked;           /* so often */
+	const char *garbles;            /* what that verb is answered instead, once */
 	json_t *volumes;                /* id -> true */
 	GString *calls;                 /* what was asked for, "VM.create "..., but not what all sessions ask */
 	const char *dies_before, *dies_after;       /* at this verb */
@@ -173,17 +176,45 @@ static inline json_t *fake_volume(const char *verb, const json_t *params, GError
 	return json_string(BLANK_ID);         /* of a task */
 }
 
-static inline json_t *fake_host(const char *verb)
+static inline bool names(const json_t *list, const char *id)
+{
+	size_t i;
+	json_t *item;
+
+	json_array_foreach(list, i, item)
+		if (!strcmp(json_string_value(item), id))
+			return true;
+	return !list;
+}
+
+static inline json_t *fake_figures(const json_t *params)
 {
 	json_t *list = json_array(), *vm;
+	bool wants_facts = json_is_true(json_object_get(params, "facts"));
 	const char *id;
 
-	if (!strcmp(verb, "Host.getAllVmFigures")) {
-		json_object_foreach(world.vms, id, vm)
-			json_array_append(list, vm);
-		return list;
+	world.facts_asked += wants_facts;
+	json_object_foreach(world.vms, id, vm) {
+		json_t *facts = json_object_get(world.facts, id), *row = json_copy(vm);
+		char *text = facts ? json_dumps(facts, JSON_COMPACT | JSON_SORT_KEYS) : NULL, digest[20];
+
+		(void)snprintf(digest, sizeof(digest), "%016x", text ? g_str_hash(text) : 0);
+		if (facts)
+			json_object_set_new(row, "facts", json_string(digest));
+		if (facts && wants_facts)
+			json_object_update(row, facts);
+		if (names(json_object_get(params, "vmList"), id))
+			json_array_append(list, row);
+		json_decref(row);
+		free(text);
 	}
-	json_decref(list);
+	return list;
+}
+
+static inline json_t *fake_host(const char *verb, const json_t *params)
+{
+	if (!strcmp(verb, "Host.getAllVmFigures"))
+		return world.garbles ? json_string(g_steal_pointer(&world.garbles)) : fake_figures(params);
 	if (!strcmp(verb, "Host.getCapabilities"))
 		return json_pack("{s:s, s:s, s:s}", "uuid", AGENT_ID, "memSize", "8192", "cpuCores", "2");
 	return json_object();
@@ -202,7 +233,7 @@ static inline json_t *fake_do(const char *verb, const json_t *params, GError **e
 		return fake_volume(verb, params, error);
 	if (!strcmp(verb, "Task.getStatus"))
 		return json_pack("{s:s, s:s, s:s, s:i}", "taskID", BLANK_ID, "taskState", "finished", "taskResult", "success", "code", 0);
-	return g_str_has_prefix(verb, "Host.") ? fake_host(verb) : json_true();
+	return g_str_has_prefix(verb, "Host.") ? fake_host(verb, params) : json_true();
 }
 
 static inline bool is_it(const char **verb, const char *method)
@@ -545,6 +576,7 @@ static inline int setup(void **state)
 	(void)snprintf(world.address, sizeof(world.address), "127.%d.%d.%d", 1 + (getpid() >> 16 & 63), getpid() >> 8 & 255, getpid() & 255);
 	pthread_mutex_init(&world.lock, NULL);
 	world.vms = json_object();
+	world.facts = json_object();
 	world.volumes = json_object();
 	world.calls = g_string_new(NULL);
 	world.held = g_ptr_array_new();
@@ -569,6 +601,7 @@ static inline int teardown(void **state)
 	place_remove(world.dir, NULL);
 	g_free(world.dir);
 	json_decref(world.vms);
+	json_decref(world.facts);
 	json_decref(world.volumes);
 	g_string_free(world.calls, TRUE);
 	g_ptr_array_unref(world.held);
