@@ -93,6 +93,8 @@ void operation_remove(struct call *call);
 /* members.c: default ways of resources without handlers of their own */
 bool member_parents(struct call *call, unsigned depth, GError **error);           /* sets request.parent for chain[depth]; checks that they exist */
 GPtrArray *member_list(struct request *request, GError **error);
+bool member_of_model(const struct request *request);               /* the members are the objects of the resource's kind, as far as they are shown */
+bool member_all_shown(const struct request *request);              /* to who asks */
 void *member_get(struct request *request, const char *id, GError **error);
 void *member_view(struct request *request, void *record);                          /* new reference */
 const struct field *member_parent_field(const struct resource *resource);         /* reference to the parent's object; NULL: none */

@@ -75,12 +75,24 @@ static GPtrArray *all_members(struct request *request, GError **error)
 	return objects;
 }
 
+bool member_all_shown(const struct request *request)
+{
+	return !request->access || access_sees_all(request->access, request->filter);
+}
+
+bool member_of_model(const struct request *request)
+{
+	const struct resource *resource = request->resource;
+
+	return resource->kind && !resource->list && !resource->kind->sequence && !member_parent_field(resource);
+}
+
 GPtrArray *member_list(struct request *request, GError **error)
 {
 	GPtrArray *objects = all_members(request, error);
 	guint kept = 0;
 
-	if (!request->access || access_sees_all(request->access, request->filter))
+	if (member_all_shown(request))
 		return objects;
 	for (guint i = 0; objects && i < objects->len; i++) {
 		void *object = objects->pdata[i];

@@ -59,7 +59,24 @@ static bool is_seen(const void *object, void *data)
 	return request_sees(data, object);
 }
 
-static GPtrArray *select_members(struct call *call, GPtrArray *objects, GError **error)
+/* Of the objects of the model, or of a list. */
+static GPtrArray *run_query(struct request *request, struct query *query, GError **error)
+{
+	struct model *model = request->engine->model;
+
+	if (member_of_model(request) && !query_needs_view(query))
+		return query_run_all(query, model, member_all_shown(request) ? NULL : is_seen, request);
+	GPtrArray *objects = member_list(request, error);
+	if (!objects)
+		return NULL;
+	GPtrArray *seen = query_needs_view(query) && request->resource->view ? viewed(request, objects) : g_ptr_array_ref(objects);
+	GPtrArray *found = query_run(query, model, seen);
+	g_ptr_array_unref(seen);
+	g_ptr_array_unref(objects);
+	return found;
+}
+
+static GPtrArray *select_members(struct call *call, GError **error)
 {
 	struct request *request = &call->request;
 	const struct resource *resource = request->resource;
@@ -71,17 +88,15 @@ static GPtrArray *select_members(struct call *call, GPtrArray *objects, GError *
 	if (!read_max(request, &options.max, error))
 		return NULL;
 	if (!resource->kind || (!text && !options.max)) {
-		GPtrArray *some = g_ptr_array_ref(objects);
-		if (options.max && some->len > options.max)
+		GPtrArray *some = member_list(request, error);
+		if (some && options.max && some->len > options.max)
 			g_ptr_array_set_size(some, (gint)options.max);
 		return some;
 	}
 	struct query *query = query_new(resource->kind, text ? text : "", &options, error);
 	if (!query)
 		return NULL;
-	GPtrArray *seen = query_needs_view(query) && resource->view ? viewed(request, objects) : g_ptr_array_ref(objects);
-	GPtrArray *found = query_run(query, request->engine->model, seen);
-	g_ptr_array_unref(seen);
+	GPtrArray *found = run_query(request, query, error);
 	query_free(query);
 	return found;
 }
@@ -99,16 +114,13 @@ void operation_read(struct call *call)
 		record_unref(object);
 		return;
 	}
-	GPtrArray *objects = member_parents(call, call->route.depth - 1, &error) ? member_list(&call->request, &error) : NULL;
-	GPtrArray *found = objects ? select_members(call, objects, &error) : NULL;
+	GPtrArray *found = member_parents(call, call->route.depth - 1, &error) ? select_members(call, &error) : NULL;
 	if (found) {
 		exchange_answer(call->exchange, 200, format_type(call->format), render_collection(call, found));
 		g_ptr_array_unref(found);
 	} else {
 		answer_fault(call, error);
 	}
-	if (objects)
-		g_ptr_array_unref(objects);
 }
 
 /* ---- events ---- */

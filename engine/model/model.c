@@ -6,7 +6,7 @@
  * group: the parent, or what the kind names. One entry is 64 bytes; names are not kept folded, only their hashes are.
  *
  * One read-write lock covers all tables, so that a set of changes is seen whole or not at all. Readers hold it while they copy pointers and take
- * references; the writer (one, the store's thread) while it swaps pointers. What is dropped is freed after the lock. Writers go first: publishing must
+ * references, model_select() while it looks which; the writer (one, the store's thread) while it swaps pointers. What is dropped is freed after the lock. Writers go first: publishing must
  * not starve behind a stream of readers. The lock is not recursive: no call from here reaches the model again.
  */
 #include "engine/model/kinds.h"
@@ -337,6 +337,22 @@ GPtrArray *model_list(struct model *model, const struct kind *kind)
 	list = references_new(table->count);
 	for (unsigned i = 0; i < table->order->len; i++)
 		g_ptr_array_add(list, record_ref(((struct entry *)table->order->pdata[i])->record));
+	pthread_rwlock_unlock(&model->lock);
+	return list;
+}
+
+GPtrArray *model_select(struct model *model, const struct kind *kind, bool (*fits)(const void *record, void *data), void *data, size_t max)
+{
+	const struct table *table = table_of(model, kind);
+	GPtrArray *list = references_new(0);
+
+	pthread_rwlock_rdlock(&model->lock);
+	for (unsigned i = 0; i < table->order->len && list->len < max; i++) {
+		const struct entry *entry = table->order->pdata[i];
+
+		if (fits(entry->record, data))
+			g_ptr_array_add(list, record_ref(entry->record));
+	}
 	pthread_rwlock_unlock(&model->lock);
 	return list;
 }

@@ -395,19 +395,29 @@ static void sort(const struct query *query, struct model *model, GPtrArray *obje
 	g_free(keys);
 }
 
-GPtrArray *query_run(struct query *query, struct model *model, GPtrArray *objects)
-{
-	GPtrArray *found = g_ptr_array_new_with_free_func(record_unref);
-	size_t page = query->page ? (query->options.max ? query->options.max : SEARCH_PAGE) : 0;
-	size_t enough = query->sort_set ? SIZE_MAX : query->page ? (page > SIZE_MAX / query->page ? SIZE_MAX : page * query->page)
-								  : query->options.max ? query->options.max : SIZE_MAX;
+/* ---- running ---- */
 
-	work_out(query, query->condition, model);
-	for (guint i = 0; i < objects->len && found->len < enough; i++) {
-		void *object = g_ptr_array_index(objects, i);
-		if (!query->condition || matches(query, query->condition, object))
-			g_ptr_array_add(found, record_ref(object));
-	}
+static size_t page_size(const struct query *query)
+{
+	return !query->page ? 0 : query->options.max ? query->options.max : SEARCH_PAGE;
+}
+
+/* Of so many matches in their own order the answer is made. */
+static size_t enough(const struct query *query)
+{
+	size_t page = page_size(query);
+
+	if (query->sort_set)
+		return SIZE_MAX;
+	if (query->page)
+		return page > SIZE_MAX / query->page ? SIZE_MAX : page * query->page;
+	return query->options.max ? query->options.max : SIZE_MAX;
+}
+
+static void sort_and_cut(const struct query *query, struct model *model, GPtrArray *found)
+{
+	size_t page = page_size(query);
+
 	if (query->sort_set)
 		sort(query, model, found);
 	if (query->page) {
@@ -418,5 +428,102 @@ GPtrArray *query_run(struct query *query, struct model *model, GPtrArray *object
 	} else if (query->options.max && found->len > query->options.max) {
 		g_ptr_array_set_size(found, (gint)query->options.max);
 	}
+}
+
+static bool fits(const void *object, void *data)
+{
+	const struct query *query = data;
+
+	return !query->condition || matches(query, query->condition, object);
+}
+
+GPtrArray *query_run(struct query *query, struct model *model, GPtrArray *objects)
+{
+	GPtrArray *found = g_ptr_array_new_with_free_func(record_unref);
+	size_t wanted = enough(query);
+
+	work_out(query, query->condition, model);
+	for (guint i = 0; i < objects->len && found->len < wanted; i++)
+		if (fits(objects->pdata[i], query))
+			g_ptr_array_add(found, record_ref(objects->pdata[i]));
+	sort_and_cut(query, model, found);
+	return found;
+}
+
+/* Removes those that do not fit. */
+static void keep(GPtrArray *objects, bool (*good)(const void *object, void *data), void *data)
+{
+	guint kept = 0;
+
+	for (guint i = 0; i < objects->len; i++) {
+		void *object = g_steal_pointer(&objects->pdata[i]);
+
+		if (good(object, data))
+			objects->pdata[kept++] = object;
+		else
+			record_unref(object);
+	}
+	g_ptr_array_set_size(objects, (gint)kept);
+}
+
+/* The one id that the condition wants the kind's group (engine/model/model.h) to be; NULL: none. */
+static const char *wanted_group(const struct query *query, const struct term *term)
+{
+	const struct field *field = term ? term->property.field : NULL;
+	GHashTableIter iter;
+	gpointer id = NULL;
+
+	if (term && term->kind == NODE_AND) {
+		const char *left = wanted_group(query, term->left);
+
+		return left ? left : wanted_group(query, term->right);
+	}
+	if (!term || term->kind != NODE_COMPARE || term->comparison != EQUAL || field->kind != FIELD_REF || field->offset != query->kind->group || !term->ids ||
+	    g_hash_table_size(term->ids) != 1)
+		return NULL;
+	g_hash_table_iter_init(&iter, term->ids);
+	(void)g_hash_table_iter_next(&iter, &id, NULL);
+	return id;
+}
+
+/* Does it only compare bytes and numbers, so that all objects can be looked at under the model's lock? */
+static bool is_cheap(const struct query *query, const struct term *term)
+{
+	if (!term)
+		return true;
+	switch (term->kind) {
+	case NODE_AND:
+	case NODE_OR:
+	case NODE_NOT:
+		return is_cheap(query, term->left) && is_cheap(query, term->right);
+	case NODE_RELATED:
+		return true;
+	case NODE_COMPARE:
+		return !query->options.case_insensitive && term->match != MATCH_WILDCARD && term->property.field->kind != FIELD_UUID &&
+		       term->property.field->kind != FIELD_STRINGS && term->property.field->kind != FIELD_LIST;
+	default:
+		return false;
+	}
+}
+
+GPtrArray *query_run_all(struct query *query, struct model *model, bool (*shown)(const void *object, void *data), void *data)
+{
+	GPtrArray *found;
+	const char *group;
+
+	work_out(query, query->condition, model);
+	group = wanted_group(query, query->condition);
+	if (group) {
+		found = model_referring(model, query->kind, query->kind->group, group);
+		keep(found, fits, query);
+	} else if (is_cheap(query, query->condition))
+		found = model_select(model, query->kind, fits, query, shown ? SIZE_MAX : enough(query));
+	else {
+		found = model_list(model, query->kind);
+		keep(found, fits, query);
+	}
+	if (shown)
+		keep(found, shown, data);
+	sort_and_cut(query, model, found);
 	return found;
 }
