@@ -9,6 +9,7 @@
  * Ready means: the store is loaded, the ports are open, interrupted flows are taken up again. Said to a service manager through NOTIFY_SOCKET.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -369,12 +370,16 @@ static void usage(FILE *out)
 	tool_usage(out);
 }
 
+/* Of malloc: with one for each worker what reading left free in each is the greater part of what an engine of many hosts takes. */
+#define ARENAS_MAX 4
+
 int main(int argc, char **argv)
 {
 	struct program program = { 0 };
 	const char *file = NULL, *data_dir = NULL;
 	GError *error = NULL;
 
+	(void)mallopt(M_ARENA_MAX, ARENAS_MAX);
 	/* by hand: getopt.h and common/config.h both have a struct option */
 	int at = 1;
 	for (; at < argc && argv[at][0] == '-'; at++) {
