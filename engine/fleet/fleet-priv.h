@@ -50,12 +50,28 @@ void session_ask_facts(struct session *session, const char *params_json);
 /* Initialising failed: drop the connection, try again later. */
 void session_retry(struct session *session, unsigned generation, const char *why);
 
-/* ---- sync.c: what the agent says goes into the model; each runs as a job on the lane "fleet/<host id>" ---- */
+/* ---- sync.c, sync_vms.c: what the agent says goes into the model; each runs as a job on the lane "fleet/<host id>" ---- */
 void sync_host(struct fleet *fleet, const char *host_id, unsigned generation);                      /* after connecting */
 void sync_silence(struct fleet *fleet, const char *host_id, int state, const char *reason);         /* connecting, non_responsive */
 void sync_vm_event(struct fleet *fleet, const char *host_id, const char *vm_id, const json_t *params);
 void sync_vm_report(struct fleet *fleet, const char *host_id, GBytes *rows);                        /* Host.getAllVmFigures: all of its VMs */
 void sync_vm_facts(struct fleet *fleet, const char *host_id, GBytes *rows);                         /* the same with the facts of some */
 void sync_host_stats(struct fleet *fleet, const char *host_id, const json_t *stats);                /* at once, loop thread */
+
+/* Between these two files. */
+struct news {
+	struct fleet *fleet;
+	char *host_id, *vm_id, *reason;
+	unsigned generation;
+	int state;
+	json_t *json;
+	GBytes *rows;
+};
+/* Queues what goes on the host's lane; news: what of it run() needs, taken over. */
+void sync_submit(struct fleet *fleet, const char *what, void (*run)(void *data), struct news news, const char *host_id);
+void sync_tell_waiters(struct fleet *fleet);
+GPtrArray *sync_vms_of(struct fleet *fleet, const char *host_id);                                   /* whom the model has there */
+/* On the lane: a report of all VMs. false: it is none, and nothing was concluded from what is not in it. fresh: the first of a connection. */
+bool sync_apply_report(struct fleet *fleet, const char *host_id, GBytes *rows, bool fresh, GError **error);
 
 #endif

@@ -198,7 +198,7 @@ static bool drop_leftover(struct flow *flow, GError **error)
 	return gone;
 }
 
-/* From now on what its host says of the VM is about this start (fleet/sync.c). answer: of VM.create; NULL: it was given to an engine that was killed. */
+/* From now on what its host says of the VM is about this start (fleet/sync_vms.c). answer: of VM.create; NULL: it was given to an engine that was killed. */
 static bool edit_launched(void *copy, struct change *change, void *data, GError **error)
 {
 	struct vm *vm = copy;

@@ -6,7 +6,7 @@
  *	discard   volume > forget (down)                                                                               interrupted: goes on
  *
  * vm.memory_volume is set before the volume exists and is unfinished until the agent's news of the end of the run says that it ended there (exit reason
- * SAVED): fleet/sync.c, model/vm_run.c. Any other end, seen or unseen, leaves the VM down, and this flow removes the volume.
+ * SAVED): fleet/sync_vms.c, model/vm_run.c. Any other end, seen or unseen, leaves the VM down, and this flow removes the volume.
  *
  * A host that falls silent while it saves ends the flow for who asked. Its undo waits for the host, because only the host can tell whether the memory is
  * whole: then the VM is suspended and the volume stays. An undo that gives the volume up says so in vm.memory_volume before it removes it, so that news that
@@ -110,7 +110,7 @@ static bool edit_saving(void *copy, struct change *change, void *data, GError **
 		return false;
 	}
 	SET(vm, state, VM_SAVING_STATE);
-	CLEAR(vm, status_time);          /* news from before do not count: fleet/sync.c */
+	CLEAR(vm, status_time);          /* news from before do not count: fleet/sync_vms.c */
 	vm_set_memory(vm, json_object_get(flow->data, "memory"));
 	return true;
 }
