@@ -30,6 +30,13 @@
 /* Event codes, appendix C */
 #define EVENT_VM_DOWN 61
 #define EVENT_VM_DOWN_ERROR 119
+#define EVENT_VM_PAUSED_ENOSPC 138
+#define EVENT_VM_PAUSED_ERROR 139
+#define EVENT_VM_PAUSED_EIO 145
+#define EVENT_VM_PAUSED 1025
+
+/* It runs, and nobody made it paused from the beginning. */
+#define STATES_EXECUTING (1u << VM_UP | 1u << VM_POWERING_UP | 1u << VM_POWERING_DOWN | 1u << VM_REBOOT_IN_PROGRESS)
 
 /* ---- state ---- */
 
@@ -60,6 +67,21 @@ static void end_run(struct vm *vm, const struct report *report, struct change *c
 		change_event(change, EVENT_VM_DOWN, NULL, (void *[]){ vm, NULL }, "VM %s is down. Exit message: %s.", vm->name, why);
 }
 
+/* code: NULL: it was asked for */
+static void tell_paused(const struct vm *vm, const char *code, struct change *change)
+{
+	void *refs[] = { (void *)vm, NULL };
+
+	if (!code)
+		change_event(change, EVENT_VM_PAUSED, NULL, refs, "VM %s has been paused.", vm->name);
+	else if (!strcmp(code, "ENOSPC"))
+		change_event(change, EVENT_VM_PAUSED_ENOSPC, NULL, refs, "VM %s has been paused due to no Storage space error.", vm->name);
+	else if (!strcmp(code, "EIO"))
+		change_event(change, EVENT_VM_PAUSED_EIO, NULL, refs, "VM %s has been paused due to storage I/O problem.", vm->name);
+	else
+		change_event(change, EVENT_VM_PAUSED_ERROR, NULL, refs, "VM %s has been paused due to unknown storage error.", vm->name);
+}
+
 static bool edit_vm(void *copy, struct change *change, void *data, GError **error)
 {
 	struct vm *vm = copy;
@@ -67,6 +89,7 @@ static bool edit_vm(void *copy, struct change *change, void *data, GError **erro
 	const struct vm_stats *stats = report->stats;
 	int state = vm_state_of(stats->status), memory = vm->memory_state;
 	bool was_saving = vm->state == VM_SAVING_STATE;
+	const char *pause_code;
 
 	report->applied = false;
 	/* Another host's VM, or an earlier run's: of this one its host knows when VM.create was answered (flow/vm_flow.c). */
@@ -88,8 +111,11 @@ static bool edit_vm(void *copy, struct change *change, void *data, GError **erro
 		end_run(vm, report, change);
 		return true;
 	}
+	pause_code = state == VM_PAUSED && g_strcmp0(stats->pause_code, "NOERR") ? stats->pause_code : NULL;
+	if (state == VM_PAUSED && STATES_EXECUTING >> vm->state & 1)
+		tell_paused(vm, pause_code, change);
 	SET(vm, state, state);
-	set_string(&vm->state_detail, state == VM_PAUSED && stats->pause_code && strcmp(stats->pause_code, "NOERR") ? stats->pause_code : NULL);
+	set_string(&vm->state_detail, pause_code);
 	if (HAS(stats, status_time))
 		SET(vm, status_time, stats->status_time);
 	if ((state == VM_UP || state == VM_POWERING_UP) && !HAS(vm, start_time))

@@ -280,13 +280,37 @@ static void nothing_is_concluded_from_a_report_that_cannot_be_read(void **state)
 	assert_null(fleet_vm_figures(world.engine.fleet, VM_ID));
 }
 
+static void pause_on_loop(void *data)
+{
+	json_object_set_new(json_object_get(world.vms, VM_ID), "status", json_string("Paused"));
+	if (data)
+		json_object_set_new(json_object_get(world.vms, VM_ID), "pauseCode", json_string(data));
+}
+
+/* From the report alone: its event was lost. */
+static void a_pause_is_told_once(void **state)
+{
+	begin_with("192.0.2.1");
+	on_loop(pause_on_loop, NULL);
+	wait_for(vm_state() == VM_PAUSED);
+	agent_tells("192.0.2.1", 2);
+	wait_for(shown("192.0.2.1", 2));
+	assert_int_equal(events_of(1025), 1);
+	agent_has(VM_ID, "Up", -1);
+	wait_for(vm_state() == VM_UP);
+	on_loop(pause_on_loop, (void *)"EIO");
+	wait_for(vm_state() == VM_PAUSED);
+	assert_int_equal(events_of(145), 1);
+	assert_int_equal(events_of(1025), 1);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rows_are_read), cmocka_unit_test(what_is_no_report_is_refused_after_the_rows_before_it),
 		cmocka_unit_test(no_more_devices_are_kept_than_there_is_room_for), cmocka_unit_test(figures_stand_on_known_facts_only),
 		TEST(facts_are_asked_for_when_they_changed), TEST(also_after_the_agent_was_away), TEST(and_after_the_engine_was),
-		TEST(an_event_is_shown_at_once_and_the_next_report_puts_it_right), TEST(nothing_is_concluded_from_a_report_that_cannot_be_read),
+		TEST(an_event_is_shown_at_once_and_the_next_report_puts_it_right), TEST(nothing_is_concluded_from_a_report_that_cannot_be_read), TEST(a_pause_is_told_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
