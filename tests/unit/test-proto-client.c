@@ -26,12 +26,14 @@ static struct {
 	const char *to_say, *until;     /* stop when this was heard */
 	bool stop_at_end, was_reset;    /* stop when the client hangs up; how it did */
 	size_t to_say_size;
+	const char *answer_form;        /* an answer with %s for the id: said to the call that is heard */
 	/* what the client has seen */
 	struct channel *channel;
 	unsigned ups, downs, events, results, errors, wanted;
 	int code;
 	char *message, *method;
 	json_t *result;
+	char *text;
 	int64_t down_usec;
 	bool free_in_callback, call_again;
 } world;
@@ -75,11 +77,26 @@ static void start_server(void)
 
 static void on_heard(struct stream *stream, const uint8_t *bytes, size_t n, void *data)
 {
+	const char *asked;
+
 	g_string_append_len(world.heard, (const char *)bytes, (gssize)n);
 	/* after the first SUBSCRIBE, once */
 	if (world.to_say && memmem(world.heard->str, world.heard->len, "CONNECT", 7)) {
 		(void)stream_send_copy(stream, world.to_say, world.to_say_size);
 		world.to_say = NULL;
+	}
+	asked = memmem(world.heard->str, world.heard->len, "Test.text", 9);
+	if (world.answer_form && asked) {
+		static const char before[] = "\"id\": \"";
+		const char *id = strstr(asked, before);
+		g_autoptr(GString) message = g_string_new("MESSAGE\n\n");
+
+		/* a call comes in one piece: it is written so */
+		assert_non_null(id);
+		id += strlen(before);
+		g_string_append_printf(message, world.answer_form, (int)strcspn(id, "\""), id);
+		(void)stream_send_copy(stream, message->str, message->len + 1);
+		world.answer_form = NULL;
 	}
 	if (world.until && memmem(world.heard->str, world.heard->len, world.until, strlen(world.until)))
 		loop_stop(world.loop);
@@ -172,6 +189,26 @@ static void on_answer(const json_t *result, const GError *error, void *data)
 		loop_stop(world.loop);
 }
 
+static void on_text(GBytes *text, const GError *error, void *data)
+{
+	assert_true(!text != !error);
+	g_clear_pointer(&world.text, g_free);
+	if (text) {
+		size_t size;
+		const char *bytes = g_bytes_get_data(text, &size);
+
+		world.results++;
+		world.text = g_strndup(bytes, size);
+	} else {
+		world.errors++;
+		world.code = error->code;
+	}
+	if (world.free_in_callback)
+		world.channel = channel_free(world.channel);
+	if (world.results + world.errors == world.wanted)
+		loop_stop(world.loop);
+}
+
 static const struct channel_events events = { .up = on_up, .down = on_down, .event = on_event };
 
 static void open_channel(uint16_t port, struct tls_context *tls, unsigned beat_ms, bool want_events)
@@ -239,6 +276,67 @@ static void test_calls(void **state)
 	wait_for(904);
 	assert_int_equal(world.errors, 1);
 	assert_int_equal(world.downs, 0);
+}
+
+static void call_text(const char *method, const char *params, int64_t timeout_usec)
+{
+	channel_call_text(world.channel, method, params, NULL, timeout_usec, on_text, NULL);
+}
+
+static void test_texts(void **state)
+{
+	g_autoptr(GString) big = g_string_new("[");
+
+	for (int i = 0; i < 30000; i++)
+		g_string_append(big, "123456,");
+	g_string_append(big, "0]");
+	open_to_server();
+	call_text("Host.echo", "{\"a\": [1, \"x\"]}", GUARD_USEC);
+	wait_for(1);
+	assert_string_equal(world.text, "{\"a\":[1,\"x\"]}");
+	call_text("Host.echo", big->str, GUARD_USEC);
+	wait_for(2);
+	assert_string_equal(world.text, big->str);
+	call_text("VM.getStats", NULL, GUARD_USEC);
+	wait_for(3);
+	assert_int_equal(world.code, 1);
+	call_text("Test.hold", NULL, 100000);
+	wait_for(4);
+	assert_int_equal(world.code, ERR_MESSAGE_TIMEOUT);
+	world.free_in_callback = true;
+	call_text("Host.echo", "[]", GUARD_USEC);
+	wait_for(5);
+	assert_string_equal(world.text, "[]");
+	/* closed by that: an answer all the same */
+	assert_null(world.channel);
+}
+
+/* Answers that are written as we do not. */
+static void test_texts_of_other_servers(void **state)
+{
+	static const struct { const char *form, *text; } cases[] = {
+		{ "{\"jsonrpc\": \"2.0\", \"id\": \"%.*s\", \"result\": [1, 2]}", "[1, 2]" },
+		{ "{\"jsonrpc\":\"2.0\",\"id\":\"%.*s\",\"result\":[1,2]}", "[1, 2]" },
+		{ "{\"id\": \"%.*s\", \"result\": \"x\", \"jsonrpc\": \"2.0\"}", "\"x\"" },
+		{ "[{\"jsonrpc\": \"2.0\", \"id\": \"%.*s\", \"result\": {}}]", "{}" },
+		{ "{\"jsonrpc\": \"2.0\", \"id\": \"%.*s\", \"error\": {\"code\": 1, \"message\": \"x\"}}", NULL },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		SAYING("CONNECTED\nversion:1.2\n\n");
+		open_channel(listener_port(world.listener), NULL, 0, false);
+		world.answer_form = cases[i].form;
+		call_text("Test.text", NULL, GUARD_USEC);
+		wait_for((unsigned)i + 1);
+		if (g_strcmp0(world.text, cases[i].text))
+			fail_msg("%s: %s", cases[i].form, world.text);
+		world.channel = channel_free(world.channel);
+		world.listener = listener_free(world.listener);
+		if (world.said_to)
+			stream_abort(world.said_to);
+		world.said_to = NULL;
+		g_string_truncate(world.heard, 0);
+	}
 }
 
 static void test_timeouts(void **state)
@@ -547,6 +645,7 @@ static int teardown(void **state)
 	g_free(world.message);
 	g_free(world.method);
 	json_decref(world.result);
+	g_free(world.text);
 
 	struct pki *pki = world.pki;
 	struct tls_context *server_tls = world.server_tls, *client_tls = world.client_tls;
@@ -581,7 +680,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_calls),
-		TEST(test_timeouts),
+		TEST(test_texts), TEST(test_texts_of_other_servers), TEST(test_timeouts),
 		TEST(test_server_goes),
 		TEST(test_free_in_up),
 		TEST(test_free_in_up_with_a_call),
