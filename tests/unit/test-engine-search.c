@@ -78,6 +78,21 @@ static int tear_down(void **state)
 	return 0;
 }
 
+static bool everyone(const void *object, void *data)
+{
+	return true;
+}
+
+/* Where the objects are looked for is not to be seen. */
+static void same_members(const GPtrArray *a, GPtrArray *b, const char *text)
+{
+	if (a->len != b->len)
+		fail_msg("%s: %u and %u objects", text, a->len, b->len);
+	for (guint i = 0; i < a->len; i++)
+		assert_ptr_equal(a->pdata[i], b->pdata[i]);
+	g_ptr_array_unref(b);
+}
+
 static char *run(const struct kind *kind, const char *text, bool case_insensitive, size_t max)
 {
 	const struct search_options options = { case_insensitive, max };
@@ -92,6 +107,10 @@ static char *run(const struct kind *kind, const char *text, bool case_insensitiv
 	GString *ids = g_string_new(NULL);
 	for (guint i = 0; i < found->len; i++)
 		g_string_append_printf(ids, "%s%s", i ? " " : "", object_id(found->pdata[i]));
+	if (!kind->sequence) {          /* those of a list of its own */
+		same_members(found, query_run_all(query, model, NULL, NULL), text);
+		same_members(found, query_run_all(query, model, everyone, NULL), text);
+	}
 	g_ptr_array_unref(objects);
 	g_ptr_array_unref(found);
 	query_free(query);
