@@ -6,6 +6,7 @@ how soon a change at an agent is seen, how many changes a second it keeps. One J
 The agents are made up (fleet-agents.c) and speak the real channel with TLS on both sides; the engine is the real one, in a process of its own, on
 one processor; agents and clients have the other. HOSTS and VMS (of each host) in the environment make it smaller.
 """
+import contextlib
 import json
 import os
 import re
@@ -58,7 +59,8 @@ class Fleet:
         self.engine.start()
         seconds = time.monotonic() - begun
         for thread in os.listdir("/proc/%d/task" % self.engine.process.pid):
-            os.sched_setaffinity(int(thread), {0})
+            with contextlib.suppress(ProcessLookupError):       # a worker that had nothing to do any more
+                os.sched_setaffinity(int(thread), {0})
         return seconds
 
     def connected(self):
