@@ -168,7 +168,8 @@ struct vm_figures *figures_from_row(const struct report_row *row, const struct v
 
 struct vm_figures *figures_from_stats(const struct vm_stats *stats, const struct vm_figures *before)
 {
-	struct vm_figures *figures = new_with(facts_from_stats(stats, before ? before->facts : NULL), before ? before->n_disks : 0, before ? before->n_nics : 0);
+	const struct vm_facts *facts = facts_from_stats(stats, before ? before->facts : NULL);
+	struct vm_figures *figures = new_with(facts, before ? before->n_disks : 0, before ? before->n_nics : 0);
 
 	figures->cpu_user = HAS(stats, cpu_user) || !before ? stats->cpu_user : before->cpu_user;
 	figures->cpu_sys = HAS(stats, cpu_sys) || !before ? stats->cpu_sys : before->cpu_sys;

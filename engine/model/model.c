@@ -6,7 +6,8 @@
  * group: the parent, or what the kind names. One entry is 64 bytes; names are not kept folded, only their hashes are.
  *
  * One read-write lock covers all tables, so that a set of changes is seen whole or not at all. Readers hold it while they copy pointers and take
- * references, model_select() while it looks which; the writer (one, the store's thread) while it swaps pointers. What is dropped is freed after the lock. Writers go first: publishing must
+ * references, model_select() while it looks which;
+ * the writer (one, the store's thread) while it swaps pointers. What is dropped is freed after the lock. Writers go first: publishing must
  * not starve behind a stream of readers. The lock is not recursive: no call from here reaches the model again.
  */
 #include "engine/model/kinds.h"
