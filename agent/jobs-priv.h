@@ -39,6 +39,7 @@ struct job {
 
 	/* of a kind */
 	const struct job_kind *kind;  /* NULL: plain */
+	bool resumed;                 /* read by jobs_resume() */
 	void *context;
 	char *lane;
 	json_t *request;              /* for whoever asks; never changed */

@@ -686,6 +686,7 @@ static void load(struct jobs *jobs, const char *id)
 	for (size_t i = STATE_DONE; over_as && i < G_N_ELEMENTS(state_names); i++)
 		if (!strcmp(state_names[i], over_as))
 			job->state = (enum job_state)i;
+	job->resumed = true;
 	job->told = job_is_over(job);
 	job->held = !job->told;
 	if (job_is_over(job))
@@ -836,6 +837,11 @@ void job_progress(struct job *job, int percent)
 		job->progress = percent;
 	}
 	publish(job);
+}
+
+bool job_is_resumed(const struct job *job)
+{
+	return job->resumed;
 }
 
 bool job_canceled(struct job *job)

@@ -92,6 +92,7 @@ GPtrArray *jobs_requests(struct jobs *jobs, const struct job_kind *kind);
 const char *job_id(const struct job *job);
 void job_progress(struct job *job, int percent);
 bool job_canceled(struct job *job);
+bool job_is_resumed(const struct job *job);       /* it began under an agent that has ended since */
 int job_cancel_fd(struct job *job);               /* can be read from the moment it is canceled on: for a poll(). The job's own; -1: none to be had */
 /*
  * State "step" becomes step, the whole state goes to disk, and the fault points "<kind>: <step>" (before the write) and "<kind>: <step> written" are

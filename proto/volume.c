@@ -93,12 +93,15 @@ static const struct field endpoint_fields[] = {
 	FIELD_UUID_(D, domain_id, "sd_id", IN, "div: domain"),
 	FIELD_UUID_(D, image_id, "img_id", IN, "div: image"),
 	FIELD_UUID_(D, volume_id, "vol_id", IN, "div: volume"),
-	FIELD_INT_(D, generation, "generation", IN, "div: the volume must have this generation", .min = 0, .max = 999),
-	FIELD_STRING_(D, url, "url", IN, "external: nbd:unix:/socket:exportname=..., nbd://host/name, nbd+unix:///name?socket=..., file:///path"),
+	FIELD_INT_(D, generation, "generation", IN, "the volume, or the job that the lease guards, must have this generation", .min = 0, .max = 999),
+	FIELD_STRING_(D, url, "url", IN, "external: nbd:unix:/socket:exportname=..., nbd://host/name, nbd+unix:///name?socket=..., file:///path; /dev/... of a "
+		      "managed volume"),
 	FIELD_STRING_(D, format, "format", IN, "external: raw, cow (qcow2), or, for files, vpc, vhdx, vmdk", .def = "raw",
 		      .pattern = "raw|cow|vpc|vhdx|vmdk"),
 	FIELD_BOOL_(D, sparse, "sparse", IN, "external: zeros need not be written as such", .def = "true"),
-	FIELD_JSON_(D, lease, "lease", IN, "external: a lease that guards the target"),
+	FIELD_BOOL_(D, is_zero, "is_zero", IN, "external, written: it reads as zeros already", .def = "false"),
+	FIELD_UUID_(D, lease_domain_id, "lease/sd_id", IN, "external, written: domain of the lease that guards the job"),
+	FIELD_UUID_(D, lease_id, "lease/lease_id", IN, "that lease: held while the job runs; its metadata tell how it ended"),
 };
 const struct record_type endpoint_type = RECORD_TYPE("endpoint", NULL, D, endpoint_fields, "Source or target of a job");
 #undef D

@@ -32,7 +32,8 @@ enum volume_wire_role { VOLUME_ROLE_SHARED = 6, VOLUME_ROLE_INTERNAL, VOLUME_ROL
 enum image_operation { IMAGE_COPY = 1, IMAGE_MOVE = 2 };
 
 /* A volume, or data elsewhere, as a job's source or target. */
-struct endpoint { struct record record; char *type, *domain_id, *image_id, *volume_id, *url, *format; int generation; bool sparse; json_t *lease; };
+struct endpoint { struct record record; char *type, *domain_id, *image_id, *volume_id, *url, *format; int generation;
+	bool sparse, is_zero; char *lease_domain_id, *lease_id; };
 extern const struct record_type endpoint_type;
 struct volume_attributes { struct record record; char *legality, *description, *type; int generation; };
 extern const struct record_type volume_attributes_type;

@@ -83,6 +83,21 @@ bool managed_attach_verb(struct agent *agent, const struct verb_call *call, void
 	return good;
 }
 
+bool managed_is_attached(struct storage *storage, const char *path)
+{
+	g_autofree char *directory = directory_of(storage);
+	g_autoptr(GPtrArray) names = files_list(AT_FDCWD, directory);
+	bool found = false;
+
+	for (guint i = 0; names && i < names->len && !found; i++) {
+		json_t *file = g_str_has_suffix(names->pdata[i], ".json") ? json_file_read(directory, names->pdata[i]) : NULL;
+
+		found = file && !g_strcmp0(path_in(json_object_get(file, "connection_info")), path) && is_device(path);
+		json_decref(file);
+	}
+	return found;
+}
+
 bool managed_detach_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
 {
 	const struct managed_params *p = data;

@@ -205,6 +205,8 @@ bool qemu_img_convert(const struct qemu_img_convert *what, const struct qemu_img
 		add(argv, "-f", what->source_format);
 	if (!what->create)
 		add(argv, "-n", NULL);
+	if (what->zeroed)
+		add(argv, "--target-is-zero", NULL);
 	if (what->options)
 		add(argv, "-o", what->options);
 	if (what->backing) {

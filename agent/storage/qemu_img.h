@@ -49,6 +49,7 @@ struct qemu_img_convert {
 	bool create;                           /* make the target; else it is there and large enough */
 	const char *options;                   /* -o of a target that is made; NULL: none */
 	bool compress, bitmaps, keep_allocated; /* keep_allocated: zeros are written, too (a preallocated target stays so) */
+	bool zeroed;                           /* the target reads as zeros already */
 	int64_t rate;                          /* bytes a second; 0: no limit */
 };
 bool qemu_img_convert(const struct qemu_img_convert *what, const struct qemu_img_work *work, GError **error);

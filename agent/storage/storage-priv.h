@@ -216,6 +216,10 @@ bool volume_delete_verb(struct agent *agent, const struct verb_call *call, void 
 bool volume_info_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 bool volume_size_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 
+/* ---- managed.c ---- */
+/* Is it the device of a managed volume that is attached to this host? */
+bool managed_is_attached(struct storage *storage, const char *path);
+
 /* ---- image.c ---- */
 GPtrArray *image_list(const struct domain *domain, GError **error);       /* char * */
 /* Path of a chain's top, every volume of it checked and held: until image_teardown(). */

@@ -10,7 +10,7 @@
  *                  keeps them apart, endpoint.c and chain_data.c are what they read and write, thin.c looks into images through qemu-nbd
  *   pool/          attached, active: links <repository>/<pool>/<domain>; the pool this host is in: joined, made, ended, its master; spm.c: who
  *                  manages it; ovf.c: definitions of VMs it keeps
- *   lease/         host ids and leases between hosts, with their time diary (lock.c); leases with names
+ *   lease/         host ids and leases between hosts, with their time diary (lock.c); leases with names, and jobs under them (job_lease.c)
  *   health.c       is it still there; room.c: space for volumes that grow
  *   transfer/      data to and from elsewhere: NBD servers, image tickets, web servers (transfer.h)
  *   managed.c      volumes of other providers
@@ -115,7 +115,9 @@ static void recover(struct storage *storage, const char *id)
 /* sanlock is about to end who holds leases of storage that is lost. */
 static void give_up(void *data)
 {
-	lock_give_up(((struct storage *)data)->locks);
+	struct storage *storage = data;
+
+	lock_give_up(storage->locks, storage->agent->jobs);
 }
 
 /* Asks the daemon: not on the loop. */

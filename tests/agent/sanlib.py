@@ -2,6 +2,7 @@
 """Hosts that share storage: each an agent, a libvirtd with sanlock for its lock manager, and a sanlock daemon of its own, which can be cut off the storage.
 
     san = San(lab, "host name")        starts libvirtd, daemon and agent; san.cut(), san.mend()
+    hosts = Hosts(2, io_timeout=1)     two of them on one shared domain (hosts.pool, hosts.domain), each with its number: hosts.clients, .labs, .sans
 The daemons need neither watchdog nor capabilities. Their storage is cut by a library preloaded into them: while a file is there, nothing is read or written.
 """
 import atexit
@@ -9,8 +10,8 @@ import os
 import signal
 import subprocess
 
-from agentlib import *  # noqa: F401,F403
-from agentlib import bail, run, wait_until
+from poollib import *  # noqa: F401,F403
+from poollib import POSIX, Failed, Lab, bail, connect_pool, create_pool, new_id, requires, run, skip_all, wait_until
 
 CUT = r"""
 #define _GNU_SOURCE
@@ -58,11 +59,11 @@ class San:
         atexit.register(self.end)
         if not wait_until(lambda: os.path.exists(os.path.join(run_dir, "sanlock.sock")), 20):
             bail("sanlock does not start; see " + log)
-        lab.within = inside
-        lab.stop_agent = self.stop_agent
-        lab.start_agent()
+        lab.within = inside + ["env", "SANLOCK_RUN_DIR=" + run_dir]
         for name in more:
             del os.environ[name]
+        lab.stop_agent = self.stop_agent
+        lab.start_agent()
 
     def end(self):
         if self.lab.agent and self.lab.agent.poll() is None:
@@ -83,3 +84,42 @@ class San:
 
     def mend(self):
         os.unlink(self.flag)
+
+    def agent_dies(self, act):
+        """What it does until the agent, which was started to die on its way (BERTH_FAULT), is dead; true: it was answered."""
+        try:
+            act()
+            answered = True
+        except (Failed, OSError):
+            answered = False
+        self.lab.agent.wait(60)
+        return answered
+
+
+class Hosts:
+    def __init__(self, n, io_timeout):
+        requires("libvirtd", "virsh", "qemu-system-x86_64", "sanlock", "cc")
+        if not os.path.exists("/usr/lib/x86_64-linux-gnu/libvirt/lock-driver/sanlock.so"):
+            skip_all("needs libvirt-sanlock")
+        self.labs = [Lab() for _ in range(n)]
+        self.sans = [San(lab, "host%d" % i) for i, lab in enumerate(self.labs)]
+        self.clients = [lab.client() for lab in self.labs]
+        self.pool, self.domain, self.shared = new_id(), new_id(), self.labs[0].path("shared")
+        os.mkdir(self.shared)
+        for c in self.clients:
+            c.call_when_ready("Host.ping2")
+            [answer] = c.call("StoragePool.connectStorageServer", storagepoolID="00000000-0000-0000-0000-000000000000", domainType=POSIX,
+                              connectionParams=[{"id": new_id(), "connection": self.shared, "vfs_type": "none", "mnt_options": "bind"}])
+            assert answer["status"] == 0, answer
+        first = self.clients[0]
+        first.call("StorageDomain.create", storagedomainID=self.domain, domainType=POSIX, typeArgs=self.shared, name="sd", domainClass=1, version=5)
+        create_pool(first, self.pool, self.domain, [self.domain], io_timeout=io_timeout)
+        for number, c in enumerate(self.clients, 1):
+            connect_pool(c, self.pool, self.domain, {self.domain: "active"}, host=number)
+
+    def acquired(self, c):
+        """Has it its number in the domain?"""
+        return c.call("Host.getStorageRepoStats", domains=[self.domain]).get(self.domain, {}).get("acquired")
+
+    def wait_acquired(self, *clients, seconds=60):
+        return all(wait_until(lambda: self.acquired(c), seconds) for c in clients or self.clients)

@@ -112,13 +112,50 @@ static void test_local(void **state)
 	room_close(room);
 }
 
+/* What is noted with a lease: sanlock's block, which without sanlock the agent writes. */
+static void test_noted(void **state)
+{
+	struct room *room = room_open();
+	struct locks *mine = locks_new(), *others = locks_new();
+	g_autofree char *note = NULL, *again = NULL, *new = NULL;
+	struct lease lease = { .name = VOLUME };
+	g_autoptr(GError) error = NULL;
+	struct domain *domain;
+
+	make_active(room);
+	domain = open_domain(room);
+	assert_true(xlease_add(domain, VOLUME, "{\"a\": 1}", &error) && xlease_find(domain, VOLUME, &lease, &error));
+	assert_string_equal(note = lock_read_note(domain, &lease, &error), "{\"a\": 1}");
+	assert_true(lock_join(mine, domain, 1, &error) && lock_join(others, domain, 2, &error));
+	assert_true(lock_acquire_noted(mine, domain, &lease, "job", &error));
+	assert_false(lock_acquire_noted(mine, domain, &lease, "another", &error));       /* though it is this process's */
+	assert_true(error_is(error, ERR_ACQUIRE_LOCK_FAILURE));
+	g_clear_error(&error);
+	assert_false(lock_acquire_noted(others, domain, &lease, NULL, &error));
+	g_clear_error(&error);
+	assert_true(lock_release_noted(mine, domain, &lease, "2", &error));
+	assert_string_equal(again = lock_read_note(domain, &lease, &error), "2");        /* and nothing of the longer one */
+	assert_false(lock_release_noted(mine, domain, &lease, "3", &error));             /* not held */
+	assert_true(error_is(error, ERR_SANLOCK_LVB_ERROR));
+	g_clear_error(&error);
+	assert_true(lock_acquire_noted(others, domain, &lease, NULL, &error) && lock_release(others, DOMAIN, &lease, &error));
+	g_free((char *)lease.path);
+	assert_true(xlease_remove(domain, VOLUME, &error) && xlease_add(domain, VOLUME, NULL, &error) && xlease_find(domain, VOLUME, &lease, &error));
+	assert_string_equal(new = lock_read_note(domain, &lease, &error), "");           /* a new lease in an old place */
+	g_free((char *)lease.path);
+	locks_free(mine);
+	locks_free(others);
+	domain_free(domain);
+	room_close(room);
+}
+
 /* ---- the index ---- */
 
 static void must_add(const struct domain *domain, const char *id)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (!xlease_add(domain, id, &error))
+	if (!xlease_add(domain, id, NULL, &error))
 		fail_msg("%s", error->message);
 }
 
@@ -172,7 +209,7 @@ static void change(const char *base, const char *point)
 	g_setenv("BERTH_FAULT", point, TRUE);
 	room = room_open_at(base);
 	domain = open_domain(room);
-	(void)xlease_add(domain, VOLUME, NULL);
+	(void)xlease_add(domain, VOLUME, NULL, NULL);
 	(void)xlease_remove(domain, VOLUME, NULL);
 }
 
@@ -248,7 +285,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_killed), cmocka_unit_test(test_diary), cmocka_unit_test(test_two_hosts),
-		cmocka_unit_test(test_local), cmocka_unit_test(test_index),
+		cmocka_unit_test(test_local), cmocka_unit_test(test_noted), cmocka_unit_test(test_index),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,9 @@
  *   worked   the data are on the storage. finish, then one write of the volume's metadata: legal again, next generation. Killed: repeated; that it was
  *            done is seen by the generation.
  *
+ * Data elsewhere have no metadata; there a lease may guard the job, and tells how it ended (lease/job_lease.c). It is given back as the job's last act, with
+ * that. A job that goes on after the agent was killed waits for its lease as long as sanlock may need to free it.
+ *
  * On block storage the volume's lease is held from begin to end, as vdsm does for its SDM jobs: another host with a job on it, or a VM that has the lease, is
  * refused (ERR_ACQUIRE_LOCK_FAILURE) or refuses this one.
  *
@@ -20,7 +23,7 @@
 #include "agent/storage/data/data.h"
 #include <string.h>
 #include "agent/storage/form/block.h"
-#include "agent/storage/lease/lock.h"
+#include "agent/storage/lease/job_lease.h"
 #include "common/log.h"
 
 int data_next_generation(int generation)
@@ -107,6 +110,45 @@ static bool go_on(const struct data_kind *kind, struct data_run *run, GError **e
 	return finish(kind, run, error);
 }
 
+static bool is_step(const struct data_run *run, const char *step)
+{
+	return !g_strcmp0(json_string_value(json_object_get(run->state, "step")), step);
+}
+
+/* Succeeded, before the agent was killed: the lease tells what became of the generation that the job began with. */
+static bool was_told(const struct data_run *run, const struct job_lease *held)
+{
+	const json_t *began = json_object_get(run->state, "lease_generation");
+
+	return is_step(run, "worked") && !strcmp(held->metadata->job_status, "SUCCEEDED") &&
+	       held->metadata->generation == data_next_generation((int)json_integer_value(began));
+}
+
+/* Under the lease. A job that failed before its first effect leaves it pending: it may be tried again. */
+static bool go_guarded(const struct data_kind *kind, struct data_run *run, GError **error)
+{
+	const struct endpoint *guarded = run->guarded;
+	g_autoptr(GError) problem = NULL;
+	struct job_lease held;
+	bool good;
+
+	if (!job_lease_take(run->storage, guarded->lease_domain_id, guarded->lease_id, job_id(run->job), &held, error))
+		return false;
+	if (was_told(run, &held))
+		return job_lease_give(run->storage, &held, /* status= */ NULL, error);
+	if (!job_lease_check(&held, HAS(guarded, generation) ? guarded->generation : -1, error)) {
+		(void)job_lease_give(run->storage, &held, /* status= */ NULL, NULL);
+		return false;
+	}
+	json_object_set_new(run->state, "lease_generation", json_integer(held.metadata->generation));
+	good = go_on(kind, run, error);
+	if (good)
+		return job_lease_give(run->storage, &held, "SUCCEEDED", error);
+	if (!job_lease_give(run->storage, &held, json_object_get(run->state, "step") ? "FAILED" : NULL, &problem))
+		log_warn("the end of job %s: %s, ignoring", job_id(run->job), problem->message);
+	return false;
+}
+
 static bool go(const struct data_kind *kind, struct data_run *run, GError **error)
 {
 	g_autoptr(GError) problem = NULL;
@@ -114,6 +156,8 @@ static bool go(const struct data_kind *kind, struct data_run *run, GError **erro
 	struct lease lease;
 	bool good;
 
+	if (run->guarded)
+		return go_guarded(kind, run, error);
 	if (!run->domain_id)
 		return go_on(kind, run, error);
 	if (!(run->domain = domain_open_active(run->storage, run->domain_id, error)) || (kind->find && !kind->find(run, error)) ||
@@ -126,6 +170,15 @@ static bool go(const struct data_kind *kind, struct data_run *run, GError **erro
 	if (path && !lock_release(run->storage->locks, run->domain_id, &lease, &problem))
 		log_warn("%s, ignoring", problem->message);
 	return good;
+}
+
+/* Its lease will be free soon: the host takes its number again, or sanlock does not know yet that the process is dead that began the job. */
+static bool lease_comes(const struct data_run *run)
+{
+	const char *domain = run->guarded ? run->guarded->lease_domain_id : run->domain_id;
+
+	return domain && !job_canceled(run->job) &&
+	       (health_joins(run->storage, domain) || (job_is_resumed(run->job) && now_usec() - run->storage->agent->started_usec < lock_join_usec(LOCK_IO_TIMEOUT_S)));
 }
 
 enum job_run data_run(const struct data_kind *kind, struct job *job, json_t *state, void *storage, GError **error)
@@ -148,7 +201,7 @@ enum job_run data_run(const struct data_kind *kind, struct job *job, json_t *sta
 		return JOB_FAILED;
 	}
 	good = go(kind, &run, &problem);
-	waits = error_is(problem, ERR_ACQUIRE_LOCK_FAILURE) && run.domain_id && !job_canceled(job) && health_joins(storage, run.domain_id);
+	waits = error_is(problem, ERR_ACQUIRE_LOCK_FAILURE) && lease_comes(&run);
 	domain_free(run.domain);
 	if (run.values)
 		g_hash_table_unref(run.values);

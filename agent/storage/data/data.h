@@ -32,6 +32,7 @@ struct data_run {
 	/* the volume that is changed; volume NULL: none, the job does without a volume's generation */
 	const char *domain_id, *image, *volume;
 	int generation;                         /* the one it must have; -1: any */
+	const struct endpoint *guarded;         /* data elsewhere that are written under a lease (lease/job_lease.h); NULL: none */
 	struct domain *domain;
 	metadata *values;                       /* of the volume */
 	bool again;                             /* the agent ended meanwhile: work was begun before */

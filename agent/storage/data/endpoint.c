@@ -6,12 +6,16 @@
  *	file:///path         read: a plain file that is there; written: one that must not exist, so nothing can be overwritten;
  *	                     it is <path>.berth-part until it is whole
  *
+ *	/dev/...             a volume of another provider that is attached to this host (managed.c); raw
+ *
  * A file's header is read by ourselves first: an image that names further files is refused before QEMU sees it.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include "agent/storage/data/data.h"
 #include "agent/storage/volume/image_header.h"
@@ -22,6 +26,11 @@
 static bool is_nbd(const char *url)
 {
 	return g_str_has_prefix(url, "nbd:") || g_str_has_prefix(url, "nbd+unix:///");
+}
+
+static bool is_device(const char *url)
+{
+	return g_str_has_prefix(url, "/dev/");
 }
 
 static bool bad(GError **error, const char *name, const char *what)
@@ -37,16 +46,14 @@ bool end_check(const struct endpoint *endpoint, const char *name, GError **error
 			return bad(error, name, "a 'div' endpoint has sd_id, img_id and vol_id");
 		return true;
 	}
-	if (endpoint->lease) {
-		error_set(error, ERR_MISC_UNSUPPORTED_OPERATION, "%s: a lease on an external endpoint", name);
+	if (!endpoint->lease_id != !endpoint->lease_domain_id)
+		return bad(error, name, "a lease has sd_id and lease_id");
+	if (!endpoint->url || (!is_nbd(endpoint->url) && !is_device(endpoint->url) && !g_str_has_prefix(endpoint->url, "file:///"))) {
+		error_set(error, ERR_INVALID_PARAMETER_EXCEPTION, "%s: url '%s' is neither of NBD nor of a file or device", name, endpoint->url ? endpoint->url : "");
 		return false;
 	}
-	if (!endpoint->url || (!is_nbd(endpoint->url) && !g_str_has_prefix(endpoint->url, "file:///"))) {
-		error_set(error, ERR_INVALID_PARAMETER_EXCEPTION, "%s: url '%s' is neither of NBD nor of a file", name, endpoint->url ? endpoint->url : "");
-		return false;
-	}
-	if (is_nbd(endpoint->url) && strcmp(endpoint->format, "raw"))
-		return bad(error, name, "what an NBD server shows is raw");
+	if (!g_str_has_prefix(endpoint->url, "file:///") && strcmp(endpoint->format, "raw"))
+		return bad(error, name, "what an NBD server or a device shows is raw");
 	return true;
 }
 
@@ -121,6 +128,26 @@ static bool open_file(const struct endpoint *endpoint, bool write, bool again, s
 	return end->path && (strcmp(end->format, "vhdx") || ask_size(end, error));
 }
 
+/* Only what a client had attached is touched, and nothing that is mounted, or part of something. */
+static bool open_device(struct storage *storage, const struct endpoint *endpoint, bool write, struct end *end, GError **error)
+{
+	uint64_t bytes = 0;
+	autofd fd = -1;
+
+	if (!managed_is_attached(storage, endpoint->url)) {
+		error_set(error, ERR_IMAGE_PATH_ERROR, "'%s' is no managed volume that is attached to this host", endpoint->url);
+		return false;
+	}
+	if ((fd = open(endpoint->url, (write ? O_RDWR | O_EXCL : O_RDONLY) | O_CLOEXEC)) < 0 || ioctl(fd, BLKGETSIZE64, &bytes) < 0) {
+		error_set_errno(error, ERR_IMAGE_PATH_ERROR, errno, "'%s'", endpoint->url);
+		return false;
+	}
+	end->path = g_strdup(endpoint->url);
+	end->format = "raw";
+	end->capacity = (int64_t)bytes;
+	return true;
+}
+
 bool end_open(struct storage *storage, const struct endpoint *endpoint, bool write, bool again, struct end *ret_end, GError **error)
 {
 	struct end end = END_NONE;
@@ -132,7 +159,9 @@ bool end_open(struct storage *storage, const struct endpoint *endpoint, bool wri
 		end.path = g_strdup(endpoint->url);
 		end.format = "raw";
 		good = true;
-	} else
+	} else if (is_device(endpoint->url))
+		good = open_device(storage, endpoint, write, &end, error);
+	else
 		good = open_file(endpoint, write, again, &end, error);
 	if (good)
 		*ret_end = end;

@@ -49,6 +49,8 @@ static void copy_target(struct data_run *run)
 
 	if (is_volume(params->destination))
 		aim(run, params->destination);
+	else if (params->destination->lease_id)
+		run->guarded = params->destination;
 	if (is_volume(params->source))
 		claim(run, params->source, /* write= */ false);
 }
@@ -64,8 +66,8 @@ static bool copy_check(struct data_run *run, GError **error)
 		error_set(error, ERR_VOLUME_IS_BUSY, "'%s' is open in a virtual machine", run->volume);
 		good = false;
 	} else if (good && target.capacity && source.capacity > target.capacity) {
-		error_set(error, ERR_DESTINATION_VOLUME_TOO_SMALL, "volume '%s' has %" PRId64 " bytes, the source %" PRId64, run->volume, target.capacity,
-			  source.capacity);
+		error_set(error, ERR_DESTINATION_VOLUME_TOO_SMALL, "'%s' has %" PRId64 " bytes, the source %" PRId64, run->volume ? run->volume : target.path,
+			  target.capacity, source.capacity);
 		good = false;
 	}
 	end_close(&source);
@@ -121,6 +123,7 @@ static bool convert(const struct data_run *run, const struct end *source, const 
 	return qemu_img_convert(&(struct qemu_img_convert){
 		.source = source->path, .source_format = source->format, .target = target->path, .target_format = target->format, .backing = backing,
 		.backing_format = backing_format, .create = target->file != NULL, .rate = params->rate,
+		.zeroed = params->destination->is_zero && !target->domain && !target->file && !run->again,
 		.bitmaps = params->bitmaps && !strcmp(source->format, "qcow2") && !strcmp(target->format, "qcow2") }, &work, error);
 }
 

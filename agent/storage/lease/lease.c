@@ -2,19 +2,22 @@
 /* The verbs of leases that have names of their own (xlease.c): made and removed by the manager of the pool, held by libvirt for VMs. */
 #define LOG_MODULE "storage"
 #include <string.h>
-#include "agent/storage/lease/lock.h"
+#include <time.h>
+#include "agent/storage/lease/job_lease.h"
 #include "agent/storage/lease/xlease.h"
 #include "agent/storage/storage-priv.h"
 #include "common/log.h"
-#include "proto/lease.h"
 
-struct task { struct storage *storage; char *domain, *lease; bool (*run)(const struct domain *domain, const char *lease, GError **error); };
+struct task;
+typedef bool (*task_work)(const struct domain *domain, const struct task *task, GError **error);
+struct task { struct storage *storage; char *domain, *lease; struct lease_metadata *metadata; task_work work; };
 
 static void task_free(void *data)
 {
 	struct task *task = data;
 
 	storage_unref(task->storage);
+	record_unref(task->metadata);
 	g_free(task->domain);
 	g_free(task->lease);
 	g_free(task);
@@ -25,7 +28,7 @@ static bool task_run(struct job *job, void *data, GError **error)
 	const struct task *task = data;
 	autodomain domain = domain_open_active(task->storage, task->domain, error);
 
-	return domain && task->run(domain, task->lease, error);
+	return domain && task->work(domain, task, error);
 }
 
 /* Of a shared domain only the manager of its pool changes the index: two would overwrite each other's records. */
@@ -41,8 +44,7 @@ static bool check_manager(struct storage *storage, const char *id, GError **erro
 	return (pool = pool_get(storage, domain_pool(domain), error)) && pool_check_spm(storage, pool, error);
 }
 
-static bool start(struct agent *agent, const char *verb, const struct lease_id_params *p,
-		  bool (*run)(const struct domain *domain, const char *lease, GError **error), GString *ret_result, GError **error)
+static bool start(struct agent *agent, const char *verb, const struct lease_id_params *p, task_work work, GString *ret_result, GError **error)
 {
 	g_autofree char *description = g_strdup_printf("Lease.%s %s", verb, p->lease_id ? p->lease_id : p->domain_id), *lane = domain_lane(p->domain_id);
 	g_autofree char *id = NULL;
@@ -54,7 +56,8 @@ static bool start(struct agent *agent, const char *verb, const struct lease_id_p
 	task->storage = storage_ref(agent->storage);
 	task->domain = g_strdup(p->domain_id);
 	task->lease = g_strdup(p->lease_id);
-	task->run = run;
+	task->metadata = record_ref(p->metadata);
+	task->work = work;
 	if (!jobs_start(agent->jobs,
 			&(struct job_work){ .type = "storage", .description = description, .lane = lane, .run = task_run, .data = task, .free_data = task_free }, &id,
 			error)) {
@@ -65,20 +68,51 @@ static bool start(struct agent *agent, const char *verb, const struct lease_id_p
 	return true;
 }
 
+/* One that is there is the caller's, from before: if it was to guard a job, then this one. */
+static bool is_same(const struct domain *domain, const struct lease *lease, const struct lease_metadata *wanted, GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+	struct lease_metadata *there = job_lease_read(domain, lease, &problem);
+	bool same = there && !strcmp(there->job_id, wanted->job_id);
+
+	if (problem)
+		g_propagate_error(error, g_steal_pointer(&problem));
+	else if (!same)
+		error_set(error, ERR_INVALID_METADATA, "lease '%s' is in domain '%s' already and guards %s%s, not job '%s'", lease->name, domain->id,
+			  there ? "job " : "no job", there ? there->job_id : "", wanted->job_id);
+	record_unref(there);
+	return same;
+}
+
+static bool create_run(const struct domain *domain, const struct task *task, GError **error)
+{
+	g_autofree char *note = NULL, *path = NULL;
+	struct lease_metadata *first;
+	struct lease lease;
+
+	if (!task->metadata)
+		return xlease_add(domain, task->lease, /* note= */ NULL, error);
+	if (xlease_find(domain, task->lease, &lease, NULL)) {
+		path = (char *)lease.path;
+		return is_same(domain, &lease, task->metadata, error);
+	}
+	first = record_copy(task->metadata);
+	SET(first, created, (int64_t)time(NULL));
+	SET(first, modified, first->created);
+	note = job_lease_note(first, error);
+	record_unref(first);
+	return note && xlease_add(domain, task->lease, note, error);
+}
+
 static bool create_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
 {
-	const struct lease_id_params *p = data;
-
-	if (p->metadata && !json_is_null(p->metadata)) {
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "metadata of lease '%s': this agent keeps the generation of a job in its volume (SDM verbs)", p->lease_id);
-		return false;
-	}
-	return start(agent, "create", p, xlease_add, ret_result, error);
+	return start(agent, "create", data, create_run, ret_result, error);
 }
 
 /* Not while somebody holds it, who would go on thinking so. */
-static bool remove_run(const struct domain *domain, const char *id, GError **error)
+static bool remove_run(const struct domain *domain, const struct task *task, GError **error)
 {
+	const char *id = task->lease;
 	g_autofree char *path = NULL;
 	struct lease_owner owner;
 	struct lease lease;
@@ -98,7 +132,7 @@ static bool delete_verb(struct agent *agent, const struct verb_call *call, void 
 	return start(agent, "delete", data, remove_run, ret_result, error);
 }
 
-static bool rebuild_run(const struct domain *domain, const char *lease, GError **error)
+static bool rebuild_run(const struct domain *domain, const struct task *task, GError **error)
 {
 	return xlease_rebuild(domain, error);
 }
@@ -142,32 +176,52 @@ static bool info_verb(struct agent *agent, const struct verb_call *call, void *d
 	return true;
 }
 
+/* First who holds it: the metadata of one that is free are then what the last one wrote. */
 static bool status_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
 {
 	const struct lease_id_params *p = data;
 	autodomain domain = domain_open_active(agent->storage, p->domain_id, error);
+	g_autoptr(GError) problem = NULL;
+	struct lease_metadata *guarded;
 	g_autofree char *path = NULL;
+	struct lease_status *status;
 	struct lease_owner owner;
 	struct lease lease;
-	json_t *owners;
 
 	if (!domain || !xlease_find(domain, p->lease_id, &lease, error))
 		return false;
 	path = (char *)lease.path;
 	if (!lock_inquire(agent->storage->locks, domain, &lease, &owner, error))
 		return false;
-	owners = json_array();
+	guarded = job_lease_read(domain, &lease, &problem);
+	if (problem) {
+		g_propagate_error(error, g_steal_pointer(&problem));
+		return false;
+	}
+	status = record_new(&lease_status_type);
+	SET(status, owners, json_array());
 	if (owner.host_id)
-		json_array_append_new(owners, json_integer((json_int_t)owner.host_id));
-	result_json(ret_result, json_pack("{s:o, s:I}", "owners", owners, "version", (json_int_t)owner.version));
+		json_array_append_new(status->owners, json_integer((json_int_t)owner.host_id));
+	SET(status, version, owner.version);
+	if (guarded)
+		SET(status, metadata, guarded);
+	result_record(ret_result, status);
+	record_unref(status);
 	return true;
 }
 
 static bool fence_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
 {
 	const struct lease_id_params *p = data;
+	struct job_lease held;
 
-	error_set(error, ERR_UNSUPPORTED_OPERATION, "Lease.fence of '%s': leases have no metadata here; the generation of a job is in its volume", p->lease_id);
+	if (!job_lease_take(agent->storage, p->domain_id, p->lease_id, /* job= */ NULL, &held, error))
+		return false;
+	if (strcmp(held.metadata->job_id, p->metadata->job_id))
+		error_set(error, ERR_INVALID_METADATA, "lease '%s' guards job '%s', not '%s'", p->lease_id, held.metadata->job_id, p->metadata->job_id);
+	else if (job_lease_check(&held, p->metadata->generation, error))
+		return job_lease_give(agent->storage, &held, "FENCED", error);
+	(void)job_lease_give(agent->storage, &held, /* status= */ NULL, NULL);
 	return false;
 }
 

@@ -19,7 +19,7 @@ struct space {
 	GHashTable *held;                /* name -> struct held; locks->lock */
 	int refs;                        /* locks->lock */
 };
-struct held { char *name, *path; int64_t offset, version; int fd; };       /* fd: local, holds the lock of the file's range */
+struct held { char *name, *path, *job; int64_t offset, version; int fd; };  /* fd: local, holds the lock of the file's range; job: NULL: none */
 
 struct locks {
 	pthread_mutex_t lock;
@@ -31,7 +31,12 @@ bool shared_leave(struct space *space, GError **error);
 bool shared_is_joined(const struct space *space);
 /* Seconds of the clock of this host at which its host id was renewed; 0: not known. */
 int64_t shared_renewed_s(const struct space *space);
-bool shared_take(struct space *space, const struct lease *lease, int64_t *ret_version, GError **error);
+/* flags: sanlock's, for acquiring; SANLK_ACQUIRE_LVB: one that this process holds is not taken once more. */
+bool shared_take(struct space *space, const struct lease *lease, uint32_t flags, int64_t *ret_version, GError **error);
+#define SHARED_NOTED 1u              /* SANLK_ACQUIRE_LVB */
+#define SHARED_NO_WAIT 8u            /* SANLK_ACQUIRE_OWNER_NOWAIT */
+/* What sanlock is to write when the lease, taken with SHARED_NOTED, is given back. */
+bool shared_note(struct space *space, const struct lease *lease, const char *note, GError **error);
 bool shared_give(struct space *space, const struct lease *lease, GError **error);
 bool shared_look(const struct domain *domain, const struct lease *lease, struct lease_owner *ret_owner, GError **error);
 /* The names of what this process holds over the space's fd; NULL: cannot be told. */

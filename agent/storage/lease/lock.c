@@ -32,13 +32,13 @@
 #include <fcntl.h>
 #include <string.h>
 #include <time.h>
+#include "agent/fault.h"
 #include "agent/storage/lease/lock-priv.h"
 #include "common/log.h"
 
 #define WATCHDOG_S 60
 #define GRACE_S 30
 #define KILL_S 10
-#define IO_TIMEOUT_S 10
 #define IO_TIMEOUT_MAX_S 120
 
 /* ---- the diary ---- */
@@ -64,9 +64,9 @@ int64_t lock_join_usec(int io_timeout_s)
 
 int lock_io_timeout_s(const struct domain *domain)
 {
-	int64_t seconds = metadata_get_int(domain->values, "IOOPTIMEOUTSEC", IO_TIMEOUT_S);
+	int64_t seconds = metadata_get_int(domain->values, "IOOPTIMEOUTSEC", LOCK_IO_TIMEOUT_S);
 
-	return seconds < 1 || seconds > IO_TIMEOUT_MAX_S ? IO_TIMEOUT_S : (int)seconds;
+	return seconds < 1 || seconds > IO_TIMEOUT_MAX_S ? LOCK_IO_TIMEOUT_S : (int)seconds;
 }
 
 /* ---- this host's places in domains ---- */
@@ -79,6 +79,7 @@ static void held_free(void *data)
 		close(held->fd);
 	g_free(held->name);
 	g_free(held->path);
+	g_free(held->job);
 	g_free(held);
 }
 
@@ -273,12 +274,13 @@ static bool local_look(const struct domain *domain, const struct lease *lease, s
 
 /* ---- leases ---- */
 
-static struct held *held_new(const struct lease *lease, int64_t version, int fd)
+static struct held *held_new(const struct lease *lease, int64_t version, int fd, const char *job)
 {
 	struct held *held = g_new0(struct held, 1);
 
 	held->name = g_strdup(lease->name);
 	held->path = g_strdup(lease->path);
+	held->job = g_strdup(job);
 	held->offset = lease->offset;
 	held->version = version;
 	held->fd = fd;
@@ -313,7 +315,8 @@ bool lock_is_held(struct locks *locks, const char *domain, const char *name)
 	return false;
 }
 
-bool lock_acquire(struct locks *locks, const struct domain *domain, const struct lease *lease, int64_t *ret_version, GError **error)
+static bool acquire(struct locks *locks, const struct domain *domain, const struct lease *lease, uint32_t flags, const char *job, int64_t *ret_version,
+		    GError **error)
 {
 	AUTO_SPACE space = find(locks, domain->id);
 	int64_t version = 0;
@@ -324,16 +327,30 @@ bool lock_acquire(struct locks *locks, const struct domain *domain, const struct
 		error_set(error, ERR_ACQUIRE_LOCK_FAILURE, "lease '%s': this host has no number in domain '%s' (StoragePool.connect)", lease->name, domain->id);
 		return false;
 	}
-	if (lock_is_held(locks, domain->id, lease->name))
-		return is_noted(space, lease->name, ret_version);
-	if (space->shared ? !shared_take(space, lease, &version, error) : !local_take(domain, lease, &fd, error))
+	if (lock_is_held(locks, domain->id, lease->name)) {
+		if (!(flags & SHARED_NOTED))
+			return is_noted(space, lease->name, ret_version);
+		error_set(error, ERR_ACQUIRE_LOCK_FAILURE, "lease '%s' of domain '%s' is held by a job of this host", lease->name, domain->id);
 		return false;
-	held = held_new(lease, version, fd);
+	}
+	if (space->shared ? !shared_take(space, lease, flags, &version, error) : !local_take(domain, lease, &fd, error))
+		return false;
+	held = held_new(lease, version, fd, job);
 	if (ret_version)
 		*ret_version = version;
 	AUTO_LOCK(&locks->lock);
 	g_hash_table_replace(space->held, held->name, held);
 	return true;
+}
+
+bool lock_acquire(struct locks *locks, const struct domain *domain, const struct lease *lease, int64_t *ret_version, GError **error)
+{
+	return acquire(locks, domain, lease, /* flags= */ 0, /* job= */ NULL, ret_version, error);
+}
+
+bool lock_acquire_noted(struct locks *locks, const struct domain *domain, const struct lease *lease, const char *job, GError **error)
+{
+	return acquire(locks, domain, lease, SHARED_NOTED | (job ? 0 : SHARED_NO_WAIT), job, /* ret_version= */ NULL, error);
 }
 
 bool lock_release(struct locks *locks, const char *domain, const struct lease *lease, GError **error)
@@ -347,6 +364,31 @@ bool lock_release(struct locks *locks, const char *domain, const struct lease *l
 	AUTO_LOCK(&locks->lock);
 	g_hash_table_remove(space->held, lease->name);
 	return true;
+}
+
+/* sanlock writes the note when the lease is given back, and tells nobody whether it could: it is looked at. */
+bool lock_release_noted(struct locks *locks, const struct domain *domain, const struct lease *lease, const char *note, GError **error)
+{
+	AUTO_SPACE space = find(locks, domain->id);
+	g_autofree char *there = NULL;
+
+	if (!space || !is_noted(space, lease->name, NULL)) {
+		error_set(error, ERR_SANLOCK_LVB_ERROR, "lease '%s' of domain '%s' is not held any more", lease->name, domain->id);
+		return false;
+	}
+	fault_point("lease note: begin");
+	if (space->shared ? !shared_note(space, lease, note, error) : !lock_write_note(domain, lease, note, error)) {
+		(void)lock_release(locks, domain->id, lease, NULL);
+		return false;
+	}
+	fault_point("lease note: set");
+	if (!lock_release(locks, domain->id, lease, error) || !(there = lock_read_note(domain, lease, error)))
+		return false;
+	fault_point("lease note: written");
+	if (!strcmp(there, note))
+		return true;
+	error_set(error, ERR_SANLOCK_LVB_ERROR, "lease '%s' of domain '%s' was given back without its metadata; they are '%s'", lease->name, domain->id, there);
+	return false;
 }
 
 bool lock_inquire(struct locks *locks, const struct domain *domain, const struct lease *lease, struct lease_owner *ret_owner, GError **error)
@@ -363,7 +405,18 @@ bool lock_inquire(struct locks *locks, const struct domain *domain, const struct
 	return local_look(domain, lease, ret_owner, error);
 }
 
-void lock_give_up(struct locks *locks)
+/* What a job does under its lease ends first: the job gives it back. */
+static void give_up(struct space *space, const struct held *held, struct jobs *jobs)
+{
+	g_autoptr(GError) problem = NULL;
+
+	log_error("lease '%s' of domain %s is given up: its storage is lost", held->name, space->domain);
+	if (held->job ? !jobs_cancel(jobs, held->job, &problem)
+		      : !shared_give(space, &(struct lease){ held->name, held->path, held->offset }, &problem))
+		log_error("%s", problem->message);
+}
+
+void lock_give_up(struct locks *locks, struct jobs *jobs)
 {
 	g_autoptr(GPtrArray) spaces = g_ptr_array_new_with_free_func(space_unref);
 	GHashTableIter iter;
@@ -389,18 +442,18 @@ void lock_give_up(struct locks *locks)
 			AUTO_LOCK(&locks->lock);
 			g_hash_table_iter_init(&iter, space->held);
 			while (g_hash_table_iter_next(&iter, NULL, &value)) {
+				const struct held *held = value;
+
+				if (held->job) {
+					g_ptr_array_add(leases, held_new(&(struct lease){ held->name, held->path, held->offset }, held->version, -1, held->job));
+					continue;
+				}
 				g_ptr_array_add(leases, value);
 				g_hash_table_iter_steal(&iter);
 			}
 		}
-		for (guint j = 0; j < leases->len; j++) {
-			const struct held *held = leases->pdata[j];
-			g_autoptr(GError) problem = NULL;
-
-			log_error("lease '%s' of domain %s is given up: its storage is lost", held->name, space->domain);
-			if (!shared_give(space, &(struct lease){ held->name, held->path, held->offset }, &problem))
-				log_error("%s", problem->message);
-		}
+		for (guint j = 0; j < leases->len; j++)
+			give_up(space, leases->pdata[j], jobs);
 	}
 }
 

@@ -12,6 +12,7 @@
 #include "agent/storage/files.h"
 
 struct domain;
+struct jobs;
 struct locks;
 
 /* Where a lease is. */
@@ -36,12 +37,20 @@ int lock_host_id(struct locks *locks, const char *domain);
 /* ERR_ACQUIRE_LOCK_FAILURE: somebody has it, or there is no host id; the message says which. Held already: fine. ret_version may be NULL. */
 bool lock_acquire(struct locks *locks, const struct domain *domain, const struct lease *lease, int64_t *ret_version, GError **error);
 bool lock_release(struct locks *locks, const char *domain, const struct lease *lease, GError **error);
+/*
+ * For what is noted with a lease: as lock_acquire(), but a lease that this process has already is held: ERR_ACQUIRE_LOCK_FAILURE. job: what it is held for;
+ * when the storage is lost that job is canceled, and gives it back itself, because what it does may be elsewhere. NULL: for a moment only; then nobody waits
+ * for the death of a host that has it.
+ */
+bool lock_acquire_noted(struct locks *locks, const struct domain *domain, const struct lease *lease, const char *job, GError **error);
+/* Gives a lease of lock_acquire_noted() back, and note (at most LOCK_NOTE_MAX bytes) is what is noted with it; false: it may not be. ERR_SANLOCK_LVB_ERROR */
+bool lock_release_noted(struct locks *locks, const struct domain *domain, const struct lease *lease, const char *note, GError **error);
 /* Does this host still hold it? Asks sanlock, not the storage. */
 bool lock_is_held(struct locks *locks, const char *domain, const char *name);
 /* From the storage. ERR_NO_SUCH_LEASE: there is none at that place, or another */
 bool lock_inquire(struct locks *locks, const struct domain *domain, const struct lease *lease, struct lease_owner *ret_owner, GError **error);
-/* sanlock is about to kill who holds leases in a domain that it lost: gives them up at once. Any thread; does not touch storage. */
-void lock_give_up(struct locks *locks);
+/* sanlock is about to kill who holds leases in a domain that it lost: gives them up at once, or ends the jobs that do. Any thread; does not touch storage. */
+void lock_give_up(struct locks *locks, struct jobs *jobs);
 
 /* ---- the areas, on disk; no daemon is needed ---- */
 
@@ -57,6 +66,13 @@ bool lock_format_volume(const struct domain *domain, const struct lease *lease, 
 bool lock_clear_lease(const struct domain *domain, const struct lease *lease, GError **error);
 /* The name of the lease at that place; "" when there is none. NULL + error. g_free */
 char *lock_read_lease(const struct domain *domain, const char *path, int64_t offset, GError **error);
+
+/* What is noted with a lease, a line of text: sanlock's lock value block, for which a lease has one block. Empty after lock_format_lease(). */
+#define LOCK_NOTE_MAX 511
+/* As it was when somebody gave the lease back last; "": nothing. NULL + error. g_free */
+char *lock_read_note(const struct domain *domain, const struct lease *lease, GError **error);
+/* Of a lease that nobody can hold yet. */
+bool lock_write_note(const struct domain *domain, const struct lease *lease, const char *note, GError **error);
 
 /* The lease of the domain itself, of who manages its pool. Its path: g_free. */
 bool lock_domain_lease(const struct domain *domain, struct lease *ret_lease, GError **error);
@@ -77,7 +93,8 @@ enum lock_phase {
 enum lock_phase lock_phase(int64_t age_usec, int io_timeout_s);
 /* How long a host that wants a number in a domain, or a lease of a host that is dead, has to wait at most. */
 int64_t lock_join_usec(int io_timeout_s);
-/* Seconds that one access to the domain's locks may take: sets the pace of everything. */
+/* Seconds that one access to the domain's locks may take: sets the pace of everything. Unless its pool was made with another: */
+#define LOCK_IO_TIMEOUT_S 10
 int lock_io_timeout_s(const struct domain *domain);
 /* In which phase is this host in the domain? LOCK_LIVE when it has no number there. Asks sanlock, not the storage. */
 enum lock_phase lock_own_phase(struct locks *locks, const char *domain);

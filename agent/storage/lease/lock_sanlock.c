@@ -93,6 +93,79 @@ static bool space_of(const struct space *space, struct sanlk_lockspace *to, GErr
 	return set_space(to, space->domain, space->host_id, space->format, space->path, space->offset, error);
 }
 
+/* ---- blocks of a lease on disk (sanlock's src/ondisk.h, paxos_dblock.h, resource.c): little endian ---- */
+
+#define BLOCK_ALIGN 4096
+/* block 0: who has it; 2 and on: a block of each host; behind the 2000 hosts the lock value block */
+#define HOST_BLOCK(id) (2 + (id) - 1)
+#define NOTE_BLOCK 2002
+struct host_block { uint64_t mbal, bal, inp, inp2, inp3, lver; uint32_t checksum, flags; };
+#define HOST_RELEASED 1u
+
+static size_t block_size(const struct domain *domain)
+{
+	return shared_format(domain) & SANLK_RES_SECTOR4K ? 4096 : 512;
+}
+
+/* size bytes of an area, past the page cache. */
+static bool move_block(const struct domain *domain, const char *path, int64_t offset, void *data, size_t size, bool write, GError **error)
+{
+	const int flags = (write ? O_RDWR | O_DSYNC : O_RDONLY) | O_CLOEXEC;
+	autofd fd = open(path, flags | O_DIRECT);
+	void *block = NULL;
+	ssize_t n = -1;
+
+	if (fd < 0 && errno == EINVAL)
+		fd = open(path, flags);
+	if (fd >= 0 && posix_memalign(&block, BLOCK_ALIGN, size) == 0) {
+		memcpy(block, data, size);
+		n = write ? pwrite(fd, block, size, offset) : pread(fd, block, size, offset);
+		memcpy(data, block, size);
+	}
+	if (n != (ssize_t)size)
+		error_set_errno(error, ERR_STORAGE_DOMAIN_ACCESS_ERROR, n < 0 ? errno : EIO, "domain '%s': '%s' at %" PRId64, domain->id, path, offset);
+	free(block);
+	return n == (ssize_t)size;
+}
+
+static bool move_note(const struct domain *domain, const struct lease *lease, char *block, bool write, GError **error)
+{
+	const size_t size = block_size(domain);
+
+	return move_block(domain, lease->path, lease->offset + (int64_t)(NOTE_BLOCK * size), block, size, write, error);
+}
+
+char *lock_read_note(const struct domain *domain, const struct lease *lease, GError **error)
+{
+	char block[BLOCK_ALIGN] = "";
+
+	return move_note(domain, lease, block, /* write= */ false, error) ? g_strndup(block, LOCK_NOTE_MAX) : NULL;
+}
+
+bool lock_write_note(const struct domain *domain, const struct lease *lease, const char *note, GError **error)
+{
+	char block[BLOCK_ALIGN] = "";
+
+	(void)g_strlcpy(block, note, LOCK_NOTE_MAX + 1);
+	return move_note(domain, lease, block, /* write= */ true, error);
+}
+
+/*
+ * Has the owner given it back? What says so in block 0 may be overwritten by another host that wanted the lease at the same moment and made the same owner of
+ * it; the owner's own block still tells. sanlock looks there when it acquires, but not when it is asked for owners.
+ */
+static bool is_released(const struct domain *domain, const struct lease *lease, uint64_t host_id, uint64_t version)
+{
+	const size_t size = block_size(domain);
+	char block[BLOCK_ALIGN] = "";
+	struct host_block host;
+
+	if (!move_block(domain, lease->path, lease->offset + (int64_t)(HOST_BLOCK(host_id) * size), block, size, /* write= */ false, NULL))
+		return false;
+	memcpy(&host, block, sizeof(host));
+	return GUINT64_FROM_LE(host.lver) == version && (GUINT32_FROM_LE(host.flags) & HOST_RELEASED);
+}
+
 /* ---- host ids ---- */
 
 bool shared_join(struct space *space, GError **error)
@@ -200,7 +273,9 @@ static bool is_held(const struct space *space, const char *name)
 	return names && g_hash_table_contains(names, name);
 }
 
-bool shared_take(struct space *space, const struct lease *lease, int64_t *ret_version, GError **error)
+G_STATIC_ASSERT(SHARED_NOTED == SANLK_ACQUIRE_LVB && SHARED_NO_WAIT == SANLK_ACQUIRE_OWNER_NOWAIT);
+
+bool shared_take(struct space *space, const struct lease *lease, uint32_t flags, int64_t *ret_version, GError **error)
 {
 	union resource wanted;
 	struct sanlk_resource *list = &wanted.resource;
@@ -209,20 +284,36 @@ bool shared_take(struct space *space, const struct lease *lease, int64_t *ret_ve
 
 	if (!set_resource(&wanted, space->domain, space->format, lease, error) || !connect_space(space, error))
 		return false;
-	r = sanlock_acquire(space->fd, -1, 0, 1, &list, NULL);
+	r = sanlock_acquire(space->fd, -1, flags, 1, &list, NULL);
 	if (r == -EPIPE || r == -ECONNRESET) {               /* the daemon was started anew */
 		close(space->fd);
 		space->fd = -1;
 		if (!connect_space(space, error))
 			return false;
-		r = sanlock_acquire(space->fd, -1, 0, 1, &list, NULL);
+		r = sanlock_acquire(space->fd, -1, flags, 1, &list, NULL);
 	}
-	if (r == 0 || (r == -EEXIST && is_held(space, lease->name))) {
+	if (r == 0 || (r == -EEXIST && !(flags & SHARED_NOTED) && is_held(space, lease->name))) {
 		*ret_version = set_resource(&wanted, space->domain, space->format, lease, NULL) && sanlock_read_resource(list, 0) == 0 ?
 				       (int64_t)list->lver : 0;
 		return true;
 	}
 	error_set(error, ERR_ACQUIRE_LOCK_FAILURE, "lease '%s' of domain '%s': %s (%d)", lease->name, space->domain, reason(r), r);
+	return false;
+}
+
+/* The whole block: sanlock leaves what the note does not cover as it was. */
+bool shared_note(struct space *space, const struct lease *lease, const char *note, GError **error)
+{
+	char block[LOCK_NOTE_MAX + 1] = "";
+	union resource resource;
+	int r;
+
+	if (!set_resource(&resource, space->domain, space->format, lease, error))
+		return false;
+	(void)g_strlcpy(block, note, sizeof(block));
+	if ((r = sanlock_set_lvb(0, &resource.resource, block, sizeof(block))) >= 0)
+		return true;
+	error_set(error, ERR_SANLOCK_LVB_ERROR, "metadata of lease '%s' of domain '%s': %s (%d)", lease->name, space->domain, reason(r), r);
 	return false;
 }
 
@@ -267,7 +358,7 @@ bool shared_look(const struct domain *domain, const struct lease *lease, struct 
 		return false;
 	}
 	owner.version = (int64_t)wanted.resource.lver;
-	if (n > 0) {
+	if (n > 0 && !is_released(domain, lease, owners[0].host_id, wanted.resource.lver)) {
 		owner.host_id = owners[0].host_id;
 		/* of a host that this one cannot judge: as if it lived */
 		owner.taken = sanlock_get_hosts(domain->id, 0, &hosts, &n_hosts, 0) < 0 ||
@@ -347,24 +438,14 @@ bool lock_clear_lease(const struct domain *domain, const struct lease *lease, GE
 /* The begin of a lease on disk, little endian (struct leader_record of sanlock's src/ondisk.h). */
 struct leader { uint32_t magic, version, flags, sector_size; uint64_t num_hosts, max_hosts, owner, generation, lver; char space[48], resource[48]; };
 #define LEADER_MAGIC 0x06152010u
-#define LEADER_READ 4096
-
 static bool read_leader(const struct domain *domain, const char *path, int64_t offset, struct leader *ret_leader, GError **error)
 {
-	autofd fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	void *block = NULL;
-	ssize_t n = -1;
+	char block[BLOCK_ALIGN] = "";
 
-	if (fd < 0 && errno == EINVAL)
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 && posix_memalign(&block, LEADER_READ, LEADER_READ) == 0)
-		n = pread(fd, block, LEADER_READ, offset);
-	if (n == LEADER_READ)
-		memcpy(ret_leader, block, sizeof(*ret_leader));
-	else
-		error_set_errno(error, ERR_STORAGE_DOMAIN_ACCESS_ERROR, n < 0 ? errno : EIO, "domain '%s': '%s' at %" PRId64, domain->id, path, offset);
-	free(block);
-	return n == LEADER_READ;
+	if (!move_block(domain, path, offset, block, sizeof(block), /* write= */ false, error))
+		return false;
+	memcpy(ret_leader, block, sizeof(*ret_leader));
+	return true;
 }
 
 char *lock_read_lease(const struct domain *domain, const char *path, int64_t offset, GError **error)

@@ -252,7 +252,7 @@ static bool make_room(const struct index *index, int n, GError **error)
 	return true;
 }
 
-bool xlease_add(const struct domain *domain, const char *id, GError **error)
+bool xlease_add(const struct domain *domain, const char *id, const char *note, GError **error)
 {
 	AUTO_INDEX index;
 	struct lease lease = { .name = id };
@@ -274,7 +274,7 @@ bool xlease_add(const struct domain *domain, const char *id, GError **error)
 	if (!make_room(&index, n, error) || !put_record(&index, n, id, 'u', error))
 		return false;
 	fault_point("lease add: marked");
-	if (!lock_format_lease(domain, &lease, error))
+	if (!lock_format_lease(domain, &lease, error) || (note && !lock_write_note(domain, &lease, note, error)))
 		return false;
 	fault_point("lease add: made");
 	return put_record(&index, n, id, '-', error);

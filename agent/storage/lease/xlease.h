@@ -6,8 +6,8 @@
 
 /* Where the lease is: its path (g_free), name (the caller's) and offset. ERR_NO_SUCH_LEASE; ERR_STORAGE_EXCEPTION when the index is not valid */
 bool xlease_find(const struct domain *domain, const char *id, struct lease *ret_lease, GError **error);
-/* One that is there: fine. ERR_NO_SPACE_LEFT_ON_DOMAIN */
-bool xlease_add(const struct domain *domain, const char *id, GError **error);
+/* One that is there: fine, as it is. note: what is noted with it (lock.h); NULL: nothing. ERR_NO_SPACE_LEFT_ON_DOMAIN */
+bool xlease_add(const struct domain *domain, const char *id, const char *note, GError **error);
 bool xlease_remove(const struct domain *domain, const char *id, GError **error);
 /* From the leases themselves. */
 bool xlease_rebuild(const struct domain *domain, GError **error);
