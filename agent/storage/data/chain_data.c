@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Chains of volumes whose data a job uses: checked as for a VM (image.c), and held while it runs. */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 #include "agent/storage/data/data.h"
 #include "common/error.h"
 
@@ -96,4 +99,23 @@ void chain_keep(struct chain_hold *hold)
 		g_ptr_array_unref(hold->volumes);
 	g_free(hold->path);
 	*hold = (struct chain_hold){ .path = NULL };
+}
+
+bool volume_settle(const struct domain *domain, const char *image, const char *volume, int64_t written, struct job *job, GError **error)
+{
+	g_autoptr(metadata) values = volume_read(domain, image, volume, error);
+	autofd fd = values ? volume_open(domain, image, volume, O_RDWR, error) : -1;
+	bool raw = fd >= 0 && !strcmp(volume_format(values), "raw"), good = true;
+	int64_t end = raw ? metadata_get_int(values, "CAP", 0) : written;
+
+	if (fd < 0)
+		return false;
+	if (written != VOLUME_WHOLE)
+		good = domain->form->grows ? ftruncate(fd, end) == 0 : !raw || volume_write_zeros(fd, written, end, job);
+	if (good && domain->form->grows && raw && !strcmp(metadata_get(values, "TYPE"), "PREALLOCATED"))
+		good = fallocate(fd, 0, 0, end) == 0 || errno == EOPNOTSUPP;
+	if (good && fsync(fd) == 0)
+		return true;
+	files_error(error, errno == ECANCELED ? ERR_TASK_ABORTED : ERR_VOLUME_COPY_ERROR, errno, "'%s'", volume);
+	return false;
 }

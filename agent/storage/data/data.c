@@ -36,6 +36,21 @@ struct qemu_img_work data_work(const struct data_run *run, int from, int to)
 	return (struct qemu_img_work){ .job = run->job, .from = from, .to = to };
 }
 
+void data_target_image(struct data_run *run, bool write)
+{
+	const struct volume_call *params = run->params;
+
+	run->claims[run->n_claims++] = (struct claim){ params->domain_id, params->image_id, write };
+	run->domain_id = params->domain_id;
+	run->image = params->image_id;
+}
+
+void data_target_volume(struct data_run *run)
+{
+	data_target_image(run, /* write= */ true);
+	run->volume = ((const struct volume_call *)run->params)->volume_id;
+}
+
 static bool load(struct data_run *run, GError **error)
 {
 	if (run->values)
@@ -243,6 +258,16 @@ bool data_task(struct agent *agent, const struct data_kind *kind, const void *pa
 		if (run.claims[i].write && !block_check_manager(agent->storage, run.claims[i].domain, error))
 			return false;
 	if (!data_begin(agent, kind, params, verb, /* id= */ NULL, &id, error))
+		return false;
+	result_json(ret_result, json_string(id));
+	return true;
+}
+
+bool data_own_job(struct agent *agent, const struct data_kind *kind, const void *params, const char *verb, GString *ret_result, GError **error)
+{
+	g_autofree char *id = NULL;
+
+	if (!data_begin(agent, kind, params, verb, ((const struct volume_call *)params)->job_id, &id, error))
 		return false;
 	result_json(ret_result, json_string(id));
 	return true;

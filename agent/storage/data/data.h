@@ -57,6 +57,17 @@ enum job_run data_run(const struct data_kind *kind, struct job *job, json_t *sta
 bool data_begin(struct agent *agent, const struct data_kind *kind, const void *params, const char *verb, const char *id, char **ret_id, GError **error);
 /* The same, as a storage task: its id is the answer. */
 bool data_task(struct agent *agent, const struct data_kind *kind, const void *params, const char *verb, GString *ret_result, GError **error);
+/* Its handler. */
+#define DATA_TASK_VERB(name, kind, verb) \
+	static bool name##_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error) \
+	{ \
+		return data_task(agent, &kind, data, verb, ret_result, error); \
+	}
+/* The same without a pool's manager: params are a struct volume_call, whose job_id is the job's, if there is one. */
+bool data_own_job(struct agent *agent, const struct data_kind *kind, const void *params, const char *verb, GString *ret_result, GError **error);
+/* For targets of kinds whose params are a struct volume_call: its image is claimed; and it is its volume that is changed. */
+void data_target_image(struct data_run *run, bool write);
+void data_target_volume(struct data_run *run);
 /* All kinds of data jobs; once, at start. */
 void data_register(struct storage *storage);
 
@@ -78,6 +89,13 @@ GPtrArray *chain_list(const struct domain *domain, const char *image, const char
 /* "qcow2" or "raw" */
 const char *volume_format(metadata *values);
 bool volume_has_parent(metadata *values);
+
+/*
+ * After data were written into a volume: all is on the storage, and a preallocated volume has its blocks also where zeros became holes. written: up to where,
+ * when a stream was: what is beyond reads as zeros; VOLUME_WHOLE: all of it. job: whose cancel ends it; NULL: nobody's.
+ */
+#define VOLUME_WHOLE (-1)
+bool volume_settle(const struct domain *domain, const char *image, const char *volume, int64_t written, struct job *job, GError **error);
 
 /* ---- endpoint.c: sources and targets of copies ---- */
 struct end {

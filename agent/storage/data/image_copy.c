@@ -9,8 +9,6 @@
  * How many volumes are copied is written after each: a killed job goes on with the next.
  */
 #define LOG_MODULE "storage"
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include "agent/storage/data/data.h"
 #include "common/log.h"
@@ -31,6 +29,16 @@ static void target(struct data_run *run)
 	run->claims[run->n_claims++] = (struct claim){ params->domain_id, params->image_id, params->operation == IMAGE_MOVE };
 	run->domain_id = params->domain_id;
 	run->image = params->image_id;
+}
+
+/* The other way round: root first for making, children first for removing. */
+static json_t *turned(json_t *volumes)
+{
+	json_t *order = json_array();
+
+	for (size_t i = json_array_size(volumes); i > 0; i--)
+		json_array_append(order, json_array_get(volumes, i - 1));
+	return order;
 }
 
 static struct domain *open_target(const struct data_run *run, GError **error)
@@ -104,9 +112,7 @@ static bool check(struct data_run *run, GError **error)
 		json_decref(volumes);
 		return false;
 	}
-	order = json_array();
-	for (size_t i = json_array_size(volumes); i > 0; i--)
-		json_array_append(order, json_array_get(volumes, i - 1));
+	order = turned(volumes);
 	json_decref(volumes);
 	json_object_set_new(run->state, "volumes", order);
 	return check_source(run, order, error) && check_template(run, to, json_string_value(json_array_get(order, 0)), error);
@@ -187,22 +193,6 @@ static bool copy_held(const struct data_run *run, const struct chain_hold *from,
 							    .backing = backing, .backing_format = parent ? volume_format(parent) : NULL }, &work, error);
 }
 
-/* The blocks of a preallocated volume are there also where zeros became holes; and all is on the disk. */
-static bool settle(struct domain *domain, const char *image, const char *volume, GError **error)
-{
-	g_autoptr(metadata) values = volume_read(domain, image, volume, error);
-	autofd fd = values ? volume_open(domain, image, volume, O_RDWR, error) : -1;
-	bool allocate;
-
-	if (fd < 0)
-		return false;
-	allocate = domain->form->grows && !strcmp(volume_format(values), "raw") && !strcmp(metadata_get(values, "TYPE"), "PREALLOCATED");
-	if ((!allocate || fallocate(fd, 0, 0, metadata_get_int(values, "CAP", 0)) == 0 || errno == EOPNOTSUPP) && fsync(fd) == 0)
-		return true;
-	files_error(error, ERR_COPY_IMAGE_ERROR, errno, "'%s'", volume);
-	return false;
-}
-
 static bool copy_volume(struct data_run *run, struct domain *to, const char *id, size_t nth, size_t n, GError **error)
 {
 	struct chain_hold source, copy;
@@ -216,7 +206,7 @@ static bool copy_volume(struct data_run *run, struct domain *to, const char *id,
 		chain_release(&copy);
 	}
 	chain_release(&source);
-	return good && settle(to, run->image, id, error);
+	return good && volume_settle(to, run->image, id, VOLUME_WHOLE, run->job, error);
 }
 
 /* Volumes first..end of the chain; counted in the state, so that a killed job does none twice. */
@@ -237,11 +227,9 @@ static bool copy_data(struct data_run *run, struct domain *to, size_t first, siz
 
 static void undo(struct data_run *run, struct domain *to)
 {
-	json_t *volumes = json_object_get(run->state, "volumes"), *order = json_array();
+	json_t *order = turned(json_object_get(run->state, "volumes"));
 	g_autoptr(GError) problem = NULL;
 
-	for (size_t i = json_array_size(volumes); i > 0; i--)
-		json_array_append(order, json_array_get(volumes, i - 1));
 	if (!image_remove_volumes(to, run->image, order, /* zero= */ false, /* discard= */ false, &problem))
 		log_warn("copy of image %s in domain %s is not removed: %s, ignoring", run->image, to->id, problem->message);
 	json_decref(order);
@@ -264,14 +252,12 @@ static bool move_work(struct data_run *run, GError **error)
 static bool move_finish(struct data_run *run, GError **error)
 {
 	const struct volume_call *params = run->params;
-	json_t *volumes = json_object_get(run->state, "volumes"), *order;
+	json_t *order;
 	bool good;
 
 	if (params->operation != IMAGE_MOVE)
 		return true;
-	order = json_array();
-	for (size_t i = json_array_size(volumes); i > 0; i--)
-		json_array_append(order, json_array_get(volumes, i - 1));
+	order = turned(json_object_get(run->state, "volumes"));
 	good = image_remove_volumes(run->domain, run->image, order, params->post_zero, params->discard, error);
 	json_decref(order);
 	return good;
@@ -310,9 +296,7 @@ static bool sync_check(struct data_run *run, GError **error)
 
 	if (!volumes)
 		return false;
-	order = json_array();
-	for (i = json_array_size(volumes); i > 0; i--)
-		json_array_append(order, json_array_get(volumes, i - 1));
+	order = turned(volumes);
 	json_decref(volumes);
 	json_object_set_new(run->state, "volumes", order);
 	json_array_foreach(order, i, id) {
@@ -414,7 +398,7 @@ static bool fill_copy(struct data_run *run, struct domain *to, GError **error)
 		chain_release(&copy);
 	}
 	chain_release(&source);
-	return good && settle(to, params->dst_image_id, params->dst_volume_id, error);
+	return good && volume_settle(to, params->dst_image_id, params->dst_volume_id, VOLUME_WHOLE, run->job, error);
 }
 
 static bool copy_work(struct data_run *run, GError **error)

@@ -104,11 +104,7 @@ bool image_remove_volumes(struct domain *domain, const char *image, json_t *volu
 
 static void target(struct data_run *run)
 {
-	const struct volume_call *params = run->params;
-
-	run->claims[run->n_claims++] = (struct claim){ params->domain_id, params->image_id, true };
-	run->domain_id = params->domain_id;
-	run->image = params->image_id;
+	data_target_image(run, /* write= */ true);
 }
 
 static bool check_volume(struct data_run *run, json_t *going, const char *id, GError **error)

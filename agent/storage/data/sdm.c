@@ -11,8 +11,6 @@
  * remove_bitmap  one that is not there is removed
  * clear_bitmaps  all of a volume
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include "agent/storage/data/data.h"
 #include "agent/storage/data/thin.h"
@@ -87,20 +85,6 @@ static bool drop_bitmaps(const char *path, const char *format, GError **error)
 	return good;
 }
 
-/* A preallocated volume has its blocks also after zeros were written as holes. */
-static bool settle(const struct data_run *run, const struct end *target, GError **error)
-{
-	autofd fd = volume_open(run->domain, run->image, run->volume, O_RDWR, error);
-	bool allocate = target->domain->form->grows && !strcmp(target->format, "raw") && !strcmp(metadata_get(target->values, "TYPE"), "PREALLOCATED");
-
-	if (fd < 0)
-		return false;
-	if ((!allocate || fallocate(fd, 0, 0, target->capacity) == 0 || errno == EOPNOTSUPP) && fsync(fd) == 0)
-		return true;
-	files_error(error, ERR_VOLUME_COPY_ERROR, errno, "'%s'", run->volume);
-	return false;
-}
-
 static bool convert(const struct data_run *run, const struct end *source, const struct end *target, GError **error)
 {
 	const struct sdm_params *params = run->params;
@@ -133,7 +117,7 @@ static bool copy_work(struct data_run *run, GError **error)
 	struct end source = END_NONE, target = END_NONE;
 	bool good = end_open(run->storage, params->source, /* write= */ false, run->again, &source, error) &&
 		    end_open(run->storage, params->destination, /* write= */ true, run->again, &target, error) && convert(run, &source, &target, error) &&
-		    (!target.domain || settle(run, &target, error)) && (!target.file || end_publish(&target, run->again, error));
+		    (!target.domain || volume_settle(target.domain, run->image, run->volume, VOLUME_WHOLE, run->job, error)) && (!target.file || end_publish(&target, run->again, error));
 
 	end_close(&source);
 	end_close(&target);
@@ -411,35 +395,17 @@ static bool begin(struct agent *agent, const struct data_kind *kind, const char 
 	return data_begin(agent, kind, params, verb, params->job_id, /* ret_id= */ NULL, error);
 }
 
-static bool update_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
-{
-	return begin(agent, &sdm_update_kind, "SDM.update_volume", data, error);
-}
-
-static bool amend_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
-{
-	return begin(agent, &sdm_amend_kind, "SDM.amend_volume", data, error);
-}
-
-static bool sparsify_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
-{
-	return begin(agent, &sdm_sparsify_kind, "SDM.sparsify_volume", data, error);
-}
-
-static bool add_bitmap_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
-{
-	return begin(agent, &sdm_add_bitmap_kind, "SDM.add_bitmap", data, error);
-}
-
-static bool remove_bitmap_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
-{
-	return begin(agent, &sdm_remove_bitmap_kind, "SDM.remove_bitmap", data, error);
-}
-
-static bool clear_bitmaps_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
-{
-	return begin(agent, &sdm_clear_bitmaps_kind, "SDM.clear_bitmaps", data, error);
-}
+#define VOLUME_JOB(name, verb) \
+	static bool name##_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error) \
+	{ \
+		return begin(agent, &sdm_##name##_kind, verb, data, error); \
+	}
+VOLUME_JOB(update, "SDM.update_volume")
+VOLUME_JOB(amend, "SDM.amend_volume")
+VOLUME_JOB(sparsify, "SDM.sparsify_volume")
+VOLUME_JOB(add_bitmap, "SDM.add_bitmap")
+VOLUME_JOB(remove_bitmap, "SDM.remove_bitmap")
+VOLUME_JOB(clear_bitmaps, "SDM.clear_bitmaps")
 
 static bool merge_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
 {

@@ -26,11 +26,7 @@ static const struct foreign *foreign_of(const char *format)
 
 static void read_target(struct data_run *run)
 {
-	const struct volume_call *params = run->params;
-
-	run->claims[run->n_claims++] = (struct claim){ params->domain_id, params->image_id, false };
-	run->domain_id = params->domain_id;
-	run->image = params->image_id;
+	data_target_image(run, /* write= */ false);
 }
 
 static bool open_file(struct data_run *run, struct end *end, GError **error)
@@ -122,16 +118,6 @@ const struct data_kind volume_convert_kind = {
 	.work = convert_work,
 };
 
-static bool own_job(struct agent *agent, const struct data_kind *kind, const struct volume_call *params, const char *verb, GString *ret_result, GError **error)
-{
-	g_autofree char *id = NULL;
-
-	if (!data_begin(agent, kind, params, verb, params->job_id, &id, error))
-		return false;
-	result_json(ret_result, json_string(id));
-	return true;
-}
-
 bool volume_convert_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
 {
 	const struct volume_call *params = data;
@@ -145,26 +131,19 @@ bool volume_convert_verb(struct agent *agent, const struct verb_call *call, void
 	else if (params->compress && strcmp(params->format, "qcow2") && g_strcmp0(params->subformat, "streamOptimized"))
 		error_set(error, ERR_INVALID_PARAMETER_EXCEPTION, "compress: a file of format %s is not compressed", params->format);
 	else
-		return own_job(agent, &volume_convert_kind, params, "Volume.convert", ret_result, error);
+		return data_own_job(agent, &volume_convert_kind, params, "Volume.convert", ret_result, error);
 	return false;
 }
 
 /* ---- Volume.compact ---- */
 
-static void compact_target(struct data_run *run)
-{
-	read_target(run);
-	run->claims[0].write = true;
-	run->volume = ((const struct volume_call *)run->params)->volume_id;
-}
-
 DATA_KIND_RUN(volume_compact_kind)
 const struct data_kind volume_compact_kind = {
-	.kind = { "compact_volume", "storage", volume_compact_kind_run }, .params = &volume_compact_params_type, .quiet = true, .target = compact_target,
+	.kind = { "compact_volume", "storage", volume_compact_kind_run }, .params = &volume_compact_params_type, .quiet = true, .target = data_target_volume,
 	.check = volume_check_idle_leaf, .work = volume_sparsify,
 };
 
 bool volume_compact_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
 {
-	return own_job(agent, &volume_compact_kind, data, "Volume.compact", ret_result, error);
+	return data_own_job(agent, &volume_compact_kind, data, "Volume.compact", ret_result, error);
 }

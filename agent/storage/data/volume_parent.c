@@ -20,16 +20,6 @@
 
 #define NOTE VOLUME_NOTE_PREFIX "parent-content"
 
-static void target(struct data_run *run)
-{
-	const struct volume_call *params = run->params;
-
-	run->claims[run->n_claims++] = (struct claim){ params->domain_id, params->image_id, true };
-	run->domain_id = params->domain_id;
-	run->image = params->image_id;
-	run->volume = params->volume_id;
-}
-
 static bool has_new_parent(const struct data_run *run)
 {
 	return strcmp(((const struct volume_call *)run->params)->parent_id, BLANK_UUID) != 0;
@@ -176,18 +166,12 @@ static bool work(struct data_run *run, GError **error)
 
 DATA_KIND_RUN(volume_parent_kind)
 const struct data_kind volume_parent_kind = {
-	.kind = { "set_parent", "storage", volume_parent_kind_run }, .params = &volume_parent_params_type, .target = target, .check = check, .work = work,
+	.kind = { "set_parent", "storage", volume_parent_kind_run }, .params = &volume_parent_params_type, .target = data_target_volume, .check = check, .work = work,
 };
 
 bool volume_parent_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
 {
-	const struct volume_call *params = data;
-	g_autofree char *id = NULL;
-
-	if (!data_begin(agent, &volume_parent_kind, data, "Volume.setParent", params->job_id, &id, error))
-		return false;
-	result_json(ret_result, json_string(id));
-	return true;
+	return data_own_job(agent, &volume_parent_kind, data, "Volume.setParent", ret_result, error);
 }
 
 /* ---- who needs whom ---- */

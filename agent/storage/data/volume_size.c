@@ -22,16 +22,6 @@
 #define EDGE (1 << 20)
 #define SFDISK_USEC (20 * G_USEC_PER_SEC)
 
-static void target(struct data_run *run)
-{
-	const struct volume_call *params = run->params;
-
-	run->claims[run->n_claims++] = (struct claim){ params->domain_id, params->image_id, true };
-	run->domain_id = params->domain_id;
-	run->image = params->image_id;
-	run->volume = params->volume_id;
-}
-
 static bool check(struct data_run *run, GError **error)
 {
 	if (!strcmp(metadata_get(run->values, "VOLTYPE"), "SHARED"))
@@ -121,7 +111,7 @@ static bool extend_work(struct data_run *run, GError **error)
 
 DATA_KIND_RUN(volume_extend_kind)
 const struct data_kind volume_extend_kind = {
-	.kind = { "extend_volume", "storage", volume_extend_kind_run }, .params = &volume_extend_params_type, .quiet = true, .target = target,
+	.kind = { "extend_volume", "storage", volume_extend_kind_run }, .params = &volume_extend_params_type, .quiet = true, .target = data_target_volume,
 	.check = extend_check, .work = extend_work,
 };
 
@@ -240,7 +230,7 @@ static bool shrink_work(struct data_run *run, GError **error)
 
 DATA_KIND_RUN(volume_shrink_kind)
 const struct data_kind volume_shrink_kind = {
-	.kind = { "shrink_volume", "storage", volume_shrink_kind_run }, .params = &volume_shrink_params_type, .target = target, .check = shrink_check,
+	.kind = { "shrink_volume", "storage", volume_shrink_kind_run }, .params = &volume_shrink_params_type, .target = data_target_volume, .check = shrink_check,
 	.work = shrink_work,
 };
 
@@ -291,6 +281,6 @@ static bool reduce_work(struct data_run *run, GError **error)
 
 DATA_KIND_RUN(volume_reduce_kind)
 const struct data_kind volume_reduce_kind = {
-	.kind = { "reduce_volume", "storage", volume_reduce_kind_run }, .params = &volume_reduce_params_type, .quiet = true, .target = target,
+	.kind = { "reduce_volume", "storage", volume_reduce_kind_run }, .params = &volume_reduce_params_type, .quiet = true, .target = data_target_volume,
 	.check = reduce_check, .work = reduce_work,
 };

@@ -483,25 +483,59 @@ static bool failed(GError **error, enum error_code code, const char *volume)
 	return false;
 }
 
+/* Work on a volume, its directories open where they are there. */
+struct work { char *name, *meta, *parent; int images_fd, work_fd, image_fd; };
+
+static void work_close(struct work *work)
+{
+	const int fds[] = { work->image_fd, work->work_fd, work->images_fd };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	g_free(work->name);
+	g_free(work->meta);
+	g_free(work->parent);
+}
+#define AUTO_WORK __attribute__((cleanup(work_close))) struct work
+
+static bool work_open(struct work *work, const char *prefix, const struct domain *domain, const char *image, const char *volume, GError **error)
+{
+	*work = (struct work){ .name = work_name(prefix, image, volume), .meta = meta_name(volume), .images_fd = open_images(domain, error), .work_fd = -1,
+			       .image_fd = -1 };
+	if (work->images_fd < 0)
+		return false;
+	work->work_fd = files_open_dir(work->images_fd, work->name);
+	work->image_fd = files_open_dir(work->images_fd, image);
+	work->parent = parent_in(work->work_fd, volume);
+	return true;
+}
+
+/* Its data are to go: without a directory of work nothing in the image is ours, and a volume with metadata is whole. */
+static bool is_going(const struct work *work)
+{
+	return work->work_fd >= 0 && work->image_fd >= 0 && !files_exists(work->image_fd, work->meta);
+}
+
+/* false + errno */
+static bool work_over(const struct work *work)
+{
+	return files_remove_tree(work->images_fd, work->name) && fsync(work->images_fd) == 0;
+}
+
 static bool undo(const struct domain *domain, const char *image, const char *volume, GError **error)
 {
-	g_autofree char *work = work_name(NEW_PREFIX, image, volume);
-	g_autofree char *meta = meta_name(volume);
-	autofd images_fd = open_images(domain, error);
-	autofd work_fd = images_fd < 0 ? -1 : files_open_dir(images_fd, work);
-	autofd image_fd = images_fd < 0 ? -1 : files_open_dir(images_fd, image);
-	g_autofree char *parent = parent_in(work_fd, volume);
+	AUTO_WORK work;
 
-	if (images_fd < 0)
+	if (!work_open(&work, NEW_PREFIX, domain, image, volume, error))
 		return false;
-	/* without a directory of work nothing in the image is ours */
-	if (work_fd >= 0 && image_fd >= 0 && !files_exists(image_fd, meta)) {
-		if (!unlink_volume(image_fd, volume))
+	if (is_going(&work)) {
+		if (!unlink_volume(work.image_fd, volume))
 			return failed(error, ERR_VOLUME_UNLINK_ERROR, volume);
-		if (parent)
-			(void)volume_retype(domain, image, parent, NULL);
+		if (work.parent)
+			(void)volume_retype(domain, image, work.parent, NULL);
 	}
-	return (files_remove_tree(images_fd, work) && fsync(images_fd) == 0) || failed(error, ERR_VOLUME_UNLINK_ERROR, volume);
+	return work_over(&work) || failed(error, ERR_VOLUME_UNLINK_ERROR, volume);
 }
 
 /* ---- removing ---- */
@@ -563,25 +597,21 @@ static void remove_empty_image(const struct domain *domain, int images_fd, const
 
 static bool remove_volume(const struct domain *domain, const char *image, const char *volume, GError **error)
 {
-	g_autofree char *work = work_name(REMOVED_PREFIX, image, volume);
-	g_autofree char *meta = meta_name(volume);
-	autofd images_fd = open_images(domain, error);
-	autofd work_fd = images_fd < 0 ? -1 : files_open_dir(images_fd, work);
-	autofd image_fd = images_fd < 0 ? -1 : files_open_dir(images_fd, image);
-	g_autofree char *parent = parent_in(work_fd, volume);
+	AUTO_WORK work;
 
-	if (images_fd < 0)
+	if (!work_open(&work, REMOVED_PREFIX, domain, image, volume, error))
 		return false;
-	if (work_fd >= 0 && image_fd >= 0 && !files_exists(image_fd, meta)) {
+	if (is_going(&work)) {
 		g_autoptr(GError) problem = NULL;
 
-		if ((files_exists(work_fd, ZERO_MARK) && !zero_data(image_fd, volume)) || !unlink_volume(image_fd, volume) || fsync(image_fd) < 0)
+		if ((files_exists(work.work_fd, ZERO_MARK) && !zero_data(work.image_fd, volume)) || !unlink_volume(work.image_fd, volume) ||
+		    fsync(work.image_fd) < 0)
 			return failed(error, ERR_CANNOT_DELETE_VOLUME, volume);
-		if (parent && !volume_retype(domain, image, parent, &problem))
-			log_warn("volume %s: %s, ignoring", parent, problem->message);
-		remove_empty_image(domain, images_fd, image);
+		if (work.parent && !volume_retype(domain, image, work.parent, &problem))
+			log_warn("volume %s: %s, ignoring", work.parent, problem->message);
+		remove_empty_image(domain, work.images_fd, image);
 	}
-	return (files_remove_tree(images_fd, work) && fsync(images_fd) == 0) || failed(error, ERR_CANNOT_DELETE_VOLUME, volume);
+	return work_over(&work) || failed(error, ERR_CANNOT_DELETE_VOLUME, volume);
 }
 
 /* ---- what a killed agent left ---- */

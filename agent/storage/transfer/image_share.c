@@ -48,15 +48,6 @@ static struct web_request request_of(const struct data_run *run)
 	return (struct web_request){ .agent = run->storage->agent, .job = run->job, .url = method->url, .headers = method->headers, .length = method->length };
 }
 
-static void target(struct data_run *run, bool write)
-{
-	const struct volume_call *params = run->params;
-
-	run->claims[run->n_claims++] = (struct claim){ params->domain_id, params->image_id, write };
-	run->domain_id = params->domain_id;
-	run->image = params->image_id;
-}
-
 /* The one volume of the image: the state keeps its id. */
 static const char *find_volume(struct data_run *run, GError **error)
 {
@@ -113,7 +104,7 @@ struct fill {
 
 static void download_target(struct data_run *run)
 {
-	target(run, /* write= */ true);
+	data_target_image(run, /* write= */ true);
 }
 
 static bool download_find(struct data_run *run, GError **error)
@@ -199,23 +190,6 @@ static bool take(void *data, const char *bytes, size_t n, GError **error)
 	return true;
 }
 
-/* What is beyond the image in the volume reads as zeros; and all is on the storage. */
-static bool settle(struct fill *fill, GError **error)
-{
-	const struct data_run *run = fill->run;
-	bool raw = !strcmp(volume_format(run->values), "raw"), good = true;
-	int64_t end = raw ? metadata_get_int(run->values, "CAP", 0) : fill->at;
-
-	if (!run->domain->block)
-		good = ftruncate(fill->fd, end) == 0 && (fill->sparse || fallocate(fill->fd, 0, 0, end) == 0 || errno == EOPNOTSUPP);
-	else if (raw)
-		good = fcntl(fill->fd, F_SETFL, 0) == 0 && volume_write_zeros(fill->fd, fill->at, end, run->job);      /* no longer O_DIRECT */
-	if (good && fsync(fill->fd) == 0)
-		return true;
-	files_error(error, errno == ECANCELED ? ERR_TASK_ABORTED : ERR_COPY_IMAGE_ERROR, errno, "'%s'", run->volume);
-	return false;
-}
-
 static bool download(const struct data_run *run, GError **error)
 {
 	struct web_request request = request_of(run);
@@ -234,7 +208,8 @@ static bool download(const struct data_run *run, GError **error)
 		files_error(error, ERR_COPY_IMAGE_ERROR, errno, "'%s'", run->volume);
 		return false;
 	}
-	return web_get(&request, take, &fill, error) && put_piece(&fill, error) && settle(&fill, error);
+	return web_get(&request, take, &fill, error) && put_piece(&fill, error) &&
+	       volume_settle(run->domain, run->image, run->volume, fill.at, run->job, error);
 }
 
 /* Half an image is no use to anybody, but takes room. */
@@ -284,7 +259,7 @@ struct source {
 
 static void upload_target(struct data_run *run)
 {
-	target(run, /* write= */ false);
+	data_target_image(run, /* write= */ false);
 }
 
 /* Until close_source() it is held, and nobody writes it. */

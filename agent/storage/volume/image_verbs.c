@@ -5,10 +5,7 @@
 #include "agent/storage/data/data.h"
 #include "common/log.h"
 
-static bool delete_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
-{
-	return data_task(agent, &image_delete_kind, data, "Image.delete", ret_result, error);
-}
+DATA_TASK_VERB(delete, image_delete_kind, "Image.delete")
 
 static bool delete_volumes_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
 {
@@ -26,20 +23,9 @@ static bool delete_volumes_verb(struct agent *agent, const struct verb_call *cal
 	return data_task(agent, &image_delete_volumes_kind, data, "Image.deleteVolumes", ret_result, error);
 }
 
-static bool move_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
-{
-	return data_task(agent, &image_move_kind, data, "Image.move", ret_result, error);
-}
-
-static bool clone_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
-{
-	return data_task(agent, &image_clone_kind, data, "Image.cloneStructure", ret_result, error);
-}
-
-static bool sync_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
-{
-	return data_task(agent, &image_sync_kind, data, "Image.syncData", ret_result, error);
-}
+DATA_TASK_VERB(move, image_move_kind, "Image.move")
+DATA_TASK_VERB(clone, image_clone_kind, "Image.cloneStructure")
+DATA_TASK_VERB(sync, image_sync_kind, "Image.syncData")
 
 static bool copy_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
 {

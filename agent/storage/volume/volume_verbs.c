@@ -272,36 +272,16 @@ static bool teardown_verb(struct agent *agent, const struct verb_call *call, voi
 	return true;
 }
 
-static bool extend_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
-{
-	return data_task(agent, &volume_extend_kind, data, "Volume.extendSize", ret_result, error);
-}
+DATA_TASK_VERB(extend, volume_extend_kind, "Volume.extendSize")
 
 static bool shrink_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
 {
-	const struct volume_call *params = data;
-	g_autofree char *id = NULL;
-
-	if (!data_begin(agent, &volume_shrink_kind, data, "Volume.shrink", params->job_id, &id, error))
-		return false;
-	result_json(ret_result, json_string(id));
-	return true;
+	return data_own_job(agent, &volume_shrink_kind, data, "Volume.shrink", ret_result, error);
 }
 
-static bool reduce_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
-{
-	return data_task(agent, &volume_reduce_kind, data, "StoragePool.reduceVolume", ret_result, error);
-}
-
-static bool prepare_merge_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
-{
-	return data_task(agent, &merge_prepare_kind, data, "StoragePool.prepareMerge", ret_result, error);
-}
-
-static bool finalize_merge_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)
-{
-	return data_task(agent, &merge_finalize_kind, data, "StoragePool.finalizeMerge", ret_result, error);
-}
+DATA_TASK_VERB(reduce, volume_reduce_kind, "StoragePool.reduceVolume")
+DATA_TASK_VERB(prepare_merge, merge_prepare_kind, "StoragePool.prepareMerge")
+DATA_TASK_VERB(finalize_merge, merge_finalize_kind, "StoragePool.finalizeMerge")
 
 const struct verb_binding volume_bindings[] = {
 	{ "Volume.getQemuImageInfo", info_verb },
