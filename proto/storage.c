@@ -105,11 +105,11 @@ const struct record_type domain_info_type = RECORD_TYPE("domainInfo", NULL, D, d
 static const struct field domain_stats_fields[] = {
 	FIELD_LONG_(D, disk_total, "disktotal", TEXT, "size", .unit = "bytes"),
 	FIELD_LONG_(D, disk_free, "diskfree", TEXT, "free", .unit = "bytes"),
-	FIELD_STRING_(D, md_valid, "mdavalid", OUT, "metadata area is fine (block domains)"),
-	FIELD_STRING_(D, md_threshold, "mdathreshold", OUT, "metadata area has space (block domains)"),
+	FIELD_STRING_(D, md_valid, "mdavalid", OUT, "the group is whole, and its metadata area at least 64 MiB (block domains)"),
+	FIELD_STRING_(D, md_threshold, "mdathreshold", OUT, "more than a fifth of the metadata area is free (block domains)"),
 	FIELD_STRING_(D, md_size, "mdasize", OUT, "metadata area", .unit = "bytes"),
 	FIELD_STRING_(D, md_free, "mdafree", OUT, "free metadata area", .unit = "bytes"),
-	FIELD_JSON_(D, alerts, "alerts", OUT, "[{code, message}]"),
+	FIELD_JSON_(D, alerts, "alerts", OUT, "[{code, message}]: 613, the metadata area is nearly full, 614, it is small"),
 };
 const struct record_type domain_stats_type = RECORD_TYPE("domainStats", NULL, D, domain_stats_fields, "StorageDomain.getStats");
 #undef D

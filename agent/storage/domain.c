@@ -435,3 +435,28 @@ bool domain_remove(struct storage *storage, struct domain *domain, GError **erro
 	log_info("erased storage domain %s in '%s'", domain->id, domain->mount);
 	return true;
 }
+
+/* The bounds are vdsm's (lib/vdsm/storage/blockSD.py, metadataValidity()): half of the 128 MiB that a group gets for its metadata, and a fifth of them free. */
+#define METADATA_SMALL (INT64_C(64) << 20)
+#define METADATA_FREE_PART 5
+
+unsigned domain_warnings(const struct domain *domain)
+{
+	const struct block *block = domain->block;
+
+	return !block ? 0 : (block->mda_size < METADATA_SMALL ? DOMAIN_SMALL_METADATA : 0) |
+			    (block->mda_free <= block->mda_size / METADATA_FREE_PART ? DOMAIN_FULL_METADATA : 0);
+}
+
+json_t *domain_alerts(unsigned warnings)
+{
+	static const struct { enum domain_warning warning; enum error_code code; } alerts[] = {
+		{ DOMAIN_SMALL_METADATA, ERR_SMALL_VG_METADATA }, { DOMAIN_FULL_METADATA, ERR_VG_METADATA_CRITICALLY_FULL },
+	};
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < G_N_ELEMENTS(alerts); i++)
+		if (warnings & alerts[i].warning)
+			json_array_append_new(list, json_pack("{s:i, s:s}", "code", (int)alerts[i].code, "message", error_info(alerts[i].code)->text));
+	return list;
+}

@@ -178,7 +178,7 @@ static void found(struct storage *storage, const struct domain *domain)
 	(void)storage_submit(storage, "domain", domain->id, "settle", settle);
 }
 
-struct answer { int code, version; int64_t total, available; int phase; bool acquired; char *message; };
+struct answer { int code, version; int64_t total, available; unsigned warnings; int phase; bool acquired; char *message; };
 
 static void ask(struct storage *storage, const char *id, struct answer *answer)
 {
@@ -188,6 +188,7 @@ static void ask(struct storage *storage, const char *id, struct answer *answer)
 	if (domain && domain_probe(domain, &answer->version, &problem) &&
 	    domain->form->space(domain, &answer->total, &answer->available, &problem)) {
 		found(storage, domain);
+		answer->warnings = domain_warnings(domain);
 		answer->acquired = !domain_is_shared(domain) || lock_host_id(storage->locks, id);
 	}
 	answer->phase = lock_own_phase(storage->locks, id);
@@ -216,6 +217,8 @@ static void tell(struct storage *storage, const char *id, const struct watched *
 		log_error("storage domain %s: the host id is not renewed; what holds leases there is ended, others may take them when this host is dead", id);
 	if (now->low != before->low)
 		log_warn("storage domain %s: %" PRId64 " of %" PRId64 " bytes are free", id, now->available, now->total);
+	if (now->warnings & ~before->warnings)
+		log_warn("storage domain %s: the metadata area of its volume group is %s", id, now->warnings & DOMAIN_FULL_METADATA ? "nearly full" : "small");
 	if (before->checked_usec && now->code == before->code && now->low == before->low && now->acquired == before->acquired && now->phase == before->phase)
 		return;
 	json = json_pack("{s:i, s:b, s:b, s:b, s:b, s:I, s:I}", "code", now->code, "valid", now->code == 0, "acquired", now->acquired, "expiring",
@@ -254,6 +257,7 @@ void health_check(struct storage *storage, const char *domain)
 			watched->version = answer.version;
 			watched->total = answer.total;
 			watched->available = answer.available;
+			watched->warnings = answer.warnings;
 			watched->low = is_low(storage, &answer);
 		}
 		after = *watched;

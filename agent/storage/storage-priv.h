@@ -109,6 +109,10 @@ GPtrArray *domain_list(struct storage *storage);
 /* Deactivated here: block devices of it need not be active. */
 void domain_rest(struct storage *storage, const char *id);
 char *domain_lane(const char *id);                         /* g_free */
+/* What its users should be told; of volume groups, from what LVM said when the domain was opened. */
+enum domain_warning { DOMAIN_SMALL_METADATA = 1 << 0, DOMAIN_FULL_METADATA = 1 << 1 };
+unsigned domain_warnings(const struct domain *domain);
+json_t *domain_alerts(unsigned warnings);                  /* [{code, message}], as vdsm's; new reference */
 
 /* ---- area.c ---- */
 bool domain_is_shared(const struct domain *domain);        /* can other hosts see its storage? */
@@ -170,6 +174,7 @@ struct watched {
 	bool busy, acquired, low;        /* low: less space than [storage] low_space */
 	int64_t checked_usec, delay_usec, total, available;
 	int code, version, phase;        /* phase: enum lock_phase, of this host in the domain */
+	unsigned warnings;               /* enum domain_warning */
 };
 struct watched *watched_new(const char *pool, const char *mount);      /* mount: directory of its connection */
 void watched_free(void *watched);

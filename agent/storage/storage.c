@@ -346,19 +346,21 @@ static bool stats_verb(struct agent *agent, const struct verb_call *call, void *
 	autodomain domain = domain_open(agent->storage, params->domain_id, error);
 	struct domain_stats *stats;
 	int64_t total, available;
+	unsigned warnings;
 
 	if (!domain || !domain->form->space(domain, &total, &available, error))
 		return false;
 	stats = record_new(&domain_stats_type);
 	SET(stats, disk_total, total);
 	SET(stats, disk_free, available);
+	warnings = domain_warnings(domain);
 	if (domain->block) {
-		stats->md_valid = g_strdup(domain->block->partial ? "false" : "true");
-		stats->md_threshold = g_strdup(domain->block->mda_free * 2 > domain->block->mda_size / 2 ? "true" : "false");
+		stats->md_valid = g_strdup(domain->block->partial || (warnings & DOMAIN_SMALL_METADATA) ? "false" : "true");
+		stats->md_threshold = g_strdup(warnings & DOMAIN_FULL_METADATA ? "false" : "true");
 		stats->md_size = g_strdup_printf("%" PRId64, domain->block->mda_size);
 		stats->md_free = g_strdup_printf("%" PRId64, domain->block->mda_free);
 	}
-	stats->alerts = json_array();
+	stats->alerts = domain_alerts(warnings);
 	result_record(ret_result, stats);
 	record_unref(stats);
 	return true;

@@ -5,6 +5,7 @@
  * verb:StorageDomain.getStats verb:StorageDomain.getImages verb:StorageDomain.validate */
 #include "agent-storage.h"
 #include <sys/statvfs.h>
+#include "agent/storage/form/block.h"
 
 static int disconnect_path(struct room *room, const char *path)
 {
@@ -33,6 +34,28 @@ static void test_link_names(void **state)
 			assert_string_not_equal(a, b);
 		}
 	assert_true(strlen(name) < 255);
+}
+
+/* The metadata area of a volume group: 64 MiB, and more than a fifth of it free; the codes and texts are vdsm's. */
+static void test_alerts(void **state)
+{
+	static const struct { int64_t size, free; int codes[3]; } cases[] = {
+		{ 64 << 20, (64 << 20) / 5 + 1, { 0 } }, { (64 << 20) - 1, 60 << 20, { 614 } }, { 64 << 20, (64 << 20) / 5, { 613 } }, { 1 << 20, 0, { 614, 613 } },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct block block = { .mda_size = cases[i].size, .mda_free = cases[i].free };
+		json_t *alerts = domain_alerts(domain_warnings(&(struct domain){ .block = &block }));
+		size_t n = 0;
+
+		for (; cases[i].codes[n]; n++) {
+			assert_int_equal(json_integer_value(json_object_get(json_array_get(alerts, n), "code")), cases[i].codes[n]);
+			assert_non_null(strstr(json_string_value(json_object_get(json_array_get(alerts, n), "message")), "VG metadata area size"));
+		}
+		assert_int_equal(json_array_size(alerts), n);
+		json_decref(alerts);
+	}
+	assert_int_equal(domain_warnings(&(struct domain){ .block = NULL }), 0);
 }
 
 static void test_connect(void **state)
@@ -353,7 +376,7 @@ static void test_kill_cycle(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_link_names), cmocka_unit_test(test_connect), cmocka_unit_test(test_read_only), cmocka_unit_test(test_create),
+		cmocka_unit_test(test_link_names), cmocka_unit_test(test_alerts), cmocka_unit_test(test_connect), cmocka_unit_test(test_read_only), cmocka_unit_test(test_create),
 		cmocka_unit_test(test_states), cmocka_unit_test(test_broken_seal), cmocka_unit_test(test_full), cmocka_unit_test(test_full_at_each_step),
 		cmocka_unit_test(test_kill_create), cmocka_unit_test(test_kill_cycle),
 	};

@@ -483,6 +483,7 @@ static json_t *describe_domain(struct storage *storage, const char *id, const ch
 	if (!watched || !watched->checked_usec || watched->code)
 		return json;
 	json_object_set_new(json, "version", json_integer(watched->version));
+	json_object_set_new(json, "alerts", domain_alerts(watched->warnings));
 	json_object_set_new(json, "disktotal", json_sprintf("%" PRId64, watched->total));
 	json_object_set_new(json, "diskfree", json_sprintf("%" PRId64, watched->available));
 	return json;
