@@ -409,7 +409,7 @@ static bool move_in(const struct domain *domain, const struct volume_draft *draf
 		return false;
 	if (shared && !link_parent(domain, draft, image_fd < 0 ? work_fd : image_fd))
 		return false;
-	if (fsync(work_fd) < 0)
+	if (shared && image_fd < 0 && fsync(work_fd) < 0)        /* all else in it is synced with the metadata */
 		return false;
 	if (image_fd < 0)
 		return put(images_fd, work, images_fd, draft->image);
@@ -520,6 +520,8 @@ static bool is_going(const struct work *work)
 /* false + errno */
 static bool work_over(const struct work *work)
 {
+	if (work->work_fd < 0 && !files_exists(work->images_fd, work->name) && errno == ENOENT)
+		return true;
 	return files_remove_tree(work->images_fd, work->name) && fsync(work->images_fd) == 0;
 }
 
@@ -549,7 +551,7 @@ static bool begin_removal(int images_fd, const char *work, const char *image, co
 
 	if (image_fd < 0 || !files_make_dir(images_fd, work) || (work_fd = files_open_dir(images_fd, work)) < 0)
 		return false;
-	if ((zero && !files_make_sparse(work_fd, ZERO_MARK, 0, 0600)) || fsync(work_fd) < 0 || fsync(images_fd) < 0)
+	if ((zero && (!files_make_sparse(work_fd, ZERO_MARK, 0, 0600) || fsync(work_fd) < 0)) || fsync(images_fd) < 0)
 		return false;
 	return files_rename_new(image_fd, meta, work_fd, meta) && fsync(image_fd) == 0 && fsync(work_fd) == 0;
 }
