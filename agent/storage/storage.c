@@ -245,6 +245,33 @@ void storage_rest(struct storage *storage, const char *vm)
 		(void)storage_submit(storage, "idle", domains->pdata[i], "deactivate what nobody uses", idle);
 }
 
+static bool is_block(struct storage *storage, const char *domain)
+{
+	AUTO_LOCK(&storage->lock);
+
+	return g_hash_table_contains(storage->groups, domain);
+}
+
+void storage_rest_disk(struct storage *storage, const char *vm, const struct storage_disk *disk, const GPtrArray *used)
+{
+	g_autoptr(GError) problem = NULL;
+	g_autoptr(GPtrArray) chain = NULL;
+	autodomain domain = NULL;
+
+	if (!is_block(storage, disk->domain))
+		return;
+	domain = domain_open_active(storage, disk->domain, &problem);
+	chain = domain ? chain_list(domain, disk->image, disk->volume, &problem) : NULL;
+	if (!chain) {
+		log_warn("volumes of image %s stay active until VM %s ends: %s, ignoring", disk->image, vm, problem->message);
+		return;
+	}
+	for (guint i = 0; i < chain->len; i++)
+		if (!g_ptr_array_find_with_equal_func((GPtrArray *)used, chain->pdata[i], g_str_equal, NULL))
+			block_take_one_back(storage, vm, disk->domain, chain->pdata[i]);
+	(void)storage_submit(storage, "idle", disk->domain, "deactivate what nobody uses", idle);
+}
+
 /* ---- verbs of domains ---- */
 
 static bool create_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)

@@ -20,6 +20,9 @@ bool storage_prepare(struct storage *storage, const char *vm, const char *domain
 
 /* The VM has ended, or could not start: what was made ready for it is not needed any more. Any thread; done soon. */
 void storage_rest(struct storage *storage, const char *vm);
+struct storage_disk;
+/* One disk of the VM is gone: the volumes of its chain, but those in `used` (ids, char *), may be deactivated. Reads storage; what fails is logged. */
+void storage_rest_disk(struct storage *storage, const char *vm, const struct storage_disk *disk, const GPtrArray *used);
 
 /* ---- chains that a running VM changes (chain.c) ---- */
 

@@ -57,6 +57,8 @@ bool block_hold(const struct domain *domain, const char *image, const char *volu
 void block_release(const struct domain *domain, const char *image, const char *volume);
 /* One hold of each of the volumes (char *) becomes this VM's, if it has none yet; else it is given back. */
 void block_give(const struct domain *domain, const char *vm, const GPtrArray *volumes);
+/* Such a hold of one volume; none: fine. */
+void block_take_one_back(struct storage *storage, const char *vm, const char *domain, const char *volume);
 /* All that this VM holds, in any domain, is not held any more. */
 void block_take_back(struct storage *storage, const char *vm);
 /* Deactivates the volumes that nobody holds and nobody has open. */

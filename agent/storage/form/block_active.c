@@ -6,11 +6,12 @@
  * too: backing names are names in that directory, as they are in file domains.
  *
  *   jobs, Image.prepare   count (storage->holds): each hold is released once
- *   a VM                  has a set of volumes (storage->vm_holds), one hold each however often they are prepared for it, until it ends
+ *   a VM                  has a set of volumes (storage->vm_holds), one hold each however often they are prepared for it, until it ends, or the disk is
+ *                         taken out of it and no other disk of it is on that volume
  *
  * When the last hold ends, the LV is deactivated, unless somebody has it open (the kernel refuses): QEMU may read a volume of which nobody here knows, for
  * holds are in memory only. What an agent that was killed left active, and what was still open when its last hold ended, is looked for when a domain is taken
- * up again after a restart and whenever a VM ends: an LV that is active, not open and held by nobody is deactivated (vdsm's lvm.bootstrap() does the same).
+ * up again after a restart and whenever a VM or a disk of it goes: an LV that is active, not open and held by nobody is deactivated (vdsm's lvm.bootstrap() does the same).
  */
 #define LOG_MODULE "storage"
 #include <errno.h>
@@ -134,6 +135,16 @@ void block_give(const struct domain *domain, const char *vm, const GPtrArray *vo
 		else
 			g_hash_table_add(own, g_steal_pointer(&key));
 	}
+}
+
+void block_take_one_back(struct storage *storage, const char *vm, const char *domain, const char *volume)
+{
+	g_autofree char *key = hold_key(domain, volume);
+	GHashTable *own;
+	AUTO_LOCK(&storage->lock);
+
+	if ((own = g_hash_table_lookup(storage->vm_holds, vm)) && g_hash_table_remove(own, key))
+		count_locked(storage, key, -1);
 }
 
 void block_take_back(struct storage *storage, const char *vm)

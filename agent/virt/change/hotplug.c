@@ -17,6 +17,7 @@
 #include <libvirt/virterror.h>
 #include <string.h>
 #include "agent/fault.h"
+#include "agent/virt/disk/disk_rest.h"
 #include "agent/virt/domain/domain_xml.h"
 #include "agent/virt/news.h"
 #include "agent/virt/vm_metadata.h"
@@ -189,6 +190,16 @@ static bool attach(struct live *live, const struct plug_kind *kind, const struct
 	return live_read(live, error) && finish(live, kind, wish, ret_device, error);
 }
 
+/* It did not become the VM's: what was made ready for it is not needed. */
+static void rest(struct live *live, const struct plug_wish *wish)
+{
+	g_autoptr(GPtrArray) gone = disk_gone_new();
+
+	disk_gone_add(gone, live_kept_in(wish->metadata, wish->device, /* make= */ false));
+	if (live_read(live, NULL))
+		disk_gone_rest(live, gone);
+}
+
 bool plug_in(struct live *live, const struct plug_kind *kind, struct plug_wish *wish, xmlNode **ret_device, GError **error)
 {
 	json_t *custom = vm_metadata_custom(live_kept_in(wish->metadata, wish->device, /* make= */ false));
@@ -209,6 +220,8 @@ bool plug_in(struct live *live, const struct plug_kind *kind, struct plug_wish *
 	json_decref(custom);
 	if (good && ret_device)
 		*ret_device = device;
+	if (!good)
+		rest(live, wish);
 	return good;
 }
 
@@ -276,6 +289,7 @@ static bool take_out(struct live *live, const struct plug_kind *kind, xmlNode *d
 {
 	g_autofree char *xml = xml_to_text(device);
 	g_autoptr(xmlDoc) copy = xml_parse(xml, strlen(xml), NULL);
+	g_autoptr(GPtrArray) gone = disk_gone_new();
 	xmlNode *kept;
 
 	if (!detach(live, kind, device, error))
@@ -284,11 +298,15 @@ static bool take_out(struct live *live, const struct plug_kind *kind, xmlNode *d
 	if (kind->unplugged)
 		kind->unplugged(live);
 	kept = live_kept(live, xmlDocGetRootElement(copy), /* make= */ false);
+	disk_gone_add(gone, kept);
 	xml_remove(kept);
 	if (kept && !live_keep(live, error))
 		return false;
 	fault_point("unplug: forgotten");
-	return live_read(live, error);
+	if (!live_read(live, error))
+		return false;
+	disk_gone_rest(live, gone);
+	return true;
 }
 
 bool plug_out(struct live *live, const struct plug_kind *kind, xmlNode *device, GError **error)

@@ -30,6 +30,7 @@
 #include <string.h>
 #include "agent/fault.h"
 #include "agent/virt/change/nic.h"
+#include "agent/virt/disk/disk_rest.h"
 #include "agent/virt/vm_metadata.h"
 #include "agent/xml.h"
 #include "common/lock.h"
@@ -312,7 +313,8 @@ static bool is_stale(const struct live *live, const xmlNode *kept)
 	return false;
 }
 
-static unsigned drop_stale(struct live *live, bool only_count)
+/* gone (NULL: they are only counted): disks among them. */
+static unsigned drop_stale(struct live *live, GPtrArray *gone)
 {
 	xmlNode *next;
 	unsigned n = 0;
@@ -322,26 +324,32 @@ static unsigned drop_stale(struct live *live, bool only_count)
 		if (!is_stale(live, kept))
 			continue;
 		n++;
-		if (!only_count)
+		if (gone) {
+			disk_gone_add(gone, kept);
 			xml_remove(kept);
+		}
 	}
 	return n;
 }
 
 static bool forget_missing(struct live *live, GError **error)
 {
+	g_autoptr(GPtrArray) gone = disk_gone_new();
 	unsigned n;
 
-	if (!drop_stale(live, /* only_count= */ true))
+	if (!drop_stale(live, /* gone= */ NULL))
 		return true;
 	if (!live_keep(live, error) || !live_read(live, error))
 		return false;
-	n = drop_stale(live, /* only_count= */ false);
+	n = drop_stale(live, gone);
 	if (!n)
 		return true;
 	log_info("VM %s: forgetting %u devices that are not there", live->vm->id, n);
 	nic_unplugged(live);
-	return live_keep(live, error) && live_read(live, error);
+	if (!live_keep(live, error) || !live_read(live, error))
+		return false;
+	disk_gone_rest(live, gone);
+	return true;
 }
 
 void live_settle(struct vm *vm, void *unused)
