@@ -20,10 +20,12 @@
 
 #define WAIT_USEC (20 * G_USEC_PER_SEC)
 #define AGAIN_USEC (G_USEC_PER_SEC / 4)
+#define FREE_LOOKS 8               /* it is free, and cannot be had: who gave it back a moment ago may not be through with that */
 
 static bool take(struct storage *storage, const struct domain *domain, const struct lease *lease, GError **error)
 {
 	int64_t until_usec = now_usec() + WAIT_USEC;
+	int free_looks = 0;
 
 	for (;;) {
 		g_autoptr(GError) problem = NULL, none = NULL;
@@ -39,7 +41,7 @@ static bool take(struct storage *storage, const struct domain *domain, const str
 			/* made by vdsm: it has none */
 			if (!pool_is_spm(storage, domain_pool(domain)) || !lock_format_lease(domain, lease, error))
 				break;
-		} else if (!owner.taken || now_usec() > until_usec) {
+		} else if ((!owner.taken && ++free_looks == FREE_LOOKS) || now_usec() > until_usec) {
 			g_propagate_error(error, g_steal_pointer(&problem));
 			break;
 		} else
