@@ -29,7 +29,10 @@ static const struct field lease_create_fields[] = {
 	FIELD_RECORD_(D, metadata, "metadata", IN, &lease_metadata_type, "the job that it is to guard; absent: it guards none"),
 };
 const struct record_type lease_create_params_type = RECORD_TYPE("Lease.create", NULL, D, lease_create_fields, "A lease that is to be");
-static const struct field lease_fence_fields[] = { LEASE, FIELD_RECORD_(D, metadata, "metadata", NEED, &lease_metadata_type, "the job as its caller knows it") };
+static const struct field lease_fence_fields[] = {
+	LEASE,
+	FIELD_RECORD_(D, metadata, "metadata", NEED, &lease_metadata_type, "the job as its caller knows it"),
+};
 const struct record_type lease_fence_params_type = RECORD_TYPE("Lease.fence", NULL, D, lease_fence_fields, "A lease and its job");
 static const struct field lease_rebuild_fields[] = { FIELD_UUID_(D, domain_id, "sd_id", NEED, "domain") };
 const struct record_type lease_rebuild_params_type = RECORD_TYPE("Lease.rebuild_leases", NULL, D, lease_rebuild_fields, "A domain with leases");

@@ -192,8 +192,10 @@ static bool lease_comes(const struct data_run *run)
 {
 	const char *domain = run->guarded ? run->guarded->lease_domain_id : run->domain_id;
 
-	return domain && !job_canceled(run->job) &&
-	       (health_joins(run->storage, domain) || (job_is_resumed(run->job) && now_usec() - run->storage->agent->started_usec < lock_join_usec(LOCK_IO_TIMEOUT_S)));
+	if (!domain || job_canceled(run->job))
+		return false;
+	return health_joins(run->storage, domain) ||
+	       (job_is_resumed(run->job) && now_usec() - run->storage->agent->started_usec < lock_join_usec(LOCK_IO_TIMEOUT_S));
 }
 
 enum job_run data_run(const struct data_kind *kind, struct job *job, json_t *state, void *storage, GError **error)

@@ -117,7 +117,8 @@ static bool copy_work(struct data_run *run, GError **error)
 	struct end source = END_NONE, target = END_NONE;
 	bool good = end_open(run->storage, params->source, /* write= */ false, run->again, &source, error) &&
 		    end_open(run->storage, params->destination, /* write= */ true, run->again, &target, error) && convert(run, &source, &target, error) &&
-		    (!target.domain || volume_settle(target.domain, run->image, run->volume, VOLUME_WHOLE, run->job, error)) && (!target.file || end_publish(&target, run->again, error));
+		    (!target.domain || volume_settle(target.domain, run->image, run->volume, VOLUME_WHOLE, run->job, error)) &&
+		    (!target.file || end_publish(&target, run->again, error));
 
 	end_close(&source);
 	end_close(&target);
