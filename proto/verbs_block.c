@@ -32,7 +32,7 @@ const struct verb block_verbs[] = {
 	OF_DOMAIN("StorageDomain.getVolumes", domain_volumes_params_type, .kind = RESULT_JSON, .doc = "Volumes in a domain, or of one image",
 		  .returns = "array of ids", .errors = "201 358"),
 	OF_DOMAIN("StorageDomain.getFileStats", domain_file_stats_params_type, .kind = RESULT_JSON, .doc = "Files in an ISO domain",
-		  .returns = "{name: {size, ctime, status}}", .errors = "358 372"),
+		  .returns = "{name: {size, ctime, status, path}}; path: of the file on this host", .errors = "358 372"),
 	{ .name = "StorageDomain.dump", .params = &domain_dump_params_type, .kind = RESULT_JSON, .lane = VERB_DOMAIN, .lane_key = "sd_id",
 	  .doc = "All metadata of a domain and its volumes, for those who look for an error", .returns = "{metadata, volumes}", .errors = "358" },
 	{ .name = "SDM.reduce_domain", .params = &domain_reduce_params_type, .lane = VERB_ANY, .changes = true,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "engine/flow/iso_disc.h"
 #include "engine/model/cdrom.h"
 #include "engine/model/cluster.h"
 #include "engine/model/disk.h"
@@ -116,6 +117,32 @@ static bool add_nics(struct engine *engine, const struct vm *vm, struct vm_param
 	return true;
 }
 
+const char *vm_disc(const struct vm *vm)
+{
+	const struct cdrom *cdrom = vm->cdroms && vm->cdroms->len ? vm->cdroms->pdata[0] : NULL;
+
+	return cdrom && cdrom->file && *cdrom->file ? cdrom->file : NULL;
+}
+
+/* Each VM has one drive, with or without a disc. After the disks: it takes the first place that they leave. */
+static bool add_drive(struct engine *engine, const struct vm *vm, const char *data_center, struct vm_params *params, GError **error)
+{
+	const char *disc = vm_disc(vm);
+	g_autofree char *path = disc ? iso_disc_path(engine, data_center, disc, vm->host.id, error) : NULL;
+	struct vm_device *device;
+
+	if (disc && !path)
+		return false;
+	device = list_add(&params->devices, &vm_device_type);
+	set_string(&device->type, "disk");
+	set_string(&device->device, "cdrom");
+	set_string(&device->iface, "sata");
+	set_string(&device->path, path ? path : "");
+	set_string(&device->format, "raw");
+	SET(device, readonly, true);
+	return true;
+}
+
 static void add_custom(const struct vm *vm, struct vm_params *params)
 {
 	for (guint i = 0; vm->custom_properties && i < vm->custom_properties->len; i++) {
@@ -135,12 +162,10 @@ struct vm_create_params *vm_definition(struct engine *engine, const struct vm *s
 	struct vm_params *params;
 	struct vm_device *graphics;
 	g_autofree char *pool = NULL;
-	const struct cdrom *cdrom;
 
 	if (!vm)
 		return NULL;
 	pool = vm_data_center(engine, vm);
-	cdrom = vm->cdroms && vm->cdroms->len ? vm->cdroms->pdata[0] : NULL;
 	create = record_new(&vm_create_params_type);
 	params = create->params = record_new(&vm_params_type);
 	set_string(&create->vm_id, vm->id);
@@ -172,11 +197,7 @@ struct vm_create_params *vm_definition(struct engine *engine, const struct vm *s
 	set_string(&graphics->type, "graphics");
 	set_string(&graphics->device, vm->display_type == DISPLAY_SPICE ? "spice" : "vnc");
 	add_custom(vm, params);
-	if (cdrom && cdrom->file && *cdrom->file) {
-		error_set(error, ERR_OPERATION_FAILED, "CD '%s': the data center has no active ISO domain that holds it", cdrom->file);
-		record_unref(create);
-		create = NULL;
-	} else if (!add_disks(engine, vm, pool, params, error) || !add_nics(engine, vm, params, error)) {
+	if (!add_disks(engine, vm, pool, params, error) || !add_drive(engine, vm, pool, params, error) || !add_nics(engine, vm, params, error)) {
 		record_unref(create);
 		create = NULL;
 	}

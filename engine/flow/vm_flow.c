@@ -63,7 +63,7 @@ static const char *host_of(const struct flow *flow)
 
 static bool edit_reserve(void *copy, struct change *change, void *data, GError **error)
 {
-	struct vm *vm = copy;
+	struct vm *vm = copy, *run;
 	struct flow *flow = data;
 
 	if (vm->state == VM_WAIT_FOR_LAUNCH && !g_strcmp0(vm->host.id, host_of(flow)))
@@ -81,6 +81,10 @@ static bool edit_reserve(void *copy, struct change *change, void *data, GError *
 	SET(vm, user_stop, false);
 	json_decref(vm->run_once);
 	vm->run_once = json_incref(json_object_get(flow->data, "once"));
+	if (!(run = vm_for_run(vm, error)))
+		return false;
+	set_string(&vm->current_cdrom, vm_disc(run) ? vm_disc(run) : "");
+	record_unref(run);
 	if (vm_has_saved_memory(vm))
 		json_object_set_new(flow->data, "memory", json_deep_copy(vm->memory_volume));
 	return true;

@@ -60,7 +60,8 @@ static const struct { short first, last; signed char severity; } severities[] = 
 	{ 355, 355, SEVERITY_ERROR }, { 604, 604, SEVERITY_WARNING },
 	/* where the guide's table ends: AuditLogType */
 	{ 495, 495, SEVERITY_ERROR }, { 505, 505, SEVERITY_ERROR }, { 957, 957, SEVERITY_ERROR }, { 959, 959, SEVERITY_ERROR }, { 961, 961, SEVERITY_ERROR },
-	{ 963, 963, SEVERITY_ERROR }, { 965, 965, SEVERITY_ERROR }, { 967, 967, SEVERITY_ERROR }, { 969, 969, SEVERITY_ERROR }, { 979, 979, SEVERITY_ERROR },
+	{ 963, 963, SEVERITY_ERROR }, { 965, 965, SEVERITY_ERROR }, { 967, 967, SEVERITY_ERROR }, { 969, 969, SEVERITY_ERROR }, { 973, 973, SEVERITY_ERROR },
+	{ 979, 979, SEVERITY_ERROR }, { 983, 983, SEVERITY_WARNING }, { 985, 985, SEVERITY_ERROR }, { 1023, 1023, SEVERITY_ERROR },
 	{ 1133, 1133, SEVERITY_ERROR },
 	{ 2015, 2015, SEVERITY_WARNING }, { 2022, 2023, SEVERITY_ERROR },
 	/* our own: flows that wait, or leave something behind; a host's memory policy */

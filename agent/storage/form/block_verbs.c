@@ -373,13 +373,14 @@ VERB(file_stats_verb)
 	for (guint i = 0; names && i < names->len; i++) {
 		const char *name = names->pdata[i];
 		struct stat st;
-		g_autofree char *changed = NULL;
+		g_autofree char *changed = NULL, *path = NULL;
 
 		if (fnmatch(params->pattern, name, params->case_sensitive ? 0 : FNM_CASEFOLD) || fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		    !S_ISREG(st.st_mode))
 			continue;
 		changed = g_strdup_printf("%" PRId64, (int64_t)st.st_ctime);
-		json_object_set_new(found, name, json_pack("{s:o, s:s, s:s}", "size", bytes(st.st_size), "ctime", changed, "status", FILE_STATUS_OK));
+		path = g_build_filename(domain->path, ISO_DIRECTORY, name, NULL);
+		json_object_set_new(found, name, json_pack("{s:o, s:s, s:s, s:s}", "size", bytes(st.st_size), "ctime", changed, "status", FILE_STATUS_OK, "path", path));
 	}
 	result_json(ret_result, found);
 	return true;
