@@ -94,6 +94,8 @@ static const struct option options[] = {
 	  "Seconds that one access to the locks of shared storage may take, for pools made from now on. A host that lost its storage is taken to be dead after "
 	  "8 times this and a minute." },
 	{ "storage", "manager_check", OPTION_INT, "10", 1, 3600, "Seconds between two looks at the manager of each pool of shared storage." },
+	{ "storage", "master_lost_after", OPTION_INT, "300", 1, 86400,
+	  "Seconds that no host sees the master domain of a data center before another data domain takes its place." },
 };
 
 struct program {

@@ -196,6 +196,8 @@ static bool move_unmark(struct flow *flow, GError **error)
 		return true;
 	if (!store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_unmark, flow, NULL, error))
 		return false;
+	if (move_of(flow) == STORAGE_ACTIVATE)
+		storage_pool_spread(flow->engine, flow_text(flow, "pool"), flow->object_id);
 	storage_follow(flow->engine, flow_text(flow, "pool"));
 	return true;
 }

@@ -46,6 +46,14 @@ static void set_master(struct pool_params *params, const char *master_id, int ve
 	SET(params, master_version, version);
 }
 
+static void set_lock_times(struct pool_params *params, int io_timeout_s)
+{
+	SET(params, renewal_s, RENEWAL_S);
+	SET(params, lease_s, LEASE_S);
+	SET(params, io_timeout_s, io_timeout_s);
+	SET(params, retries, RETRIES);
+}
+
 bool pool_make(const struct storage_call *call, const struct storage_pool *pool, int io_timeout_s, GError **error)
 {
 	struct pool_params *params = params_new(&pool_create_params_type, pool->id);
@@ -54,10 +62,7 @@ bool pool_make(const struct storage_call *call, const struct storage_pool *pool,
 	set_master(params, pool->master_id, pool->master_version);
 	params->domain_ids = strings_new();
 	g_ptr_array_add(params->domain_ids, g_strdup(pool->master_id));
-	SET(params, renewal_s, RENEWAL_S);
-	SET(params, lease_s, LEASE_S);
-	SET(params, io_timeout_s, io_timeout_s);
-	SET(params, retries, RETRIES);
+	set_lock_times(params, io_timeout_s);
 	return ask(call, "StoragePool.create", params, 0, NULL, error);
 }
 
@@ -173,6 +178,37 @@ bool pool_switch_master(const struct storage_call *call, const struct storage_po
 	if (own)
 		g_propagate_error(error, own);
 	return !own;
+}
+
+bool pool_reconstruct(const struct storage_call *call, const struct storage_pool *pool, const char *new_master_id, int number, int io_timeout_s, GError **error)
+{
+	struct pool_params *params = params_new(&pool_reconstruct_params_type, pool->id);
+
+	SET(params, host_id, number);
+	set_string(&params->name, pool->name);
+	set_master(params, new_master_id, pool->master_version + 1);
+	params->domains = json_copy(pool->domains);
+	json_object_set_new(params->domains, pool->master_id, json_string("attached"));
+	set_lock_times(params, io_timeout_s);
+	return ask(call, "StoragePool.reconstructMaster", params, 0, NULL, error);
+}
+
+enum pool_sight pool_sees(const struct storage_call *call, const char *domain_id)
+{
+	struct monitor_params *params = record_new(&repo_stats_params_type);
+	json_t *answer = NULL;
+	const json_t *about;
+	enum pool_sight sight = POOL_UNKNOWN;
+
+	params->domains = strings_new();
+	g_ptr_array_add(params->domains, g_strdup(domain_id));
+	(void)agent_call_timed(call->engine, call->host_id, "Host.getStorageRepoStats", params, call->flow_id, AGENT_TIMEOUT_S, call->patience_s, &answer, NULL);
+	about = json_object_get(answer, domain_id);
+	if (about)
+		sight = json_is_true(json_object_get(about, "valid")) ? POOL_SEEN : POOL_UNSEEN;
+	json_decref(answer);
+	record_unref(params);
+	return sight;
 }
 
 bool pool_of_domain(const struct storage_call *call, const char *domain_id, char **ret_pool_id, GError **error)

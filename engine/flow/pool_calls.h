@@ -22,6 +22,11 @@ bool pool_resign(const struct storage_call *call, const char *pool_id, GError **
 
 /* Another active domain becomes the master, by the manager. */
 bool pool_switch_master(const struct storage_call *call, const struct storage_pool *pool, const char *new_master_id, GError **error);
+/* The pool gets this domain for its master, with the next version, by a host that is not in it. */
+bool pool_reconstruct(const struct storage_call *call, const struct storage_pool *pool, const char *new_master_id, int number, int io_timeout_s, GError **error);
+/* Does the host see the domain, which it watches? POOL_UNKNOWN: it does not answer, or does not watch it. */
+enum pool_sight { POOL_UNKNOWN, POOL_UNSEEN, POOL_SEEN };
+enum pool_sight pool_sees(const struct storage_call *call, const char *domain_id);
 /* The pool that the domain is in, as the storage says; *ret_pool_id NULL: none. g_free */
 bool pool_of_domain(const struct storage_call *call, const char *domain_id, char **ret_pool_id, GError **error);
 

@@ -118,11 +118,17 @@ static bool edit_pass(void *copy, struct change *change, void *data, GError **er
 	return true;
 }
 
+bool storage_pool_set_master(struct engine *engine, const struct storage_pool *pool, const char *domain_id, GError **error)
+{
+	struct passing passing = { pool, domain_id, engine->model };
+
+	return store_modify(engine->store, &datacenter_kind, pool->id, edit_pass, &passing, NULL, error);
+}
+
 bool storage_pool_pass(struct engine *engine, const char *flow_id, const char *data_center_id, const char *new_master_id, GError **error)
 {
 	AUTO_TURN("pool/%s", data_center_id);
 	autostorage_pool pool = pool_now(engine, data_center_id, error);
-	struct passing passing = { pool, new_master_id, engine->model };
 	g_autofree char *host_id = NULL;
 
 	if (!pool)
@@ -132,8 +138,7 @@ bool storage_pool_pass(struct engine *engine, const char *flow_id, const char *d
 	if (!(host_id = storage_manager_elect(engine, pool, error)))
 		return false;
 	const struct storage_call call = { engine, host_id, flow_id, AGENT_PATIENCE_S };
-	if (!pool_switch_master(&call, pool, new_master_id, error) ||
-	    !store_modify(engine->store, &datacenter_kind, data_center_id, edit_pass, &passing, NULL, error))
+	if (!pool_switch_master(&call, pool, new_master_id, error) || !storage_pool_set_master(engine, pool, new_master_id, error))
 		return false;
 	storage_pool_spread(engine, data_center_id, NULL);
 	return true;

@@ -14,7 +14,7 @@
  *	 agent killed   sanlock frees the lease at once: the first host that is asked becomes it, usually the same one when its agent is back
  *
  * Every manager_check seconds the manager is asked whether it is still the one: a lease may be lost without a word. One that does not answer keeps the role
- * until the grace of its host is over.
+ * until the grace of its host is over. At the same time is looked how the master does (pool_master.c).
  *
  * One worker at a time works on a pool (its turn). What is stored (storage_manager, spm_state) follows what the agents said last.
  */
@@ -115,8 +115,7 @@ static int by_priority(const void *a, const void *b)
 	return other->spm_priority != one->spm_priority ? other->spm_priority - one->spm_priority : strcmp(one->name, other->name);
 }
 
-/* Hosts of the data center that are up, the one to be asked first first; those that never are the manager last. */
-static GPtrArray *candidates(struct model *model, const char *pool_id)
+GPtrArray *storage_manager_candidates(struct model *model, const char *pool_id)
 {
 	g_autoptr(GPtrArray) hosts = model_list(model, &host_kind);
 	GPtrArray *found = list_new();
@@ -165,7 +164,7 @@ static bool is_kept(struct engine *engine, const struct storage_pool *pool, cons
 
 static char *choose(struct engine *engine, const struct storage_pool *pool, GError **error)
 {
-	g_autoptr(GPtrArray) hosts = candidates(engine->model, pool->id);
+	g_autoptr(GPtrArray) hosts = storage_manager_candidates(engine->model, pool->id);
 	g_autoptr(GError) first = NULL;
 
 	for (guint i = 0; i < hosts->len; i++) {
@@ -276,10 +275,12 @@ static void tend(void *data)
 	AUTO_TURN("pool/%s", wish->pool_id);
 	autostorage_pool pool = storage_pool_read(engine->model, wish->pool_id);
 	g_autoptr(GError) error = NULL;
-	char *id = pool && pool->runs ? storage_manager_elect(engine, pool, &error) : NULL;
+	bool runs = pool && pool->runs;
+	char *id = runs ? storage_manager_elect(engine, pool, &error) : NULL;
 
 	g_free(id);
-	if (error) {
+	/* with another master the next look finds a manager */
+	if (runs && !storage_pool_rescue(engine, pool) && error) {
 		struct datacenter *data_center = model_get(engine->model, &datacenter_kind, pool->id);
 
 		store_event_once(engine->store, EVENT_NOBODY, NULL, (void *[]){ data_center, NULL },

@@ -14,8 +14,8 @@
  * it. A host that comes up while the pool does not run, or in another data center, leaves first.
  *
  * A host is told on the lane "storage/<host>", so that one whose storage hangs keeps nobody waiting, and by one worker at a time (its turn); the list of
- * domains is read when it is its turn, so the last one told is the last one that was true. What cannot be reached is an event; the host stays up, and VMs
- * that need the domain do not start on it.
+ * domains is read when it is its turn, so the last one told is the last one that was true. What cannot be reached is an event; the host stays up. Whether the
+ * last attempt went well is in its record, too (pool_joined): a VM that needs shared storage starts on no other host (sched.c).
  *
  * The agent lets go of a domain's storage some time after the domain is left: sanlock gives the host's number back. Until then it refuses to disconnect.
  */
@@ -29,6 +29,7 @@
 #include "engine/flow/agent.h"
 #include "engine/flow/pool_calls.h"
 #include "engine/flow/storage_calls.h"
+#include "engine/flow/storage_flow.h"
 #include "engine/flow/storage_target.h"
 #include "engine/flow/turn.h"
 #include "engine/model/cluster.h"
@@ -47,6 +48,12 @@
 static bool is_active(const struct storage_domain *domain)
 {
 	return domain->state == DOMAIN_ACTIVE || domain->state == DOMAIN_MIXED || domain->state == DOMAIN_UNKNOWN;
+}
+
+/* What hosts are told of: also one that is just coming, lest a host that is told now drops it again. */
+static bool is_used(const struct storage_domain *domain)
+{
+	return domain->master || is_active(domain) || domain->state == DOMAIN_ACTIVATING;
 }
 
 static GPtrArray *domains_of(struct model *model, const char *data_center_id)
@@ -71,7 +78,7 @@ struct storage_pool *storage_pool_read(struct model *model, const char *data_cen
 	for (guint i = 0; pool && i < domains->len; i++) {
 		const struct storage_domain *domain = domains->pdata[i];
 
-		json_object_set_new(pool->domains, domain->id, json_string(domain->master || is_active(domain) ? "active" : "attached"));
+		json_object_set_new(pool->domains, domain->id, json_string(is_used(domain) ? "active" : "attached"));
 		if (!domain->master)
 			continue;
 		g_free(pool->master_id);
@@ -188,7 +195,20 @@ static bool edit_enter(void *copy, struct change *change, void *data, GError **e
 	}
 	set_string(&host->pool_id, entering->pool_id);
 	SET(host, pool_number, number);
+	SET(host, pool_joined, false);
 	change_check(change, number_is_free, host);
+	return true;
+}
+
+/* data: a bool, did it? */
+static bool edit_joined(void *copy, struct change *change, void *data, GError **error)
+{
+	struct host *host = copy;
+	const bool *joined = data;
+
+	if (!host->pool_id || host->pool_joined == *joined)
+		return false;
+	SET(host, pool_joined, *joined);
 	return true;
 }
 
@@ -200,13 +220,13 @@ static bool edit_left(void *copy, struct change *change, void *data, GError **er
 		return false;
 	set_string(&host->pool_id, NULL);
 	CLEAR(host, pool_number);
+	CLEAR(host, pool_joined);
 	SET(host, storage_manager, false);
 	SET(host, spm_state, SPM_NONE);
 	return true;
 }
 
-/* Connects the host to the domain's storage. */
-static bool reach(const struct storage_call *call, const struct storage_domain *domain, GError **error)
+bool storage_pool_reach(const struct storage_call *call, const struct storage_domain *domain, GError **error)
 {
 	json_t *targets = storage_targets(call->engine->model, call->host_id, domain), *target;
 	size_t i;
@@ -218,14 +238,27 @@ static bool reach(const struct storage_call *call, const struct storage_domain *
 	return ok;
 }
 
-static void let_go(const struct storage_call *call, const struct storage_domain *domain)
+/* Is it one of another domain of the pool that is active? */
+static bool is_needed(struct model *model, const struct storage_domain *left, const json_t *target)
+{
+	g_autoptr(GPtrArray) domains = domains_of(model, left->data_center.id ? left->data_center.id : "");
+	bool needed = false;
+
+	for (guint i = 0; i < domains->len && !needed; i++)
+		needed = strcmp(object_id(domains->pdata[i]), left->id) && is_active(domains->pdata[i]) &&
+			 storage_domain_uses(domains->pdata[i], json_string_value(json_object_get(target, "@id")));
+	return needed;
+}
+
+/* stays: the host stays in the pool, whose other domains it goes on to use */
+static void let_go(const struct storage_call *call, const struct storage_domain *domain, bool stays)
 {
 	json_t *targets = storage_targets(call->engine->model, call->host_id, domain), *target;
 	g_autoptr(GError) error = NULL;
 	size_t i;
 
 	json_array_foreach(targets, i, target)
-		for (int try = 0; try < DISCONNECT_TRIES; try++) {
+		for (int try = 0; try < DISCONNECT_TRIES && !(stays && is_needed(call->engine->model, domain, target)); try++) {
 			g_clear_error(&error);
 			if (storage_disconnect(call, target, &error) || agent_is_away(error))
 				break;
@@ -245,7 +278,7 @@ static bool reach_all(const struct storage_call *call, const struct host *host, 
 		struct storage_domain *domain = domains->pdata[i];
 		g_autoptr(GError) own = NULL;
 
-		if ((!domain->master && !is_active(domain)) || reach(call, domain, &own))
+		if (!is_used(domain) || storage_pool_reach(call, domain, &own))
 			continue;
 		if (agent_is_away(own)) {
 			g_propagate_error(error, g_steal_pointer(&own));
@@ -268,7 +301,7 @@ static bool leave(const struct storage_call *call, const struct host *host, GErr
 	if (host->pool_id && (!pool_resign(call, host->pool_id, error) || !pool_leave(call, host->pool_id, host->pool_number, error)))
 		return false;
 	for (guint i = 0; i < domains->len; i++)
-		let_go(call, domains->pdata[i]);
+		let_go(call, domains->pdata[i], /* stays= */ false);
 	return store_modify(call->engine->store, &host_kind, host->id, edit_left, NULL, NULL, error) || !*error;
 }
 
@@ -302,7 +335,7 @@ bool storage_pool_join(struct engine *engine, const char *host_id, const struct 
 		return false;
 	ok = reach_all(&call, host, pool, error) && pool_enter(&call, pool, host->pool_number, error);
 	record_unref(host);
-	return ok;
+	return store_modify(engine->store, &host_kind, host_id, edit_joined, &ok, NULL, ok ? error : NULL) && ok;
 }
 
 /* ---- all hosts ---- */
@@ -349,7 +382,7 @@ static void run(void *data)
 		AUTO_TURN("storage/%s", host->id);
 		const struct storage_call call = { task->engine, host->id, NULL, AGENT_PATIENCE_NONE };
 
-		let_go(&call, left);
+		let_go(&call, left, /* stays= */ true);
 	}
 	record_unref(left);
 	record_unref(host);

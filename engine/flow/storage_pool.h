@@ -49,8 +49,20 @@ void storage_manager_host_lost(struct engine *engine, const char *host_id);
 char *storage_manager_host(struct engine *engine, const char *data_center_id, GError **error);
 /* The same for who has the turn "pool/<id>". */
 char *storage_manager_elect(struct engine *engine, const struct storage_pool *pool, GError **error);
+/* Hosts of the data center that are up, the one that is asked first first. List of struct host; g_ptr_array_unref */
+GPtrArray *storage_manager_candidates(struct model *model, const char *pool_id);
 /* Makes this host the manager. Worker. */
 bool storage_manager_force(struct engine *engine, const struct host *host, const struct actor *actor, GError **error);
+
+/* ---- the master (pool_master.c, pool_steps.c); for who has the turn "pool/<id>" ---- */
+/* When no host has seen the master for some time another domain takes its place: true. Worker. */
+bool storage_pool_rescue(struct engine *engine, const struct storage_pool *pool);
+/* In the model: the next version of the master, and which domain it is. */
+bool storage_pool_set_master(struct engine *engine, const struct storage_pool *pool, const char *domain_id, GError **error);
+struct storage_call;
+struct storage_domain;
+/* Connects a host to the storage of a domain. Worker. */
+bool storage_pool_reach(const struct storage_call *call, const struct storage_domain *domain, GError **error);
 
 /* How long one access to the locks of a pool may take, in seconds. */
 int storage_io_timeout(const struct engine *engine);

@@ -113,6 +113,7 @@ static const struct field host_fields[] = {
 	FIELD_TIME_(struct host, power_time, "power_time", INTERNAL, "when its power was last switched"),
 	FIELD_UUID_(struct host, pool_id, "pool_id", INTERNAL, "data center whose pool it was told to join"),
 	FIELD_INT_(struct host, pool_number, "pool_number", INTERNAL, "its number in that pool"),
+	FIELD_BOOL_(struct host, pool_joined, "pool_joined", INTERNAL, "it is in that pool"),
 };
 const struct record_type host_type = RECORD_TYPE("host", "hosts", struct host, host_fields, "A hypervisor");
 

@@ -70,6 +70,7 @@ struct host {
 	int64_t power_time;                  /* when its power was last switched, ms */
 	char *pool_id;                       /* data center whose pool it was told to join */
 	int pool_number;                     /* its number there: no two hosts of a pool have the same */
+	bool pool_joined;                    /* and it did, when it was told last */
 };
 extern const struct record_type host_type;
 /* The newest compatibility level that its agent knows; the newest of all when it has told none. Agents newer than this engine tell levels above those. */
