@@ -4,6 +4,7 @@
 
 #include "common/error.h"
 #include "engine/api/action.h"
+#include "engine/api/domain_luns.h"
 #include "engine/api/fence.h"
 #include "engine/api/host_install.h"
 #include "engine/api/host_iscsi.h"
@@ -199,15 +200,6 @@ static bool force_spm(struct request *request, const void *object, const void *p
 	return false;
 }
 
-/* ---- block storage that holds domains ---- */
-
-static bool discover_domains(struct request *request, const void *object, const void *params, void **ret_result, GError **error)
-{
-	if (host_check_up(object, error))
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "host '%s': block storage domains are not supported yet", object_name(object));
-	return false;
-}
-
 /* In the guide's order (14.2). */
 const struct action host_actions[] = {
 	{ "upgrade", &install_action_type, host_upgrade, "edit_host_configuration", "Refused: packages are upgraded on the host itself" },
@@ -216,7 +208,8 @@ const struct action host_actions[] = {
 	{ "enrollcertificate", &plain_action_type, host_enroll, "edit_host_configuration", "Refused: certificates are made with berth pki" },
 	{ "iscsilogin", &iscsi_login_type, host_iscsi_login, "manipulate_host", "Logs the host in to an iSCSI target" },
 	{ "iscsidiscover", &iscsi_discover_type, host_iscsi_discover, "manipulate_host", "Asks an iSCSI portal for its targets" },
-	{ "unregisteredstoragedomainsdiscover", &plain_action_type, discover_domains, "manipulate_host", "Refused: there is no block storage yet" },
+	{ "unregisteredstoragedomainsdiscover", &discover_domains_type, domain_luns_discover, "manipulate_host",
+	  "Tells of storage domains on LUNs that the host sees and this engine does not know" },
 	{ "approve", &approve_action_type, approve, "manipulate_host", "Approves a host that waits for it" },
 	{ "activate", &plain_action_type, activate, "manipulate_host", "Ends the maintenance of a host" },
 	{ "deactivate", &deactivate_action_type, deactivate, "manipulate_host", "Puts a host that runs no VM in maintenance" },

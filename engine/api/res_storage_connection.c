@@ -68,7 +68,7 @@ static bool check_details(struct storage_connection *connection, GError **error)
 	return !names->len;
 }
 
-static bool same_details(const struct storage_connection *a, const struct storage_connection *b)
+bool storage_connection_same(const struct storage_connection *a, const struct storage_connection *b)
 {
 	if (a->type != b->type || g_strcmp0(a->address, b->address))
 		return false;
@@ -81,7 +81,7 @@ struct storage_connection *storage_connection_twin(struct model *model, const st
 	g_autoptr(GPtrArray) all = model_list(model, &storage_connection_kind);
 
 	for (guint i = 0; i < all->len; i++)
-		if (g_strcmp0(object_id(all->pdata[i]), connection->id) && same_details(all->pdata[i], connection))
+		if (g_strcmp0(object_id(all->pdata[i]), connection->id) && storage_connection_same(all->pdata[i], connection))
 			return record_ref(all->pdata[i]);
 	return NULL;
 }

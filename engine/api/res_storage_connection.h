@@ -8,6 +8,7 @@
 extern const struct resource resource_storage_connection;
 extern const struct resource resource_storage_domain_connection;       /* after resource_storage_domain */
 
+bool storage_connection_same(const struct storage_connection *a, const struct storage_connection *b);
 /* Another connection with the same details; NULL: none. New reference. */
 struct storage_connection *storage_connection_twin(struct model *model, const struct storage_connection *connection);
 /* A domain shows the details of its connection. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Storage domains (REST chapter 12) on storage in files: NFS, POSIX and Gluster file systems, a directory of one host. Block storage is refused by name.
- * A request without a name imports what is on the storage.
+ * Storage domains (REST chapter 12): in files on NFS, POSIX and Gluster file systems, in a directory of one host, in a volume group on LUNs (domain_luns.c).
+ * A request without a name imports what is on storage in files; one with an id and <import> what is on LUNs.
  *
  * The state is shown at the top level only as long as the domain is in no data center; what it is there its data center shows (res_attached_domain.c).
  */
@@ -11,6 +11,7 @@
 
 #include "common/error.h"
 #include "engine/api/action.h"
+#include "engine/api/domain_luns.h"
 #include "engine/api/res_data.h"
 #include "engine/api/res_disk.h"
 #include "engine/api/res_host.h"
@@ -110,11 +111,15 @@ static void find_missing(const struct request *request, const void *input, GPtrA
 
 	if (domain->storage_id)
 		return;
+	if (HAS(domain, storage_type) && storage_type_is_block(type)) {
+		domain_luns_missing(domain, names);
+		return;
+	}
 	if (!HAS(domain, storage_type))
 		g_ptr_array_add(names, g_strdup("storage.type"));
 	else if (type == STORAGE_NFS && is_empty(domain->address))
 		g_ptr_array_add(names, g_strdup("storage.address"));
-	if (is_empty(domain->path) && !(HAS(domain, storage_type) && (type == STORAGE_ISCSI || type == STORAGE_FCP)))
+	if (is_empty(domain->path))
 		g_ptr_array_add(names, g_strdup("storage.path"));
 	if (HAS(domain, storage_type) && type == STORAGE_POSIXFS && is_empty(domain->vfs_type))
 		g_ptr_array_add(names, g_strdup("storage.vfsType"));
@@ -122,8 +127,9 @@ static void find_missing(const struct request *request, const void *input, GPtrA
 
 static bool check_kind(const struct storage_domain *domain, GError **error)
 {
-	if (domain->storage_type == STORAGE_ISCSI || domain->storage_type == STORAGE_FCP) {
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "storage/type: '%s' is not supported yet, only storage in files", storage_type_names[domain->storage_type]);
+	if (storage_type_is_block(domain->storage_type) && domain->type != DOMAIN_DATA) {
+		error_set(error, ERR_OPERATION_FAILED, "type: '%s' needs storage in files, not %s", storage_domain_flavor_names[domain->type],
+			  storage_type_names[domain->storage_type]);
 		return false;
 	}
 	if (domain->type == DOMAIN_IMAGE) {
@@ -216,25 +222,61 @@ static bool take_existing(struct request *request, struct storage_domain *domain
 	return ok;
 }
 
-static bool add_on(struct request *request, struct storage_domain *domain, const struct storage_connection *connection, bool new, GError **error)
+/* plan: how it is reached, taken from */
+static bool run_create(struct request *request, struct storage_domain *domain, struct domain_plan *plan, bool import, GError **error)
 {
-	struct model *model = request->engine->model;
-	json_t *target = storage_target(connection);
-	bool import = !domain->name || domain->import, ok;
-	struct object_ref *ref;
-
 	CLEAR(domain, import);
 	CLEAR(domain, storage_id);
-	ref = list_add(&domain->connections, &object_ref_type);
-	set_string(&ref->id, connection->id);
-	ok = storage_path_is_free(model, domain, error) && (!import || take_existing(request, domain, target, error));
-	if (!ok) {
-		json_decref(target);
-		return false;
+	CLEAR(domain, connections);
+	for (guint i = 0; i < plan->connection_ids->len; i++) {
+		struct object_ref *ref = list_add(&domain->connections, &object_ref_type);
+
+		set_string(&ref->id, plan->connection_ids->pdata[i]);
 	}
-	if (!domain->id)
+	return storage_place_is_free(request->engine->model, domain, error) &&
+	       flow_run(request->engine, &create_domain_flow, domain->id, &request->actor,
+			storage_create_data(domain, json_incref(plan->targets), plan->connections, import), NULL, error);
+}
+
+static bool add_in_files(struct request *request, struct storage_domain *domain, struct storage_connection *known, GError **error)
+{
+	bool import = !domain->name || domain->import, new = false, ok;
+	g_autofree char *wanted = import ? g_steal_pointer(&domain->id) : NULL;
+	struct storage_connection *connection = known ? record_ref(known) : connection_for(request->engine->model, domain, &new);
+	struct domain_plan plan = domain_plan_new();
+
+	g_ptr_array_add(plan.connection_ids, g_strdup(connection->id));
+	json_array_append_new(plan.targets, storage_target(connection));
+	if (new)
+		g_ptr_array_add(plan.connections, record_ref(connection));
+	set_string(&domain->id, NULL);
+	ok = !import || take_existing(request, domain, json_array_get(plan.targets, 0), error);
+	if (ok && wanted && strcmp(wanted, domain->id)) {
+		error_set(error, ERR_OPERATION_FAILED, "@id: what is there is storage domain '%s', not '%s'", domain->id, wanted);
+		ok = false;
+	}
+	if (ok && !domain->id)
 		domain->id = g_uuid_string_random();
-	return flow_run(request->engine, &create_domain_flow, domain->id, &request->actor, storage_create_data(domain, connection, target, new, import), NULL, error);
+	ok = ok && run_create(request, domain, &plan, import, error);
+	domain_plan_clear(&plan);
+	record_unref(connection);
+	return ok;
+}
+
+static bool add_on_luns(struct request *request, struct storage_domain *domain, GError **error)
+{
+	struct domain_plan plan = domain_plan_new();
+	const struct storage_call call = { request->engine, domain->host.id, request->actor.correlation_id, AGENT_PATIENCE_NONE };
+	bool import = domain->import, ok;
+
+	if (!import) {
+		set_string(&domain->id, NULL);
+		domain->id = g_uuid_string_random();
+	}
+	ok = domain_luns_plan(&call, domain->storage_type, domain->logical_units, &plan, error) &&
+	     (!import || domain_luns_import(&call, domain, &plan, error)) && run_create(request, domain, &plan, import, error);
+	domain_plan_clear(&plan);
+	return ok;
 }
 
 static bool add(struct request *request, void *input, void **ret_record, GError **error)
@@ -244,7 +286,7 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 	struct storage_connection *connection = NULL;
 	g_autofree char *path = NULL;
 	struct host *host = NULL;
-	bool new = false, ok;
+	bool ok;
 
 	if ((domain->storage_id && !take_connection(model, domain, &connection, error)) || !check_kind(domain, error) ||
 	    !(host = storage_named_host(request, &domain->host, error))) {
@@ -263,9 +305,7 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 	SET(domain, state, DOMAIN_LOCKED);
 	ok = check_host(model, domain, host, error);
 	record_unref(host);
-	if (ok && !connection)
-		connection = connection_for(model, domain, &new);
-	ok = ok && add_on(request, domain, connection, new, error);
+	ok = ok && (storage_type_is_block(domain->storage_type) ? add_on_luns(request, domain, error) : add_in_files(request, domain, connection, error));
 	record_unref(connection);
 	if (!ok)
 		return false;
@@ -280,8 +320,23 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 static bool update(struct request *request, const void *current, void *changed, const void *input, void **ret_record, GError **error)
 {
 	struct storage_domain *domain = changed;
-	struct change *change = change_new(request->engine->store);
+	struct change *change;
 
+	if (storage_type_is_block(domain->storage_type)) {
+		bool extended = false;
+
+		if (!domain_luns_extend(request, current, domain, input, &extended, error))
+			return false;
+		if (extended) {
+			*ret_record = model_get(request->engine->model, &storage_domain_kind, domain->id);
+			return true;
+		}
+	} else if (domain->logical_units) {
+		error_set(error, ERR_OPERATION_FAILED, "storage/logical_unit: storage domain '%s' is on %s storage, which has no LUNs", domain->name,
+			  storage_type_names[domain->storage_type]);
+		return false;
+	}
+	change = change_new(request->engine->store);
 	change_replace(change, current, domain);
 	change_event(change, EVENT_UPDATED, &request->actor, (void *[]){ domain, NULL }, "Storage Domain %s was updated by %s", domain->name,
 		     request->actor.user_name);
@@ -435,6 +490,7 @@ static bool is_attached(struct request *request, const void *object, const void 
 }
 
 static const struct action domain_actions[] = {
+	{ "refreshluns", &refresh_luns_type, domain_luns_refresh, "edit_storage_domain_configuration", "Takes LUNs of the domain that have grown to their end" },
 	{ "isattached", &attached_action_type, is_attached, "manipulate_storage_domain", "Asks the storage whether the domain belongs to a data center" },
 	{ 0 },
 };

@@ -54,19 +54,23 @@ static bool connection_status(const json_t *answer, const char *verb, GError **e
 
 static const struct { const char *name; enum storage_wire_type type; } wire_types[] = {
 	{ "nfs", STORAGE_NFS }, { "posixfs", STORAGE_POSIXFS }, { "localfs", STORAGE_LOCALFS }, { "glusterfs", STORAGE_GLUSTERFS }, { "iscsi", STORAGE_ISCSI },
+	{ "fcp", STORAGE_FCP },
 };
 static const struct { const char *name; enum storage_wire_class class_; const char *wire; } wire_classes[] = {
 	{ "data", STORAGE_CLASS_DATA, "Data" }, { "iso", STORAGE_CLASS_ISO, "Iso" }, { "export", STORAGE_CLASS_BACKUP, "Backup" },
 };
 
-static enum storage_wire_type wire_type(const json_t *target)
+int storage_wire_type(const char *name)
 {
-	const char *name = json_string_value(json_object_get(target, "type"));
-
 	for (size_t i = 0; i < G_N_ELEMENTS(wire_types); i++)
 		if (!g_strcmp0(wire_types[i].name, name))
 			return wire_types[i].type;
 	return STORAGE_UNKNOWN;
+}
+
+static int wire_type(const json_t *target)
+{
+	return storage_wire_type(json_string_value(json_object_get(target, "type")));
 }
 
 /* What is mounted: a directory, or "server:directory"; g_free */
@@ -133,15 +137,15 @@ bool storage_disconnect(const struct storage_call *call, const json_t *target, G
 
 /* ---- domains ---- */
 
-bool storage_create(const struct storage_call *call, const char *domain_id, const char *name, const char *flavor, const json_t *target, GError **error)
+static bool create(const struct storage_call *call, const char *domain_id, const char *name, const char *flavor, int type, const char *place, GError **error)
 {
 	struct domain_create_params *params = record_new(&domain_create_params_type);
 	GError *own = NULL;
 
 	set_string(&params->domain_id, domain_id);
-	params->type_args = source_of(target);
+	set_string(&params->type_args, place);
 	set_string(&params->name, name);
-	SET(params, domain_type, wire_type(target));
+	SET(params, domain_type, type);
 	for (size_t i = 0; i < G_N_ELEMENTS(wire_classes); i++)
 		if (!g_strcmp0(wire_classes[i].name, flavor))
 			SET(params, domain_class, wire_classes[i].class_);
@@ -153,11 +157,44 @@ bool storage_create(const struct storage_call *call, const char *domain_id, cons
 	return outcome(own, error);
 }
 
+bool storage_create(const struct storage_call *call, const char *domain_id, const char *name, const char *flavor, const json_t *target, GError **error)
+{
+	g_autofree char *source = source_of(target);
+
+	return create(call, domain_id, name, flavor, wire_type(target), source, error);
+}
+
+bool storage_create_in(const struct storage_call *call, const char *domain_id, const char *name, const char *type, const char *group, GError **error)
+{
+	return create(call, domain_id, name, "data", storage_wire_type(type), group, error);
+}
+
+bool storage_identify(const struct storage_call *call, const char *domain_id, char **ret_name, char **ret_flavor, GError **error)
+{
+	struct domain_id_params *which = record_new(&domain_id_params_type);
+	json_t *info = NULL;
+	const char *class_;
+	bool ok;
+
+	set_string(&which->domain_id, domain_id);
+	ok = ask(call, "StorageDomain.getInfo", which, DOMAIN_TIMEOUT_S, &info, error);
+	record_unref(which);
+	if (!ok)
+		return false;
+	class_ = json_string_value(json_object_get(info, "class"));
+	*ret_name = g_strdup(json_string_value(json_object_get(info, "name")));
+	*ret_flavor = NULL;
+	for (size_t i = 0; i < G_N_ELEMENTS(wire_classes); i++)
+		if (!g_strcmp0(wire_classes[i].wire, class_))
+			*ret_flavor = g_strdup(wire_classes[i].name);
+	json_decref(info);
+	return true;
+}
+
 bool storage_look(const struct storage_call *call, const json_t *target, char **ret_id, char **ret_name, char **ret_flavor, GError **error)
 {
 	struct domain_list_params *params = record_new(&domain_list_params_type);
-	json_t *found = NULL, *info = NULL;
-	const char *id, *class_;
+	json_t *found = NULL;
 	bool ok;
 
 	SET(params, storage_type, wire_type(target));
@@ -165,24 +202,11 @@ bool storage_look(const struct storage_call *call, const json_t *target, char **
 	*ret_id = *ret_name = *ret_flavor = NULL;
 	ok = ask(call, "Host.getStorageDomains", params, DOMAIN_TIMEOUT_S, &found, error);
 	record_unref(params);
-	id = ok ? json_string_value(json_array_get(found, 0)) : NULL;
-	if (id) {
-		struct domain_id_params *which = record_new(&domain_id_params_type);
-
-		set_string(&which->domain_id, id);
-		ok = ask(call, "StorageDomain.getInfo", which, DOMAIN_TIMEOUT_S, &info, error);
-		record_unref(which);
-	}
-	if (ok && id) {
-		*ret_id = g_strdup(id);
-		*ret_name = g_strdup(json_string_value(json_object_get(info, "name")));
-		class_ = json_string_value(json_object_get(info, "class"));
-		for (size_t i = 0; i < G_N_ELEMENTS(wire_classes); i++)
-			if (!g_strcmp0(wire_classes[i].wire, class_))
-				*ret_flavor = g_strdup(wire_classes[i].name);
-	}
-	json_decref(info);
+	*ret_id = ok ? g_strdup(json_string_value(json_array_get(found, 0))) : NULL;
 	json_decref(found);
+	ok = ok && (!*ret_id || storage_identify(call, *ret_id, ret_name, ret_flavor, error));
+	if (!ok)
+		g_clear_pointer(ret_id, g_free);
 	return ok;
 }
 

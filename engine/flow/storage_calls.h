@@ -23,8 +23,14 @@ bool storage_connect(const struct storage_call *call, const json_t *target, GErr
 bool storage_disconnect(const struct storage_call *call, const json_t *target, GError **error);
 
 /* ---- domains ---- */
+/* The channel's code of a type of storage by its name; 0: none */
+int storage_wire_type(const char *name);
 /* flavor: data, iso, export; target: the connection that it is made on */
 bool storage_create(const struct storage_call *call, const char *domain_id, const char *name, const char *flavor, const json_t *target, GError **error);
+/* A data domain in a volume group that was made for it. */
+bool storage_create_in(const struct storage_call *call, const char *domain_id, const char *name, const char *type, const char *group, GError **error);
+/* What the storage says of a domain that the host sees: its name and flavor. g_free both. */
+bool storage_identify(const struct storage_call *call, const char *domain_id, char **ret_name, char **ret_flavor, GError **error);
 /* The domain that is on the connection: its id (NULL: none), name and flavor. g_free all. */
 bool storage_look(const struct storage_call *call, const json_t *target, char **ret_id, char **ret_name, char **ret_flavor, GError **error);
 /* What an iSCSI portal offers: array of "address:port,group target". New reference. */

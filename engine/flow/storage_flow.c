@@ -16,6 +16,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "engine/flow/agent.h"
+#include "engine/flow/block_calls.h"
 #include "engine/flow/disk_flow.h"
 #include "engine/flow/rivals.h"
 #include "engine/flow/storage_calls.h"
@@ -112,20 +113,50 @@ char *storage_host(struct engine *engine, const struct storage_domain *domain, G
 	return id;
 }
 
-bool storage_path_is_free(struct model *model, void *data, GError **error)
+static bool directory_is_free(const struct storage_domain *wanted, const struct storage_domain *domain, GError **error)
+{
+	if (g_strcmp0(domain->local_host.id, wanted->local_host.id) || g_strcmp0(domain->path, wanted->path) || domain->storage_type != wanted->storage_type ||
+	    g_strcmp0(domain->address, wanted->address))
+		return true;
+	error_set(error, ERR_OPERATION_FAILED, "storage/path: '%s' on this %s is used by storage domain '%s'", wanted->path, wanted->address ? "server" : "host",
+		  domain->name);
+	return false;
+}
+
+/* used: units of what is called `what` and `name` */
+static bool units_are_free(const GPtrArray *wanted, const GPtrArray *used, const char *what, const char *name, GError **error)
+{
+	for (guint i = 0; wanted && i < wanted->len; i++) {
+		const struct logical_unit *unit = wanted->pdata[i];
+
+		if (!logical_unit_in(used, unit->id))
+			continue;
+		error_set(error, ERR_OPERATION_FAILED, "storage/logical_unit: LUN '%s' is used by %s '%s'", unit->id, what, name);
+		return false;
+	}
+	return true;
+}
+
+bool storage_place_is_free(struct model *model, void *data, GError **error)
 {
 	const struct storage_domain *wanted = data;
-	g_autoptr(GPtrArray) domains = model_list(model, &storage_domain_kind);
+	bool block = storage_type_is_block(wanted->storage_type);
+	g_autoptr(GPtrArray) domains = model_list(model, &storage_domain_kind), disks = block ? model_list(model, &disk_kind) : list_new();
 
 	for (guint i = 0; i < domains->len; i++) {
 		const struct storage_domain *domain = domains->pdata[i];
+		bool free = !g_strcmp0(domain->id, wanted->id) ? true :
+			    block ? units_are_free(wanted->logical_units, domain->logical_units, "storage domain", domain->name, error) :
+				    directory_is_free(wanted, domain, error);
 
-		if (!g_strcmp0(domain->id, wanted->id) || g_strcmp0(domain->local_host.id, wanted->local_host.id) || g_strcmp0(domain->path, wanted->path) ||
-		    domain->storage_type != wanted->storage_type || g_strcmp0(domain->address, wanted->address))
-			continue;
-		error_set(error, ERR_OPERATION_FAILED, "storage/path: '%s' on this %s is used by storage domain '%s'", wanted->path,
-			  wanted->address ? "server" : "host", domain->name);
-		return false;
+		if (!free)
+			return false;
+	}
+	for (guint i = 0; i < disks->len; i++) {
+		const struct disk *disk = disks->pdata[i];
+
+		if (!units_are_free(wanted->logical_units, disk->logical_units, "disk", disk_label(disk), error))
+			return false;
 	}
 	return true;
 }
@@ -163,15 +194,35 @@ bool storage_domain_uses(const struct storage_domain *domain, const char *connec
 
 /* ---- create ---- */
 
-json_t *storage_create_data(const struct storage_domain *domain, const struct storage_connection *connection, json_t *target, bool new, bool import)
+json_t *storage_create_data(const struct storage_domain *domain, json_t *targets, const GPtrArray *connections, bool import)
 {
-	json_t *data = json_pack("{s:s, s:[o], s:s, s:s, s:s, s:b}", "host", domain->host.id, "targets", target, "path", domain->path, "name", domain->name,
-				 "flavor", storage_domain_flavor_names[domain->type], "import", import);
+	json_t *data = json_pack("{s:s, s:o, s:s, s:s, s:b}", "host", domain->host.id, "targets", targets, "name", domain->name, "flavor",
+				 storage_domain_flavor_names[domain->type], "import", import);
 
 	json_object_set_new(data, "domain", record_to_json(domain, RECORD_STORE));
-	if (new)
-		json_object_set_new(data, "connection", record_to_json(connection, RECORD_STORE));
+	json_object_set_new(data, "connections", storage_records_to_json(connections));
+	if (storage_type_is_block(domain->storage_type))
+		json_object_set_new(data, "block", json_pack("{s:s, s:o, s:b}", "type", storage_type_names[domain->storage_type], "devices",
+							     storage_unit_ids(domain->logical_units), "force", domain->override_luns));
 	return data;
+}
+
+json_t *storage_records_to_json(const GPtrArray *records)
+{
+	json_t *array = json_array();
+
+	for (guint i = 0; records && i < records->len; i++)
+		json_array_append_new(array, record_to_json(records->pdata[i], RECORD_STORE));
+	return array;
+}
+
+json_t *storage_unit_ids(const GPtrArray *units)
+{
+	json_t *ids = json_array();
+
+	for (guint i = 0; units && i < units->len; i++)
+		json_array_append_new(ids, json_string(((const struct logical_unit *)units->pdata[i])->id));
+	return ids;
 }
 
 /* All of them, or none that was not connected before. */
@@ -186,15 +237,25 @@ static bool connect_all(const struct storage_call *call, const json_t *targets, 
 	return true;
 }
 
-static bool disconnect_all(const struct storage_call *call, const json_t *targets, GError **error)
+bool storage_flow_disconnect(const struct flow *flow, const struct storage_call *call, const json_t *targets, GError **error)
 {
+	g_autoptr(GError) first = NULL;
 	size_t i;
 	json_t *target;
 
-	json_array_foreach((json_t *)targets, i, target)
-		if (!storage_disconnect(call, target, error))
-			return false;
-	return true;
+	json_array_foreach((json_t *)targets, i, target) {
+		const char *id = json_string_value(json_object_get(target, "@id"));
+		struct storage_connection *connection = id ? model_get(flow->engine->model, &storage_connection_kind, id) : NULL;
+		g_autofree char *user = connection ? storage_connection_user(flow->engine->model, connection, flow->object_id) : NULL;
+
+		record_unref(connection);
+		if (!user)
+			(void)storage_disconnect(call, target, first ? NULL : &first);
+	}
+	if (!first)
+		return true;
+	g_propagate_error(error, g_steal_pointer(&first));
+	return false;
 }
 
 static const json_t *targets_of(const struct flow *flow)
@@ -202,11 +263,10 @@ static const json_t *targets_of(const struct flow *flow)
 	return json_object_get(flow->data, "targets");
 }
 
-/* A record of the flow's data; new, NULL + error. */
-static void *stored(const struct flow *flow, const char *key, const struct record_type *type, GError **error)
+void *storage_flow_record(const json_t *data, const struct record_type *type, GError **error)
 {
 	struct record_input input = { .dialect = RECORD_STORE };
-	void *record = record_from_json(type, json_object_get(flow->data, key), &input, error);
+	void *record = record_from_json(type, data, &input, error);
 
 	record_input_clear(&input);
 	return record;
@@ -215,7 +275,6 @@ static void *stored(const struct flow *flow, const char *key, const struct recor
 static bool create_record(struct flow *flow, GError **error)
 {
 	struct storage_domain *domain = storage_flow_domain(flow, NULL);
-	struct storage_connection *connection = NULL;
 	struct change *change;
 	bool ok;
 
@@ -223,24 +282,52 @@ static bool create_record(struct flow *flow, GError **error)
 		record_unref(domain);
 		return true;
 	}
-	domain = stored(flow, "domain", &storage_domain_type, error);
-	if (domain && json_object_get(flow->data, "connection"))
-		connection = stored(flow, "connection", &storage_connection_type, error);
-	if (!domain || (!connection && json_object_get(flow->data, "connection"))) {
-		record_unref(domain);
+	if (!(domain = storage_flow_record(json_object_get(flow->data, "domain"), &storage_domain_type, error)))
 		return false;
-	}
 	set_string(&domain->id, flow->object_id);
 	SET(domain, state, DOMAIN_LOCKED);
 	change = change_new(flow->engine->store);
-	change_check(change, storage_path_is_free, domain);
-	if (connection)
-		change_add(change, connection);
-	change_add(change, domain);
-	ok = change_commit(change, error);
-	record_unref(connection);
+	change_check(change, storage_place_is_free, domain);
+	ok = storage_flow_add_connections(flow, change, error);
+	if (ok) {
+		change_add(change, domain);
+		ok = change_commit(change, error);
+	} else {
+		change_free(change);
+	}
 	record_unref(domain);
 	return ok;
+}
+
+bool storage_flow_add_connections(const struct flow *flow, struct change *change, GError **error)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(flow->data, "connections"), i, item) {
+		struct storage_connection *connection = storage_flow_record(item, &storage_connection_type, error);
+
+		if (!connection)
+			return false;
+		change_add(change, connection);
+		record_unref(connection);
+	}
+	return true;
+}
+
+void storage_flow_remove_connections(const struct flow *flow, struct change *change)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(flow->data, "connections"), i, item) {
+		const char *id = json_string_value(json_object_get(item, "@id"));
+		struct storage_connection *connection = id ? model_get(flow->engine->model, &storage_connection_kind, id) : NULL;
+
+		if (connection)
+			change_remove(change, connection);
+		record_unref(connection);
+	}
 }
 
 static bool create_forget(struct flow *flow, GError **error)
@@ -251,15 +338,10 @@ static bool create_forget(struct flow *flow, GError **error)
 
 	/* Only what this flow made: a name that was taken is somebody else's domain with another id. */
 	if (domain && domain->state == DOMAIN_LOCKED) {
-		const char *id = json_string_value(json_object_get(json_object_get(flow->data, "connection"), "@id"));
-		struct storage_connection *connection = id ? model_get(flow->engine->model, &storage_connection_kind, id) : NULL;
-
 		change = change_new(flow->engine->store);
 		change_remove(change, domain);
-		if (connection)
-			change_remove(change, connection);
+		storage_flow_remove_connections(flow, change);
 		ok = change_commit(change, error);
-		record_unref(connection);
 	}
 	record_unref(domain);
 	return ok;
@@ -288,13 +370,13 @@ static bool create_disconnect(struct flow *flow, GError **error)
 	const struct storage_call call = storage_flow_call(flow);
 	g_autoptr(GError) own = NULL;
 
-	if (is_settled(flow) || disconnect_all(&call, targets_of(flow), &own))
+	if (is_settled(flow) || storage_flow_disconnect(flow, &call, targets_of(flow), &own))
 		return true;
 	if (agent_is_away(own)) {
 		g_propagate_error(error, g_steal_pointer(&own));
 		return false;
 	}
-	log_info("storage domain %s: '%s' is not disconnected: %s, ignoring", flow->object_id, flow_text(flow, "path"), own->message);
+	log_info("storage domain %s: its storage is not disconnected: %s, ignoring", flow->object_id, own->message);
 	return true;
 }
 
@@ -303,21 +385,28 @@ static bool create_erase(struct flow *flow, GError **error)
 {
 	const struct storage_call call = storage_flow_call(flow);
 
-	if (is_settled(flow) || flow_flag(flow, "import") || storage_format(&call, flow->object_id, error))
+	if (is_settled(flow) || flow_flag(flow, "import") ||
+	    (storage_format(&call, flow->object_id, error) && (!json_object_get(flow->data, "block") || block_group_remove(&call, flow->object_id, error))))
 		return true;
-	error_wrap(error, "what is in '%s'", flow_text(flow, "path"));
+	error_wrap(error, "what was made on the storage of '%s'", flow_text(flow, "name"));
 	return false;
 }
 
 static bool create_create(struct flow *flow, GError **error)
 {
 	const struct storage_call call = storage_flow_call(flow);
+	const json_t *block = json_object_get(flow->data, "block");
+	const struct block_place place = { json_string_value(json_object_get(block, "type")), json_object_get(block, "devices"),
+					   json_is_true(json_object_get(block, "force")) };
 
-	return flow_flag(flow, "import") ||
-	       storage_create(&call, flow->object_id, flow_text(flow, "name"), flow_text(flow, "flavor"), json_array_get(targets_of(flow), 0), error);
+	if (flow_flag(flow, "import"))
+		return true;
+	if (block)
+		return block_domain_create(&call, flow->object_id, flow_text(flow, "name"), &place, error);
+	return storage_create(&call, flow->object_id, flow_text(flow, "name"), flow_text(flow, "flavor"), json_array_get(targets_of(flow), 0), error);
 }
 
-struct creation { struct flow *flow; int64_t total, free; };
+struct creation { struct flow *flow; int64_t total, free; char *group; GPtrArray *units; };
 
 static bool edit_created(void *copy, struct change *change, void *data, GError **error)
 {
@@ -328,6 +417,8 @@ static bool edit_created(void *copy, struct change *change, void *data, GError *
 		return false;
 	SET(domain, state, DOMAIN_UNATTACHED);
 	storage_domain_set_sizes(domain, creation->total, creation->free);
+	if (creation->group)
+		storage_domain_set_group(domain, creation->group, creation->units);
 	change_event(change, EVENT_ADDED, &creation->flow->actor, (void *[]){ domain, NULL }, "Storage Domain %s was added by %s", domain->name,
 		     flow_user(creation->flow));
 	return true;
@@ -337,9 +428,14 @@ static bool create_settle(struct flow *flow, GError **error)
 {
 	const struct storage_call call = storage_flow_call(flow);
 	struct creation creation = { .flow = flow };
+	bool ok = storage_sizes(&call, flow->object_id, &creation.total, &creation.free, error) &&
+		  (!json_object_get(flow->data, "block") || block_group(&call, flow->object_id, &creation.group, &creation.units, error)) &&
+		  store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_created, &creation, NULL, error);
 
-	return storage_sizes(&call, flow->object_id, &creation.total, &creation.free, error) &&
-	       store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_created, &creation, NULL, error);
+	g_free(creation.group);
+	if (creation.units)
+		g_ptr_array_unref(creation.units);
+	return ok;
 }
 
 static void create_failed(struct flow *flow, const GError *cause)
@@ -366,8 +462,8 @@ const struct flow_type create_domain_flow = {
 
 json_t *storage_remove_data(struct engine *engine, const struct storage_domain *domain, const char *host_id, bool format, bool destroy)
 {
-	return json_pack("{s:s?, s:o, s:s?, s:s, s:s, s:b, s:b}", "host", host_id, "targets", storage_targets(engine->model, host_id ? host_id : "", domain), "path",
-			 domain->path, "name", domain->name, "before", storage_domain_state_names[domain->state], "format", format, "destroy", destroy);
+	return json_pack("{s:s?, s:o, s:s, s:s, s:b, s:b}", "host", host_id, "targets", storage_targets(engine->model, host_id ? host_id : "", domain), "name",
+			 domain->name, "before", storage_domain_state_names[domain->state], "format", format, "destroy", destroy);
 }
 
 static bool edit_lock(void *copy, struct change *change, void *data, GError **error)
@@ -429,8 +525,8 @@ static bool remove_disconnect(struct flow *flow, GError **error)
 	const struct storage_call call = storage_flow_call(flow);
 	g_autoptr(GError) own = NULL;
 
-	if (!flow_flag(flow, "destroy") && call.host_id && !disconnect_all(&call, targets_of(flow), &own))
-		log_warn("storage domain %s: '%s' stays connected: %s, ignoring", flow->object_id, flow_text(flow, "path"), own->message);
+	if (!flow_flag(flow, "destroy") && call.host_id && !storage_flow_disconnect(flow, &call, targets_of(flow), &own))
+		log_warn("storage domain %s: its storage stays connected: %s, ignoring", flow->object_id, own->message);
 	return true;
 }
 

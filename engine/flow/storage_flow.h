@@ -5,12 +5,13 @@
 #include "engine/flow/flow.h"
 #include "engine/flow/storage_calls.h"
 #include "engine/model/storage_domain.h"
+#include "engine/store/store.h"
 
 /* object: the id of the domain, which is made by the flow. data: storage_create_data() */
 extern const struct flow_type create_domain_flow;
 struct storage_connection;
-/* target: as in storage_target.h, taken over; new: the connection is to be stored, too; import: the domain is there already */
-json_t *storage_create_data(const struct storage_domain *domain, const struct storage_connection *connection, json_t *target, bool new, bool import);
+/* targets: array as in storage_target.h, taken over; connections: those that are to be stored, too (may be NULL); import: the domain is there already */
+json_t *storage_create_data(const struct storage_domain *domain, json_t *targets, const GPtrArray *connections, bool import);
 
 /* data: storage_move_data() */
 extern const struct flow_type move_domain_flow;
@@ -34,11 +35,21 @@ char *storage_host_in(struct engine *engine, const struct storage_domain *domain
 /* What uses the connection, beside the domain `except` (may be NULL): "storage domain 'd'"; NULL: nothing. g_free */
 char *storage_connection_user(struct model *model, const struct storage_connection *connection, const char *except);
 bool storage_domain_uses(const struct storage_domain *domain, const char *connection_id);
-/* Is the directory that of another domain of this host? For change_check(): data is a struct storage_domain. */
-bool storage_path_is_free(struct model *model, void *data, GError **error);
+/* Is its directory that of another domain of this host, or one of its LUNs that of another domain or disk? For change_check(): data is a struct storage_domain. */
+bool storage_place_is_free(struct model *model, void *data, GError **error);
 
 /* For the steps of flows about a storage domain: calls to the flow's host; the domain, a new reference. */
 struct storage_call storage_flow_call(const struct flow *flow);
 struct storage_domain *storage_flow_domain(const struct flow *flow, GError **error);
+/* The connections that the flow makes ("connections" of its data) are stored with a change, or taken back. */
+bool storage_flow_add_connections(const struct flow *flow, struct change *change, GError **error);
+void storage_flow_remove_connections(const struct flow *flow, struct change *change);
+/* Array of records as they are stored; of the ids of LUNs. NULL: none. New reference. */
+json_t *storage_records_to_json(const GPtrArray *records);
+json_t *storage_unit_ids(const GPtrArray *units);
+/* A record of the flow's data; new, NULL + error. */
+void *storage_flow_record(const json_t *data, const struct record_type *type, GError **error);
+/* Ends the connections to the targets but those that another domain or disk uses. Tries all; the first error. */
+bool storage_flow_disconnect(const struct flow *flow, const struct storage_call *call, const json_t *targets, GError **error);
 
 #endif

@@ -12,21 +12,6 @@ static const char *const lun_type_names[] = { "iscsi", "fcp", NULL };
 #define CU (CREATE | UPDATE)
 #define DISK_MAX 70368744177664.0      /* 64 TiB */
 
-static const struct field logical_unit_fields[] = {
-	FIELD_STRING_(struct logical_unit, id, "@id", CU | REQUIRED, "id of the LUN", .max = 255),
-	FIELD_STRING_(struct logical_unit, address, "address", CU, "server that holds the device", .max = 255),
-	FIELD_INT_(struct logical_unit, port, "port", CU, "port of the server", .min = 1, .max = 65535),
-	FIELD_STRING_(struct logical_unit, target, "target", CU, "IQN of the target", .max = 255),
-	FIELD_STRING_(struct logical_unit, username, "username", CU, "CHAP user", .max = 255),
-	FIELD_STRING_(struct logical_unit, password, "password", CU | SECRET, "CHAP password", .max = 255),
-	FIELD_STRING_(struct logical_unit, serial, "serial", CU, "serial number", .max = 255),
-	FIELD_STRING_(struct logical_unit, vendor_id, "vendor_id", CU, "vendor", .max = 255),
-	FIELD_STRING_(struct logical_unit, product_id, "product_id", CU, "product", .max = 255),
-	FIELD_INT_(struct logical_unit, lun_mapping, "lun_mapping", CU, "LUN number", .min = 0, .max = 65535),
-	FIELD_LONG_(struct logical_unit, size, "size", READ_ONLY, "size", .unit = "bytes"),
-};
-const struct record_type logical_unit_type = RECORD_TYPE("logical_unit", NULL, struct logical_unit, logical_unit_fields, "A LUN");
-
 static const struct field disk_fields[] = {
 	FIELD_UUID_(struct disk, id, "@id", CREATE, "identity; given on creation: attach that disk"),
 	FIELD_STRING_(struct disk, description, "description", CU | HEAD | SEARCH, "free text", .max = 4096),

@@ -5,6 +5,7 @@
  * Disks (REST 15.6.1, 16). id is the image's id on the storage, image_id the id of its volume. A disk without vm floats.
  */
 #include "common/record.h"
+#include "engine/model/logical_unit.h"
 
 enum disk_state { DISK_ILLEGAL, DISK_INVALID, DISK_LOCKED, DISK_OK, DISK_STATE_MAX };
 extern const char *const disk_state_names[];
@@ -12,14 +13,6 @@ enum disk_interface { DISK_IDE, DISK_VIRTIO, DISK_VIRTIO_SCSI, DISK_INTERFACE_MA
 extern const char *const disk_interface_names[];
 enum disk_format { DISK_COW, DISK_RAW, DISK_FORMAT_MAX };
 extern const char *const disk_format_names[];
-
-struct logical_unit {
-	struct record record;
-	char *id, *address, *target, *username, *password, *serial, *vendor_id, *product_id;
-	int port, lun_mapping;
-	int64_t size;
-};
-extern const struct record_type logical_unit_type;
 
 struct disk {
 	struct record record;

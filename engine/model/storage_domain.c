@@ -2,6 +2,7 @@
 /* Storage domains: the tables. See storage_domain.h. */
 #include "engine/model/datacenter.h"
 #include "engine/model/kinds.h"
+#include "engine/model/logical_unit.h"
 #include "engine/model/misc.h"
 #include "engine/model/storage_domain.h"
 
@@ -15,7 +16,7 @@ static const char *const nfs_version_names[] = { "auto", "v3", "v4", "v4_1", NUL
 #define CU (CREATE | UPDATE)
 
 #define STORAGE_DOMAIN_FIELDS(id_flags, required) \
-	FIELD_UUID_(struct storage_domain, id, "@id", id_flags, "identity on the storage, given by the engine"), \
+	FIELD_UUID_(struct storage_domain, id, "@id", id_flags, "identity on the storage, given by the engine; with import: of the domain that is there"), \
 	FIELD_STRING_(struct storage_domain, name, "name", CU | SEARCH | UNIQUE | HEAD, "unique name; absent on creation: import what is there", .min = 1, \
 		      .max = 250, .pattern = "[-\\w]+"), \
 	FIELD_STRING_(struct storage_domain, description, "description", CU | HEAD | SEARCH, "free text", .max = 4000), \
@@ -38,6 +39,11 @@ static const char *const nfs_version_names[] = { "auto", "v3", "v4", "v4_1", NUL
 	FIELD_STRING_(struct storage_domain, nfs_version, "storage/nfs_version", CREATE, "NFS version", .names = nfs_version_names), \
 	FIELD_INT_(struct storage_domain, nfs_timeo, "storage/nfs_timeo", CREATE, "how long the NFS client waits", .unit = "0.1 s", .min = 1, .max = 65535), \
 	FIELD_INT_(struct storage_domain, nfs_retrans, "storage/nfs_retrans", CREATE, "how often the NFS client asks again", .min = 0, .max = 32767), \
+	FIELD_STRING_(struct storage_domain, volume_group, "storage/volume_group@id", READ_ONLY, "volume group on the LUNs"), \
+	FIELD_LIST_(struct storage_domain, logical_units, "storage/volume_group/logical_unit", CU, &logical_unit_type, \
+		    "LUNs of an iscsi or fcp domain; with the details of its target the host logs in there. Update: more of them extend the domain"), \
+	FIELD_LIST_(struct storage_domain, logical_units, "storage/logical_unit", CU | ALIAS, &logical_unit_type, "the same, shorter"), \
+	FIELD_BOOL_(struct storage_domain, override_luns, "storage/override_luns", CU | INPUT_ONLY, "take LUNs that hold something"), \
 	FIELD_LONG_(struct storage_domain, available, "available", SEARCH, "free space", .unit = "bytes"), \
 	FIELD_LONG_(struct storage_domain, used, "used", SEARCH, "used space", .unit = "bytes"), \
 	FIELD_LONG_(struct storage_domain, committed, "committed", SEARCH, "space promised to disks", .unit = "bytes"), \
@@ -52,7 +58,7 @@ static const char *const nfs_version_names[] = { "auto", "v3", "v4", "v4_1", NUL
 	FIELD_LIST_(struct storage_domain, connections, "connections/storage_connection", INTERNAL, &object_ref_type, "how it is reached", \
 		    .target = "storageconnections")
 
-static const struct field storage_domain_fields[] = { STORAGE_DOMAIN_FIELDS(READ_ONLY, REQUIRED) };
+static const struct field storage_domain_fields[] = { STORAGE_DOMAIN_FIELDS(CREATE, REQUIRED) };
 const struct record_type storage_domain_type =
 	RECORD_TYPE("storage_domain", "storage_domains", struct storage_domain, storage_domain_fields, "A place for disks or files");
 

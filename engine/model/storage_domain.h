@@ -31,6 +31,9 @@ struct storage_domain {
 	int storage_type;                    /* enum storage_type */
 	char *address, *path, *vfs_type, *mount_options, *nfs_version;         /* as its connection has them */
 	int nfs_timeo, nfs_retrans;
+	char *volume_group;                  /* iscsi, fcp: its id, LVM's */
+	GPtrArray *logical_units;            /* struct logical_unit: what it lies on */
+	bool override_luns;                  /* INPUT_ONLY */
 	int64_t available, used, committed;  /* bytes; last known */
 	int storage_format;                  /* enum storage_format */
 	bool wipe_after_delete;
@@ -44,6 +47,20 @@ struct storage_domain {
 extern const struct record_type storage_domain_type;
 /* The same rows for POST in /datacenters/{}/storagedomains: a domain named by id or name. */
 extern const struct record_type attached_domain_type;
+
+/* It lies in a volume group on LUNs, not in files. */
+static inline bool storage_type_is_block(int type)
+{
+	return type == STORAGE_ISCSI || type == STORAGE_FCP;
+}
+
+/* units: of struct logical_unit */
+static inline void storage_domain_set_group(struct storage_domain *domain, const char *group, GPtrArray *units)
+{
+	set_string(&domain->volume_group, group);
+	CLEAR(domain, logical_units);
+	domain->logical_units = g_ptr_array_ref(units);
+}
 
 static inline void storage_domain_set_sizes(struct storage_domain *domain, int64_t total, int64_t available)
 {

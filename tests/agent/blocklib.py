@@ -13,7 +13,7 @@ import poollib
 from poollib import *  # noqa: F401,F403
 from poollib import Client, Lab, become_spm, connect_pool, create_pool, diag, wait_task, wait_until
 from snaplib import wait_job  # noqa: F401
-from storagelib import sh
+from storagelib import few_udev_rules, sh
 
 FCP, COW, RAW, PREALLOCATED, SPARSE = 2, 4, 5, 1, 2
 BLANK = "00000000-0000-0000-0000-000000000000"
@@ -26,12 +26,7 @@ lab = c = devices = None
 def begin(libvirt=False):
     """Each command costs the machine half a second: few of them."""
     global lab, c, devices
-    # only the rules that make the nodes of block devices: each of the others costs every change of a volume some time
-    os.makedirs("/etc/udev/rules.d", exist_ok=True)
-    for name in os.listdir("/usr/lib/udev/rules.d"):
-        if not name.startswith(("50-udev-default", "55-dm", "56-lvm", "60-block", "60-persistent-storage", "95-dm")):
-            os.symlink("/dev/null", "/etc/udev/rules.d/" + name)
-    subprocess.run(["udevadm", "control", "--reload"], check=True)
+    few_udev_rules()
     os.makedirs("/run/sanlock", exist_ok=True)
     subprocess.Popen("sanlock daemon -D -w 0 -l 0 -h 0 -U root -G root -e host1".split(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     devices = ",".join(sorted(glob.glob("/dev/vd?")))

@@ -271,8 +271,10 @@ class Engine:
             self.connection.close()
             self.connection = None
 
-    def new_connection(self, timeout=30 * PATIENCE):
-        return http.client.HTTPSConnection("localhost", self.port, context=self.context, timeout=timeout)
+    patience = 30 * PATIENCE            # seconds that an answer may take
+
+    def new_connection(self, timeout=None):
+        return http.client.HTTPSConnection("localhost", self.port, context=self.context, timeout=timeout or self.patience)
 
     def basic(self, user="admin@internal", password=PASSWORD):
         return "Basic " + base64.b64encode(("%s:%s" % (user, password)).encode()).decode()

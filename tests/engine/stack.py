@@ -136,15 +136,16 @@ class Agent:
 
 
 class Stack:
-    def __init__(self, config="", engine=True):
+    def __init__(self, config="", engine=True, uri=None):
+        """uri: of a libvirt that is there; None: one of the stack's own"""
         self.dir = tempfile.mkdtemp(prefix="be-", dir="/tmp")
         os.chmod(self.dir, 0o755)
         self.agents, self.engines = [], []
         atexit.register(self.end)
         signal.signal(signal.SIGTERM, lambda *a: sys.exit(1))
         self.make_ca("ca")
-        self.libvirtd = self.path("v")
-        self.uri = run(os.path.join(LABDIR, "libvirtd.sh"), "start", self.libvirtd).splitlines()[-1]
+        self.libvirtd = None if uri else self.path("v")
+        self.uri = uri or run(os.path.join(LABDIR, "libvirtd.sh"), "start", self.libvirtd).splitlines()[-1]
         self.e = self.engine(config) if engine else None
 
     def path(self, *names):
@@ -187,7 +188,8 @@ class Stack:
             if agent.sanlock:
                 agent.sanlock.kill()
                 agent.sanlock.wait()
-        subprocess.run([os.path.join(LABDIR, "libvirtd.sh"), "stop", self.libvirtd], stdout=subprocess.DEVNULL, check=False)
+        if self.libvirtd:
+            subprocess.run([os.path.join(LABDIR, "libvirtd.sh"), "stop", self.libvirtd], stdout=subprocess.DEVNULL, check=False)
         if not os.environ.get("KEEP"):
             with open("/proc/mounts") as f:
                 for where in [line.split()[1] for line in f]:
