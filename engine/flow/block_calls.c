@@ -7,7 +7,7 @@
 #include "engine/flow/agent.h"
 #include "proto/block.h"
 
-#define BLOCK_TIMEOUT_S 180              /* many LUNs, each of which LVM looks at */
+#define BLOCK_TIMEOUT_S 600              /* many LUNs, each of which LVM looks at */
 
 static bool ask(const struct storage_call *call, const char *verb, void *params, json_t **ret_result, GError **error)
 {

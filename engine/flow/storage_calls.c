@@ -11,6 +11,7 @@
 #define VOLUME_SPARSE_MAX_S 600                  /* a task that writes no data */
 #define VOLUME_MAX_S (24 * 3600)                 /* one that allocates or overwrites */
 #define DOMAIN_TIMEOUT_S 120
+#define CREATE_TIMEOUT_S 600                     /* on LUNs some hundred MiB are cleared, and a file system is made */
 
 static bool ask(const struct storage_call *call, const char *verb, const void *params, int timeout_s, json_t **ret_result, GError **error)
 {
@@ -151,7 +152,7 @@ static bool create(const struct storage_call *call, const char *domain_id, const
 			SET(params, domain_class, wire_classes[i].class_);
 	SET(params, version, 5);
 	/* the id is ours: one that exists already was made by an earlier try */
-	if (!ask(call, "StorageDomain.create", params, DOMAIN_TIMEOUT_S, NULL, &own))
+	if (!ask(call, "StorageDomain.create", params, CREATE_TIMEOUT_S, NULL, &own))
 		(void)forgive(&own, ERR_STORAGE_DOMAIN_ALREADY_EXISTS);
 	record_unref(params);
 	return outcome(own, error);
