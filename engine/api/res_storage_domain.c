@@ -60,6 +60,7 @@ static void *view(struct request *request, void *record)
 	if (shown->data_center.id) {
 		CLEAR(shown, state);
 		CLEAR(shown, state_detail);
+		set_string(&((struct object_ref *)list_add(&shown->data_centers, &object_ref_type))->id, shown->data_center.id);
 	}
 	CLEAR(shown, data_center);
 	return shown;

@@ -54,6 +54,8 @@ static const char *const nfs_version_names[] = { "auto", "v3", "v4", "v4_1", NUL
 	FIELD_INT_(struct storage_domain, critical_space_action_blocker, "critical_space_action_blocker", CU, "below it nothing that takes space begins", \
 		   .unit = "GiB", .min = 0, .max = 2147483647, .def = "5"), \
 	FIELD_BOOL_(struct storage_domain, import, "import", CREATE | INPUT_ONLY, "take the domain that is there"), \
+	FIELD_LIST_(struct storage_domain, data_centers, "data_centers/data_center", VOLATILE_, &object_ref_type, "data center it is attached to", \
+		    .target = "datacenters"), \
 	FIELD_REF_(struct storage_domain, local_host, "local_host", INTERNAL | WEAK, "hosts", "the one host that sees a local domain"), \
 	FIELD_LIST_(struct storage_domain, connections, "connections/storage_connection", INTERNAL, &object_ref_type, "how it is reached", \
 		    .target = "storageconnections")

@@ -40,6 +40,7 @@ struct storage_domain {
 	int warning_low_space_indicator;     /* percent */
 	int critical_space_action_blocker;   /* GB */
 	bool import;                         /* INPUT_ONLY */
+	GPtrArray *data_centers;             /* struct object_ref: the one of data_center, as a list; shown elsewhere than below it */
 	/* INTERNAL */
 	struct ref local_host;               /* localfs: the one host that sees it */
 	GPtrArray *connections;              /* struct object_ref: storage connections by which it is reached */
