@@ -112,15 +112,21 @@ static void join(struct storage *storage, const char *id)
 	health_check(storage, id);
 }
 
+static bool is_wanted(void *storage, const char *domain)
+{
+	return wanted_host_id(storage, domain) > 0;
+}
+
 static void leave(struct storage *storage, const char *id)
 {
 	g_autoptr(GError) problem = NULL;
-	g_autofree char *active = pool_of_active(storage, id);
+	g_autofree char *active = NULL;
 
-	if (wanted_host_id(storage, id))
-		return;
-	if (!lock_leave(storage->locks, id, &problem))
+	if (!lock_leave(storage->locks, id, is_wanted, storage, &problem))
 		log_warn("%s, ignoring", problem->message);
+	if (is_wanted(storage, id))
+		return;
+	active = pool_of_active(storage, id);
 	if (!active)
 		domain_rest(storage, id);        /* sanlock had its devices open until now */
 }

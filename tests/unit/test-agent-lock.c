@@ -68,6 +68,11 @@ static struct domain *open_domain(struct room *room)
 	return domain;
 }
 
+static bool is_true(void *data, const char *domain)
+{
+	return true;
+}
+
 static void test_local(void **state)
 {
 	struct room *room = room_open();
@@ -103,7 +108,8 @@ static void test_local(void **state)
 	assert_true(lock_release(mine, DOMAIN, &lease, &error) && lock_release(mine, DOMAIN, &lease, &error));
 	assert_false(lock_is_held(mine, DOMAIN, lease.name));
 	assert_true(lock_acquire(others, domain, &lease, NULL, &error));
-	assert_true(lock_leave(others, DOMAIN, &error) && lock_leave(others, DOMAIN, &error));
+	assert_true(lock_leave(others, DOMAIN, is_true, NULL, &error) && lock_host_id(others, DOMAIN) && lock_leave(others, DOMAIN, NULL, NULL, &error) &&
+		    lock_leave(others, DOMAIN, NULL, NULL, &error));
 	assert_true(lock_acquire(mine, domain, &lease, NULL, &error));           /* leaving gave it back */
 	g_free((char *)lease.path);
 	locks_free(mine);

@@ -16,13 +16,16 @@ struct space {
 	bool shared;
 	int fd;                          /* shared: where sanlock knows this process by, for the leases of this domain; -1 */
 	pthread_mutex_t using_fd;        /* one request at a time goes over it */
-	GHashTable *held;                /* name -> struct held; locks->lock */
-	int refs;                        /* locks->lock */
+	/* locks->lock: */
+	GHashTable *held;                /* name -> struct held */
+	bool leaving;                    /* the number is being given back: until that is over nobody joins */
+	int refs;
 };
 struct held { char *name, *path, *job; int64_t offset, version; int fd; };  /* fd: local, holds the lock of the file's range; job: NULL: none */
 
 struct locks {
 	pthread_mutex_t lock;
+	pthread_cond_t left;
 	GHashTable *spaces;              /* domain id -> struct space */
 };
 

@@ -131,6 +131,7 @@ struct locks *locks_new(void)
 	struct locks *locks = g_new0(struct locks, 1);
 
 	pthread_mutex_init(&locks->lock, NULL);
+	pthread_cond_init(&locks->left, NULL);
 	locks->spaces = g_hash_table_new(g_str_hash, g_str_equal);
 	return locks;
 }
@@ -147,6 +148,7 @@ struct locks *locks_free(struct locks *locks)
 	while (g_hash_table_iter_next(&iter, NULL, &space))
 		space_free(space);
 	g_hash_table_unref(locks->spaces);
+	pthread_cond_destroy(&locks->left);
 	pthread_mutex_destroy(&locks->lock);
 	g_free(locks);
 	return NULL;
@@ -176,8 +178,25 @@ static struct space *space_new(struct locks *locks, const struct domain *domain,
 	return space;
 }
 
+/* Lock held. What sanlock is about to give back still looks joined, and who takes a lease in it is killed when it is through. */
+static struct space *locked_wait_left(struct locks *locks, const char *domain)
+{
+	struct space *space;
+
+	while ((space = g_hash_table_lookup(locks->spaces, domain)) && space->leaving)
+		pthread_cond_wait(&locks->left, &locks->lock);
+	return space;
+}
+
+static void wait_left(struct locks *locks, const char *domain)
+{
+	AUTO_LOCK(&locks->lock);
+	(void)locked_wait_left(locks, domain);
+}
+
 bool lock_join(struct locks *locks, const struct domain *domain, int host_id, GError **error)
 {
+	wait_left(locks, domain->id);
 	AUTO_SPACE space = find(locks, domain->id);
 
 	if (space && space->host_id != host_id) {
@@ -195,18 +214,40 @@ bool lock_join(struct locks *locks, const struct domain *domain, int host_id, GE
 	return !space->shared || shared_join(space, error);
 }
 
-bool lock_leave(struct locks *locks, const char *domain, GError **error)
+/* From here on nobody joins; NULL: this host has no number there. */
+static struct space *begin_leaving(struct locks *locks, const char *domain)
 {
-	AUTO_SPACE space = find(locks, domain);
+	struct space *space;
+	AUTO_LOCK(&locks->lock);
+
+	space = locked_wait_left(locks, domain);
+	if (space) {
+		space->leaving = true;
+		space->refs++;
+	}
+	return space;
+}
+
+static void end_leaving(struct space *space, bool gone)
+{
+	AUTO_LOCK(&space->locks->lock);
+	space->leaving = false;
+	if (gone && g_hash_table_remove(space->locks->spaces, space->domain))
+		space->refs--;
+	pthread_cond_broadcast(&space->locks->left);
+}
+
+bool lock_leave(struct locks *locks, const char *domain, bool (*stays)(void *data, const char *domain), void *data, GError **error)
+{
+	AUTO_SPACE space = begin_leaving(locks, domain);
+	bool stay, gone;
 
 	if (!space)
 		return true;
-	if (space->shared && !shared_leave(space, error))
-		return false;
-	AUTO_LOCK(&locks->lock);
-	if (g_hash_table_remove(locks->spaces, domain))
-		space->refs--;
-	return true;
+	stay = stays && stays(data, domain);
+	gone = !stay && (!space->shared || shared_leave(space, error));
+	end_leaving(space, gone);
+	return stay || gone;
 }
 
 int lock_host_id(struct locks *locks, const char *domain)

@@ -27,8 +27,11 @@ struct locks *locks_free(struct locks *locks);
 
 /* Takes number host_id in the domain; again: fine, with another number: ERR_ACQUIRE_HOST_ID_FAILURE, as when another host has it. */
 bool lock_join(struct locks *locks, const struct domain *domain, int host_id, GError **error);
-/* Gives it back, and with it all leases this host has there; not joined: fine. The storage may be gone. ERR_RELEASE_HOST_ID_FAILURE */
-bool lock_leave(struct locks *locks, const char *domain, GError **error);
+/*
+ * Gives it back, and with it all leases this host has there; not joined: fine. The storage may be gone. ERR_RELEASE_HOST_ID_FAILURE. stays (NULL: no) is asked
+ * when nobody can join any more: true: it is wanted again, nothing is done. Who joins meanwhile waits until it is over.
+ */
+bool lock_leave(struct locks *locks, const char *domain, bool (*stays)(void *data, const char *domain), void *data, GError **error);
 /* The number this host has in the domain; 0: none, or it was lost. Asks sanlock, not the storage. */
 int lock_host_id(struct locks *locks, const char *domain);
 

@@ -168,16 +168,23 @@ static bool is_released(const struct domain *domain, const struct lease *lease, 
 
 /* ---- host ids ---- */
 
+#define JOIN_TRIES 3
+
 bool shared_join(struct space *space, GError **error)
 {
 	struct sanlk_lockspace lockspace;
-	int r;
+	int r = -EINPROGRESS;
 
-	if (!space_of(space, &lockspace, error))
-		return false;
-	r = sanlock_add_lockspace_timeout(&lockspace, 0, (uint32_t)space->io_timeout_s);
-	if (r == -EINPROGRESS && space_of(space, &lockspace, error))
+	for (int i = 0; i < JOIN_TRIES && r == -EINPROGRESS; i++) {
+		if (!space_of(space, &lockspace, error))
+			return false;
+		r = sanlock_add_lockspace_timeout(&lockspace, 0, (uint32_t)space->io_timeout_s);
+		if (r != -EINPROGRESS || !space_of(space, &lockspace, NULL))
+			break;
 		r = sanlock_inq_lockspace(&lockspace, SANLK_INQ_WAIT);
+		if (r == -ENOENT)        /* an agent that was killed was giving it back */
+			r = -EINPROGRESS;
+	}
 	if (r == 0 || r == -EEXIST)
 		return true;
 	error_set(error, ERR_ACQUIRE_HOST_ID_FAILURE, "host id %d in domain '%s': %s (%d)", space->host_id, space->domain, reason(r), r);
