@@ -20,6 +20,7 @@ struct entry {
 	uint64_t serial;                       /* order of creation */
 	struct entry *next_id, *next_name, *next_group;
 	uint32_t id_hash, name_hash, group_hash;
+	char start[8];                         /* of the name: a search by its first letters need not look at the record */
 };
 
 struct table {
@@ -126,8 +127,10 @@ static void link_name(struct table *table, struct entry *entry)
 	const char *name = entry_name(table, entry);
 	struct entry **bucket;
 
+	memset(entry->start, 0, sizeof(entry->start));
 	if (!name)
 		return;
+	memcpy(entry->start, name, strnlen(name, sizeof(entry->start)));
 	entry->name_hash = hash_name(name, entry_parent(table, entry));
 	bucket = &table->by_name[entry->name_hash & table->mask];
 	entry->next_name = *bucket;
@@ -342,16 +345,18 @@ GPtrArray *model_list(struct model *model, const struct kind *kind)
 	return list;
 }
 
-GPtrArray *model_select(struct model *model, const struct kind *kind, bool (*fits)(const void *record, void *data), void *data, size_t max)
+GPtrArray *model_select(struct model *model, const struct kind *kind, const struct name_start *start, bool (*fits)(const void *record, void *data),
+			void *data, size_t max)
 {
 	const struct table *table = table_of(model, kind);
 	GPtrArray *list = references_new(0);
+	size_t length = start && table->named ? MIN(start->length, sizeof(((struct entry *)NULL)->start)) : 0;
 
 	pthread_rwlock_rdlock(&model->lock);
 	for (unsigned i = 0; i < table->order->len && list->len < max; i++) {
 		const struct entry *entry = table->order->pdata[i];
 
-		if (fits(entry->record, data))
+		if ((!length || !memcmp(entry->start, start->text, length)) && fits(entry->record, data))
 			g_ptr_array_add(list, record_ref(entry->record));
 	}
 	pthread_rwlock_unlock(&model->lock);

@@ -40,8 +40,13 @@ struct model *model_free(struct model *model);
 
 void *model_get(struct model *model, const struct kind *kind, const char *id);                              /* NULL when none */
 GPtrArray *model_list(struct model *model, const struct kind *kind);                                        /* in order of creation (events: of id) */
-/* Those that fit, in that order, at most max. fits runs under the lock: it looks at the record and nothing else. */
-GPtrArray *model_select(struct model *model, const struct kind *kind, bool (*fits)(const void *record, void *data), void *data, size_t max);
+/*
+ * Those that fit, in that order, at most max. fits runs under the lock: it looks at the record and nothing else. start (NULL: any): only names that begin
+ * so, letter by letter; fits is not asked about others.
+ */
+struct name_start { const char *text; size_t length; };
+GPtrArray *model_select(struct model *model, const struct kind *kind, const struct name_start *start, bool (*fits)(const void *record, void *data),
+			void *data, size_t max);
 GPtrArray *model_children(struct model *model, const struct kind *kind, const char *parent_id);
 void *model_find(struct model *model, const struct kind *kind, const char *parent_id, const char *name);     /* case-insensitive; parent NULL: any */
 size_t model_count(struct model *model, const struct kind *kind);

@@ -506,9 +506,27 @@ static bool is_cheap(const struct query *query, const struct term *term)
 	}
 }
 
+/* How the name of each match begins, as it is written (for is_cheap()); false: that is not said. */
+static bool wanted_start(const struct term *term, struct name_start *ret_start)
+{
+	const struct field *field;
+
+	if (!term)
+		return false;
+	if (term->kind == NODE_AND)
+		return wanted_start(term->left, ret_start) || wanted_start(term->right, ret_start);
+	field = term->property.field;
+	if (term->kind != NODE_COMPARE || term->comparison != EQUAL || term->empty || field->kind != FIELD_STRING ||
+	    field->offset != sizeof(struct record) + sizeof(char *))
+		return false;
+	*ret_start = (struct name_start){ term->value, term->value_length };
+	return true;
+}
+
 GPtrArray *query_run_all(struct query *query, struct model *model, bool (*shown)(const void *object, void *data), void *data)
 {
 	GPtrArray *found;
+	struct name_start start = { "", 0 };
 	const char *group;
 
 	work_out(query, query->condition, model);
@@ -516,9 +534,10 @@ GPtrArray *query_run_all(struct query *query, struct model *model, bool (*shown)
 	if (group) {
 		found = model_referring(model, query->kind, query->kind->group, group);
 		keep(found, fits, query);
-	} else if (is_cheap(query, query->condition))
-		found = model_select(model, query->kind, fits, query, shown ? SIZE_MAX : enough(query));
-	else {
+	} else if (is_cheap(query, query->condition)) {
+		(void)wanted_start(query->condition, &start);
+		found = model_select(model, query->kind, &start, fits, query, shown ? SIZE_MAX : enough(query));
+	} else {
 		found = model_list(model, query->kind);
 		keep(found, fits, query);
 	}
