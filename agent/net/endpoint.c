@@ -712,7 +712,8 @@ bool net_endpoint_enter(struct net *net, struct net_endpoint *endpoint, const ch
 bool net_endpoint_leave(struct net *net, struct net_endpoint *endpoint, GError **error)
 {
 	if (!endpoint->space)
-		REFUSE(ERR_USED_NIC, "it is %s%s", endpoint->vm_id ? "attached to VM " : "not attached", endpoint->vm_id ? endpoint->vm_id : "");
+		REFUSE(ERR_USED_NIC, "it is %s%s", endpoint->vm_id ? "attached to a VM, which vmID must name: " : "not attached",
+		       endpoint->vm_id ? endpoint->vm_id : "");
 	return leave(net, endpoint, error);
 }
 
