@@ -186,19 +186,25 @@ struct net_endpoint *net_endpoint_get(struct net *net, const char *id, GError **
 	return endpoint;
 }
 
-GPtrArray *net_endpoint_all(struct net *net)
+/* As the file has them. */
+static GPtrArray *copies(struct net *net)
 {
 	GPtrArray *list = g_ptr_array_new_with_free_func(record_unref);
-	struct net_state *state = NULL;
 	GHashTableIter iter;
 	void *endpoint;
+	AUTO_LOCK(&net->endpoints->lock);
 
-	{
-		AUTO_LOCK(&net->endpoints->lock);
-		g_hash_table_iter_init(&iter, net->endpoints->table);
-		while (g_hash_table_iter_next(&iter, NULL, &endpoint))
-			g_ptr_array_add(list, record_copy(endpoint));
-	}
+	g_hash_table_iter_init(&iter, net->endpoints->table);
+	while (g_hash_table_iter_next(&iter, NULL, &endpoint))
+		g_ptr_array_add(list, record_copy(endpoint));
+	return list;
+}
+
+GPtrArray *net_endpoint_all(struct net *net)
+{
+	GPtrArray *list = copies(net);
+	struct net_state *state = NULL;
+
 	if (list->len)
 		state = read_links(NULL);
 	for (guint i = 0; i < list->len; i++)
@@ -740,16 +746,8 @@ static bool restore(struct net *net, struct net_endpoint *endpoint, GError **err
 
 void net_endpoints_restore(struct net *net)
 {
-	g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(record_unref);
-	GHashTableIter iter;
-	void *endpoint;
+	g_autoptr(GPtrArray) list = copies(net);
 
-	{
-		AUTO_LOCK(&net->endpoints->lock);
-		g_hash_table_iter_init(&iter, net->endpoints->table);
-		while (g_hash_table_iter_next(&iter, NULL, &endpoint))
-			g_ptr_array_add(list, record_copy(endpoint));
-	}
 	for (guint i = 0; i < list->len; i++) {
 		g_autoptr(GError) problem = NULL;
 
