@@ -462,15 +462,15 @@ class Lab:
         os.chmod(path, 0o755)
         return path
 
-    def slow_hook(self, point):
-        """A script that waits until the function that this returns is called: true if it was at it. (hook_timeout must be long enough.)"""
+    def slow_hook(self, point, status=0):
+        """A script that waits until the function that this returns is called: true if it was at it. (hook_timeout must be long enough.) Then it ends with status."""
         gate, begun = self.path("gate"), self.path("gate.begun")
         for path in (gate, begun):
             if os.path.exists(path):
                 os.unlink(path)
         os.mkfifo(gate)
         atexit.register(lambda: os.path.exists(gate) and os.close(os.open(gate, os.O_RDWR | os.O_NONBLOCK)))     # none is left waiting
-        self.hook(point, "10_slow", "touch %s; read x < %s; rm %s" % (begun, gate, begun))
+        self.hook(point, "10_slow", "touch %s; read x < %s; rm %s; exit %d" % (begun, gate, begun, status))
 
         def let_go():
             waits = wait_until(lambda: os.path.exists(begun), 20)
