@@ -21,7 +21,7 @@ here=$(dirname "$(readlink -f "$0")")
 lab=$(readlink -m "${LAB:-$here/../../build/lab}")/hostvm
 mem=${MEM:-1536} cpus=${CPUS:-2} disks=${DISKS:-2} disksize=${DISKSIZE:-1G} nics=${NICS:-0} limit=${LIMIT:-300}
 virtiofsd=/usr/lib/qemu/virtiofsd
-lean="cryptomgr.notests mitigations=off nokaslr lsm= audit=0"     # nothing that only protects: it costs a quarter of what the kernel does
+lean="cryptomgr.notests mitigations=off nokaslr lsm= audit=0 norandmaps"     # nothing that only protects: it costs a quarter of what the kernel does
 modules="virtio_pci virtiofs overlay virtio_console"
 umask 022
 
