@@ -9,7 +9,7 @@
 # Its own, empty at first, are /run and /dev/shm; udevd runs for block devices and NICs, the loop-back interface is up, nothing else is started.
 # /lab inside is the directory SHARE outside, read and write.
 #
-# Environment: SHARE (default: a new directory, removed at the end), MEM (MiB, 1536), CPUS (2), LIMIT (seconds, 300: killed after that)
+# Environment: SHARE (default: a new directory, removed at the end), MEM (MiB, 1536), CPUS (1), LIMIT (seconds, 300: killed after that)
 #   DISKS   blank virtio disks: vda with the serial number labdisk1, vdb, ... (2)      DISKSIZE   their size (1G)
 #   NICS    NICs without an outside: eth0, eth1, ... (0)
 #   LAB     where the initial ram disk is kept (default build/lab), as long as its inputs are the same; two runs at once do no harm
@@ -19,7 +19,7 @@
 set -eu
 here=$(dirname "$(readlink -f "$0")")
 lab=$(readlink -m "${LAB:-$here/../../build/lab}")/hostvm
-mem=${MEM:-1536} cpus=${CPUS:-2} disks=${DISKS:-2} disksize=${DISKSIZE:-1G} nics=${NICS:-0} limit=${LIMIT:-300}
+mem=${MEM:-1536} cpus=${CPUS:-1} disks=${DISKS:-2} disksize=${DISKSIZE:-1G} nics=${NICS:-0} limit=${LIMIT:-300}
 virtiofsd=/usr/lib/qemu/virtiofsd
 lean="cryptomgr.notests mitigations=off nokaslr lsm= audit=0 norandmaps"     # nothing that only protects: it costs a quarter of what the kernel does
 modules="virtio_pci virtiofs overlay virtio_console"

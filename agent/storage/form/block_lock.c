@@ -9,7 +9,8 @@
  * The group's lease is slot 2 of the domain's "leases", one of those that vdsm reserves and does not use; vdsm has its manager make all changes. It is made
  * with the others; where vdsm made the domain, the manager makes it. It is held for one command of LVM, so who finds it taken tries again for a while:
  * sanlock tells nobody that a lease is free. Only the moving of a device's contents holds it for long. In one process LVM's own locks are enough: the lease
- * is counted. Who has no number in the domain (StoragePool.connect) gets no lease and changes nothing; but what makes a pool, or ends it, has none yet, or
+ * is counted. Who has no number in the domain (StoragePool.connect) gets no lease and changes nothing; who was told one waits until sanlock took it, some time
+ * after StoragePool.connect and StorageDomain.activate have answered. But what makes a pool, or ends it, has none yet, or
  * any more, and the engine has one host do it: it writes the domain's metadata without.
  */
 #define LOG_MODULE "storage"
@@ -24,7 +25,7 @@
 
 static bool take(struct storage *storage, const struct domain *domain, const struct lease *lease, GError **error)
 {
-	int64_t until_usec = now_usec() + WAIT_USEC;
+	int64_t joined_usec = now_usec() + lock_join_usec(lock_io_timeout_s(domain)), until_usec = now_usec() + WAIT_USEC;
 	int free_looks = 0;
 
 	for (;;) {
@@ -41,11 +42,13 @@ static bool take(struct storage *storage, const struct domain *domain, const str
 			/* made by vdsm: it has none */
 			if (!pool_is_spm(storage, domain_pool(domain)) || !lock_format_lease(domain, lease, error))
 				break;
+		} else if (health_joins(storage, domain->id) && now_usec() < joined_usec) {
+			until_usec = now_usec() + WAIT_USEC;
 		} else if ((!owner.taken && ++free_looks == FREE_LOOKS) || now_usec() > until_usec) {
 			g_propagate_error(error, g_steal_pointer(&problem));
 			break;
-		} else
-			g_usleep(AGAIN_USEC);
+		}
+		g_usleep(AGAIN_USEC);
 	}
 	if (error && !*error)
 		error_set(error, ERR_ACQUIRE_LOCK_FAILURE, "domain '%s' has no lease of its volume group yet: its pool's manager makes it", domain->id);
