@@ -23,6 +23,15 @@ struct command { const char *name, *why; };
 
 static const struct command orders[] = {
 	{ "input-send-event", "keys by scancode and the mouse: libvirt has keys by code only" },
+	/* marks of checkpoints: libvirt looks only at bitmaps that have a checkpoint's name, and knows nodes by its own names */
+	{ "add-fd", "a file for a node of our own" },
+	{ "remove-fd", "it is not needed any more" },
+	{ "blockdev-add", "a node of our own" },
+	{ "block_resize", "of that" },
+	{ "blockdev-del", "of that" },
+	{ "block-dirty-bitmap-add", "a bitmap with a name of our own" },
+	{ "block-dirty-bitmap-merge", "into that" },
+	{ "block-dirty-bitmap-remove", "of that" },
 };
 
 static const struct command questions[] = {
@@ -104,12 +113,14 @@ static json_t *answer_of(const char *command, const char *text, enum error_code 
 	return result;
 }
 
-static json_t *ask(virDomainPtr domain, const char *command, const json_t *arguments, enum error_code code, GError **error)
+/* fd: goes with it; -1: none. */
+static json_t *ask(virDomainPtr domain, const char *command, const json_t *arguments, int fd, enum error_code code, GError **error)
 {
 	json_t *request = json_pack("{s:s, s:O*}", "execute", command, "arguments", arguments), *result = NULL;
 	char *text = json_dumps(request, JSON_COMPACT), *answer = NULL;
 
-	if (virDomainQemuMonitorCommand(domain, text, &answer, VIR_DOMAIN_QEMU_MONITOR_COMMAND_DEFAULT) == 0)
+	if (virDomainQemuMonitorCommandWithFiles(domain, text, fd >= 0, fd >= 0 ? &fd : NULL, NULL, NULL, &answer,
+						 VIR_DOMAIN_QEMU_MONITOR_COMMAND_DEFAULT) == 0)
 		result = answer_of(command, answer, code, error);
 	else
 		libvirt_error_set(error, code, "%s", command);
@@ -127,7 +138,7 @@ bool qmp_command(virDomainPtr domain, const char *command, const json_t *argumen
 		error_set(error, ERR_UNSUPPORTED_OPERATION, "QMP command '%s' is not one that may be given", command);
 		return false;
 	}
-	result = ask(domain, command, arguments, code, error);
+	result = ask(domain, command, arguments, /* fd= */ -1, code, error);
 	if (!result)
 		return false;
 	if (ret_return)
@@ -135,6 +146,15 @@ bool qmp_command(virDomainPtr domain, const char *command, const json_t *argumen
 	else
 		json_decref(result);
 	return true;
+}
+
+bool qmp_add_fd(virDomainPtr domain, int set, int fd, enum error_code code, GError **error)
+{
+	json_t *arguments = json_pack("{s:i}", "fdset-id", set), *result = ask(domain, "add-fd", arguments, fd, code, error);
+
+	json_decref(arguments);
+	json_decref(result);
+	return result;
 }
 
 bool vm_qmp_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
@@ -150,7 +170,7 @@ bool vm_qmp_verb(struct agent *agent, const struct verb_call *call, void *params
 		error_set(error, ERR_UNSUPPORTED_OPERATION, "QMP command '%s' is not one that may be asked", p->command);
 		return false;
 	}
-	if (!(domain = vm_domain(vm, error)) || !(result = ask(domain, p->command, p->arguments, ERR_UNEXPECTED_ERROR, error)))
+	if (!(domain = vm_domain(vm, error)) || !(result = ask(domain, p->command, p->arguments, /* fd= */ -1, ERR_UNEXPECTED_ERROR, error)))
 		return false;
 	result_json(ret_result, result);
 	return true;

@@ -12,5 +12,7 @@
 
 /* arguments: borrowed; NULL: none. ret_return (may be NULL): "return" of the answer, a new reference. Error: code with QEMU's own words. */
 bool qmp_command(virDomainPtr domain, const char *command, const json_t *arguments, enum error_code code, json_t **ret_return, GError **error);
+/* "add-fd": to QEMU the file is /dev/fdset/<set> until "remove-fd". The caller keeps fd. */
+bool qmp_add_fd(virDomainPtr domain, int set, int fd, enum error_code code, GError **error);
 
 #endif

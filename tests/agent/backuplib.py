@@ -44,6 +44,13 @@ class Backups:
         files = [f for d in ("run/backup", "state/scratch") for f in os.listdir(lab.path(d))]
         return files, self.jobs()
 
+    def marks(self):
+        """What QEMU has of joined marks: bitmaps, nodes, files."""
+        nodes = self.guest.qmp("query-named-block-nodes", flat=True)
+        return ([m["name"] for n in nodes for m in n.get("dirty-bitmaps", []) if m.get("name", "").startswith("berth-")],
+                [n["node-name"] for n in nodes if n["node-name"].startswith("berth-")],
+                [s["fdset-id"] for s in self.guest.qmp("query-fdsets") if s["fdset-id"] > 1000])      # libvirt has its own
+
     def jobs(self):
         return [i for i, j in self.guest.c.call("Host.getJobs", job_type="virt").items() if j["description"].startswith("VM.backup") and
                 j["status"] in ("pending", "running")]

@@ -244,6 +244,39 @@ static GPtrArray *find_bitmaps(const struct nbd_server *server, int64_t *ret_gra
 	return NULL;
 }
 
+/* -1 + error */
+static int64_t virtual_size(const char *path, GError **error)
+{
+	json_t *info = qemu_img_info(path, "qcow2", error);
+	int64_t size = info ? json_integer_value(json_object_get(info, "virtual-size")) : -1;
+
+	json_decref(info);
+	return size;
+}
+
+/*
+ * The volume's bitmap is joined with that of the overlay, which has this size. qemu-img joins only bitmaps of one size; that of a volume of another (the image
+ * was made larger above it) goes by way of an image without data, which is resized with its bitmap.
+ */
+static bool join_bitmap(struct storage *storage, const struct nbd_server *server, const char *volume, const char *overlay, int64_t size, int64_t granularity,
+			GError **error)
+{
+	const char *name = server->config->bitmap;
+	g_autofree char *path = nbd_file(storage, server->id, ".marks");
+	int64_t own = virtual_size(volume, error);
+	bool good;
+
+	if (own < 0 || own == size)
+		return own == size && qemu_img_bitmap_merge(volume, overlay, name, error);
+	unlink(path);
+	good = qemu_img_create(&(struct qemu_img_create){ .path = path, .format = "qcow2", .size = (uint64_t)own }, error) &&
+	       qemu_img_bitmap_add(path, name, granularity, error) && qemu_img_bitmap_merge(volume, path, name, error) &&
+	       qemu_img_resize(path, "qcow2", (uint64_t)size, /* shrink= */ size < own, /* preallocate= */ false, error) &&
+	       qemu_img_bitmap_merge(path, overlay, name, error);
+	unlink(path);
+	return good;
+}
+
 /* ret_overlay: path of the image to show instead of the volume, or NULL. */
 static bool join_bitmaps(struct storage *storage, const struct nbd_server *server, char **ret_overlay, GError **error)
 {
@@ -251,20 +284,20 @@ static bool join_bitmaps(struct storage *storage, const struct nbd_server *serve
 	int64_t granularity;
 	g_autoptr(GPtrArray) found = find_bitmaps(server, &granularity, error);
 	g_autofree char *path = nbd_file(storage, server->id, ".qcow2");
-	g_autoptr(metadata) values = NULL;
+	int64_t size;
 
 	if (!found)
 		return false;
-	if (found->len == 1)
+	if (found->len == 1 && !strcmp(found->pdata[0], server->hold.path))
 		return true;
-	values = volume_read(server->domain, server->config->image_id, server->config->volume_id, error);
 	unlink(path);
-	if (!values || !qemu_img_create(&(struct qemu_img_create){ .path = path, .format = "qcow2", .size = (uint64_t)metadata_get_int(values, "CAP", 0),
-								   .backing = server->hold.path, .backing_format = "qcow2" }, error) ||
+	if ((size = virtual_size(server->hold.path, error)) < 0 ||
+	    !qemu_img_create(&(struct qemu_img_create){ .path = path, .format = "qcow2", .size = (uint64_t)size, .backing = server->hold.path,
+							.backing_format = "qcow2" }, error) ||
 	    !qemu_img_bitmap_add(path, name, granularity, error))
 		return false;
 	for (guint i = 0; i < found->len; i++)
-		if (!qemu_img_bitmap_merge(found->pdata[i], path, name, error))
+		if (!join_bitmap(storage, server, found->pdata[i], path, size, granularity, error))
 			return false;
 	*ret_overlay = g_steal_pointer(&path);
 	return true;

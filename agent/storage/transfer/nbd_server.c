@@ -7,7 +7,7 @@
  *
  *	<id>.pid     of qemu-nbd, by qemu-nbd
  *	<id>.json    what was asked for and the answer; written when it runs, before the caller is told
- *	<id>.sock, <id>.qcow2 (see nbd_run.c)
+ *	<id>.sock, <id>.qcow2 and <id>.marks (see nbd_run.c)
  *
  * After a restart each record whose process is there is taken over and holds its volumes again; every other process whose command line names one of our
  * pid files is ended: its start was never acknowledged, or its end was asked for. A boot removes all of it.
@@ -79,7 +79,7 @@ char *nbd_socket_path(struct storage *storage, const char *id)
 
 static void remove_files(struct storage *storage, const char *id)
 {
-	static const char *const suffixes[] = { ".json", ".sock", ".qcow2", ".pid" };
+	static const char *const suffixes[] = { ".json", ".sock", ".qcow2", ".marks", ".pid" };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(suffixes); i++) {
 		g_autofree char *path = nbd_file(storage, id, suffixes[i]);

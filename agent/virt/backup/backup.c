@@ -10,6 +10,7 @@
  *	begun      the job is on disk: from here on nothing is left behind, whoever dies
  *	hook       before_vm_backup may fail it (1500)
  *	scratch    state_dir/scratch/<vm>.<backup>.<disk>, unless the caller has made one
+ *	join       when libvirt cannot count what changed since the checkpoint (marks.c)
  *	freeze     as VM.freeze with its hooks; frozen by the caller already: left as it is. A guest that cannot be frozen is taken as it is, unless
  *	           require_consistency; a script before_vm_freeze that fails ends it
  *	begin      virDomainBackupBegin(); then thaw, at vm.frozen_limit at the latest. That late, the guest wrote before its moment came: with
@@ -271,17 +272,31 @@ static bool is_starved(const struct vm *vm, const json_t *request)
 	return false;
 }
 
+/* libvirt does not need them (any more). false: to be tried again */
+static bool drop_marks(json_t *state, struct block_job *b)
+{
+	const json_t *request = json_object_get(state, "request");
+	g_autoptr(GError) error = NULL;
+
+	if (json_object_get(state, "dropped") || marks_drop(b, json_object_get(request, "disks"), text(request, "backupID"), &error)) {
+		json_object_set_new(state, "dropped", json_true());
+		return true;
+	}
+	log_warn("VM %s: marks that were joined for backup %s stay: %s", b->vm->id, text(request, "backupID"), error->message);
+	return false;
+}
+
 static enum job_run running(struct job *job, json_t *state, struct block_job *b)
 {
 	g_autoptr(GError) cause = NULL;
-	bool starved = !job_canceled(job) && is_starved(b->vm, json_object_get(state, "request"));
+	bool starved = !job_canceled(job) && is_starved(b->vm, json_object_get(state, "request")), dropped = drop_marks(state, b);
 
 	if (starved)
 		json_object_set_new(state, "full", json_true());
 	if (!job_canceled(job) && !starved) {
 		if (!text(state, "step") && !job_step(job, state, "run", &cause))
 			log_warn("VM %s: trying again: %s", b->vm->id, cause->message);
-		return wait_again(job, cause ? BLOCK_JOB_RETRY_USEC : LOOK_USEC);
+		return wait_again(job, cause || !dropped ? BLOCK_JOB_RETRY_USEC : LOOK_USEC);
 	}
 	fault_point("backup: ending");
 	if (virDomainAbortJob(b->live->domain) < 0 && libvirt_error_code() != VIR_ERR_OPERATION_INVALID)       /* else it has just ended */
@@ -321,6 +336,7 @@ static enum job_run backup_run(struct job *job, json_t *state, void *context, GE
 		return wait_again(job, BLOCK_JOB_RETRY_USEC);
 	if (may_begin_yet(&b))
 		return wait_again(job, BLOCK_JOB_LOOK_USEC);
+	(void)drop_marks(state, &b);
 	return over(job, state, context,
 		    json_object_get(state, "full") ? "a scratch disk was full"
 		    : text(state, "step")          ? "it ended by itself; QEMU's log says more"
@@ -429,6 +445,7 @@ static bool begin(struct block_job *b, const struct backup_config *config, json_
 	fault_point("backup: begun");
 	good = good && vm_hook(b->vm, "before_vm_backup", NULL, parameters, NULL, error) && backup_make_scratch(plan, error);
 	fault_point("backup: scratch made");
+	good = good && marks_join(b, plan, config->from_checkpoint, config->id, error);
 	good = good && take(b, job, freezes, config, plan, error);
 	json_decref(parameters);
 	json_decref(request);

@@ -24,7 +24,7 @@ char *backup_moment(struct agent *agent, const struct storage_disk *disk, const 
 
 /*
  * The disks of a config as they are now: [{target, imageID, scratch (path), block, size, own: ours to make and to remove, volume?: {domainID, imageID,
- * volumeID} that the scratch disk is}], in the order of config->disks.
+ * volumeID} that the scratch disk is, marks?: see marks_plan()}], in the order of config->disks.
  * New reference; NULL + ERR_BACKUP_ERROR: one is not there, or cannot be backed up now, or not so.
  */
 json_t *backup_plan(struct block_job *b, const struct backup_config *config, GError **error);
@@ -36,10 +36,25 @@ char *backup_xml(const struct backup_config *config, const json_t *plan, const c
 /* <domaincheckpoint> of the config's to_checkpoint_id; chains: all disks of the VM. NULL: the config asks for none. g_free */
 char *backup_checkpoint_xml(const struct backup_config *config, const GPtrArray *chains);
 
+/* ---- what changed since a checkpoint, when the disk was made larger above a snapshot (marks.c) ---- */
+
+#define MARKS_PREFIX "berth-joined-"             /* of checkpoints and bitmaps that are nobody else's business */
+/* The disk's entry in the plan gets "marks" when libvirt cannot count what changed since the checkpoint. ERR_BACKUP_ERROR */
+bool marks_plan(struct block_job *b, const struct disk_chain *chain, const char *checkpoint, json_t *planned, GError **error);
+bool marks_any(const json_t *plan);
+/* Makes a checkpoint for those disks of the plan; of it stays nothing but what marks_drop() removes, which may be repeated. backup: its id. ERR_BACKUP_ERROR */
+bool marks_join(struct block_job *b, const json_t *plan, const char *checkpoint, const char *backup, GError **error);
+bool marks_drop(struct block_job *b, const json_t *plan, const char *backup, GError **error);
+/* The checkpoint that libvirt is told of for this disk. g_free */
+char *marks_since(const json_t *planned, const struct backup_config *config);
+
 /* ---- checkpoint.c ---- */
 
 /* libvirt's description of it. g_free; NULL + ERR_NO_SUCH_CHECKPOINT_ERROR, ERR_CHECKPOINT_ERROR */
 char *checkpoint_describe(virDomainPtr domain, const char *id, GError **error);
+bool checkpoint_is_known(virDomainPtr domain, const char *id);
+/* Tells libvirt of one whose bitmaps are there. false: libvirt's last error says why. */
+bool checkpoint_define(virDomainPtr domain, const char *xml);
 /* false: libvirt's last error says why; one that is not there is deleted. */
 bool checkpoint_delete(virDomainPtr domain, const char *id);
 bool checkpoints_list_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);

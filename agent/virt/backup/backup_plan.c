@@ -3,7 +3,6 @@
 #define LOG_MODULE "backup"
 #include <errno.h>
 #include <grp.h>
-#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,7 +10,6 @@
 #include "agent/storage/storage.h"
 #include "agent/virt/backup/backup.h"
 #include "agent/virt/domain/domain_xml.h"
-#include "agent/virt/qmp.h"
 #include "agent/xml.h"
 #include "common/log.h"
 
@@ -49,30 +47,6 @@ static bool check_disk(struct block_job *b, const struct backup_config *config, 
 	else
 		return true;
 	return false;
-}
-
-/* Was the disk made larger above a snapshot since? QEMU joins the bitmaps of a chain's volumes only while all have one size. */
-static bool check_grown(struct block_job *b, const struct disk_chain *chain, const char *checkpoint, int64_t size, GError **error)
-{
-	json_t *nodes = NULL, *arguments = json_pack("{s:b}", "flat", true);
-	const json_t *node, *bitmap;
-	size_t i, k;
-	bool good = qmp_command(b->live->domain, "query-named-block-nodes", arguments, ERR_BACKUP_ERROR, &nodes, error);
-
-	json_array_foreach(nodes, i, node)
-		json_array_foreach(json_object_get(node, "dirty-bitmaps"), k, bitmap) {
-			int64_t bytes = json_integer_value(json_object_get(json_object_get(node, "image"), "virtual-size"));
-
-			if (!good || bytes == size || g_strcmp0(text(bitmap, "name"), checkpoint) || !disk_chain_node(chain, text(node, "node-name")))
-				continue;
-			error_set(error, ERR_BACKUP_ERROR,
-				  "disk %s of VM %s: a snapshot of %" PRId64 " bytes has marks of checkpoint %s, the disk has %" PRId64
-				  ": merge the snapshot, or back it up in full", chain->target, b->vm->id, bytes, checkpoint, size);
-			good = false;
-		}
-	json_decref(arguments);
-	json_decref(nodes);
-	return good;
 }
 
 /* ---- scratch ---- */
@@ -137,8 +111,6 @@ static json_t *plan_disk(struct block_job *b, const struct backup_config *config
 		live_failed(b->live, error, ERR_BACKUP_ERROR, "disk %s", chain->target);
 		return NULL;
 	}
-	if (is_incremental(config, disk) && chain->layers->len > 1 && !check_grown(b, chain, config->from_checkpoint, (int64_t)info.capacity, error))
-		return NULL;
 	if (!scratch)
 		path = g_strdup_printf("%s/scratch/%s.%s.%s", b->vm->vms->agent->state_dir, b->vm->id, config->id, chain->target);
 	else if (!given_scratch(b, scratch, (int64_t)info.capacity, &path, &block, &cause)) {
@@ -150,7 +122,10 @@ static json_t *plan_disk(struct block_job *b, const struct backup_config *config
 	if (scratch && scratch->domain_id && scratch->image_id && scratch->volume_id)
 		json_object_set_new(planned, "volume", json_pack("{s:s, s:s, s:s}", "domainID", scratch->domain_id, "imageID", scratch->image_id, "volumeID",
 								 scratch->volume_id));
-	return planned;
+	if (!is_incremental(config, disk) || marks_plan(b, chain, config->from_checkpoint, planned, error))
+		return planned;
+	json_decref(planned);
+	return NULL;
 }
 
 static bool is_planned(const json_t *plan, const char *image)
@@ -254,8 +229,9 @@ char *backup_xml(const struct backup_config *config, const json_t *plan, const c
 	disks = xml_add(root, "disks");
 	json_array_foreach(plan, i, planned) {
 		bool block = json_is_true(json_object_get(planned, "block")), incremental = is_incremental(config, config->disks->pdata[i]);
+		g_autofree char *since = marks_since(planned, config);
 		xmlNode *disk = xml_add_with(disks, "disk", "name", text(planned, "target"), "backup", "yes", "type", block ? "block" : "file", "backupmode",
-					     incremental ? "incremental" : "full", "incremental", incremental ? config->from_checkpoint : NULL, NULL);
+					     incremental ? "incremental" : "full", "incremental", incremental ? since : NULL, NULL);
 
 		xml_add_with(disk, "driver", "type", "qcow2", NULL);
 		xml_add_with(disk, "scratch", block ? "dev" : "file", text(planned, "scratch"), NULL);

@@ -27,6 +27,26 @@ char *checkpoint_describe(virDomainPtr domain, const char *id, GError **error)
 	return copy;
 }
 
+bool checkpoint_is_known(virDomainPtr domain, const char *id)
+{
+	virDomainCheckpointPtr checkpoint = virDomainCheckpointLookupByName(domain, id, 0);
+
+	if (checkpoint)
+		virDomainCheckpointFree(checkpoint);
+	return checkpoint;
+}
+
+bool checkpoint_define(virDomainPtr domain, const char *xml)
+{
+	virDomainCheckpointPtr checkpoint = virDomainCheckpointCreateXML(domain, xml, VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE |
+											      VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE_VALIDATE);
+
+	if (!checkpoint)
+		return false;
+	virDomainCheckpointFree(checkpoint);
+	return true;
+}
+
 bool checkpoint_delete(virDomainPtr domain, const char *id)
 {
 	virDomainCheckpointPtr checkpoint = virDomainCheckpointLookupByName(domain, id, 0);
@@ -87,7 +107,8 @@ bool checkpoints_list_verb(struct agent *agent, const struct verb_call *call, vo
 	}
 	ids = json_array();
 	for (int i = 0; i < n; i++) {
-		json_array_append_new(ids, json_string(virDomainCheckpointGetName(checkpoints[i])));
+		if (!g_str_has_prefix(virDomainCheckpointGetName(checkpoints[i]), MARKS_PREFIX))
+			json_array_append_new(ids, json_string(virDomainCheckpointGetName(checkpoints[i])));
 		virDomainCheckpointFree(checkpoints[i]);
 	}
 	free(checkpoints);
@@ -133,17 +154,6 @@ static char *xml_of(struct block_job *b, const struct checkpoint_spec *spec, GEr
 	return backup_checkpoint_xml(spec->config, b->chains);
 }
 
-static bool redefine(struct block_job *b, const char *xml)
-{
-	virDomainCheckpointPtr checkpoint = virDomainCheckpointCreateXML(b->live->domain, xml, VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE |
-													VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE_VALIDATE);
-
-	if (!checkpoint)
-		return false;
-	virDomainCheckpointFree(checkpoint);
-	return true;
-}
-
 bool checkpoints_redefine_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
 {
 	const struct backup_params *p = params;
@@ -163,7 +173,8 @@ bool checkpoints_redefine_verb(struct agent *agent, const struct verb_call *call
 		return false;
 	progress = progress_new();
 	for (guint i = 0; i < xmls->len && good; i++)
-		good = progress_add(progress, b.vm, "defined anew", ((struct checkpoint_spec *)p->checkpoints->pdata[i])->id, redefine(&b, xmls->pdata[i]));
+		good = progress_add(progress, b.vm, "defined anew", ((struct checkpoint_spec *)p->checkpoints->pdata[i])->id,
+				    checkpoint_define(b.live->domain, xmls->pdata[i]));
 	result_json(ret_result, progress);
 	return true;
 }

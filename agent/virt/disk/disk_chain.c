@@ -145,16 +145,9 @@ const struct disk_layer *disk_chain_layer(const struct disk_chain *chain, const 
 	return NULL;
 }
 
-const struct disk_layer *disk_chain_node(const struct disk_chain *chain, const char *name)
+char *disk_layer_node(const struct disk_layer *layer)
 {
-	for (guint i = 0; i < chain->layers->len; i++) {
-		const struct disk_layer *layer = chain->layers->pdata[i];
-		g_autofree char *node = g_strdup_printf("libvirt-%d-format", layer->index);
-
-		if (!g_strcmp0(node, name))
-			return layer;
-	}
-	return NULL;
+	return g_strdup_printf("libvirt-%d-format", layer->index);
 }
 
 const struct disk_layer *disk_chain_above(const struct disk_chain *chain, const struct disk_layer *layer)

@@ -28,8 +28,8 @@ GPtrArray *disk_chains_read(const xmlNode *domain);
 const struct disk_chain *disk_chains_find(const GPtrArray *chains, const struct disk_key *key);
 /* The volume in the chain: its file is named by its id. NULL: it is not in it. */
 const struct disk_layer *disk_chain_layer(const struct disk_chain *chain, const char *volume);
-/* The layer that QEMU calls so: libvirt's name, "libvirt-<index>-format". NULL: none */
-const struct disk_layer *disk_chain_node(const struct disk_chain *chain, const char *name);
+/* Its name in QEMU, as libvirt gives it. g_free */
+char *disk_layer_node(const struct disk_layer *layer);
 /* The layer right above; NULL: it is the active one, or not in the chain. */
 const struct disk_layer *disk_chain_above(const struct disk_chain *chain, const struct disk_layer *layer);
 /* Is the active layer this volume? */
