@@ -31,6 +31,7 @@ struct job {
 	int64_t ended_usec;
 	GError *error;
 	bool told;                    /* over, and whoever waits was told */
+	bool ending;                  /* it is being asked to end: canceled, when that is on disk */
 	atomic_bool canceled;
 	int cancel_fd;                /* eventfd; -1: nobody asked for it */
 	bool (*run)(struct job *job, void *data, GError **error);

@@ -514,14 +514,19 @@ static bool is_of_kind(const struct job *job, const void *kind)
 	return job->kind == kind;
 }
 
+static bool is_of_kind_and_stays(const struct job *job, const void *kind)
+{
+	return job->kind == kind && !job->ending && !atomic_load(&job->canceled);
+}
+
 static void free_json(void *json)
 {
 	json_decref(json);
 }
 
-GPtrArray *jobs_requests(struct jobs *jobs, const struct job_kind *kind)
+GPtrArray *jobs_requests(struct jobs *jobs, const struct job_kind *kind, bool ending)
 {
-	GPtrArray *found = matching(jobs, is_of_kind, kind), *requests = g_ptr_array_new_with_free_func(free_json);
+	GPtrArray *found = matching(jobs, ending ? is_of_kind : is_of_kind_and_stays, kind), *requests = g_ptr_array_new_with_free_func(free_json);
 
 	for (guint i = 0; i < found->len; i++)
 		g_ptr_array_add(requests, json_incref(((struct job *)found->pdata[i])->request));
@@ -759,19 +764,26 @@ bool job_ask_to_end(struct job *job, GError **error)
 {
 	g_autofree char *name = g_strconcat(job->id, WISH_FILE, NULL);
 	json_t *wish = json_pack("{s:i}", "version", 1);
-	bool kept = !job->kind || json_file_write(job->jobs->directory, name, wish, error);
+	bool good = true;
 
-	json_decref(wish);
-	if (!kept)
-		return false;
 	{
 		AUTO_LOCK(&job->jobs->lock);
-		atomic_store(&job->canceled, true);
-		if (job->cancel_fd >= 0)
+		if (job->kind && job->kind->may_end && !job->ending && !atomic_load(&job->canceled))
+			good = job->ending = job->kind->may_end(job->request, job->context, error);
+	}
+	good = good && (!job->kind || json_file_write(job->jobs->directory, name, wish, error));
+	json_decref(wish);
+	{
+		AUTO_LOCK(&job->jobs->lock);
+		job->ending = false;
+		if (good)
+			atomic_store(&job->canceled, true);
+		if (good && job->cancel_fd >= 0)
 			(void)eventfd_write(job->cancel_fd, 1);
 	}
-	jobs_wake(job->jobs, job->id);
-	return true;
+	if (good)
+		jobs_wake(job->jobs, job->id);
+	return good;
 }
 
 bool jobs_cancel(struct jobs *jobs, const char *id, GError **error)

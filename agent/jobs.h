@@ -52,6 +52,11 @@ struct job_kind {
 	const char *name;                 /* in the file: "snapshot" */
 	const char *type;                 /* of Host.getJobs: "virt", "storage" */
 	enum job_run (*run)(struct job *job, json_t *state, void *context, GError **error);
+	/*
+	 * May it be asked to end now? NULL: always. From the moment it says yes, jobs_requests() without `ending` does not have it any more, so nobody can come in
+	 * between. The jobs' lock is held: it must not call them.
+	 */
+	bool (*may_end)(const json_t *request, void *context, GError **error);
 };
 /* At start, before jobs_load(). kind must stay; context is handed to run(). */
 void jobs_register(struct jobs *jobs, const struct job_kind *kind, void *context);
@@ -77,15 +82,18 @@ void jobs_wake(struct jobs *jobs, const char *id);
 void jobs_wake_about(struct jobs *jobs, const char *member, const char *value);
 /* All of a type that wait: libvirt is back. */
 void jobs_wake_type(struct jobs *jobs, const char *type);
-/* Asks it to end: job_canceled() becomes true, also for the next agent, and it is woken. ERR_NO_SUCH_JOB, ERR_JOB_NOT_ACTIVE; the disk's. Blocking (disk). */
+/*
+ * Asks it to end: job_canceled() becomes true, also for the next agent, and it is woken. ERR_NO_SUCH_JOB, ERR_JOB_NOT_ACTIVE; may_end()'s; the disk's.
+ * Blocking (disk).
+ */
 bool jobs_cancel(struct jobs *jobs, const char *id, GError **error);
 bool jobs_has(struct jobs *jobs, const char *id);             /* also one that is over; jobs_begin() then says whether it is the same */
 /* Waits on this worker until it is over: true, or its error. ERR_NO_SUCH_JOB; ERR_TIMEOUT at until_usec (now_usec() clock), when it goes on. */
 bool jobs_wait(struct jobs *jobs, const char *id, int64_t until_usec, GError **error);
 /* The ids of jobs of a kind that are not over and whose request has member = value ("vmID", id); GPtrArray of char *, g_ptr_array_unref. */
 GPtrArray *jobs_active(struct jobs *jobs, const struct job_kind *kind, const char *member, const char *value);
-/* What was asked of those that are not over: GPtrArray of json_t *, g_ptr_array_unref. */
-GPtrArray *jobs_requests(struct jobs *jobs, const struct job_kind *kind);
+/* What was asked of those that are not over; ending: also of those that were asked to end. GPtrArray of json_t *, g_ptr_array_unref. */
+GPtrArray *jobs_requests(struct jobs *jobs, const struct job_kind *kind, bool ending);
 
 /* ---- from inside run() ---- */
 

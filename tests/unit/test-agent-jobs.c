@@ -192,7 +192,7 @@ static void test_same_id(void **state)
 
 static char directory[] = "/tmp/berth-test-jobs-XXXXXX";
 static GString *steps;
-static bool may_end, deaf;
+static bool may_end, deaf, needed;
 
 /* "one", then waits until may_end, then "two". deaf: does not hear that it is canceled. */
 static enum job_run two_steps(struct job *job, json_t *state, void *context, GError **error)
@@ -212,7 +212,17 @@ static enum job_run two_steps(struct job *job, json_t *state, void *context, GEr
 	return job_step(job, state, "two", error) ? JOB_DONE : JOB_FAILED;
 }
 
-static const struct job_kind kind = { "two_steps", "virt", two_steps };
+/* Somebody needs it: it may not be asked to end. */
+static bool is_free(const json_t *request, void *context, GError **error)
+{
+	assert_string_equal(json_string_value(json_object_get(request, "vmID")), "a");
+	assert_ptr_equal(context, &steps);
+	if (needed)
+		error_set(error, ERR_VOLUME_IS_BUSY, "it is needed");
+	return !needed;
+}
+
+static const struct job_kind kind = { .name = "two_steps", .type = "virt", .run = two_steps, .may_end = is_free };
 
 static void restart(void)
 {
@@ -232,7 +242,7 @@ static int kind_set_up(void **state)
 	memset(directory + strlen(directory) - 6, 'X', 6);
 	assert_non_null(g_mkdtemp(directory));
 	steps = g_string_new(NULL);
-	may_end = deaf = false;
+	may_end = deaf = needed = false;
 	restart();
 	return 0;
 }
@@ -301,6 +311,38 @@ static void test_kind(void **state)
 	jobs_wake(t.jobs, ID);                          /* over: nothing */
 	settle("vm/x");
 	assert_string_equal(steps->str, "[begin][one]");
+}
+
+static void check_requests(bool ending, guint wanted)
+{
+	g_autoptr(GPtrArray) requests = jobs_requests(t.jobs, &kind, ending);
+
+	assert_int_equal(requests->len, wanted);
+}
+
+/* One that says no is as before; from its yes on, only who asks for them finds those that end. */
+static void test_kind_may_end(void **state)
+{
+	g_autoptr(GError) error = NULL;
+
+	deaf = needed = true;
+	assert_true(begin("a", NULL));
+	settle("vm/x");
+	assert_false(jobs_cancel(t.jobs, ID, &error));
+	assert_true(error_is(error, ERR_VOLUME_IS_BUSY));
+	assert_string_equal(status(), "running");
+	check_requests(/* ending= */ false, 1);
+	needed = false;
+	assert_true(jobs_cancel(t.jobs, ID, NULL));
+	check_requests(/* ending= */ false, 0);
+	check_requests(/* ending= */ true, 1);
+	needed = true;                                  /* is not asked twice */
+	assert_true(jobs_cancel(t.jobs, ID, NULL));
+	settle("vm/x");
+	restart();
+	jobs_load(t.jobs);
+	check_requests(/* ending= */ false, 0);
+	check_requests(/* ending= */ true, 1);
 }
 
 /* The agent ends while it waits: the next one goes on from the step that was written, and shows what was over. */
@@ -408,7 +450,8 @@ int main(void)
 #define KIND_TEST(name) cmocka_unit_test_setup_teardown(name, kind_set_up, kind_tear_down)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = { TEST(test_good), TEST(test_stop), TEST(test_wait), TEST(test_bad), TEST(test_same_id),
-		KIND_TEST(test_kind), KIND_TEST(test_kind_restart), KIND_TEST(test_kind_cancel), KIND_TEST(test_kind_cancel_restart), KIND_TEST(test_kind_bad) };
+		KIND_TEST(test_kind), KIND_TEST(test_kind_may_end), KIND_TEST(test_kind_restart), KIND_TEST(test_kind_cancel),
+		KIND_TEST(test_kind_cancel_restart), KIND_TEST(test_kind_bad) };
 
 	return cmocka_run_group_tests_name("agent jobs", tests, NULL, NULL);
 }

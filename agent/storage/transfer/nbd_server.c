@@ -184,15 +184,27 @@ static bool hold_volumes(struct storage *storage, struct nbd_server *server, GEr
 	return false;
 }
 
+/* Is there what it was at the checkpoint? True also when it is not about one. */
+static bool check_moment(struct storage *storage, struct nbd_server *server, GError **error)
+{
+	const struct nbd_config *config = server->config;
+	const struct storage_disk disk = { .domain = config->domain_id, .image = config->image_id, .volume = config->volume_id };
+
+	if (!config->checkpoint_id)
+		return true;
+	g_free(server->moment);
+	server->moment = storage_moment_url(storage, &disk, config->checkpoint_id, error);
+	return server->moment;
+}
+
 /* What it will show is there, and may be shown so. */
 static bool check_volume(struct storage *storage, struct nbd_server *server, GError **error)
 {
 	const struct nbd_config *config = server->config;
-	const struct storage_disk disk = { .domain = config->domain_id, .image = config->image_id, .volume = config->volume_id };
 	g_autoptr(metadata) values = NULL;
 
 	if (config->checkpoint_id)
-		return (server->moment = storage_moment_url(storage, &disk, config->checkpoint_id, error)) != NULL;
+		return check_moment(storage, server, error);
 	if (!(values = volume_read(server->domain, config->image_id, config->volume_id, error)))
 		return false;
 	if (!config->readonly && !strcmp(metadata_get(values, "VOLTYPE"), "SHARED"))
@@ -312,9 +324,10 @@ bool nbd_start(struct storage *storage, const char *id, enum nbd_use use, const 
 	}
 	drop_lock(server);
 	fault_point("nbd: started");
-	if (!write_record(storage, server, error)) {
+	/* the backup may have been asked to end before it could know of us */
+	if (!check_moment(storage, server, error) || !write_record(storage, server, error)) {
 		if (!end_server(storage, id, NULL))
-			log_error("NBD server %s, which could not be recorded, does not end", id);
+			log_error("NBD server %s, which nobody will be told of, does not end", id);
 		leave(storage, server);
 		return false;
 	}
@@ -406,6 +419,27 @@ GPtrArray *nbd_ids(struct storage *storage, enum nbd_use use)
 		if (((const struct nbd_server *)value)->use == use)
 			g_ptr_array_add(ids, g_strdup(((const struct nbd_server *)value)->id));
 	return ids;
+}
+
+char *storage_moment_reader(struct storage *storage, const char *const *moments)
+{
+	static const char *const ends[] = {
+		[NBD_SERVED] = "NBD.stop_server", [NBD_TICKET] = "Host.remove_image_ticket", [NBD_SOCKET] = "Image.detachLocal", [NBD_DEVICE] = "Image.detachLocal",
+	};
+	GHashTableIter iter;
+	void *value;
+	AUTO_LOCK(&storage->lock);
+
+	g_hash_table_iter_init(&iter, storage->transfer->servers->table);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		const struct nbd_server *server = value;
+
+		for (size_t i = 0; moments[i]; i++)
+			if (!g_strcmp0(server->config->checkpoint_id, moments[i]))
+				return g_strdup_printf("%s %s of image %s; %s ends it", server->use == NBD_SERVED ? "NBD server" : "attachment", server->id,
+						       server->config->image_id, ends[server->use]);
+	}
+	return NULL;
 }
 
 GPtrArray *nbd_attachments(struct storage *storage)

@@ -19,7 +19,8 @@
  * The job, on the same lane, is there from "begun" to the end. It asks libvirt whether the backup runs:
  *
  *	yes                          it waits: for libvirt's event that it ended, or to be canceled, which VM.stop_backup does, or for a scratch disk without room
- *	                             (is_starved()): then libvirt is to end it
+ *	                             (is_starved()): then libvirt is to end it. It is not canceled while a disk is attached or served as it was at its moment:
+ *	                             whoever did that ends it first
  *	no, or the VM has ended      the scratch disks and the socket are removed, after_vm_backup, over
  *	libvirt is still at it       it looks again
  *
@@ -139,7 +140,7 @@ static void answer(struct block_job *b, xmlDoc *doc, const char *checkpoint_id, 
 /* The request of the one of the VM; new reference; NULL: none. */
 static json_t *active(struct vms *vms, const char *vm_id)
 {
-	g_autoptr(GPtrArray) requests = jobs_requests(vms->agent->jobs, &backup_kind);
+	g_autoptr(GPtrArray) requests = jobs_requests(vms->agent->jobs, &backup_kind, /* ending= */ true);
 
 	for (guint i = 0; i < requests->len; i++)
 		if (!g_strcmp0(text(requests->pdata[i], "vmID"), vm_id))
@@ -186,7 +187,7 @@ static const char *target_of(const json_t *request, const struct storage_disk *d
 
 char *backup_moment(struct agent *agent, const struct storage_disk *disk, const char *moment, GError **error)
 {
-	g_autoptr(GPtrArray) requests = jobs_requests(agent->jobs, &backup_kind);
+	g_autoptr(GPtrArray) requests = jobs_requests(agent->jobs, &backup_kind, /* ending= */ false);
 	bool found = false;
 
 	for (guint i = 0; i < requests->len; i++) {
@@ -343,7 +344,20 @@ static enum job_run backup_run(struct job *job, json_t *state, void *context, GE
 						   : "it did not begin", error);
 }
 
-const struct job_kind backup_kind = { .name = "backup", .type = "virt", .run = backup_run };
+/* Not under those who read what the disks were: they would take what is missing for a broken disk. */
+static bool backup_may_end(const json_t *request, void *context, GError **error)
+{
+	const struct vms *vms = context;
+	const char *id = text(request, "backupID");
+	const char *const moments[] = { id, text(json_object_get(request, "config"), "to_checkpoint_id"), NULL };
+	g_autofree char *reader = storage_moment_reader(vms->agent->storage, moments);
+
+	if (reader)
+		error_set(error, ERR_BACKUP_ERROR, "backup %s of VM %s is read by %s", id, text(request, "vmID"), reader);
+	return !reader;
+}
+
+const struct job_kind backup_kind = { .name = "backup", .type = "virt", .run = backup_run, .may_end = backup_may_end };
 
 /* ---- start ---- */
 

@@ -178,7 +178,7 @@ void hibernate_register(struct vms *vms)
 /* A VM that ended meanwhile is not missing: it is being saved until its job has looked. */
 void hibernate_resumed(struct vms *vms)
 {
-	g_autoptr(GPtrArray) requests = jobs_requests(vms->agent->jobs, &hibernate_kind);
+	g_autoptr(GPtrArray) requests = jobs_requests(vms->agent->jobs, &hibernate_kind, /* ending= */ true);
 
 	for (guint i = 0; i < requests->len; i++) {
 		const json_t *request = requests->pdata[i];
