@@ -2,7 +2,7 @@
 #ifndef BERTH_AGENT_VIRT_NEWS_H
 #define BERTH_AGENT_VIRT_NEWS_H
 /*
- * What libvirt tells of a VM, for a worker that waits for it: "the device is gone" after a detach, "the disk's job is ready".
+ * What happens to a VM, for a worker that waits for it: "the device is gone" after a detach, "the disk's job is ready".
  *
  * A wait is opened before libvirt is asked, so that nothing told in between is lost; it keeps what comes until it is read. News reach a wait straight
  * from the loop, not by the VM's lane: the one who waits usually sits on that lane. The end of the VM ends every wait.
@@ -18,6 +18,8 @@ enum news_kind {
 	NEWS_DEVICE_REMOVED,          /* subject: alias */
 	NEWS_DEVICE_KEPT,             /* the guest refused to let it go; subject: alias */
 	NEWS_BLOCK_JOB,               /* subject: target ("vda"); detail: virConnectDomainEventBlockJobStatus */
+	NEWS_FREEZE,                  /* what a freeze came to is known (freeze.c) */
+	NEWS_IO_ERROR,                /* it paused the VM */
 	NEWS_STOPPED,                 /* ends every wait */
 };
 #define NEWS_KEPT_MAX 64              /* a wait that does not read loses the oldest */

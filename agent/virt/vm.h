@@ -83,6 +83,7 @@ struct vm {
 	int64_t query_at_usec[QUERY_MAX];        /* next; 0: not before the agent connects */
 	bool query_queued;
 	int64_t thaw_at_usec;                    /* a freeze was given up that the guest may still do: it is thawed then; 0: nothing is owed */
+	bool freezing;                           /* the guest was told to freeze, and what came of it is not known yet (freeze.c) */
 	bool time_is_stale;                      /* the guest's clock is to be set when its agent answers */
 	unsigned agent_silences;                 /* so often in a row it did not answer */
 	struct vm_sample *sample;

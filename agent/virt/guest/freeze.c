@@ -15,12 +15,19 @@
  * A guest that is given up in the middle of a freeze (its fsfreeze hook hangs) may freeze later, when nobody thinks of it any more; and a thaw that
  * failed leaves it frozen. In both cases a thaw is owed (vm->thaw_at_usec): it is tried every THAW_AGAIN_USEC until the agent answers. A guest that is
  * frozen as it was asked to be is left so, also by an agent that starts: whoever froze it thaws it.
+ *
+ * What a guest has yet to write when it is frozen may find no room, or a broken disk. Then it stands still in the middle of it, and its agent with it, and
+ * libvirt would wait for all of the limit. So libvirt is asked on a lane of its own, "freeze/<id>", and whoever asked is told as soon as the VM is
+ * paused by the error. When the guest goes on, it freezes, and is thawed at once.
  */
 #define LOG_MODULE "virt"
 #include "agent/virt/guest/guest.h"
+#include "agent/virt/news.h"
 #include "common/lock.h"
 #include "common/log.h"
 #include "proto/guest.h"
+
+#define LOOK_USEC (1 * G_USEC_PER_SEC)           /* is it paused? For when that was not told as news */
 
 static void set_frozen(struct vm *vm, bool frozen)
 {
@@ -71,14 +78,15 @@ static void undo(struct guest_talk *talk, bool silent)
 		owe_thaw(talk->vm);
 }
 
-bool guest_freeze(struct vm *vm, const GPtrArray *mountpoints, int limit_s, int *ret_file_systems, GError **error)
+/* One talk in which it is frozen; < 0 + error: it is not. */
+static int talk_freeze(struct vm *vm, const GPtrArray *mountpoints, int limit_s, GError **error)
 {
 	struct guest_talk talk;
 	g_autoptr(GError) cause = NULL;
 	int n = -1;
 
 	if (!guest_talk_begin(vm, limit_s, ERR_FREEZE_GUEST_FS_FAILED, &talk, error))
-		return false;
+		return -1;
 	if (is_frozen(&talk)) {
 		error_set(&cause, ERR_FREEZE_GUEST_FS_FAILED, "VM %s is frozen already", vm->id);
 		set_frozen(vm, true);
@@ -91,14 +99,123 @@ bool guest_freeze(struct vm *vm, const GPtrArray *mountpoints, int limit_s, int 
 			undo(&talk, error_is(cause, ERR_NON_RESPONSIVE_GUEST_AGENT));
 	}
 	guest_talk_end(&talk);
-	if (n < 0) {
+	if (n < 0)
 		g_propagate_error(error, g_steal_pointer(&cause));
+	else
+		log_info("VM %s: %d file systems are frozen", vm->id, n);
+	return n;
+}
+
+/* Who asked and the lane hold it. Under vms->lock, but for what never changes. */
+struct freeze {
+	int refs;                        /* atomic */
+	GPtrArray *mountpoints;
+	int limit_s;
+	bool over;
+	const char *pause_code;          /* who asked did not wait for it, for the VM was paused so; NULL: waits */
+	int file_systems;
+	GError *error;
+};
+
+static void freeze_unref(void *data)
+{
+	struct freeze *freeze = data;
+
+	if (!g_atomic_int_dec_and_test(&freeze->refs))
+		return;
+	if (freeze->mountpoints)
+		g_ptr_array_unref(freeze->mountpoints);
+	g_clear_error(&freeze->error);
+	g_free(freeze);
+}
+
+static void freeze_run(struct vm *vm, void *data)
+{
+	struct freeze *freeze = data;
+	GError *error = NULL;
+	int n = talk_freeze(vm, freeze->mountpoints, freeze->limit_s, &error);
+	bool unwanted;
+
+	{
+		AUTO_LOCK(&vm->vms->lock);
+		vm->freezing = false;
+		freeze->over = true;
+		freeze->file_systems = n;
+		freeze->error = error;
+		unwanted = freeze->pause_code;
+	}
+	if (unwanted && n > 0)
+		guest_thaw_owed(vm, NULL);
+	news_tell(vm, NEWS_FREEZE, NULL, 0);
+	freeze_unref(freeze);
+}
+
+/* One at a time. */
+static bool set_freezing(struct vm *vm, bool freezing)
+{
+	bool before;
+
+	AUTO_LOCK(&vm->vms->lock);
+	before = vm->freezing;
+	vm->freezing = freezing;
+	return !before;
+}
+
+/* Is there anything to say? */
+static bool is_decided(struct vm *vm, struct freeze *freeze)
+{
+	AUTO_LOCK(&vm->vms->lock);
+	if (!freeze->over && vm->paused_by_error_usec)
+		freeze->pause_code = vm->pause_code;
+	return freeze->over || freeze->pause_code;
+}
+
+/* Until it is decided, which a pause is, or the VM ends. */
+static bool await(struct vm *vm, struct news_wait *wait, struct freeze *freeze, GError **error)
+{
+	GError *cause = NULL;
+	enum news_kind kind;
+
+	lane_wait_begin();
+	while (!cause && !is_decided(vm, freeze))
+		if (!news_next(wait, LOOK_USEC, &kind, NULL, &cause) && error_is(cause, ERR_RESOURCE_TIMEOUT))
+			g_clear_error(&cause);
+	lane_wait_end();
+	if (!cause && freeze->pause_code)
+		error_set(&cause, ERR_FREEZE_GUEST_FS_FAILED, "VM %s was paused by an I/O error (%s) while its file systems were being frozen", vm->id,
+			  freeze->pause_code);
+	else if (!cause && freeze->error)
+		cause = g_error_copy(freeze->error);
+	if (cause)
+		g_propagate_error(error, cause);
+	return !cause;
+}
+
+bool guest_freeze(struct vm *vm, const GPtrArray *mountpoints, int limit_s, int *ret_file_systems, GError **error)
+{
+	AUTO_NEWS wait = news_wait_new(vm, /* subject= */ NULL);
+	struct freeze *freeze;
+	bool good;
+
+	if (!set_freezing(vm, true)) {
+		error_set(error, ERR_FREEZE_GUEST_FS_FAILED, "VM %s was told to freeze its file systems before, and has not answered yet", vm->id);
 		return false;
 	}
-	log_info("VM %s: %d file systems are frozen", vm->id, n);
-	if (ret_file_systems)
-		*ret_file_systems = n;
-	return true;
+	freeze = g_new0(struct freeze, 1);
+	freeze->refs = 2;
+	freeze->mountpoints = mountpoints ? g_ptr_array_ref((GPtrArray *)mountpoints) : NULL;
+	freeze->limit_s = limit_s;
+	good = vm_queue_on(vm, "freeze", "freeze", freeze_run, freeze, freeze_unref, error);
+	if (good) {
+		good = await(vm, wait, freeze, error);
+	} else {
+		(void)set_freezing(vm, false);
+		freeze_unref(freeze);
+	}
+	if (good && ret_file_systems)
+		*ret_file_systems = freeze->file_systems;
+	freeze_unref(freeze);
+	return good;
 }
 
 bool guest_thaw(struct vm *vm, int limit_s, int *ret_file_systems, GError **error)

@@ -18,6 +18,7 @@
 #include <string.h>
 #include "agent/storage/storage.h"
 #include "agent/virt/disk/disk_chain.h"
+#include "agent/virt/news.h"
 #include "agent/virt/vm.h"
 #include "agent/xml.h"
 #include "common/lock.h"
@@ -62,6 +63,7 @@ void vm_set_io_error(struct vm *vm, const char *reason, const char *disk, const 
 			told = json_copy(vm->ioerror);
 	}
 	vm_set_paused(vm, code);
+	news_tell(vm, NEWS_IO_ERROR, NULL, 0);
 	if (!told)
 		return;
 	json_object_set_new(told, "reason", json_string(reason ? reason : ""));
