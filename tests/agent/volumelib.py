@@ -225,13 +225,14 @@ class Faults:
         self.start()
         return died
 
-    def each(self, name, least, prepare, act, check, by_id=True):
+    def each(self, name, least, prepare, act, check, by_id=True, at=None):
         """
         prepare() makes what act(it, job) works with and, after the job is over, check(it) looks at: true, or what is wrong. The agent is killed at each
-        point. by_id: the caller names the job, so that it can ask again when it did not hear the answer; else the job is over, and may not have begun.
+        point, or only at that one. by_id: the caller names the job, so that it can ask again when it did not hear the answer; else the job is over, and
+        may not have begun.
         """
-        points = self.points(prepare, act)
-        ok(len(points) >= least, "%s passes %d points" % (name, len(points)))
+        points = [at] if at else self.points(prepare, act)
+        at or ok(len(points) >= least, "%s passes %d points" % (name, len(points)))
         for point in points:
             if not by_id and point.startswith("job begun"):
                 continue
