@@ -241,6 +241,11 @@ static void options(struct client *client, const char *id)
 	if (!all) {
 		json_object_set_new(answer, "max_readers", json_integer(IMAGES_CONNECTIONS));
 		json_object_set_new(answer, "max_writers", json_integer(data_many_writers(client->data) ? IMAGES_CONNECTIONS : 1));
+		/* what a guest would see, not a file's bytes: a client need not list all extents to know how much that is */
+		if (g_str_has_prefix(ticket_spec(client->ticket)->url, "nbd:")) {
+			json_object_set_new(answer, "transfer_format", json_string("raw"));
+			json_object_set_new(answer, "virtual_size", json_integer(data_size(client->data)));
+		}
 		/* a client that asks is one that is there */
 		if (ticket_begin(client->ticket))
 			ticket_end(client->ticket, 0, 0);
