@@ -60,8 +60,8 @@ typedef char *(*storage_moment)(struct agent *agent, const struct storage_disk *
 /* At start, before anybody is served. */
 void storage_moments(struct storage *storage, storage_moment find);
 /*
- * Who reads a disk as it was at one of these moments (NULL at their end): "attachment <id> of image <id>; Image.detachLocal ends it", g_free; NULL: nobody. Who comes
- * later asks for the moment first, and when he is ready once more. Any thread; does not block.
+ * Who reads a disk as it was at one of these moments (NULL at their end): "attachment <id> of image <id>; Image.detachLocal ends it", g_free; NULL: nobody.
+ * Who comes later asks for the moment first, and when he is ready once more. Any thread; does not block.
  */
 char *storage_moment_reader(struct storage *storage, const char *const *moments);
 
