@@ -50,6 +50,9 @@ bool storage_lease(struct storage *storage, const char *domain, const char *imag
 /* A running VM has given the volume this virtual size: its metadata follow. */
 bool storage_set_capacity(struct storage *storage, const char *domain, const char *image, const char *volume, int64_t bytes, GError **error);
 
+/* A VM that ended left this bitmap in its volume; one without it is fine. ERR_VOLUME_IS_BUSY: it runs again */
+bool storage_drop_bitmap(struct storage *storage, const char *domain, const char *image, const char *volume, const char *name, GError **error);
+
 /* ---- disks of running VMs as they were at a moment: kept and served by a backup, which who runs the VMs knows of ---- */
 
 /*

@@ -10,6 +10,7 @@
  */
 #define LOG_MODULE "storage"
 #include <string.h>
+#include "agent/storage/qemu_img.h"
 #include "agent/storage/storage-priv.h"
 
 static struct domain *open_active(struct storage *storage, const char *id, const char *image, GError **error)
@@ -75,4 +76,20 @@ bool storage_set_capacity(struct storage *storage, const char *id, const char *i
 	g_autofree char *capacity = g_strdup_printf("%" PRId64, bytes);
 
 	return domain && volume_change(domain, image, volume, error, "CAP", capacity, NULL);
+}
+
+bool storage_drop_bitmap(struct storage *storage, const char *id, const char *image, const char *volume, const char *name, GError **error)
+{
+	autodomain domain = open_active(storage, id, image, error);
+	g_autofree char *path = NULL;
+	json_t *bitmaps;
+	bool good;
+
+	if (!domain || !volume_hold(domain, image, volume, /* write= */ true, &path, error))
+		return false;
+	bitmaps = qemu_img_bitmaps(path, "qcow2", error);
+	good = bitmaps && (!json_object_get(bitmaps, name) || qemu_img_bitmap_remove(path, name, error));
+	json_decref(bitmaps);
+	volume_release(domain, image, volume);
+	return good;
 }

@@ -327,8 +327,13 @@ static enum job_run backup_run(struct job *job, json_t *state, void *context, GE
 	g_autoptr(GError) cause = NULL;
 	enum truth truth;
 
-	if (!block_job_open(&b, context, text(request, "vmID"), &cause))
-		return block_job_is_lost(cause) ? over(job, state, context, "the VM ended", error) : wait_again(job, BLOCK_JOB_RETRY_USEC);
+	if (!block_job_open(&b, context, text(request, "vmID"), &cause) && !block_job_is_lost(cause))
+		return wait_again(job, BLOCK_JOB_RETRY_USEC);
+	if (cause) {
+		if (!json_object_get(state, "dropped"))
+			marks_drop_stored(((struct vms *)context)->agent->storage, request);
+		return over(job, state, context, "the VM ended", error);
+	}
 	thaw_left(state, &b);
 	truth = look(&b, text(request, "backupID"), NULL, &cause);
 	if (truth == TRUTH_RUNS)

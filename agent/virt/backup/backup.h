@@ -45,6 +45,8 @@ bool marks_any(const json_t *plan);
 /* Makes a checkpoint for those disks of the plan; of it stays nothing but what marks_drop() removes, which may be repeated. backup: its id. ERR_BACKUP_ERROR */
 bool marks_join(struct block_job *b, const json_t *plan, const char *checkpoint, const char *backup, GError **error);
 bool marks_drop(struct block_job *b, const json_t *plan, const char *backup, GError **error);
+/* The same when the VM has ended; request: of the backup's job. What fails is logged. */
+void marks_drop_stored(struct storage *storage, const json_t *request);
 /* The checkpoint that libvirt is told of for this disk. g_free */
 char *marks_since(const json_t *planned, const struct backup_config *config);
 

@@ -14,8 +14,8 @@
  *	         takes in that of the volume; then the node is made as large as the disk, QEMU makes the bitmap larger with it, and that is joined
  *	define   the checkpoint, which has no parent and is none's. For libvirt it must be persistent
  *
- * When libvirt has begun, or has not, the backup's job drops the checkpoint with its bitmap, and what an agent that died may have left of the rest. A VM that
- * shuts itself down in between keeps the bitmap in its volume, a few KiB that nobody asks for, until the next time.
+ * When libvirt has begun, or has not, the backup's job drops the checkpoint with its bitmap, and what an agent that died may have left of the rest; from the
+ * volume, when the VM has ended in between and QEMU wrote the bitmap there.
  */
 #define LOG_MODULE "backup"
 #include <errno.h>
@@ -307,4 +307,20 @@ bool marks_drop(struct block_job *b, const json_t *plan, const char *backup, GEr
 	json_decref(nodes);
 	fault_point("marks: dropped");
 	return good;
+}
+
+void marks_drop_stored(struct storage *storage, const json_t *request)
+{
+	const json_t *plan = json_object_get(request, "disks"), *disks = json_object_get(json_object_get(request, "config"), "disks"), *planned;
+	g_autofree char *joined = joined_name(text(request, "backupID"));
+	size_t i;
+
+	json_array_foreach(plan, i, planned) {
+		const json_t *disk = json_array_get(disks, i);
+		g_autoptr(GError) error = NULL;
+
+		if (json_object_get(planned, "marks") &&
+		    !storage_drop_bitmap(storage, text(disk, "domainID"), text(disk, "imageID"), text(disk, "volumeID"), joined, &error))
+			log_warn("volume %s may keep bitmap %s, ignoring: %s", text(disk, "volumeID"), joined, error->message);
+	}
 }
