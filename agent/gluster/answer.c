@@ -2,7 +2,7 @@
 #include "agent/gluster/answer.h"
 
 #include <string.h>
-#include "agent/xml.h"
+#include "common/xml.h"
 
 /* Text at one path; g_free; NULL when there is none. */
 static char *text_at(const xmlNode *node, const char *path)

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "agent/process.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/log.h"
 #include "proto/gluster.h"
 

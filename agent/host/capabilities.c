@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include "agent/host/host-priv.h"
 #include "agent/virt/vms.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/log.h"
 
 #ifndef BERTH_VERSION

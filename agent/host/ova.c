@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 #include "proto/host_calls.h"
 
@@ -180,16 +180,6 @@ static void collect(const xmlNode *node, const char *name, GPtrArray *list)
 	}
 }
 
-/* As xml_get(), of whatever namespace: OVF's attributes have one. */
-static char *attribute(const xmlNode *node, const char *name)
-{
-	xmlChar *text = xmlGetProp((xmlNode *)node, (const xmlChar *)name);
-	char *copy = g_strdup((const char *)text);
-
-	xmlFree(text);
-	return copy;
-}
-
 static GPtrArray *all_of(const xmlNode *root, const char *name)
 {
 	GPtrArray *list = g_ptr_array_new();
@@ -272,7 +262,7 @@ static bool read_quantity(const GPtrArray *items, int type, int64_t max, const c
 static const xmlNode *file_of(const GPtrArray *files, const char *id)
 {
 	for (guint i = 0; i < files->len && id; i++) {
-		g_autofree char *own = attribute(files->pdata[i], "id");
+		g_autofree char *own = xml_get_any(files->pdata[i], "id");
 
 		if (!g_strcmp0(own, id))
 			return files->pdata[i];
@@ -289,8 +279,8 @@ static bool leads_out(const char *href)
 
 static json_t *read_disk(const xmlNode *disk, const GPtrArray *files, GError **error)
 {
-	g_autofree char *id = attribute(disk, "diskId"), *reference = attribute(disk, "fileRef"), *text = attribute(disk, "capacity"),
-		*units = attribute(disk, "capacityAllocationUnits"), *populated_text = attribute(disk, "populatedSize");
+	g_autofree char *id = xml_get_any(disk, "diskId"), *reference = xml_get_any(disk, "fileRef"), *text = xml_get_any(disk, "capacity"),
+		*units = xml_get_any(disk, "capacityAllocationUnits"), *populated_text = xml_get_any(disk, "populatedSize");
 	g_autofree char *what = g_strdup_printf("capacity of disk '%s'", id ? id : "?"), *size_text = NULL, *href = NULL;
 	const xmlNode *file = file_of(files, reference);
 	int64_t unit = units ? bytes_of_unit(units) : 1, capacity, populated = -1, size = -1;
@@ -301,7 +291,7 @@ static json_t *read_disk(const xmlNode *disk, const GPtrArray *files, GError **e
 	}
 	if (!read_number(text, INT64_MAX / unit, what, &capacity, error))
 		return NULL;
-	if (!file || !(href = attribute(file, "href"))) {
+	if (!file || !(href = xml_get_any(file, "href"))) {
 		error_set(error, ERR_INVALID_PARAMETER, "OVF: disk '%s': no File '%s' with an href", id ? id : "?", reference ? reference : "");
 		return NULL;
 	}
@@ -309,7 +299,7 @@ static json_t *read_disk(const xmlNode *disk, const GPtrArray *files, GError **e
 		error_set(error, ERR_INVALID_PARAMETER, "OVF: disk '%s': its file '%s' is not inside the OVA", id ? id : "?", href);
 		return NULL;
 	}
-	size_text = attribute(file, "size");
+	size_text = xml_get_any(file, "size");
 	if ((size_text && !read_number(size_text, INT64_MAX, "size of a File", &size, error)) ||
 	    (populated_text && !read_number(populated_text, INT64_MAX, "populatedSize of a disk", &populated, error)))
 		return NULL;

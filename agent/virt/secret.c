@@ -9,7 +9,7 @@
 #include "agent/virt/libvirt_connection.h"
 #include "agent/virt/vm.h"
 #include "agent/virt/vms.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/log.h"
 #include "proto/secret.h"
 

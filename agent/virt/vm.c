@@ -33,7 +33,7 @@
 #include "agent/virt/life/crash.h"
 #include "agent/virt/life/end_scripts.h"
 #include "agent/virt/stats/vm_sample.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/lock.h"
 #include "common/log.h"
 

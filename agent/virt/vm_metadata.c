@@ -2,7 +2,7 @@
 #include "agent/virt/vm_metadata.h"
 
 #include <string.h>
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 
 static bool is_ours(const xmlNode *node)

@@ -11,7 +11,7 @@
 #include <string.h>
 #include "agent/virt/domain/domain_info.h"
 #include "agent/virt/domain/domain_xml.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

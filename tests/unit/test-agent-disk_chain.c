@@ -4,7 +4,7 @@
 
 #include <string.h>
 #include "agent/virt/disk/disk_chain.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/record.h"
 
 #define IMAGE "22222222-0000-4000-8000-000000000001"

@@ -10,7 +10,7 @@
 #include "agent/virt/domain/domain_info.h"
 #include "agent/virt/domain/domain_xml.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 
 #define VM "aaaaaaaa-0000-4000-8000-000000000001"

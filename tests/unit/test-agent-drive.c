@@ -6,7 +6,7 @@
 #include "agent/virt/change/hotplug.h"
 #include "agent/virt/disk/drive.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 
 #define ID "01234567-89ab-4cde-8123-456789abcdef"
 

@@ -42,7 +42,7 @@
 #include "agent/fault.h"
 #include "agent/storage/storage.h"
 #include "agent/virt/guest/guest.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/lock.h"
 #include "common/log.h"
 

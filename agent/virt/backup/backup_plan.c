@@ -10,7 +10,7 @@
 #include "agent/storage/storage.h"
 #include "agent/virt/backup/backup.h"
 #include "agent/virt/domain/domain_xml.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/log.h"
 
 static const char *text(const json_t *json, const char *name)

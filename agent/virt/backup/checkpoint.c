@@ -10,7 +10,7 @@
 #include <string.h>
 #include "agent/fault.h"
 #include "agent/virt/backup/backup.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/log.h"
 
 char *checkpoint_describe(virDomainPtr domain, const char *id, GError **error)

@@ -26,7 +26,7 @@
 #include "agent/fault.h"
 #include "agent/virt/backup/backup.h"
 #include "agent/virt/qmp.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/log.h"
 
 #define NODE "berth-marks"

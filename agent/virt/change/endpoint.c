@@ -12,7 +12,7 @@
 #include "agent/virt/change/hotplug.h"
 #include "agent/virt/domain/domain_info.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 #include "common/lock.h"
 #include "common/log.h"

@@ -21,7 +21,7 @@
 #include "agent/virt/domain/domain_xml.h"
 #include "agent/virt/news.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 #include "common/lock.h"
 #include "common/log.h"

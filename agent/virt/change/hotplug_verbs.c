@@ -8,7 +8,7 @@
 #include "agent/virt/change/nic.h"
 #include "agent/virt/disk/drive.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 #include "common/lock.h"
 #include "common/log.h"

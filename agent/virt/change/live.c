@@ -32,7 +32,7 @@
 #include "agent/virt/change/nic.h"
 #include "agent/virt/disk/disk_rest.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/lock.h"
 #include "common/log.h"
 

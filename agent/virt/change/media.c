@@ -10,7 +10,7 @@
 #include "agent/fault.h"
 #include "agent/virt/disk/drive.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "proto/device.h"
 
 static const char *const ids[] = { "poolID", "domainID", "imageID", "volumeID" };

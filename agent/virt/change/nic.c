@@ -26,7 +26,7 @@
 #include "agent/virt/change/hotplug.h"
 #include "agent/virt/device/device.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 #include "common/lock.h"
 #include "common/log.h"

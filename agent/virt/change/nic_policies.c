@@ -5,7 +5,7 @@
 #include "agent/agent.h"
 #include "agent/virt/change/nic.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 
 /* New reference; NULL without error: it has none. */

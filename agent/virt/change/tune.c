@@ -24,7 +24,7 @@
 #include <unistd.h>
 #include "agent/fault.h"
 #include "agent/virt/disk/drive.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 #include "common/lock.h"
 #include "common/log.h"

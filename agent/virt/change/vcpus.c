@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "agent/hooks.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/log.h"
 #include "proto/device.h"
 

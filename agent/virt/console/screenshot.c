@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "agent/virt/console/picture.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 #include "proto/device.h"
 

@@ -9,7 +9,7 @@
 #include <time.h>
 #include "agent/virt/domain/domain_xml.h"
 #include "agent/virt/vm.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/log.h"
 
 static char *live_xml(virDomainPtr domain)

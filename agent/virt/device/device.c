@@ -10,7 +10,7 @@
 #include <string.h>
 #include "agent/virt/change/live.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 
 #define SPARE_PORTS 10                  /* PCIe root ports to plug into while the VM runs */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include "agent/virt/device/device.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 
 #define DISKS_MAX 676

@@ -2,7 +2,7 @@
 /* Consoles and the cards they show. */
 #include <string.h>
 #include "agent/virt/device/device.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 
 static bool is_no(const struct vm_device *d, const char *name, bool otherwise)
 {

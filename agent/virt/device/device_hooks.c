@@ -6,7 +6,7 @@
 #include "agent/hooks.h"
 #include "agent/virt/change/live.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/lock.h"
 
 /* Puts what the scripts left in the device's place; true when it is something else. */

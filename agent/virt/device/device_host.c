@@ -8,7 +8,7 @@
  */
 #include <string.h>
 #include "agent/virt/device/device.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 #include "common/record.h"
 

@@ -4,7 +4,7 @@
 #include <unistd.h>
 #include "agent/virt/device/device.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 
 static void keep(const struct device_build *b, bool plugged)

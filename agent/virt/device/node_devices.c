@@ -20,7 +20,7 @@
 #include "agent/host/host.h"
 #include "agent/virt/libvirt_connection.h"
 #include "agent/virt/vm.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/log.h"
 #include "proto/host_calls.h"
 

@@ -5,7 +5,7 @@
 #include <libvirt/virterror.h>
 #include "agent/virt/backup/backup.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/lock.h"
 #include "common/log.h"
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 
 static void layer_free(void *data)
 {

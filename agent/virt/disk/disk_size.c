@@ -21,7 +21,7 @@
 #include "agent/virt/backup/backup.h"
 #include "agent/virt/disk/drive.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/lock.h"
 #include "common/log.h"
 #include "proto/device.h"

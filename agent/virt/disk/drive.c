@@ -5,7 +5,7 @@
 #include "agent/storage/storage.h"
 #include "agent/virt/domain/domain_xml.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 
 static bool read_text(const json_t *json, const char *member, char **ret_text, GError **error)
 {

@@ -26,7 +26,7 @@
 #include "agent/virt/backup/backup.h"
 #include "agent/virt/disk/block_jobs.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/log.h"
 
 #define READY_LOOK_USEC (60 * G_USEC_PER_SEC)            /* copied once, and kept alike: events tell the rest */

@@ -36,7 +36,7 @@
 #include "agent/virt/guest/guest.h"
 #include "agent/virt/life/memory_volume.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/lock.h"
 #include "common/log.h"
 

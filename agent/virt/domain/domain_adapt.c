@@ -22,7 +22,7 @@
 #include "agent/virt/device/device.h"
 #include "agent/virt/domain/domain_xml.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 
 #define PAYLOAD_MARK "PAYLOAD:"

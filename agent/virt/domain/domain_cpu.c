@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "agent/virt/domain/domain_xml.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 
 #define SET_MAX 4096

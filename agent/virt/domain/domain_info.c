@@ -5,7 +5,7 @@
 #include <string.h>
 #include "agent/virt/domain/domain_xml.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 
 static void disk_free(void *data)

@@ -6,7 +6,7 @@
 
 #include <unistd.h>
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 
 static xmlNode *add_mib(xmlNode *parent, const char *name, int64_t mib)

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 
 #define BOOT_MENU_MSEC "10000"

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 #include "common/log.h"
 

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "agent/virt/libvirt_connection.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/log.h"
 #include "proto/host_calls.h"
 

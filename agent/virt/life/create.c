@@ -18,7 +18,7 @@
 #include "agent/virt/life/start.h"
 #include "agent/virt/vm.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/lock.h"
 #include "common/log.h"
 

@@ -25,7 +25,7 @@
 #include "agent/virt/life/end_scripts.h"
 #include "agent/virt/life/memory_volume.h"
 #include "agent/virt/vm.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/lock.h"
 #include "common/log.h"
 

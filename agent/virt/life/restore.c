@@ -14,7 +14,7 @@
 #include <string.h>
 #include "agent/virt/libvirt_connection.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/error.h"
 #include "common/loop.h"
 #include "common/record.h"

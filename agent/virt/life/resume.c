@@ -20,7 +20,7 @@
 #include "agent/virt/disk/disk_chain.h"
 #include "agent/virt/news.h"
 #include "agent/virt/vm.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/lock.h"
 #include "common/log.h"
 

@@ -22,7 +22,7 @@
 #include "agent/virt/migration/convergence.h"
 #include "agent/virt/migration/migration.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/lock.h"
 #include "common/log.h"
 

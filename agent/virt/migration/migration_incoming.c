@@ -36,7 +36,7 @@
 #include "agent/virt/life/end_scripts.h"
 #include "agent/virt/migration/migration.h"
 #include "agent/virt/vm_metadata.h"
-#include "agent/xml.h"
+#include "common/xml.h"
 #include "common/lock.h"
 #include "common/log.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef BERTH_AGENT_XML_H
-#define BERTH_AGENT_XML_H
+#ifndef BERTH_COMMON_XML_H
+#define BERTH_COMMON_XML_H
 /* Short ways to read and make libxml2 trees. Names are local names: prefixes do not count. NULL nodes are accepted and have nothing in them. */
 #include <libxml/tree.h>
 #include <stdbool.h>
@@ -13,6 +13,7 @@ xmlNode *xml_next(const xmlNode *node, const char *name);               /* next 
 xmlNode *xml_find(const xmlNode *parent, const char *path);             /* "devices/graphics": first along the path */
 #define XML_EACH(node, parent, name) (xmlNode *node = xml_child((parent), (name)); node; node = xml_next(node, (name)))
 char *xml_get(const xmlNode *node, const char *attribute);              /* g_free; NULL when absent */
+char *xml_get_any(const xmlNode *node, const char *attribute);          /* the same, whatever namespace the attribute is in */
 bool xml_is(const xmlNode *node, const char *attribute, const char *value);
 int64_t xml_get_number(const xmlNode *node, const char *attribute, int64_t otherwise);
 char *xml_text(const xmlNode *node);                                    /* of the element; g_free; NULL when node is NULL */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/xml.h"
+#include "common/xml.h"
 
 #include <string.h>
 #include <libxml/xmlsave.h>
@@ -47,6 +47,11 @@ static char *taken(xmlChar *text)
 char *xml_get(const xmlNode *node, const char *attribute)
 {
 	return node ? taken(xmlGetNoNsProp((xmlNode *)node, (const xmlChar *)attribute)) : NULL;
+}
+
+char *xml_get_any(const xmlNode *node, const char *attribute)
+{
+	return node ? taken(xmlGetProp((xmlNode *)node, (const xmlChar *)attribute)) : NULL;
 }
 
 bool xml_is(const xmlNode *node, const char *attribute, const char *value)
