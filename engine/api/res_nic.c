@@ -1,67 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Network interfaces of virtual machines (REST 15.6.2). */
-#include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "common/error.h"
 #include "engine/api/res_vm.h"
 #include "engine/fleet/fleet.h"
+#include "engine/flow/nic_mac.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
 #include "engine/model/network.h"
 #include "engine/model/nic.h"
 #include "engine/store/store.h"
 
-#define MAC_PREFIX "00:1a:4a"          /* the pool of the field: 16.7 million addresses */
-#define MAC_TRIES 1000
-
 /* Event codes, appendix C */
 #define EVENT_ADDED 932
 #define EVENT_UPDATED 934
 #define EVENT_REMOVED 930
-
-static bool mac_taken(struct model *model, const char *mac, const char *but_not)
-{
-	g_autoptr(GPtrArray) nics = model_list(model, &nic_kind);
-
-	for (guint i = 0; i < nics->len; i++) {
-		const struct nic *nic = nics->pdata[i];
-
-		if (nic->mac && !g_ascii_strcasecmp(nic->mac, mac) && g_strcmp0(nic->id, but_not))
-			return true;
-	}
-	return false;
-}
-
-/* Run by the store's writer: two requests at a time cannot get the same address. */
-static bool mac_is_free(struct model *model, void *data, GError **error)
-{
-	const struct nic *nic = data;
-
-	if (!nic->mac || !mac_taken(model, nic->mac, nic->id))
-		return true;
-	error_set(error, ERR_OPERATION_FAILED, "nic: mac/@address: '%s' is in use", nic->mac);
-	return false;
-}
-
-static bool draw_mac(struct model *model, struct nic *nic, GError **error)
-{
-	for (int i = 0; i < MAC_TRIES; i++) {
-		unsigned char bytes[3];
-		char mac[18];
-
-		if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-			continue;
-		g_snprintf(mac, sizeof(mac), MAC_PREFIX ":%02x:%02x:%02x", bytes[0], bytes[1], bytes[2]);
-		if (!mac_taken(model, mac, NULL)) {
-			set_string(&nic->mac, mac);
-			return true;
-		}
-	}
-	error_set(error, ERR_OPERATION_FAILED, "nic: no free MAC address in " MAC_PREFIX);
-	return false;
-}
 
 static bool check_pluggable(const struct vm *vm, const struct nic *nic, const char *what, GError **error)
 {
@@ -75,7 +29,7 @@ static bool commit(struct request *request, struct change *change, int event, co
 {
 	const struct vm *vm = request->parent;
 
-	change_check(change, mac_is_free, nic);
+	change_check(change, nic_mac_is_free, nic);
 	change_event(change, event, &request->actor, (void *[]){ (void *)vm, NULL }, "Interface %s of VM %s was %s by %s.", nic->name, vm->name, what,
 		     request->actor.user_name);
 	if (!change_commit(change, error))
@@ -91,7 +45,7 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 	struct change *change;
 
 	set_ref(&nic->vm, vm->id);
-	if (!check_pluggable(vm, nic, "add", error) || (!nic->mac && !draw_mac(request->engine->model, nic, error)))
+	if (!check_pluggable(vm, nic, "add", error) || (!nic->mac && !nic_mac_draw(request->engine->model, nic, error)))
 		return false;
 	change = change_new(request->engine->store);
 	change_add(change, nic);
