@@ -40,7 +40,7 @@ const struct verb pool_verbs[] = {
 		 .errors = "309 322 369"),
 	{ .name = "StoragePool.getBackedUpVmsInfo", .params = &pool_vms_info_params_type, .kind = RESULT_JSON, .lane = VERB_DOMAIN,
 	  .lane_key = "storagedomainID", .doc = "OVFs of VMs that a domain keeps", .returns = "map VM -> OVF; VMs that are not there are left out",
-	  .errors = "309 322 369" },
+	  .errors = "309 322 369 1000" },
 	{ .name = "StoragePool.getBackedUpVmsList", .params = &pool_vms_list_params_type, .kind = RESULT_JSON, .lane = VERB_DOMAIN,
 	  .lane_key = "storagedomainID", .doc = "VMs whose OVFs a domain keeps", .returns = "array of ids", .errors = "309 322 369" },
 	{ .name = "Host.getConnectedStoragePools", .kind = RESULT_JSON, .lane = VERB_LOOP, .doc = "The pool this host is in", .returns = "array of at most one id" },

@@ -13,6 +13,7 @@
 #define VMS "vms"
 #define OVF_MAX (4 * 1024 * 1024)
 #define OVF_MODE 0644
+#define ANSWER_MAX (12 * 1024 * 1024)    /* of one answer: the channel takes no more than CHANNEL_BODY_MAX */
 
 int ovf_open(const struct domain *domain, GError **error)
 {
@@ -162,5 +163,9 @@ bool ovf_info_verb(struct agent *agent, const struct verb_call *call, void *data
 			json_object_set_new(map, names->pdata[i], json_string(ovf));
 	}
 	result_json(ret_result, map);
-	return true;
+	if (ret_result->len <= ANSWER_MAX)
+		return true;
+	g_string_truncate(ret_result, 0);
+	error_set(error, ERR_INVALID_PARAMETER_EXCEPTION, "vmList: the OVFs of %u VMs are more than %d bytes: ask for fewer", names->len, ANSWER_MAX);
+	return false;
 }
