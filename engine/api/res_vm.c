@@ -7,6 +7,7 @@
 #include "common/error.h"
 #include "engine/api/action.h"
 #include "engine/fleet/fleet.h"
+#include "engine/flow/rivals.h"
 #include "engine/flow/vm_flow.h"
 #include "engine/model/cluster.h"
 #include "engine/model/disk.h"
@@ -185,7 +186,8 @@ static bool remove_vm(struct request *request, const void *current, const void *
 		json_decref(data);
 		return false;
 	}
-	if (vm->state != VM_DOWN && !(how && how->force && !vm_is_running(vm))) {
+	if (vm->state != VM_DOWN &&
+	    !(how && how->force && !vm_is_running(vm) && !(vm->state == VM_IMAGE_LOCKED && flow_works_on(request->engine->model, vm->id)))) {
 		error_set(error, ERR_WRONG_STATE, "VM '%s' is %s: only a VM that is down can be removed", vm->name, vm_state_names[vm->state]);
 		json_decref(data);
 		return false;

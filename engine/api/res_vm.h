@@ -12,4 +12,8 @@ extern const struct action vm_actions[];
 /* ERR_WRONG_STATE naming the state unless the VM is down. */
 bool vm_check_down(const struct vm *vm, const char *what, GError **error);
 
+/* vm_export.c */
+extern const struct record_type export_action_type;
+bool vm_export(struct request *request, const void *object, const void *params, void **ret_result, GError **error);
+
 #endif

@@ -268,6 +268,7 @@ const struct action vm_actions[] = {
 	{ "shutdown", &plain_action_type, shutdown_vm, "shut_down_vm", "Asks the guest to shut down" },
 	{ "reboot", &plain_action_type, reboot, "reboot_vm", "Asks the guest to reboot" },
 	{ "suspend", &plain_action_type, suspend, "hibernate_vm", "Saves the memory to storage and stops the VM; start goes on from there" },
+	{ "export", &export_action_type, vm_export, "import_export_vm", "Copies a VM that is down to an export domain" },
 	{ "ticket", &ticket_action_type, ticket, "connect_to_vm", "Sets a password for the console, for some time" },
 	{ "freezefilesystems", &plain_action_type, freeze, "run_vm", "Freezes the guest's file systems through the guest agent" },
 	{ "thawfilesystems", &plain_action_type, thaw, "run_vm", "Thaws the guest's file systems" },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See agent.h. Limits: a task is asked for after 20 ms, 40 ms, ... and then every second. */
+/* See agent.h. Limits: a task or job is asked for after 20 ms, 40 ms, ... and then every second. */
 #include "engine/flow/agent.h"
 
 #include <string.h>
@@ -7,11 +7,13 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "engine/fleet/fleet.h"
+#include "proto/host.h"
 #include "proto/storage.h"
 
 #define LOG_MODULE "flow"
 #define PAUSE_FIRST_USEC (20 * 1000)
 #define PAUSE_MOST_USEC G_USEC_PER_SEC
+#define CANCEL_MAX_S 600
 
 bool agent_is_away(const GError *error)
 {
@@ -143,5 +145,107 @@ bool agent_task(struct engine *engine, const char *host_id, const char *verb, co
 	record_unref(task);
 	if (ret_lost)
 		*ret_lost = lost;
+	return ok;
+}
+
+/* ---- jobs ---- */
+
+/* What the agent says of the job; JSON null: it knows none. New reference; NULL + error */
+static json_t *job_of(struct engine *engine, const char *host_id, const char *job_id, const char *flow_id, int patience_s, GError **error)
+{
+	struct host_jobs_params *params = record_new(&host_jobs_params_type);
+	json_t *answer = NULL, *job = NULL;
+
+	params->job_ids = strings_new();
+	g_ptr_array_add(params->job_ids, g_strdup(job_id));
+	if (agent_call(engine, host_id, "Host.getJobs", params, flow_id, patience_s, &answer, error)) {
+		job = json_object_get(answer, job_id);
+		job = job ? json_incref(job) : json_null();
+	}
+	json_decref(answer);
+	record_unref(params);
+	return job;
+}
+
+static bool job_is_over(const json_t *job)
+{
+	const char *status = json_string_value(json_object_get(job, "status"));
+
+	return g_strcmp0(status, "running") && g_strcmp0(status, "pending");
+}
+
+static bool job_outcome(const json_t *job, const char *verb, GError **error)
+{
+	const json_t *own = json_object_get(job, "error");
+	const char *message = json_string_value(json_object_get(own, "message"));
+	int code = (int)json_integer_value(json_object_get(own, "code"));
+
+	if (!g_strcmp0(json_string_value(json_object_get(job, "status")), "done"))
+		return true;
+	if (code)
+		error_set_literal(error, code, message ? message : error_info(code)->text);
+	else
+		error_set(error, ERR_TASK_ABORTED, "%s", verb);
+	return false;
+}
+
+/* Waits until it is over: its last state; JSON null: it is not there any more. */
+static json_t *job_wait(struct engine *engine, const char *host_id, const char *verb, const char *job_id, const char *flow_id, int max_s, GError **error)
+{
+	int64_t end = now_usec() + max_s * (int64_t)G_USEC_PER_SEC, pause = PAUSE_FIRST_USEC;
+
+	while (true) {
+		json_t *job = job_of(engine, host_id, job_id, flow_id, AGENT_TIMEOUT_S, error);
+
+		if (!job || json_is_null(job) || job_is_over(job))
+			return job;
+		json_decref(job);
+		if (now_usec() >= end) {
+			error_set(error, ERR_TIMEOUT, "%s is not done after %d s", verb, max_s);
+			return NULL;
+		}
+		lane_pause(pause);
+		pause = MIN(pause * 2, PAUSE_MOST_USEC);
+	}
+}
+
+bool agent_job(struct engine *engine, const char *host_id, const char *verb, const void *params, const char *job_id, const char *flow_id, int patience_s,
+	       int max_s, bool *ret_lost, GError **error)
+{
+	json_t *job = job_of(engine, host_id, job_id, flow_id, patience_s, error);
+	bool ok = job != NULL;
+
+	*ret_lost = false;
+	if (ok && json_is_null(job))
+		ok = agent_call(engine, host_id, verb, params, flow_id, patience_s, NULL, error);
+	json_decref(job);
+	job = ok ? job_wait(engine, host_id, verb, job_id, flow_id, max_s, error) : NULL;
+	if (job && json_is_null(job)) {
+		*ret_lost = true;
+		error_set(error, ERR_UNKNOWN_TASK, "%s: job '%s' is gone", verb, job_id);
+	}
+	ok = job && !json_is_null(job) && job_outcome(job, verb, error);
+	json_decref(job);
+	return ok;
+}
+
+bool agent_job_cancel(struct engine *engine, const char *host_id, const char *job_id, const char *flow_id, int patience_s, GError **error)
+{
+	json_t *job = job_of(engine, host_id, job_id, flow_id, patience_s, error);
+	bool ok = job && (json_is_null(job) || job_is_over(job)), known = job != NULL;
+	struct job_id_params *params;
+
+	json_decref(job);
+	if (!known || ok)
+		return ok;
+	params = record_new(&job_id_params_type);
+	set_string(&params->job_id, job_id);
+	/* it may end by itself meanwhile */
+	if (!agent_call(engine, host_id, "Host.cancelJob", params, flow_id, patience_s, NULL, NULL))
+		log_debug("job %s: not canceled, ignoring", job_id);
+	record_unref(params);
+	job = job_wait(engine, host_id, "Host.cancelJob", job_id, flow_id, CANCEL_MAX_S, error);
+	ok = job != NULL;
+	json_decref(job);
 	return ok;
 }

@@ -27,5 +27,10 @@ bool agent_call_timed(struct engine *engine, const char *host_id, const char *ve
  * ret_lost (may be NULL): the agent was restarted meanwhile and knows nothing of the task: look for yourself what became of it. */
 bool agent_task(struct engine *engine, const char *host_id, const char *verb, const void *params, const char *flow_id, int patience_s, int max_s,
 		bool *ret_lost, GError **error);
+/* The same for a job whose id the caller has chosen: one that is there already, from before a restart of the engine, is waited for and not begun again. */
+bool agent_job(struct engine *engine, const char *host_id, const char *verb, const void *params, const char *job_id, const char *flow_id, int patience_s,
+	       int max_s, bool *ret_lost, GError **error);
+/* Asks it to end and waits until it has; one that is not there, or is over: fine. */
+bool agent_job_cancel(struct engine *engine, const char *host_id, const char *job_id, const char *flow_id, int patience_s, GError **error);
 
 #endif

@@ -68,9 +68,9 @@ static struct storage_call call_of(const struct flow *flow)
 	return (struct storage_call){ flow->engine, flow_text(flow, "host"), flow->id, AGENT_PATIENCE_S };
 }
 
-static struct volume_call volume_of(const struct flow *flow)
+static struct volume_place volume_of(const struct flow *flow)
 {
-	return (struct volume_call){
+	return (struct volume_place){
 		.pool_id = flow_text(flow, "pool"), .domain_id = flow_text(flow, "domain"), .image_id = flow->object_id, .volume_id = flow_text(flow, "volume"),
 		.description = flow_text(flow, "name"), .size = json_integer_value(json_object_get(flow->data, "size")), .cow = flow_flag(flow, "cow"),
 		.sparse = flow_flag(flow, "sparse"), .wipe = flow_flag(flow, "wipe"),
@@ -144,7 +144,7 @@ static bool is_ok(const struct flow *flow)
 static bool create_remove_volume(struct flow *flow, GError **error)
 {
 	const struct storage_call call = call_of(flow);
-	const struct volume_call volume = volume_of(flow);
+	const struct volume_place volume = volume_of(flow);
 
 	if (is_ok(flow) || volume_remove(&call, &volume, error))
 		return true;
@@ -155,7 +155,7 @@ static bool create_remove_volume(struct flow *flow, GError **error)
 static bool create_volume(struct flow *flow, GError **error)
 {
 	const struct storage_call call = call_of(flow);
-	const struct volume_call volume = volume_of(flow);
+	const struct volume_place volume = volume_of(flow);
 
 	return is_ok(flow) || volume_create(&call, &volume, error);
 }
@@ -179,7 +179,7 @@ static bool edit_settle(void *copy, struct change *change, void *data, GError **
 static bool create_settle(struct flow *flow, GError **error)
 {
 	const struct storage_call call = call_of(flow);
-	const struct volume_call volume = volume_of(flow);
+	const struct volume_place volume = volume_of(flow);
 	struct settling settling = { .flow = flow };
 
 	if (is_ok(flow))
@@ -261,7 +261,7 @@ static bool edit_unlock(void *copy, struct change *change, void *data, GError **
 static bool remove_unlock(struct flow *flow, GError **error)
 {
 	const struct storage_call call = call_of(flow);
-	const struct volume_call volume = volume_of(flow);
+	const struct volume_place volume = volume_of(flow);
 	int64_t capacity, used;
 	int state = DISK_OK;
 	g_autoptr(GError) own = NULL;
@@ -280,7 +280,7 @@ static bool remove_unlock(struct flow *flow, GError **error)
 static bool remove_volume(struct flow *flow, GError **error)
 {
 	const struct storage_call call = call_of(flow);
-	const struct volume_call volume = volume_of(flow);
+	const struct volume_place volume = volume_of(flow);
 
 	return !volume.volume_id || volume_remove(&call, &volume, error);
 }

@@ -16,6 +16,7 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "engine/flow/agent.h"
+#include "engine/flow/definitions.h"
 #include "engine/flow/rivals.h"
 #include "engine/flow/storage_calls.h"
 #include "engine/flow/storage_pool.h"
@@ -257,11 +258,26 @@ static bool tell_pool(struct flow *flow, bool *ret_done, GError **error)
 	return false;
 }
 
+/* What is on it is written down while it is still active; one that does not answer is not waited for. */
+static void write_down(struct flow *flow, const struct storage_domain *domain)
+{
+	g_autofree char *host = storage_move_host(flow->engine, move_of(flow), domain, flow_text(flow, "pool"), NULL);
+	struct storage_call call = storage_flow_call(flow);
+
+	call.host_id = host;
+	call.patience_s = AGENT_PATIENCE_NONE;
+	if (host)
+		definitions_keep(&call, domain);
+}
+
 static bool move_tell(struct flow *flow, GError **error)
 {
 	struct storage_domain *domain = storage_flow_domain(flow, error);
-	bool done = false;
-	bool ok = domain && (!is_shared(domain) || !domain->master || tell_pool(flow, &done, error)) && (done || tell_verb(flow, domain, error));
+	bool done = false, ok;
+
+	if (domain && move_of(flow) == STORAGE_DEACTIVATE && !g_strcmp0(flow_text(flow, "before"), storage_domain_state_names[DOMAIN_ACTIVE]))
+		write_down(flow, domain);
+	ok = domain && (!is_shared(domain) || !domain->master || tell_pool(flow, &done, error)) && (done || tell_verb(flow, domain, error));
 
 	record_unref(domain);
 	return ok;

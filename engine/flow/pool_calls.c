@@ -224,3 +224,50 @@ bool pool_of_domain(const struct storage_call *call, const char *domain_id, char
 	json_decref(info);
 	return ok;
 }
+
+/* ---- definitions ---- */
+
+static struct pool_params *definition_params(const struct record_type *type, const char *pool_id, const char *domain_id)
+{
+	struct pool_params *params = params_new(type, pool_id);
+
+	set_string(&params->domain_id, domain_id);
+	return params;
+}
+
+bool pool_keep_definition(const struct storage_call *call, const char *pool_id, const char *domain_id, const char *id, const char *ovf, GError **error)
+{
+	struct pool_params *params = definition_params(&pool_update_vms_params_type, pool_id, domain_id);
+
+	params->vms = json_pack("[{s:s, s:s, s:s}]", "vm", id, "ovf", ovf, "imglist", "");
+	return ask(call, "StoragePool.updateVMs", params, 0, NULL, error);
+}
+
+bool pool_forget_definition(const struct storage_call *call, const char *pool_id, const char *domain_id, const char *id, GError **error)
+{
+	struct pool_params *params = definition_params(&pool_remove_vm_params_type, pool_id, domain_id);
+
+	set_string(&params->vm_id, id);
+	return ask(call, "StoragePool.removeVM", params, 0, NULL, error);
+}
+
+json_t *pool_definition_ids(const struct storage_call *call, const char *pool_id, const char *domain_id, GError **error)
+{
+	json_t *ids = NULL;
+
+	(void)ask(call, "StoragePool.getBackedUpVmsList", definition_params(&pool_vms_list_params_type, pool_id, domain_id), 0, &ids, error);
+	return ids;
+}
+
+json_t *pool_definitions(const struct storage_call *call, const char *pool_id, const char *domain_id, const json_t *ids, GError **error)
+{
+	struct pool_params *params = definition_params(&pool_vms_info_params_type, pool_id, domain_id);
+	json_t *map = NULL, *id;
+	size_t i;
+
+	params->vm_ids = strings_new();
+	json_array_foreach((json_t *)ids, i, id)
+		g_ptr_array_add(params->vm_ids, g_strdup(json_string_value(id)));
+	(void)ask(call, "StoragePool.getBackedUpVmsInfo", params, 0, &map, error);
+	return map;
+}

@@ -30,4 +30,12 @@ enum pool_sight pool_sees(const struct storage_call *call, const char *domain_id
 /* The pool that the domain is in, as the storage says; *ret_pool_id NULL: none. g_free */
 bool pool_of_domain(const struct storage_call *call, const char *domain_id, char **ret_pool_id, GError **error);
 
+/* ---- definitions of VMs and templates (OVF texts) that an active domain of the pool keeps ---- */
+bool pool_keep_definition(const struct storage_call *call, const char *pool_id, const char *domain_id, const char *id, const char *ovf, GError **error);
+bool pool_forget_definition(const struct storage_call *call, const char *pool_id, const char *domain_id, const char *id, GError **error);
+/* Array of their ids. New reference. */
+json_t *pool_definition_ids(const struct storage_call *call, const char *pool_id, const char *domain_id, GError **error);
+/* Map id -> text of these (array of ids); one that is not there, or cannot be read, is left out. New reference. */
+json_t *pool_definitions(const struct storage_call *call, const char *pool_id, const char *domain_id, const json_t *ids, GError **error);
+
 #endif

@@ -24,6 +24,16 @@ bool flow_is_alone(const struct flow *flow, const struct flow_type *except)
 	return true;
 }
 
+bool flow_works_on(struct model *model, const char *object_id)
+{
+	g_autoptr(GPtrArray) flows = model_list(model, &flow_kind);
+
+	for (guint i = 0; i < flows->len; i++)
+		if (!g_strcmp0(((const struct flow_record *)flows->pdata[i])->object_id, object_id))
+			return true;
+	return false;
+}
+
 void flow_announce(struct change *change, const struct flow_type *type, const char *object_id, const struct actor *actor, json_t *data)
 {
 	struct flow_record *record = record_new(&flow_record_type);

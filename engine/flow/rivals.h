@@ -11,6 +11,9 @@
 /* No other flow works on the object: a lock that it has is ours, from before a restart, or nobody's. except (may be NULL): flows of this type do not count. */
 bool flow_is_alone(const struct flow *flow, const struct flow_type *except);
 
+/* Does any flow work on the object, or wait to go on with it? */
+bool flow_works_on(struct model *model, const char *object_id);
+
 /*
  * A flow that shall begin after the change that makes its object: stored with the object, so that an engine killed in between goes on with it. The first
  * step of the flow, once it runs by flow_run(), calls flow_took_over().

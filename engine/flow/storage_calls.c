@@ -7,6 +7,7 @@
 #include "common/error.h"
 #include "engine/flow/agent.h"
 #include "proto/block.h"
+#include "proto/volume.h"
 
 #define VOLUME_SPARSE_MAX_S 600                  /* a task that writes no data */
 #define VOLUME_MAX_S (24 * 3600)                 /* one that allocates or overwrites */
@@ -303,7 +304,7 @@ bool storage_sizes(const struct storage_call *call, const char *domain_id, int64
 
 /* ---- volumes ---- */
 
-static struct volume_params *volume_params(const struct record_type *type, const struct volume_call *volume)
+static struct volume_params *volume_params(const struct record_type *type, const struct volume_place *volume)
 {
 	struct volume_params *params = record_new(type);
 
@@ -314,7 +315,7 @@ static struct volume_params *volume_params(const struct record_type *type, const
 	return params;
 }
 
-static struct volume_info *volume_info(const struct storage_call *call, const struct volume_call *volume, GError **error)
+static struct volume_info *volume_info(const struct storage_call *call, const struct volume_place *volume, GError **error)
 {
 	struct volume_params *params = volume_params(&volume_id_params_type, volume);
 	struct record_input input = { .dialect = RECORD_CHANNEL };
@@ -330,7 +331,7 @@ static struct volume_info *volume_info(const struct storage_call *call, const st
 }
 
 /* Was it made by an earlier try? */
-static bool is_there(const struct storage_call *call, const struct volume_call *volume, GError **error)
+static bool is_there(const struct storage_call *call, const struct volume_place *volume, GError **error)
 {
 	struct volume_info *info = volume_info(call, volume, error);
 
@@ -338,7 +339,7 @@ static bool is_there(const struct storage_call *call, const struct volume_call *
 	return info != NULL;
 }
 
-static bool create_once(const struct storage_call *call, const struct volume_call *volume, bool *ret_again, GError **error)
+static bool create_once(const struct storage_call *call, const struct volume_place *volume, bool *ret_again, GError **error)
 {
 	struct volume_params *params = volume_params(&volume_create_params_type, volume);
 	bool lost = false, ok;
@@ -362,7 +363,7 @@ static bool create_once(const struct storage_call *call, const struct volume_cal
 	return outcome(own, error);
 }
 
-bool volume_create(const struct storage_call *call, const struct volume_call *volume, GError **error)
+bool volume_create(const struct storage_call *call, const struct volume_place *volume, GError **error)
 {
 	bool again = false;
 	GError *own = NULL;
@@ -382,7 +383,7 @@ bool volume_create(const struct storage_call *call, const struct volume_call *vo
 	return create_once(call, volume, &again, error);
 }
 
-bool volume_remove(const struct storage_call *call, const struct volume_call *volume, GError **error)
+bool volume_remove(const struct storage_call *call, const struct volume_place *volume, GError **error)
 {
 	struct volume_params *params = volume_params(&volume_delete_params_type, volume);
 	bool lost = true;
@@ -400,7 +401,7 @@ bool volume_remove(const struct storage_call *call, const struct volume_call *vo
 	return outcome(own, error);
 }
 
-bool volume_sizes(const struct storage_call *call, const struct volume_call *volume, int64_t *ret_capacity, int64_t *ret_used, GError **error)
+bool volume_sizes(const struct storage_call *call, const struct volume_place *volume, int64_t *ret_capacity, int64_t *ret_used, GError **error)
 {
 	struct volume_info *info = volume_info(call, volume, error);
 
@@ -410,4 +411,92 @@ bool volume_sizes(const struct storage_call *call, const struct volume_call *vol
 	*ret_used = info->truesize;
 	record_unref(info);
 	return true;
+}
+
+bool volume_exists(const struct storage_call *call, const struct volume_place *volume, bool *ret_exists, GError **error)
+{
+	GError *own = NULL;
+
+	*ret_exists = is_there(call, volume, &own);
+	(void)(own && forgive(&own, ERR_VOLUME_DOES_NOT_EXIST));
+	return outcome(own, error);
+}
+
+/* ---- copies ---- */
+
+static struct endpoint *end_of(const struct volume_place *volume)
+{
+	struct endpoint *end = record_new(&endpoint_type);
+
+	set_string(&end->type, "div");
+	set_string(&end->domain_id, volume->domain_id);
+	set_string(&end->image_id, volume->image_id);
+	set_string(&end->volume_id, volume->volume_id);
+	return end;
+}
+
+/* A new volume has generation 0, and its first job gives it the next: that is how a copy is seen to be done whose end nobody saw. */
+static bool copy_is_done(const struct storage_call *call, const struct volume_place *to, bool *ret_done, GError **error)
+{
+	struct volume_info *info = volume_info(call, to, error);
+
+	*ret_done = info && info->generation > 0;
+	record_unref(info);
+	return info != NULL;
+}
+
+static bool copy_once(const struct storage_call *call, const struct volume_place *from, const struct volume_place *to, const char *job_id, bool *ret_lost,
+		      GError **error)
+{
+	struct sdm_params *params;
+	bool done, ok;
+
+	*ret_lost = false;
+	if (!copy_is_done(call, to, &done, error) || done)
+		return done;
+	params = record_new(&sdm_copy_params_type);
+	set_string(&params->job_id, job_id);
+	set_string(&params->pool_id, to->pool_id);
+	params->source = end_of(from);
+	params->destination = end_of(to);
+	SET(params->destination, generation, 0);
+	ok = agent_job(call->engine, call->host_id, "SDM.copy_data", params, job_id, call->flow_id, call->patience_s, VOLUME_MAX_S, ret_lost, error);
+	record_unref(params);
+	return ok;
+}
+
+bool volume_copy(const struct storage_call *call, const struct volume_place *from, const struct volume_place *to, const char *job_id, GError **error)
+{
+	bool lost = true, ok = false;
+	GError *own = NULL;
+
+	/* a job that a restarted agent knows nothing of is begun once more */
+	for (int i = 0; i < 2 && lost; i++) {
+		g_clear_error(&own);
+		ok = copy_once(call, from, to, job_id, &lost, &own);
+	}
+	return outcome(own, error) && ok;
+}
+
+bool volume_copy_cancel(const struct storage_call *call, const char *job_id, GError **error)
+{
+	return agent_job_cancel(call->engine, call->host_id, job_id, call->flow_id, call->patience_s, error);
+}
+
+bool image_remove(const struct storage_call *call, const char *pool_id, const char *domain_id, const char *image_id, GError **error)
+{
+	struct volume_call *params = record_new(&image_delete_params_type);
+	bool lost = true;
+	GError *own = NULL;
+
+	set_string(&params->pool_id, pool_id);
+	set_string(&params->domain_id, domain_id);
+	set_string(&params->image_id, image_id);
+	for (int i = 0; i < 2 && lost; i++) {
+		g_clear_error(&own);
+		if (!agent_task(call->engine, call->host_id, "Image.delete", params, call->flow_id, call->patience_s, VOLUME_SPARSE_MAX_S, &lost, &own))
+			(void)(forgive(&own, ERR_IMAGE_DOES_NOT_EXIST_IN_SD) || forgive(&own, ERR_VOLUME_DOES_NOT_EXIST));
+	}
+	record_unref(params);
+	return outcome(own, error);
 }

@@ -45,14 +45,20 @@ bool storage_pool_verb(const struct storage_call *call, const char *verb, const 
 bool storage_sizes(const struct storage_call *call, const char *domain_id, int64_t *ret_total, int64_t *ret_free, GError **error);
 
 /* ---- volumes without a parent ---- */
-struct volume_call {
+struct volume_place {
 	const char *pool_id, *domain_id, *image_id, *volume_id, *description;
 	int64_t size;
 	bool cow, sparse;
 	bool wipe;                           /* volume_remove(): overwrite with zeros first */
 };
-bool volume_create(const struct storage_call *call, const struct volume_call *volume, GError **error);
-bool volume_remove(const struct storage_call *call, const struct volume_call *volume, GError **error);
-bool volume_sizes(const struct storage_call *call, const struct volume_call *volume, int64_t *ret_capacity, int64_t *ret_used, GError **error);
+bool volume_create(const struct storage_call *call, const struct volume_place *volume, GError **error);
+bool volume_remove(const struct storage_call *call, const struct volume_place *volume, GError **error);
+bool volume_sizes(const struct storage_call *call, const struct volume_place *volume, int64_t *ret_capacity, int64_t *ret_used, GError **error);
+bool volume_exists(const struct storage_call *call, const struct volume_place *volume, bool *ret_exists, GError **error);
+/* What a guest reads from `from` goes into `to`, which volume_create() made for it. job_id: ours, new; again the same when it is repeated. */
+bool volume_copy(const struct storage_call *call, const struct volume_place *from, const struct volume_place *to, const char *job_id, GError **error);
+bool volume_copy_cancel(const struct storage_call *call, const char *job_id, GError **error);
+/* All volumes of the image go; fine when there is none. */
+bool image_remove(const struct storage_call *call, const char *pool_id, const char *domain_id, const char *image_id, GError **error);
 
 #endif

@@ -8,7 +8,9 @@
 #include "common/log.h"
 #include "engine/fleet/entries.h"
 #include "engine/flow/agent.h"
+#include "engine/flow/definitions.h"
 #include "engine/flow/disk_flow.h"
+#include "engine/flow/storage_flow.h"
 #include "engine/flow/vm_flow.h"
 #include "engine/flow/vm_memory.h"
 #include "engine/model/host.h"
@@ -53,6 +55,18 @@ static bool remove_memory(struct flow *flow, GError **error)
 	return ok;
 }
 
+/* A data domain with a disk of it knew it by name. */
+static void forget_definition(struct flow *flow, const struct disk *disk)
+{
+	struct storage_domain *domain = disk_domain(disk) ? model_get(flow->engine->model, &storage_domain_kind, disk_domain(disk)) : NULL;
+	g_autofree char *host = domain && domain->state == DOMAIN_ACTIVE ? storage_host(flow->engine, domain, NULL) : NULL;
+	const struct storage_call call = { flow->engine, host, flow->id, AGENT_PATIENCE_NONE };
+
+	if (host)
+		definitions_forget(&call, domain, flow->object_id);
+	record_unref(domain);
+}
+
 static bool disks(struct flow *flow, GError **error)
 {
 	g_autoptr(GPtrArray) list = model_children(flow->engine->model, &disk_kind, flow->object_id);
@@ -63,6 +77,7 @@ static bool disks(struct flow *flow, GError **error)
 	for (guint i = 0; i < list->len; i++) {
 		const struct disk *disk = list->pdata[i];
 
+		forget_definition(flow, disk);
 		if (!(keep ? store_modify(flow->engine->store, &disk_kind, disk->id, edit_float, NULL, NULL, error) : remove_disk(flow, disk, error)))
 			return false;
 	}

@@ -46,9 +46,9 @@ static const char *text_of(const json_t *object, const char *key)
 	return json_string_value(json_object_get(object, key));
 }
 
-static struct volume_call volume_of(const struct flow *flow, const json_t *memory)
+static struct volume_place volume_of(const struct flow *flow, const json_t *memory)
 {
-	return (struct volume_call){
+	return (struct volume_place){
 		.pool_id = text_of(memory, "pool"), .domain_id = text_of(memory, "domain"), .image_id = text_of(memory, "image"),
 		.volume_id = text_of(memory, "volume"), .description = "memory of a suspended VM",
 		.size = json_integer_value(json_object_get(flow->data, "size")), .sparse = true,
@@ -76,7 +76,7 @@ bool vm_memory_remove(struct flow *flow, const json_t *memory, GError **error)
 {
 	g_autofree char *host = host_for(flow, memory, error);
 	const struct storage_call call = { flow->engine, host, flow->id, AGENT_PATIENCE_S };
-	const struct volume_call volume = volume_of(flow, memory);
+	const struct volume_place volume = volume_of(flow, memory);
 
 	return host && volume_remove(&call, &volume, error);
 }
@@ -181,7 +181,7 @@ static bool make_volume(struct flow *flow, GError **error)
 	const json_t *memory = json_object_get(flow->data, "memory");
 	g_autofree char *host = host_for(flow, memory, error);
 	const struct storage_call call = { flow->engine, host, flow->id, AGENT_PATIENCE_S };
-	const struct volume_call volume = volume_of(flow, memory);
+	const struct volume_place volume = volume_of(flow, memory);
 
 	return host && volume_create(&call, &volume, error);
 }

@@ -52,6 +52,7 @@
 	FIELD_STRING_(s, display_keyboard_layout, "display/keyboard_layout", CU, "layout of the VNC keyboard", .max = 32)
 
 #define VM_FIELDS_POLICY(s, D) \
+	FIELD_REF_(s, storage_domain, "storage_domain", VOLATILE_ | WEAK | WITHIN, "storagedomains", "domain that keeps it, of what is below a domain"), \
 	FIELD_TIME_(s, creation_time, "creation_time", SEARCH, "when it was made", .search = "creationdate"), \
 	FIELD_ENUM_(s, origin, "origin", CU, vm_origin_names, "the system it came from", .def = D("ovirt")), \
 	FIELD_BOOL_(s, stateless, "stateless", CU, "each run begins from the same disks", .def = D("false")), \

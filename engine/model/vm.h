@@ -77,6 +77,7 @@ extern const struct record_type vm_initialization_type;
 	int display_type, display_monitors; \
 	char *display_keyboard_layout; \
 	struct ref cluster; \
+	struct ref storage_domain;           /* known only when shown: the domain that keeps it, for what is no part of the model */ \
 	int64_t creation_time; \
 	int origin; \
 	GPtrArray *sso_methods;              /* struct sso_method */ \

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Exports.
+ *
+ *	export   lock (VM image_locked, disks locked) > clear (what is to be overwritten) > volumes > data > definition > unlock
+ *	remove   definition > images
+ *
+ * Both are interrupted and go on. The definition comes last and goes first: what an export domain lists is whole. An export that fails takes its volumes
+ * away again; what it was to overwrite is gone by then. Disks that VMs share are not exported: they belong to none of them.
+ */
+#include "engine/flow/export_flow.h"
+
+#include <string.h>
+
+#include "common/error.h"
+#include "common/loop.h"
+#include "engine/flow/disk_flow.h"
+#include "engine/flow/image_copies.h"
+#include "engine/flow/pool_calls.h"
+#include "engine/flow/rivals.h"
+#include "engine/flow/storage_flow.h"
+#include "engine/model/kinds.h"
+#include "engine/store/store.h"
+
+/* Event codes, appendix C, and AuditLogType of ovirt-engine */
+#define EVENT_EXPORTED 131
+#define EVENT_EXPORT_FAILED 132
+#define EVENT_REMOVED 1160
+#define EVENT_REMOVE_FAILED 1161
+#define EVENT_TEMPLATE_REMOVED 1154
+#define EVENT_TEMPLATE_REMOVE_FAILED 1155
+
+/* ---- data ---- */
+
+/* more: others that go with it, although it does not, or cannot, name them; NULL: none */
+static json_t *images_of(const struct definition *definition, const json_t *more)
+{
+	json_t *images = more ? json_deep_copy(more) : json_array();
+
+	for (guint i = 0; definition->ovf && i < definition->ovf->disks->len; i++)
+		json_array_append_new(images, json_string(object_id(definition->ovf->disks->pdata[i])));
+	return images;
+}
+
+json_t *export_data(struct engine *engine, const struct vm *vm, const struct storage_domain *target, const GPtrArray *old, GError **error)
+{
+	g_autofree char *host = storage_host(engine, target, error);
+	g_autoptr(GPtrArray) disks = model_children(engine->model, &disk_kind, vm->id);
+	json_t *data, *copies = json_array(), *ids = json_array(), *gone = json_array();
+
+	for (guint i = 0; i < disks->len; i++) {
+		const struct disk *disk = disks->pdata[i];
+
+		if (disk->shareable || !disk->image_id || !disk_domain(disk))
+			continue;
+		json_array_append_new(ids, json_string(disk->id));
+		copies_add(copies, disk, disk_domain(disk), disk, target->id);
+	}
+	for (guint i = 0; i < old->len; i++) {
+		const struct definition *definition = old->pdata[i];
+
+		json_array_append_new(gone, json_pack("{s:s, s:o}", "id", definition->id, "images", images_of(definition, strcmp(definition->id, vm->id) ? NULL : ids)));
+	}
+	data = json_pack("{s:s?, s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "host", host, "pool", target->data_center.id, "target", target->id, "target_name",
+			 target->name, "name", vm->name, "copies", copies, "disks", ids, "old", gone);
+	if (!host)
+		g_clear_pointer(&data, json_decref);
+	return data;
+}
+
+/* ---- lock ---- */
+
+static void change_disk(struct change *change, const struct disk *disk, int state)
+{
+	struct disk *copy = record_copy(disk);
+
+	SET(copy, state, state);
+	change_replace(change, disk, copy);
+	record_unref(copy);
+}
+
+/* All disks of the flow, in the change. */
+static bool lock_disks(const struct flow *flow, struct change *change, GError **error)
+{
+	bool ok = true;
+	size_t i;
+	json_t *id;
+
+	json_array_foreach(json_object_get(flow->data, "disks"), i, id) {
+		struct disk *disk = model_get(flow->engine->model, &disk_kind, json_string_value(id));
+
+		if (disk && disk->state == DISK_OK && !g_strcmp0(disk->vm.id, flow->object_id))
+			change_disk(change, disk, DISK_LOCKED);
+		else {
+			error_set(error, ERR_WRONG_STATE, "disk '%s' is %s", disk ? disk_label(disk) : json_string_value(id),
+				  !disk ? "gone" : disk->state != DISK_OK ? disk_state_names[disk->state] : "no longer the VM's");
+			ok = false;
+		}
+		record_unref(disk);
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+static void unlock_disks(const struct flow *flow, struct change *change)
+{
+	size_t i;
+	json_t *id;
+
+	json_array_foreach(json_object_get(flow->data, "disks"), i, id) {
+		struct disk *disk = model_get(flow->engine->model, &disk_kind, json_string_value(id));
+
+		if (disk && disk->state == DISK_LOCKED)
+			change_disk(change, disk, DISK_OK);
+		record_unref(disk);
+	}
+}
+
+static bool edit_lock(void *copy, struct change *change, void *data, GError **error)
+{
+	struct vm *vm = copy;
+	struct flow *flow = data;
+
+	if (vm->state == VM_IMAGE_LOCKED && flow_is_alone(flow, NULL))
+		return false;
+	if (vm->state != VM_DOWN) {
+		error_set(error, ERR_WRONG_STATE, "VM '%s' is %s: only a VM that is down can be exported", vm->name, vm_state_names[vm->state]);
+		return false;
+	}
+	SET(vm, state, VM_IMAGE_LOCKED);
+	return lock_disks(flow, change, error);
+}
+
+static bool lock(struct flow *flow, GError **error)
+{
+	if (!store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_lock, flow, NULL, error))
+		return false;
+	json_object_set_new(flow->data, "locked", json_true());
+	return true;
+}
+
+static bool edit_unlock(void *copy, struct change *change, void *data, GError **error)
+{
+	struct vm *vm = copy;
+
+	if (vm->state != VM_IMAGE_LOCKED)
+		return false;
+	SET(vm, state, VM_DOWN);
+	unlock_disks(data, change);
+	return true;
+}
+
+static bool unlock(struct flow *flow, GError **error)
+{
+	return !flow_flag(flow, "locked") || store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_unlock, flow, NULL, error);
+}
+
+/* ---- clear ---- */
+
+static bool remove_images(const struct storage_call *call, const char *pool, const char *domain, const json_t *images, GError **error)
+{
+	size_t i;
+	json_t *image;
+
+	json_array_foreach((json_t *)images, i, image)
+		if (!image_remove(call, pool, domain, json_string_value(image), error)) {
+			error_wrap(error, "image %s", json_string_value(image));
+			return false;
+		}
+	return true;
+}
+
+static bool clear(struct flow *flow, GError **error)
+{
+	const struct storage_call call = storage_flow_call(flow);
+	const char *pool = flow_text(flow, "pool"), *target = flow_text(flow, "target");
+	size_t i;
+	json_t *old;
+
+	json_array_foreach(json_object_get(flow->data, "old"), i, old) {
+		const char *id = json_string_value(json_object_get(old, "id"));
+
+		if (!pool_forget_definition(&call, pool, target, id, error) || !remove_images(&call, pool, target, json_object_get(old, "images"), error)) {
+			error_wrap(error, "'%s' on storage domain '%s'", id, flow_text(flow, "target_name"));
+			return false;
+		}
+	}
+	return copies_check(flow, error);
+}
+
+/* ---- definition ---- */
+
+static char *definition_text(struct flow *flow, GError **error)
+{
+	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
+	g_autoptr(GPtrArray) disks = list_new();
+	char *text;
+	size_t i;
+	json_t *id;
+
+	if (!vm) {
+		error_set(error, ERR_NOT_FOUND, "VM '%s'", flow->object_id);
+		return NULL;
+	}
+	json_array_foreach(json_object_get(flow->data, "disks"), i, id) {
+		struct disk *disk = model_get(flow->engine->model, &disk_kind, json_string_value(id));
+
+		if (disk)
+			g_ptr_array_add(disks, disk);
+	}
+	text = ovf_write(flow->engine->model, vm, disks, wall_msec());
+	record_unref(vm);
+	return text;
+}
+
+static bool define(struct flow *flow, GError **error)
+{
+	const struct storage_call call = storage_flow_call(flow);
+	g_autofree char *text = definition_text(flow, error);
+
+	return text && pool_keep_definition(&call, flow_text(flow, "pool"), flow_text(flow, "target"), flow->object_id, text, error);
+}
+
+static bool undefine(struct flow *flow, GError **error)
+{
+	const struct storage_call call = storage_flow_call(flow);
+
+	return pool_forget_definition(&call, flow_text(flow, "pool"), flow_text(flow, "target"), flow->object_id, error);
+}
+
+/* ---- end ---- */
+
+static bool edit_end(void *copy, struct change *change, void *data, GError **error)
+{
+	struct flow *flow = data;
+	struct vm *vm = copy;
+	struct storage_domain *target = model_get(flow->engine->model, &storage_domain_kind, flow_text(flow, "target"));
+	bool changed = edit_unlock(copy, change, flow, error);
+
+	if (changed)
+		change_event(change, EVENT_EXPORTED, &flow->actor, (void *[]){ vm, target, NULL }, "VM %s exported to %s by %s", vm->name,
+			     flow_text(flow, "target_name"), flow_user(flow));
+	record_unref(target);
+	return changed;
+}
+
+static bool end(struct flow *flow, GError **error)
+{
+	return store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_end, flow, NULL, error);
+}
+
+static void export_failed(struct flow *flow, const GError *cause)
+{
+	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
+
+	store_event(flow->engine->store, EVENT_EXPORT_FAILED, &flow->actor, (void *[]){ vm, NULL }, "Failed to export VM %s to %s (User: %s): %s",
+		    flow_text(flow, "name"), flow_text(flow, "target_name"), flow_user(flow), cause->message);
+	record_unref(vm);
+}
+
+static const struct flow_step export_steps[] = {
+	{ "lock", lock, unlock }, { "clear", clear, NULL }, { "volumes", copies_make, copies_unmake }, { "data", copies_run, copies_stop },
+	{ "definition", define, undefine }, { "unlock", end, NULL },
+};
+
+const struct flow_type export_vm_flow = {
+	.name = "export_vm", .kind = &vm_kind, .steps = export_steps, .n_steps = G_N_ELEMENTS(export_steps), .forward = true, .failed = export_failed,
+};
+
+/* ---- remove ---- */
+
+json_t *export_remove_data(struct engine *engine, const struct storage_domain *domain, const struct definition *definition, GError **error)
+{
+	g_autofree char *host = storage_host(engine, domain, error);
+	const char *name = definition->ovf ? object_name(ovf_object(definition->ovf)) : definition->id;
+
+	return host ? json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:o}", "host", host, "pool", domain->data_center.id, "domain", domain->id, "domain_name",
+				domain->name, "name", name, "template", definition->ovf && definition->ovf->template, "images",
+				images_of(definition, NULL)) : NULL;
+}
+
+static bool remove_definition(struct flow *flow, GError **error)
+{
+	const struct storage_call call = storage_flow_call(flow);
+
+	return pool_forget_definition(&call, flow_text(flow, "pool"), flow_text(flow, "domain"), flow->object_id, error);
+}
+
+static const char *noun_of(const struct flow *flow)
+{
+	return flow_flag(flow, "template") ? "Template" : "VM";
+}
+
+static bool remove_rest(struct flow *flow, GError **error)
+{
+	const struct storage_call call = storage_flow_call(flow);
+	struct storage_domain *domain;
+
+	if (!remove_images(&call, flow_text(flow, "pool"), flow_text(flow, "domain"), json_object_get(flow->data, "images"), error))
+		return false;
+	domain = model_get(flow->engine->model, &storage_domain_kind, flow_text(flow, "domain"));
+	store_event(flow->engine->store, flow_flag(flow, "template") ? EVENT_TEMPLATE_REMOVED : EVENT_REMOVED, &flow->actor, (void *[]){ domain, NULL },
+		    "%s %s was removed from %s", noun_of(flow), flow_text(flow, "name"), flow_text(flow, "domain_name"));
+	record_unref(domain);
+	return true;
+}
+
+static void remove_failed(struct flow *flow, const GError *cause)
+{
+	struct storage_domain *domain = model_get(flow->engine->model, &storage_domain_kind, flow_text(flow, "domain"));
+
+	store_event(flow->engine->store, flow_flag(flow, "template") ? EVENT_TEMPLATE_REMOVE_FAILED : EVENT_REMOVE_FAILED, &flow->actor,
+		    (void *[]){ domain, NULL }, "Failed to remove %s %s from %s: %s", noun_of(flow), flow_text(flow, "name"), flow_text(flow, "domain_name"),
+		    cause->message);
+	record_unref(domain);
+}
+
+static const struct flow_step remove_steps[] = { { "definition", remove_definition, NULL }, { "images", remove_rest, NULL } };
+
+const struct flow_type remove_export_flow = {
+	.name = "remove_export", .kind = &vm_kind, .steps = remove_steps, .n_steps = G_N_ELEMENTS(remove_steps), .forward = true, .failed = remove_failed,
+};

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_ENGINE_IMAGE_COPIES_H
+#define BERTH_ENGINE_IMAGE_COPIES_H
+/*
+ * Steps of flows that copy disks to another domain of the pool: the flow's data has "host", "pool" and "copies", an array that copies_add() fills. Every id
+ * is ours, so each step may be repeated.
+ *
+ *	check    nothing of that name is at the target: what is there later was made by this flow, and may be removed by its undo
+ *	make     empty volumes, as large as what is copied
+ *	run      the data: jobs of the agent, which go on when the engine is killed
+ */
+#include "engine/flow/flow.h"
+#include "engine/model/disk.h"
+
+/* `to`: the disk as it will be: its ids, format and kind of allocation. */
+void copies_add(json_t *copies, const struct disk *from, const char *from_domain, const struct disk *to, const char *to_domain);
+
+bool copies_check(struct flow *flow, GError **error);
+bool copies_make(struct flow *flow, GError **error);
+bool copies_unmake(struct flow *flow, GError **error);
+bool copies_run(struct flow *flow, GError **error);
+bool copies_stop(struct flow *flow, GError **error);
+/* Virtual size and used bytes of a disk that was copied, where it is now. */
+bool copies_sizes(const struct flow *flow, const char *disk_id, int64_t *ret_capacity, int64_t *ret_used, GError **error);
+
+#endif
