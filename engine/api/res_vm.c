@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/loop.h"
 #include "engine/api/action.h"
 #include "engine/fleet/fleet.h"
 #include "engine/flow/rivals.h"
@@ -15,6 +16,7 @@
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
 #include "engine/model/template.h"
+#include "engine/ovf/ovf.h"
 #include "engine/store/store.h"
 
 /* Event codes, appendix C */
@@ -57,6 +59,21 @@ static void show_guest(struct vm *vm, const struct vm_facts *facts)
 	set_string(&vm->guest_os_architecture, facts->os_architecture);
 }
 
+/* Its configuration, as a client may keep it (15.3). */
+static void show_definition(struct request *request, struct vm *shown)
+{
+	g_autoptr(GPtrArray) disks = model_children(request->engine->model, &disk_kind, shown->id);
+
+	for (guint i = disks->len; i > 0; i--)
+		if (!((const struct disk *)disks->pdata[i - 1])->image_id)
+			g_ptr_array_remove_index(disks, i - 1);      /* a LUN is no file of the VM */
+	if (!shown->initialization)
+		shown->initialization = record_new(&vm_initialization_type);
+	set_string(&shown->initialization->configuration_type, "ovf");
+	g_free(shown->initialization->configuration_data);
+	shown->initialization->configuration_data = ovf_write(request->engine->model, shown, disks, wall_msec());
+}
+
 static void *view(struct request *request, void *record)
 {
 	struct vm *vm = record, *shown;
@@ -64,9 +81,11 @@ static void *view(struct request *request, void *record)
 
 	bool restoring = vm->state == VM_PAUSED && vm->memory_volume && vm->memory_state == MEMORY_LOADED;        /* its start lets it run next */
 
-	if (!figures && !restoring)
+	if (!figures && !restoring && !request->all_content)
 		return record_ref(vm);
 	shown = record_copy(vm);
+	if (request->all_content)
+		show_definition(request, shown);
 	if (restoring)
 		SET(shown, state, VM_RESTORING_STATE);
 	if (figures) {
