@@ -34,4 +34,9 @@ bool gluster_make_peers(struct request *request, const struct host *host, const 
 /* A host of the cluster that has peers, or the first of `hosts`; new reference. */
 struct host *gluster_pool_host(struct request *request, const struct cluster *cluster, const GPtrArray *hosts);
 
+/* The actions migrate and stopmigrate of a volume's bricks: res_gluster_brick.c */
+extern const struct record_type gluster_migrate_type;
+bool gluster_bricks_migrate(struct request *request, const void *volume, const void *params, void **ret_result, GError **error);
+bool gluster_bricks_stop_migrate(struct request *request, const void *volume, const void *params, void **ret_result, GError **error);
+
 #endif

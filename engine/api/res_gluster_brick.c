@@ -3,16 +3,21 @@
  * Bricks of a Gluster volume (REST 10.7.2.2). A brick of a volume with copies leaves at once, and the volume has a copy less. Another one is emptied first: its
  * files move to the other bricks, which Gluster does by itself. A request waits EMPTY_TIMEOUT_USEC for that; after it the answer is 409, the move goes on, and
  * the same request later takes the brick out when all has moved. With ;force a brick leaves with its files.
+ *
+ * The two halves of that alone: POST .../bricks/migrate begins to empty bricks, all of them together, and answers; .../bricks/stopmigrate ends it, and they
+ * are used again.
  */
 #include <string.h>
 #include "common/error.h"
 #include "common/lane.h"
 #include "common/loop.h"
+#include "engine/api/action.h"
 #include "engine/api/gluster.h"
 #include "engine/api/host_network.h"
 #include "engine/api/res_data.h"
 #include "engine/api/res_host.h"
 #include "engine/model/kinds.h"
+#include "engine/model/misc.h"
 #include "engine/store/store.h"
 
 #define EMPTY_TIMEOUT_USEC (60 * G_USEC_PER_SEC)
@@ -20,6 +25,9 @@
 
 #define EVENT_BRICKS_REMOVED 4014
 #define EVENT_BRICKS_ADDED 4019
+/* Codes of our own */
+#define EVENT_EMPTYING 20361
+#define EVENT_EMPTYING_STOPPED 20362
 
 static void tell(struct request *request, int code, struct cluster *cluster, const struct gluster_volume *volume, const char *place, const char *what)
 {
@@ -184,14 +192,13 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 
 /* ---- removing ---- */
 
-static bool call_about(struct request *request, const struct gluster_volume *volume, const char *verb, const char *place, int replica, json_t **ret_answer,
+static bool call_about(struct request *request, const struct gluster_volume *volume, const char *verb, GPtrArray *places, int replica, json_t **ret_answer,
 		       GError **error)
 {
 	struct gluster_params *params = gluster_params_new(verb);
 	bool ok;
 
-	params->bricks = strings_new();
-	g_ptr_array_add(params->bricks, g_strdup(place));
+	params->bricks = g_ptr_array_ref(places);
 	SET(params, replica_count, replica);
 	ok = gluster_call(request, volume, verb, params, ret_answer, error);
 	record_unref(params);
@@ -199,13 +206,13 @@ static bool call_about(struct request *request, const struct gluster_volume *vol
 }
 
 /* "COMPLETED", "IN_PROGRESS", "FAILED", ...; g_free; NULL: nothing was begun, or it cannot be told. */
-static char *move_state(struct request *request, const struct gluster_volume *volume, const char *place, int64_t *ret_failed)
+static char *move_state(struct request *request, const struct gluster_volume *volume, GPtrArray *places, int64_t *ret_failed)
 {
 	json_t *answer = NULL, *summary;
 	const char *failed;
 	char *state = NULL;
 
-	if (call_about(request, volume, "GlusterVolume.removeBrickStatus", place, 0, &answer, NULL)) {
+	if (call_about(request, volume, "GlusterVolume.removeBrickStatus", places, 0, &answer, NULL)) {
 		summary = json_object_get(answer, "summary");
 		state = g_strdup(host_json_text(summary, "status"));
 		failed = host_json_text(summary, "filesFailed");
@@ -221,21 +228,22 @@ static bool goes_on(const char *state)
 }
 
 /* Its files are with the other bricks. */
-static bool empty(struct request *request, const struct gluster_volume *volume, const char *place, GError **error)
+static bool empty(struct request *request, const struct gluster_volume *volume, GPtrArray *one, GError **error)
 {
+	const char *place = one->pdata[0];
 	int64_t end = now_usec() + EMPTY_TIMEOUT_USEC, failed = 0;
-	g_autofree char *state = move_state(request, volume, place, &failed);
+	g_autofree char *state = move_state(request, volume, one, &failed);
 
 	if (!goes_on(state) && g_strcmp0(state, "COMPLETED")) {
-		if (!call_about(request, volume, "GlusterVolume.removeBrickStart", place, 0, NULL, error))
+		if (!call_about(request, volume, "GlusterVolume.removeBrickStart", one, 0, NULL, error))
 			return false;
 		g_free(state);
-		state = move_state(request, volume, place, &failed);
+		state = move_state(request, volume, one, &failed);
 	}
 	while (goes_on(state) && now_usec() < end) {
 		lane_pause(EMPTY_LOOK_USEC);
 		g_free(state);
-		state = move_state(request, volume, place, &failed);
+		state = move_state(request, volume, one, &failed);
 	}
 	if (!g_strcmp0(state, "COMPLETED") && !failed)
 		return true;
@@ -252,19 +260,79 @@ static bool remove_brick(struct request *request, const void *current, const voi
 	const struct gluster_brick *brick = current;
 	struct cluster *cluster = cluster_of(request, volume, error);
 	bool single = volume->replica_count > 1 && (int)volume->bricks->len == volume->replica_count, forced = request_flag(request, "force");
+	g_autoptr(GPtrArray) one = strings_new();
 	bool ok;
 
+	g_ptr_array_add(one, g_strdup(brick->name));
 	if (single)
-		ok = cluster && call_about(request, volume, "GlusterVolume.removeBrickForce", brick->name, volume->replica_count - 1, NULL, error);
+		ok = cluster && call_about(request, volume, "GlusterVolume.removeBrickForce", one, volume->replica_count - 1, NULL, error);
 	else if (forced)
-		ok = cluster && call_about(request, volume, "GlusterVolume.removeBrickForce", brick->name, 0, NULL, error);
+		ok = cluster && call_about(request, volume, "GlusterVolume.removeBrickForce", one, 0, NULL, error);
 	else
-		ok = cluster && empty(request, volume, brick->name, error) &&
-		     call_about(request, volume, "GlusterVolume.removeBrickCommit", brick->name, 0, NULL, error);
+		ok = cluster && empty(request, volume, one, error) &&
+		     call_about(request, volume, "GlusterVolume.removeBrickCommit", one, 0, NULL, error);
 	if (ok)
 		tell(request, EVENT_BRICKS_REMOVED, cluster, volume, brick->name, "removed from");
 	record_unref(cluster);
 	return ok;
+}
+
+/* ---- migrate, stopmigrate ---- */
+
+struct migrate_action { ACTION_MEMBERS GPtrArray *bricks; };
+static const struct field migrate_fields[] = {
+	ACTION_FIELDS(struct migrate_action),
+	FIELD_LIST_(struct migrate_action, bricks, "bricks/brick", CREATE | REQUIRED, &object_ref_type, "bricks of the volume, each by id or name"),
+};
+const struct record_type gluster_migrate_type = RECORD_TYPE("action", NULL, struct migrate_action, migrate_fields, "Bricks that are emptied together");
+
+/* Their places; NULL + error: there is none of that id or name. */
+static GPtrArray *places_of(const struct gluster_volume *volume, const GPtrArray *wanted, GError **error)
+{
+	g_autoptr(GPtrArray) places = strings_new();
+
+	for (guint i = 0; i < wanted->len; i++) {
+		const struct object_ref *ref = wanted->pdata[i];
+		const struct gluster_brick *found = NULL;
+
+		for (guint k = 0; !found && k < volume->bricks->len; k++) {
+			const struct gluster_brick *brick = volume->bricks->pdata[k];
+
+			if (ref->id ? !g_ascii_strcasecmp(brick->id, ref->id) : !g_strcmp0(brick->name, ref->name))
+				found = brick;
+		}
+		if (!found) {
+			error_set(error, ERR_NOT_FOUND, "bricks/brick: '%s' is no brick of gluster volume '%s'", ref->id ? ref->id : ref->name ? ref->name : "",
+				  volume->name);
+			return NULL;
+		}
+		if (!g_ptr_array_find_with_equal_func(places, found->name, g_str_equal, NULL))
+			g_ptr_array_add(places, g_strdup(found->name));
+	}
+	return g_steal_pointer(&places);
+}
+
+static bool move_files(struct request *request, const struct gluster_volume *volume, const struct migrate_action *how, const char *verb, int code,
+		       const char *what, GError **error)
+{
+	g_autoptr(GPtrArray) places = places_of(volume, how->bricks, error);
+	struct cluster *cluster = places ? cluster_of(request, volume, error) : NULL;
+	bool ok = cluster && call_about(request, volume, verb, places, 0, NULL, error);
+
+	for (guint i = 0; ok && i < places->len; i++)
+		tell(request, code, cluster, volume, places->pdata[i], what);
+	record_unref(cluster);
+	return ok;
+}
+
+bool gluster_bricks_migrate(struct request *request, const void *object, const void *params, void **ret_result, GError **error)
+{
+	return move_files(request, object, params, "GlusterVolume.removeBrickStart", EVENT_EMPTYING, "begun to be emptied in", error);
+}
+
+bool gluster_bricks_stop_migrate(struct request *request, const void *object, const void *params, void **ret_result, GError **error)
+{
+	return move_files(request, object, params, "GlusterVolume.removeBrickStop", EVENT_EMPTYING_STOPPED, "no longer emptied in", error);
 }
 
 const struct resource resource_gluster_brick = {
