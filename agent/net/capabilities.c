@@ -192,6 +192,7 @@ static json_t *nic_object(const struct net_link *nic)
 		set_text(object, "permhwaddr", nic->permanent_mac);
 	if (nic->aggregator)
 		json_object_set_new(object, "ad_aggregator_id", json_sprintf("%d", nic->aggregator));
+	net_describe_vfs(object, nic->name);
 	return object;
 }
 

@@ -311,7 +311,9 @@ struct net_rates;
 struct net_rates *net_rates_new(void);
 struct net_rates *net_rates_free(struct net_rates *rates);
 bool net_statistics_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
-extern const char *net_pci_devices;               /* another directory in tests */
+extern const char *net_pci_devices, *net_class_devices;                       /* other directories in tests */
+/* Adds to what is told of a nic: "sriov" {device, totalvfs, numvfs} when it can have virtual functions, "physfn" (name of a nic) when it is one. */
+void net_describe_vfs(json_t *object, const char *nic);
 bool net_numvfs_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error);
 
 /* ---- port.c ---- */

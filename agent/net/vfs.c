@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Virtual functions of SR-IOV devices: sriov_numvfs of the device in sysfs. The kernel changes the number only by way of 0, which takes the functions
- * there are away from who uses them; it refuses while one is given to a VM.
+ * there are away from who uses them; it refuses while one is given to a VM. A nic's PCI device is /sys/class/net/<nic>/device; that of a virtual function has
+ * a link physfn to the device it is part of, whose nics are in its directory net (Documentation/ABI/testing/sysfs-bus-pci of Linux).
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "agent/net/net-priv.h"
 
-const char *net_pci_devices = "/sys/bus/pci/devices";
+const char *net_pci_devices = "/sys/bus/pci/devices", *net_class_devices = "/sys/class/net";
 
 /* "pci_0000_03_00_0" -> "<net_pci_devices>/0000:03:00.0"; NULL: no such name. g_free */
 static char *device_path(const char *name)
@@ -42,6 +44,38 @@ static int write_number(const char *path, int number)
 		return errno;
 	errnum = fprintf(file, "%d", number) < 0 ? errno : 0;
 	return fclose(file) && !errnum ? errno : errnum;
+}
+
+/* "0000:03:00.0" -> "pci_0000_03_00_0", as libvirt names it; g_free */
+static char *device_name(const char *path)
+{
+	g_autofree char *address = g_path_get_basename(path);
+
+	return g_strconcat("pci_", g_strdelimit(address, ":.", '_'), NULL);
+}
+
+void net_describe_vfs(json_t *object, const char *nic)
+{
+	g_autofree char *path = g_build_filename(net_class_devices, nic, "device", NULL);
+	g_autofree char *above = g_build_filename(path, "physfn", "net", NULL);
+	int most, now;
+
+	if (read_number(path, "sriov_totalvfs", &most) && read_number(path, "sriov_numvfs", &now)) {
+		char *real = realpath(path, NULL);
+		g_autofree char *name = real ? device_name(real) : NULL;
+
+		if (name)
+			json_object_set_new(object, "sriov", json_pack("{s:s, s:i, s:i}", "device", name, "totalvfs", most, "numvfs", now));
+		free(real);
+	} else {
+		GDir *dir = g_dir_open(above, 0, NULL);
+		const char *physical = dir ? g_dir_read_name(dir) : NULL;
+
+		if (physical)
+			json_object_set_new(object, "physfn", json_string(physical));
+		if (dir)
+			g_dir_close(dir);
+	}
 }
 
 bool net_numvfs_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)

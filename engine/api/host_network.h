@@ -50,6 +50,16 @@ struct network_attachment *host_nic_wish(const struct host_nic *input, const cha
 extern const struct record_type nics_setup_action_type;
 bool host_nics_setup(struct request *request, const void *object, const void *params, void **ret_result, GError **error);
 
+/* The bond that an interface is part of; NULL: none. */
+const char *host_nic_bond(const struct host_caps *caps, const char *name);
+
+/* Virtual functions of an interface (SR-IOV): res_host_nic_vfs.c */
+#define HOST_NIC_VFS_ACTION "updatevirtualfunctionsconfiguration"
+extern const struct record_type host_nic_vfs_type;
+bool host_nic_vfs_update(struct request *request, const void *nic, const void *params, void **ret_result, GError **error);
+/* May they carry every network? */
+bool host_nic_vfs_carry_all(const struct host *host, const char *nic);
+
 /* A label of an interface, which gets every network of the host's cluster that has the label, too. */
 struct nic_label { struct record record; char *id, *inner_id, *host_nic_id, *host_nic_name; };
 extern const struct record_type nic_label_type;

@@ -154,10 +154,10 @@ static void owner_href(const struct record_view *view, GString *out, const struc
 	}
 }
 
-/* The links that this very record has; names stay the face's. */
+/* The links, or actions, that this very record has; names stay the face's. */
 static void choose_links(struct call *call, const struct resource *resource, const void *seen, const char *const *names, GPtrArray *links, GPtrArray *hrefs)
 {
-	for (; *names; names++) {
+	for (; names && *names; names++) {
 		char *href = resource->link(&call->request, seen, *names);
 		if (!href)
 			continue;
@@ -174,7 +174,7 @@ static void write_one(struct writer *w, struct call *call, const struct resource
 	const struct face *face = api_face(call->api, resource);
 	void *seen = member_view(&call->request, object);
 	g_autofree char *own = resource->by_itself ? g_strdup_printf("%s/%s/%s", call->route.base, resource->kind->collection, object_id(object)) : NULL;
-	g_autoptr(GPtrArray) links = NULL, hrefs = NULL;
+	g_autoptr(GPtrArray) links = NULL, hrefs = NULL, actions = NULL, unused = NULL;
 	struct shown shown = { .call = call, .resource = resource, .creation = creation, .object = object };
 	struct record_view view = {
 		.base = call->route.base,
@@ -190,6 +190,11 @@ static void write_one(struct writer *w, struct call *call, const struct resource
 		choose_links(call, resource, seen, face->links, links, hrefs);
 		view.links = (const char *const *)links->pdata;
 		view.link_hrefs = (const char *const *)hrefs->pdata;
+		actions = g_ptr_array_new();
+		unused = g_ptr_array_new_with_free_func(g_free);
+		choose_links(call, resource, seen, view.actions, actions, unused);
+		if (view.actions)
+			view.actions = (const char *const *)actions->pdata;
 	}
 	if (!resource->kind && call->request.parent)
 		view.ref_href = owner_href;

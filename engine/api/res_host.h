@@ -8,7 +8,7 @@
 extern const struct resource resource_host, resource_host_statistic, resource_host_permission, resource_host_nic, resource_host_nic_statistic,
 	resource_host_network_attachment, resource_nic_network_attachment, resource_host_nic_label, resource_host_numa_node, resource_host_numa_node_statistic,
 	resource_host_storage, resource_host_device, resource_host_hook, resource_host_unmanaged_network, resource_host_fence_agent,
-	resource_host_connection_extension, resource_host_erratum;
+	resource_host_connection_extension, resource_host_erratum, resource_host_nic_vfs_label, resource_host_nic_vfs_network;
 extern const struct action host_actions[];
 
 /* A host's power devices, into a copy that is shown; and from a request, with the change of the host itself. */

@@ -73,6 +73,24 @@ static void fill_bond(const struct host *host, const json_t *found, struct host_
 	}
 }
 
+/* SR-IOV: what it has of virtual functions, or whose it is. */
+static void fill_vfs(struct request *request, const struct host *host, const json_t *found, struct host_nic *nic)
+{
+	const json_t *sriov = json_object_get(found, "sriov");
+	const char *physical = host_json_text(found, "physfn");
+
+	if (sriov) {
+		SET(nic, vfs_all_networks, host_nic_vfs_carry_all(host, nic->name));
+		SET(nic, vfs_max, (int)host_json_number(sriov, "totalvfs"));
+		SET(nic, vfs_number, (int)host_json_number(sriov, "numvfs"));
+		set_string(&nic->vfs_device, host_json_text(sriov, "device"));
+	}
+	if (physical) {
+		nic->physical_id = host_part_id("nic", host->id, physical);
+		nic->physical_href = g_strdup_printf("%s/hosts/%s/nics/%s", request->base, host->id, nic->physical_id);
+	}
+}
+
 static struct host_nic *make(struct request *request, const struct host *host, const struct host_caps *caps, const struct host_stats *stats,
 			     const char *name, const json_t *found)
 {
@@ -101,6 +119,7 @@ static struct host_nic *make(struct request *request, const struct host *host, c
 		SET(nic, state, strcmp(state, "up") ? NIC_DOWN : NIC_UP);
 	if (json_object_get(found, "slaves"))
 		fill_bond(host, found, nic);
+	fill_vfs(request, host, found, nic);
 	SET(nic, mtu, (int)host_json_number(found, "mtu"));
 	SET(nic, bridged, network && host_json_true(network, "bridged"));
 	if (network)
@@ -131,8 +150,7 @@ static GPtrArray *list(struct request *request, GError **error)
 	return nics;
 }
 
-/* The bond that an interface is part of; NULL: none. */
-static const char *bond_of(const struct host_caps *caps, const char *name)
+const char *host_nic_bond(const struct host_caps *caps, const char *name)
 {
 	const char *bond;
 	json_t *found, *slave;
@@ -153,10 +171,12 @@ static char *nic_link(struct request *request, const void *record, const char *r
 	const char *bond;
 	char *href = NULL;
 
+	if (g_str_has_prefix(rel, "virtualfunction") || !strcmp(rel, HOST_NIC_VFS_ACTION))
+		return nic->vfs_device ? g_strdup("") : NULL;
 	if (strcmp(rel, "master"))
 		return g_strdup("");
 	caps = fleet_host_caps(request->engine->fleet, nic->host.id);
-	bond = bond_of(caps, nic->name);
+	bond = host_nic_bond(caps, nic->name);
 	if (bond) {
 		g_autofree char *id = host_part_id("nic", nic->host.id, bond);
 
@@ -360,10 +380,12 @@ static bool detach(struct request *request, const void *object, const void *para
 static const struct action nic_actions[] = {
 	{ "attach", &attach_type, attach, "configure_host_network", "Puts a network on the interface" },
 	{ "detach", &detach_type, detach, "configure_host_network", "Takes a network off the interface" },
+	{ HOST_NIC_VFS_ACTION, &host_nic_vfs_type, host_nic_vfs_update, "configure_host_network",
+	  "Changes how many virtual functions the interface has (SR-IOV), and whether they may carry every network" },
 	{ 0 },
 };
 
-static const char *const links[] = { "statistics", "labels", "networkattachments", "master", NULL };
+static const char *const links[] = { "statistics", "labels", "networkattachments", "master", "virtualfunctionallowedlabels", "virtualfunctionallowednetworks", NULL };
 
 const struct resource resource_host_nic = {
 	.type = &host_nic_type, .path = "nics", .parent = &resource_host, .methods = RESOURCE_ALL, .links = links, .doc = "Network interfaces of a host",

@@ -89,7 +89,8 @@ struct resource {
 	/* options: the body's record of type remove_params (or NULL). Default: change_remove() + commit. */
 	const struct record_type *remove_params;
 	bool (*remove)(struct request *request, const void *current, const void *options, GError **error);
-	/* Where the link `rel` of this record leads: NULL: it has none; "": below the record, as usual; else the whole href. g_free */
+	/* Where the link `rel`, or the action of that name, of this record leads: NULL: it has none; "": below the record, as usual; else the whole href,
+	 * which actions do not have. g_free */
 	char *(*link)(struct request *request, const void *record, const char *rel);
 };
 

@@ -110,6 +110,7 @@ static const struct field host_fields[] = {
 	FIELD_BOOL_(struct host, local_storage, "local_storage", INTERNAL, "a local storage domain lives here"),
 	FIELD_JSON_(struct host, networks, "networks", INTERNAL, "what was last sent to it: name -> configuration"),
 	FIELD_JSON_(struct host, nic_labels, "nic_labels", INTERNAL, "interface -> labels"),
+	FIELD_JSON_(struct host, nic_vfs, "nic_vfs", INTERNAL, "interface -> networks and labels that its virtual functions may carry"),
 	FIELD_TIME_(struct host, power_time, "power_time", INTERNAL, "when its power was last switched"),
 	FIELD_UUID_(struct host, pool_id, "pool_id", INTERNAL, "data center whose pool it was told to join"),
 	FIELD_INT_(struct host, pool_number, "pool_number", INTERNAL, "its number in that pool"),
@@ -151,7 +152,16 @@ struct level host_level(const struct host *host)
 	FIELD_BOOL_(struct host_nic, bridged, "bridged", CU, "its network is a bridge"), \
 	FIELD_BOOL_(struct host_nic, custom_configuration, "custom_configuration", READ_ONLY, "differs from the logical network")
 
-static const struct field host_nic_fields[] = { HOST_NIC_FIELDS(READ_ONLY, REQUIRED) };
+#define VFS "virtual_functions_configuration/"
+static const struct field host_nic_fields[] = {
+	HOST_NIC_FIELDS(READ_ONLY, REQUIRED),
+	FIELD_BOOL_(struct host_nic, vfs_all_networks, VFS "all_networks_allowed", ALL_CONTENT, "its virtual functions may carry every network"),
+	FIELD_INT_(struct host_nic, vfs_max, VFS "max_number_of_virtual_functions", ALL_CONTENT, "how many its device can have"),
+	FIELD_INT_(struct host_nic, vfs_number, VFS "number_of_virtual_functions", ALL_CONTENT, "how many there are"),
+	FIELD_STRING_(struct host_nic, vfs_device, "virtual_functions_device", INTERNAL, "its PCI device, as libvirt names it"),
+	FIELD_STRING_(struct host_nic, physical_id, "physical_function@id", ALL_CONTENT, "interface whose virtual function it is"),
+	FIELD_STRING_(struct host_nic, physical_href, "physical_function@href", ALL_CONTENT, "where that is shown"),
+};
 const struct record_type host_nic_type = RECORD_TYPE("host_nic", "host_nics", struct host_nic, host_nic_fields, "A network interface of a host");
 
 static const struct field bond_fields[] = { HOST_NIC_FIELDS(CREATE, READ_ONLY) };

@@ -67,6 +67,7 @@ struct host {
 	bool local_storage;                  /* a local storage domain lives here */
 	json_t *networks;                    /* what was last sent to the host: name -> configuration */
 	json_t *nic_labels;                  /* interface -> array of labels */
+	json_t *nic_vfs;                     /* interface -> {all, networks, labels}: what its virtual functions may carry; absent: all networks */
 	int64_t power_time;                  /* when its power was last switched, ms */
 	char *pool_id;                       /* data center whose pool it was told to join */
 	int pool_number;                     /* its number there: no two hosts of a pool have the same */
@@ -97,6 +98,10 @@ struct host_nic {
 	char *base_interface;
 	int mtu;
 	bool bridged, custom_configuration;
+	bool vfs_all_networks;               /* this and the two below: only of one that can have virtual functions */
+	int vfs_max, vfs_number;
+	char *vfs_device;                    /* INTERNAL: its PCI device */
+	char *physical_id, *physical_href;   /* only of a virtual function: interface that it is one of */
 };
 extern const struct record_type host_nic_type;
 /* The same rows for the lists of a set-up of networks. */

@@ -487,12 +487,26 @@ static int numvfs(struct room *room, const char *device, int number)
 static void test_numvfs(void **state)
 {
 	struct room *room = *state;
-	const char *real = net_pci_devices;
+	const char *real = net_pci_devices, *real_class = net_class_devices;
+	json_t *told = json_object();
 
 	/* files in the place of sysfs: no machine of ours has such a device */
-	assert_int_equal(sh("cd '%s' && mkdir -p pci/0000:03:00.0 pci/0000:03:00.1 && echo 8 > pci/0000:03:00.0/sriov_totalvfs && "
-			    "echo 2 > pci/0000:03:00.0/sriov_numvfs", room->directory), 0);
+	assert_int_equal(sh("cd '%s' && mkdir -p pci/0000:03:00.0/net/eth0 pci/0000:03:00.1 && echo 8 > pci/0000:03:00.0/sriov_totalvfs && "
+			    "echo 2 > pci/0000:03:00.0/sriov_numvfs && mkdir -p class/eth0 class/eth1 && ln -s ../../pci/0000:03:00.0 class/eth0/device && "
+			    "ln -s ../../pci/0000:03:00.1 class/eth1/device && ln -s ../0000:03:00.0 pci/0000:03:00.1/physfn", room->directory), 0);
 	net_pci_devices = g_build_filename(room->directory, "pci", NULL);
+	net_class_devices = g_build_filename(room->directory, "class", NULL);
+	net_describe_vfs(told, "eth0");
+	assert_string_equal(json_string_value(json_object_get(json_object_get(told, "sriov"), "device")), "pci_0000_03_00_0");
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(told, "sriov"), "totalvfs")), 8);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(told, "sriov"), "numvfs")), 2);
+	json_object_clear(told);
+	net_describe_vfs(told, "eth1");
+	assert_string_equal(json_string_value(json_object_get(told, "physfn")), "eth0");
+	json_object_clear(told);
+	net_describe_vfs(told, "eth2");
+	assert_int_equal(json_object_size(told), 0);
+	json_decref(told);
 	assert_int_equal(numvfs(room, "pci_0000_03_00_0", 9), 91);
 	assert_int_equal(numvfs(room, "pci_0000_03_00_1", 1), 75);
 	assert_int_equal(numvfs(room, "pci_0000_04_00_0", 1), 23);
@@ -503,7 +517,9 @@ static void test_numvfs(void **state)
 	assert_int_equal(numvfs(room, "pci_0000_03_00_0", 0), 0);
 	assert_int_equal(sh("grep -qx 0 '%s/pci/0000:03:00.0/sriov_numvfs'", room->directory), 0);
 	g_free((char *)net_pci_devices);
+	g_free((char *)net_class_devices);
 	net_pci_devices = real;
+	net_class_devices = real_class;
 }
 
 /* ---- driver ---- */
