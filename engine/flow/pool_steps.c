@@ -71,7 +71,7 @@ static bool end(struct engine *engine, const struct storage_call *call, const st
 	struct host *host;
 	bool ok;
 
-	if (!storage_pool_join(engine, call->host_id, pool, error) || !pool_manage(call, pool->id, storage_io_timeout(engine), error))
+	if (!storage_pool_join(engine, call->host_id, pool->id, error) || !pool_manage(call, pool->id, storage_io_timeout(engine), error))
 		return false;
 	host = model_get(engine->model, &host_kind, call->host_id);
 	ok = host && pool_unmake(call, pool->id, host->pool_number, error);

@@ -144,7 +144,7 @@ static bool appoint(struct engine *engine, const struct storage_pool *pool, cons
 	bool ok;
 
 	note(engine, pool->id, host->id, SPM_CONTENDING, NULL);
-	ok = storage_pool_join(engine, host->id, pool, error) && pool_manage(&call, pool->id, storage_io_timeout(engine), error);
+	ok = storage_pool_join(engine, host->id, pool->id, error) && pool_manage(&call, pool->id, storage_io_timeout(engine), error);
 	note(engine, pool->id, host->id, ok ? SPM_SPM : SPM_NONE, ok ? actor : NULL);
 	return ok;
 }

@@ -305,9 +305,9 @@ static bool leave(const struct storage_call *call, const struct host *host, GErr
 	return store_modify(call->engine->store, &host_kind, host->id, edit_left, NULL, NULL, error) || !*error;
 }
 
-bool storage_pool_leave(struct engine *engine, const char *host_id, GError **error)
+/* The host's turn is held. */
+static bool leave_in_turn(struct engine *engine, const char *host_id, GError **error)
 {
-	AUTO_TURN("storage/%s", host_id);
 	const struct storage_call call = { engine, host_id, NULL, AGENT_PATIENCE_S };
 	struct host *host = model_get(engine->model, &host_kind, host_id);
 	bool ok = !host || leave(&call, host, error);
@@ -316,9 +316,16 @@ bool storage_pool_leave(struct engine *engine, const char *host_id, GError **err
 	return ok;
 }
 
-bool storage_pool_join(struct engine *engine, const char *host_id, const struct storage_pool *pool, GError **error)
+bool storage_pool_leave(struct engine *engine, const char *host_id, GError **error)
 {
 	AUTO_TURN("storage/%s", host_id);
+
+	return leave_in_turn(engine, host_id, error);
+}
+
+/* The host's turn is held. */
+static bool join_in_turn(struct engine *engine, const char *host_id, const struct storage_pool *pool, GError **error)
+{
 	const struct storage_call call = { engine, host_id, NULL, AGENT_PATIENCE_S };
 	struct entering entering = { engine->model, pool->id };
 	struct host *host = model_get(engine->model, &host_kind, host_id);
@@ -338,6 +345,16 @@ bool storage_pool_join(struct engine *engine, const char *host_id, const struct 
 	return store_modify(engine->store, &host_kind, host_id, edit_joined, &ok, NULL, ok ? error : NULL) && ok;
 }
 
+bool storage_pool_join(struct engine *engine, const char *host_id, const char *pool_id, GError **error)
+{
+	AUTO_TURN("storage/%s", host_id);
+	autostorage_pool pool = storage_pool_read(engine->model, pool_id);
+
+	if (!pool)
+		error_set(error, ERR_WRONG_STATE, "data center '%s' has no master domain", pool_id);
+	return pool && join_in_turn(engine, host_id, pool, error);
+}
+
 /* ---- all hosts ---- */
 
 struct task { struct engine *engine; char *host_id, *left; };
@@ -351,7 +368,10 @@ static void task_free(void *data)
 	g_free(task);
 }
 
-/* true: the host has joined, with the list of domains of now. */
+/*
+ * true: the host has joined, with the list of domains of now. The host's turn is held, since before the pool was read: who waits for it may be somebody who
+ * goes on with the pool (its end is one), and what was true of it before he did would undo his work.
+ */
 static bool do_as_the_pool(struct engine *engine, const struct host *host)
 {
 	g_autofree char *data_center = host_data_center(engine->model, host);
@@ -360,11 +380,11 @@ static bool do_as_the_pool(struct engine *engine, const struct host *host)
 	bool joined = false;
 
 	if (pool && pool->runs) {
-		joined = storage_pool_join(engine, host->id, pool, &error);
+		joined = join_in_turn(engine, host->id, pool, &error);
 		if (joined)
 			storage_manager_want(engine, pool->id);
 	} else if (host->pool_id && (!pool || pool->rests || strcmp(pool->id, host->pool_id)))
-		(void)storage_pool_leave(engine, host->id, &error);
+		(void)leave_in_turn(engine, host->id, &error);
 	if (error)
 		log_warn("host %s: pool of data center %s: %s", host->id, data_center ? data_center : "(none)", error->message);
 	return joined;
@@ -374,12 +394,12 @@ static void run(void *data)
 {
 	struct task *task = data;
 	struct model *model = task->engine->model;
+	AUTO_TURN("storage/%s", task->host_id);
 	struct host *host = model_get(model, &host_kind, task->host_id);
 	struct storage_domain *left = task->left ? model_get(model, &storage_domain_kind, task->left) : NULL;
 
 	/* Who does not join leaves, now or soon, and lets go of all. */
 	if (host && host->state == HOST_UP && do_as_the_pool(task->engine, host) && left && !is_active(left)) {
-		AUTO_TURN("storage/%s", host->id);
 		const struct storage_call call = { task->engine, host->id, NULL, AGENT_PATIENCE_NONE };
 
 		let_go(&call, left, /* stays= */ true);
