@@ -224,6 +224,8 @@ static bool open_channel(struct daemon *d, GError **error)
 			.server = true, .require_peer = true,
 		};
 
+		if (!tls_renewal_settle(tls.cert_file, tls.key_file, error))
+			return false;
 		d->tls = tls_context_new(&tls, error);
 		if (!d->tls)
 			return false;

@@ -20,8 +20,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "common/ca-priv.h"
 #include "common/error.h"
-#include "common/tls.h"
 
 #define CA_DAYS 3650
 #define CERTIFICATE_DAYS 1825
@@ -29,12 +29,9 @@
 #define NOT_BEFORE_SECONDS (-3600)       /* clocks differ a little */
 #define SERIAL_BYTES 16
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(X509, X509_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(EVP_PKEY, EVP_PKEY_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(BIO, BIO_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(GENERAL_NAMES, GENERAL_NAMES_free)
 
-static bool failed(GError **error, const char *what)
+bool ca_failed(GError **error, const char *what)
 {
 	g_autofree char *reason = tls_error_text(/* ssl= */ NULL);
 
@@ -79,21 +76,21 @@ static bool publish(const char *file, BIO *content, mode_t mode, bool replace, G
 	return good;
 }
 
-static bool publish_key(const char *file, EVP_PKEY *key, bool replace, GError **error)
+bool ca_publish_key(const char *file, EVP_PKEY *key, bool replace, GError **error)
 {
 	g_autoptr(BIO) content = BIO_new(BIO_s_secmem());
 
 	if (!content || PEM_write_bio_PrivateKey(content, key, /* enc= */ NULL, NULL, 0, NULL, NULL) != 1)
-		return failed(error, file);
+		return ca_failed(error, file);
 	return publish(file, content, 0600, replace, error);
 }
 
-static bool publish_certificate(const char *file, X509 *certificate, bool replace, GError **error)
+bool ca_publish_certificate(const char *file, X509 *certificate, bool replace, GError **error)
 {
 	g_autoptr(BIO) content = BIO_new(BIO_s_mem());
 
 	if (!content || PEM_write_bio_X509(content, certificate) != 1)
-		return failed(error, file);
+		return ca_failed(error, file);
 	return publish(file, content, 0644, replace, error);
 }
 
@@ -168,8 +165,8 @@ bool ca_create(const char *dir, const char *organization, int days, GError **err
 	    !add_extension(certificate, certificate, NID_key_usage, "critical,keyCertSign,cRLSign") ||
 	    !add_extension(certificate, certificate, NID_subject_key_identifier, "hash") ||
 	    !add_extension(certificate, certificate, NID_authority_key_identifier, "keyid:always") || X509_sign(certificate, key, EVP_sha256()) <= 0)
-		return failed(error, "create CA");
-	return publish_key(key_file, key, /* replace= */ false, error) && publish_certificate(cert_file, certificate, /* replace= */ false, error);
+		return ca_failed(error, "create CA");
+	return ca_publish_key(key_file, key, /* replace= */ false, error) && ca_publish_certificate(cert_file, certificate, /* replace= */ false, error);
 }
 
 static bool is_host_name(const char *text)
@@ -211,7 +208,7 @@ static bool add_alternatives(X509 *certificate, const struct ca_request *request
 		}
 	(void)add_alternative(names, request->common_name);
 	if (sk_GENERAL_NAME_num(names) && X509_add1_ext_i2d(certificate, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) != 1)
-		return failed(error, "subject alternative names");
+		return ca_failed(error, "subject alternative names");
 	return true;
 }
 
@@ -220,7 +217,7 @@ static BIO *open_pem(const char *file, GError **error)
 	BIO *in = BIO_new_file(file, "r");
 
 	if (!in)
-		(void)failed(error, file);
+		(void)ca_failed(error, file);
 	return in;
 }
 
@@ -236,9 +233,9 @@ static bool load_ca(const char *dir, X509 **ret_certificate, EVP_PKEY **ret_key,
 		return false;
 	/* the empty passphrase: never ask the terminal */
 	if (!(certificate = PEM_read_bio_X509(cert_in, NULL, NULL, NULL)))
-		return failed(error, cert_file);
+		return ca_failed(error, cert_file);
 	if (!(key = PEM_read_bio_PrivateKey(key_in, NULL, NULL, (void *)"")) || X509_check_private_key(certificate, key) != 1)
-		return failed(error, key_file);
+		return ca_failed(error, key_file);
 	*ret_certificate = g_steal_pointer(&certificate);
 	*ret_key = g_steal_pointer(&key);
 	return true;
@@ -249,6 +246,17 @@ static char *organization_of(const X509 *certificate)
 	char text[256];
 
 	return X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_organizationName, text, sizeof(text)) < 0 ? NULL : g_strdup(text);
+}
+
+/* A certificate for the key with all but its names; the usages are "serverAuth"... or NULL: none. */
+static bool sign(X509 *certificate, X509 *ca, EVP_PKEY *ca_key, const char *usages)
+{
+	/* The usage is not critical: in a critical one libvirt 9.0 and QEMU 7.2 miss keyEncipherment, which a key for ECDSA must not have (RFC 8813). */
+	return X509_set_issuer_name(certificate, X509_get_subject_name(ca)) == 1 && add_extension(certificate, ca, NID_basic_constraints, "critical,CA:FALSE") &&
+	       add_extension(certificate, ca, NID_key_usage, "digitalSignature") &&
+	       (!usages || add_extension(certificate, ca, NID_ext_key_usage, usages)) &&
+	       add_extension(certificate, ca, NID_subject_key_identifier, "hash") &&
+	       add_extension(certificate, ca, NID_authority_key_identifier, "keyid:always") && X509_sign(certificate, ca_key, EVP_sha256()) > 0;
 }
 
 bool ca_issue(const char *dir, const struct ca_request *request, const char *cert_file, const char *key_file, GError **error)
@@ -270,16 +278,79 @@ bool ca_issue(const char *dir, const struct ca_request *request, const char *cer
 	if (key)
 		certificate = certificate_new(key, organization, request->common_name, not_before, not_after);
 	if (!certificate)
-		return failed(error, request->common_name);
+		return ca_failed(error, request->common_name);
 	if (!add_alternatives(certificate, request, error))
 		return false;
-	/* The usage is not critical: in a critical one libvirt 9.0 and QEMU 7.2 miss keyEncipherment, which a key for ECDSA must not have (RFC 8813). */
-	if (X509_set_issuer_name(certificate, X509_get_subject_name(ca)) != 1 ||
-	    !add_extension(certificate, ca, NID_basic_constraints, "critical,CA:FALSE") ||
-	    !add_extension(certificate, ca, NID_key_usage, "digitalSignature") ||
-	    ((request->server || request->client) && !add_extension(certificate, ca, NID_ext_key_usage, usages)) ||
-	    !add_extension(certificate, ca, NID_subject_key_identifier, "hash") ||
-	    !add_extension(certificate, ca, NID_authority_key_identifier, "keyid:always") || X509_sign(certificate, ca_key, EVP_sha256()) <= 0)
-		return failed(error, request->common_name);
-	return publish_key(key_file, key, /* replace= */ true, error) && publish_certificate(cert_file, certificate, /* replace= */ true, error);
+	if (!sign(certificate, ca, ca_key, request->server || request->client ? usages : NULL))
+		return ca_failed(error, request->common_name);
+	return ca_publish_key(key_file, key, /* replace= */ true, error) && ca_publish_certificate(cert_file, certificate, /* replace= */ true, error);
+}
+
+/* ---- renewal ---- */
+
+/* "serverAuth,clientAuth" of the certificate; NULL: none of the two */
+static const char *usages_of(X509 *certificate)
+{
+	uint32_t usages = X509_get_extended_key_usage(certificate);
+	bool server, client;
+
+	if (usages == UINT32_MAX)        /* no such extension */
+		return NULL;
+	server = usages & XKU_SSL_SERVER;
+	client = usages & XKU_SSL_CLIENT;
+	return server && client ? "serverAuth,clientAuth" : server ? "serverAuth" : client ? "clientAuth" : NULL;
+}
+
+static bool check_names(X509 *old, const char *subject, GError **error)
+{
+	g_autofree char *own = ca_subject_text(old);
+
+	if (!g_strcmp0(own, subject))
+		return true;
+	error_set(error, ERR_OPERATION_FAILED, "the certificate to be renewed is that of '%s', not of '%s'", own, subject);
+	return false;
+}
+
+/* The old certificate's subject and other names for the request's key. */
+static X509 *certificate_like(X509 *old, EVP_PKEY *key)
+{
+	int64_t now = g_get_real_time() / G_USEC_PER_SEC;
+	g_autoptr(X509) certificate = certificate_new(key, /* organization= */ NULL, /* common_name= */ NULL, now + NOT_BEFORE_SECONDS,
+						      now + (int64_t)CERTIFICATE_DAYS * DAY_SECONDS);
+	g_autoptr(GENERAL_NAMES) names = X509_get_ext_d2i(old, NID_subject_alt_name, NULL, NULL);
+
+	if (!certificate || X509_set_subject_name(certificate, X509_get_subject_name(old)) != 1 ||
+	    (names && X509_add1_ext_i2d(certificate, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) != 1))
+		return NULL;
+	return g_steal_pointer(&certificate);
+}
+
+bool ca_renew(const char *dir, const char *certificate, const char *request, const char *subject, char **ret_certificate, GError **error)
+{
+	g_autoptr(BIO) old_in = BIO_new_mem_buf(certificate, -1), request_in = BIO_new_mem_buf(request, -1), out = BIO_new(BIO_s_mem());
+	g_autoptr(X509) ca = NULL, old = NULL, new = NULL;
+	g_autoptr(X509_REQ) wish = NULL;
+	g_autoptr(EVP_PKEY) ca_key = NULL;
+	EVP_PKEY *key;
+	char *bytes;
+	long n;
+
+	if (!load_ca(dir, &ca, &ca_key, error))
+		return false;
+	/* what was sent is the sender's fault, not a failure here */
+	if (!(old = PEM_read_bio_X509(old_in, NULL, NULL, NULL)) || X509_verify(old, ca_key) != 1) {
+		error_set(error, ERR_OPERATION_FAILED, "the certificate to be renewed is not of this CA");
+		return false;
+	}
+	if (!(wish = PEM_read_bio_X509_REQ(request_in, NULL, NULL, NULL)) || !(key = X509_REQ_get0_pubkey(wish)) || X509_REQ_verify(wish, key) != 1) {
+		error_set(error, ERR_OPERATION_FAILED, "the request for a certificate is not signed by the key that is in it");
+		return false;
+	}
+	if (!check_names(old, subject, error))
+		return false;
+	if (!(new = certificate_like(old, key)) || !sign(new, ca, ca_key, usages_of(old)) || PEM_write_bio_X509(out, new) != 1)
+		return ca_failed(error, subject);
+	n = BIO_get_mem_data(out, &bytes);
+	*ret_certificate = g_strndup(bytes, (gsize)n);
+	return true;
 }

@@ -15,8 +15,8 @@
 #include <openssl/x509v3.h>
 #include <arpa/inet.h>
 #include <string.h>
+#include "common/ca-priv.h"
 #include "common/error.h"
-#include "common/tls.h"
 
 #define CIPHERS_12 "ECDHE+AESGCM:ECDHE+CHACHA20"
 #define CIPHERS_13 "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
@@ -209,21 +209,27 @@ char *tls_peer_common_name(const SSL *ssl)
 	return text;
 }
 
-char *tls_peer_subject(const SSL *ssl)
+char *ca_subject_text(const X509 *certificate)
 {
-	X509 *peer = peer_of(ssl);
-	BIO *out = peer ? BIO_new(BIO_s_mem()) : NULL;
+	BIO *out = BIO_new(BIO_s_mem());
 	char *bytes, *text = NULL;
 	long length;
 
 	/* RFC 2253 escapes, but in the order of the certificate and with UTF-8 left as it is */
-	if (out && X509_NAME_print_ex(out, X509_get_subject_name(peer), 0,
+	if (out && X509_NAME_print_ex(out, X509_get_subject_name(certificate), 0,
 				      (ASN1_STRFLGS_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) | XN_FLAG_SEP_COMMA_PLUS | XN_FLAG_FN_SN) >= 0) {
 		length = BIO_get_mem_data(out, &bytes);
 		text = g_strndup(bytes, (size_t)length);
 	}
 	BIO_free(out);
 	return text;
+}
+
+char *tls_peer_subject(const SSL *ssl)
+{
+	X509 *peer = peer_of(ssl);
+
+	return peer ? ca_subject_text(peer) : NULL;
 }
 
 char *tls_peer_fingerprint(const SSL *ssl)

@@ -47,4 +47,18 @@ struct ca_request {
 /* Issues a certificate and key (0600); files are written whole or not at all. */
 bool ca_issue(const char *dir, const struct ca_request *request, const char *cert_file, const char *key_file, GError **error);
 
+/*
+ * A new key and certificate in the place of those there are, with the same names: who has them asks, who has the CA signs (renewal.c).
+ *
+ *	tls_renewal_begin     a new key in KEY_FILE.new; what is to be signed (PKCS #10, PEM), and the certificate of now, which has the names
+ *	ca_renew              the certificate must be of the CA in `dir` and have this subject (as tls_peer_subject() of the asker has it); nothing but the
+ *	                      key is taken from the request
+ *	tls_renewal_end       refuses what is not for that key, not of ca_file or not valid now; else both are in place: tls_context_reload() uses them
+ *	tls_renewal_settle    before the files are read at a start: goes on after an end between the two files
+ */
+bool tls_renewal_begin(const char *cert_file, const char *key_file, char **ret_request, char **ret_certificate, GError **error);
+bool ca_renew(const char *dir, const char *certificate, const char *request, const char *subject, char **ret_certificate, GError **error);
+bool tls_renewal_end(const char *ca_file, const char *cert_file, const char *key_file, const char *certificate, GError **error);
+bool tls_renewal_settle(const char *cert_file, const char *key_file, GError **error);
+
 #endif

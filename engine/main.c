@@ -82,6 +82,9 @@ static const struct option options[] = {
 	{ "agent", "ca", OPTION_PATH, NULL, 0, 0, "CA that the agents' certificates must be of, PEM. Unset: that of [http]." },
 	{ "agent", "cert", OPTION_PATH, NULL, 0, 0, "The engine's own certificate towards the agents, PEM; a client's. Unset: that of [http]." },
 	{ "agent", "key", OPTION_PATH, NULL, 0, 0, "Key of that certificate, PEM. Unset: that of [http]." },
+	{ "agent", "ca_dir", OPTION_PATH, NULL, 0, 0,
+	  "Directory of that CA, ca.pem and ca.key as `berth pki init` makes them and the engine may read them, for the action enrollcertificate of hosts. "
+	  "Unset: the action is refused." },
 	{ "agent", "verify_names", OPTION_BOOL, "true", 0, 0, "An agent's certificate must name the address that the host was added with." },
 	{ "agent", "ask", OPTION_INT, "5", 1, 3600, "Seconds of silence after which an agent is asked for a sign of life." },
 	{ "agent", "connecting_after", OPTION_INT, "10", 1, 3600, "Seconds of silence after which a host is shown as connecting." },

@@ -162,6 +162,18 @@ static const struct field claim_fields[] = {
 const struct record_type host_claim_params_type =
 	RECORD_TYPE("Host.claim", NULL, struct host_claim_params, claim_fields, "An engine that wants to manage the host");
 
+static const struct field certificate_request_fields[] = {
+	FIELD_STRING_(struct certificate_request, request, "request", OUT, "what is to be signed: PKCS #10, PEM"),
+	FIELD_STRING_(struct certificate_request, certificate, "certificate", OUT, "the certificate of now, whose names the new one is to have; PEM"),
+};
+const struct record_type certificate_request_type =
+	RECORD_TYPE("certificate request", NULL, struct certificate_request, certificate_request_fields, "A wish for a new certificate");
+static const struct field host_certificate_fields[] = {
+	FIELD_STRING_(struct host_certificate_params, certificate, "certificate", NEED, "PEM", .max = 65536),
+};
+const struct record_type host_certificate_params_type =
+	RECORD_TYPE("Host.setCertificate", NULL, struct host_certificate_params, host_certificate_fields, "A new certificate");
+
 static const struct field jobs_fields[] = {
 	FIELD_STRING_(struct host_jobs_params, job_type, "job_type", IN, "only jobs of this type"),
 	FIELD_STRINGS_(struct host_jobs_params, job_ids, "job_ids", IN, "only these jobs; all when absent or empty"),

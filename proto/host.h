@@ -46,6 +46,11 @@ extern const struct record_type host_log_level_params_type;
 /* Which engine an agent belongs to: verbs of our own. */
 struct host_claim_params { struct record record; char *engine_id, *engine_name; bool force; };
 extern const struct record_type host_claim_params_type;
+/* A new certificate for the agent: verbs of our own. */
+struct certificate_request { struct record record; char *request, *certificate; };
+extern const struct record_type certificate_request_type;
+struct host_certificate_params { struct record record; char *certificate; };
+extern const struct record_type host_certificate_params_type;
 struct host_jobs_params { struct record record; char *job_type; GPtrArray *job_ids; };
 extern const struct record_type host_jobs_params_type;
 struct job_id_params { struct record record; char *job_id; };

@@ -60,6 +60,12 @@ const struct verb host_verbs[] = {
 	  .doc = "Binds the host to one engine (a verb of our own); again by the same engine is fine", .returns = "true", .errors = "40" },
 	{ .name = "Host.release", .params = &host_claim_params_type, .lane = VERB_ANY, .changes = true,
 	  .doc = "Ends the binding made by Host.claim (a verb of our own)", .returns = "true", .errors = "40" },
+	{ .name = "Host.requestCertificate", .kind = RESULT_RECORD, .result = &certificate_request_type, .lane = VERB_ANY, .changes = true,
+	  .doc = "Makes a new key and asks for a certificate for it (a verb of our own); the key and certificate of now stay in use", .returns = "object",
+	  .errors = "6017 6019" },
+	{ .name = "Host.setCertificate", .params = &host_certificate_params_type, .lane = VERB_ANY, .changes = true,
+	  .doc = "Puts the certificate and its key, that of the last Host.requestCertificate, in the place of those of now (a verb of our own); new connections "
+		 "use them", .returns = "true", .errors = "6003 6017 6019" },
 	{ .name = "Host.probeAccelerators", .kind = RESULT_JSON, .lane = VERB_ANY,
 	  .doc = "Tries what VMs could run on: KVM by running 16-bit and 64-bit code for at most a second (a verb of our own)",
 	  .returns = "array of {name kvm or tcg, usable, reason (empty when usable), level none, realmode or longmode, ms that the trial took}" },

@@ -13,6 +13,7 @@
 #include "agent/host/fence.h"
 #include "agent/host/host-priv.h"
 #include "agent/host/ova.h"
+#include "agent/host/certificate.h"
 #include "agent/host/owner.h"
 #include "agent/host/policy.h"
 #include "agent/net/net.h"
@@ -267,6 +268,8 @@ const struct verb_binding host_bindings[] = {
 	{ "Host.getHardwareInfo", get_hardware_info },
 	{ "Host.getStats", get_stats },
 	{ "Host.setLogLevel", set_log_level },
+	{ "Host.requestCertificate", certificate_request_verb },
+	{ "Host.setCertificate", certificate_set_verb },
 	{ "Host.claim", owner_claim },
 	{ "Host.release", owner_release },
 	{ "Host.probeAccelerators", probe_accelerators },

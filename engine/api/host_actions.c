@@ -205,7 +205,7 @@ const struct action host_actions[] = {
 	{ "upgrade", &install_action_type, host_upgrade, "edit_host_configuration", "Refused: packages are upgraded on the host itself" },
 	{ "install", &install_action_type, host_install, "edit_host_configuration", "Takes the host's agent into use anew" },
 	{ "forceselectspm", &plain_action_type, force_spm, "manipulate_host", "Makes the host the storage manager of its data center" },
-	{ "enrollcertificate", &plain_action_type, host_enroll, "edit_host_configuration", "Refused: certificates are made with berth pki" },
+	{ "enrollcertificate", &plain_action_type, host_enroll, "edit_host_configuration", "Gives the agent a new key and certificate, when this engine has the key of the CA" },
 	{ "iscsilogin", &iscsi_login_type, host_iscsi_login, "manipulate_host", "Logs the host in to an iSCSI target" },
 	{ "iscsidiscover", &iscsi_discover_type, host_iscsi_discover, "manipulate_host", "Asks an iSCSI portal for its targets" },
 	{ "unregisteredstoragedomainsdiscover", &discover_domains_type, domain_luns_discover, "manipulate_host",

@@ -2,21 +2,28 @@
 /*
  * Taking a host into use anew (REST 14.8.1): install, and the two links that the guide names without a word, upgrade and enrollcertificate.
  *
- * This engine copies no packages onto hosts: the agent comes with the host's own packages and its certificate from `berth pki`. Install is what is left:
+ * This engine copies no packages onto hosts: the agent comes with the host's own packages and its first certificate from `berth pki`. Install is what is left:
  * the host is *installing*, its agent must answer with a certificate of the CA and be the one that the host was added with, it is claimed, and the host is
  * up or, where it was in maintenance, in maintenance again. An agent that cannot be had leaves the host install_failed, with the reason. The password is
  * checked to be there, as clients know it, and not used.
+ *
+ * Enrollcertificate needs the CA's key ([agent] ca_dir). The names of the new certificate are those of the agent's present one, which is of the CA and has
+ * the subject that the agent has just proved to be; a host cannot get another's names.
  */
 #include "engine/api/host_install.h"
 
 #include <string.h>
 
+#include "common/config.h"
 #include "common/error.h"
+#include "common/tls.h"
 #include "engine/api/action.h"
+#include "engine/api/host_network.h"
 #include "engine/api/res_host.h"
 #include "engine/fleet/fleet.h"
 #include "engine/model/kinds.h"
 #include "engine/store/store.h"
+#include "proto/host.h"
 
 #define STATE(state) (1u << (state))
 #define STATES_INSTALLABLE (STATE(HOST_MAINTENANCE) | STATE(HOST_NON_OPERATIONAL) | STATE(HOST_INSTALL_FAILED) | STATE(HOST_INSTALLING_OS))
@@ -24,6 +31,9 @@
 /* Codes of our own */
 #define EVENT_INSTALLED 504
 #define EVENT_INSTALL_FAILED 505
+#define EVENT_ENROLLED 20371
+
+#define ENROLL_TIMEOUT_S 60
 
 struct install_action { ACTION_MEMBERS char *root_password, *image, *method, *user, *password, *fingerprint; int port; bool override_iptables; };
 #define I struct install_action
@@ -118,13 +128,45 @@ bool host_upgrade(struct request *request, const void *object, const void *param
 	return false;
 }
 
+/* The agent makes a key, this engine signs for it what its certificate of now says, the agent takes both into use. */
+static bool enroll(struct request *request, const struct host *host, const char *ca_dir, GError **error)
+{
+	struct host_certificate_params *params = record_new(&host_certificate_params_type);
+	g_autofree char *subject = NULL;
+	json_t *wish = NULL;
+	bool ok = fleet_probe(request->engine->fleet, host->address, host->port, "Host.requestCertificate", NULL, ENROLL_TIMEOUT_S, &wish, &subject, error);
+
+	if (ok) {
+		const char *certificate = host_json_text(wish, "certificate"), *asked = host_json_text(wish, "request");
+
+		ok = ca_renew(ca_dir, certificate ? certificate : "", asked ? asked : "", subject, &params->certificate, error);
+		if (!ok)
+			error_wrap(error, "certificate of host '%s'", host->name);
+	}
+	ok = ok && fleet_probe(request->engine->fleet, host->address, host->port, "Host.setCertificate", params, ENROLL_TIMEOUT_S, NULL, NULL, error);
+	json_decref(wish);
+	record_unref(params);
+	return ok;
+}
+
 bool host_enroll(struct request *request, const void *object, const void *params, void **ret_result, GError **error)
 {
 	const struct host *host = object;
+	const char *ca_dir = config_string(request->engine->config, "agent", "ca_dir");
 
-	if (host->state != HOST_MAINTENANCE && host->state != HOST_INSTALL_FAILED)
+	if (host->state != HOST_MAINTENANCE && host->state != HOST_INSTALL_FAILED) {
 		error_set(error, ERR_WRONG_STATE, "cannot enroll a certificate for host '%s': it is %s", host->name, host_state_names[host->state]);
-	else
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "host '%s': this engine holds no key of the CA: certificates are made with 'berth pki issue'", host->name);
-	return false;
+		return false;
+	}
+	if (!ca_dir) {
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "host '%s': this engine has no key of the CA ([agent] ca_dir): certificates are made with 'berth pki issue'",
+			  host->name);
+		return false;
+	}
+	/* an agent that answers is the one that the host was added with */
+	if (!host_take_over(request, host, error) || !enroll(request, host, ca_dir, error))
+		return false;
+	store_event(request->engine->store, EVENT_ENROLLED, &request->actor, (void *[]){ (void *)host, NULL }, "Host %s got a new certificate by %s.", host->name,
+		    request->actor.user_name);
+	return true;
 }
