@@ -501,7 +501,7 @@ static char *domain_link(struct request *request, const void *record, const char
 {
 	static const struct { const char *rel; unsigned types; } rows[] = {
 		{ "disks", 1u << DOMAIN_DATA | 1u << DOMAIN_EXPORT }, { "disksnapshots", 1u << DOMAIN_DATA }, { "diskprofiles", 1u << DOMAIN_DATA },
-		{ "files", 1u << DOMAIN_ISO }, { "vms", 1u << DOMAIN_EXPORT }, { "templates", 1u << DOMAIN_EXPORT }, { "images", 1u << DOMAIN_IMAGE },
+		{ "files", 1u << DOMAIN_ISO | 1u << DOMAIN_DATA }, { "vms", 1u << DOMAIN_EXPORT }, { "templates", 1u << DOMAIN_EXPORT }, { "images", 1u << DOMAIN_IMAGE },
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
