@@ -239,7 +239,8 @@ static const struct action actions[] = {
 	{ "setoption", &set_type, set_option, MANIPULATE, "Sets an option" },
 	{ "resetoption", &reset_type, reset_option, MANIPULATE, "Gives up an option" },
 	{ "resetalloptions", &plain_action_type, reset_all, MANIPULATE, "Gives up all options; with force protected ones, too" },
-	{ "bricks/migrate", &gluster_migrate_type, gluster_bricks_migrate, MANIPULATE, "Begins to move the files of bricks to the others, so that they can be removed" },
+	{ "bricks/migrate", &gluster_migrate_type, gluster_bricks_migrate, MANIPULATE,
+	  "Begins to move the files of bricks to the others, so that they can be removed" },
 	{ "bricks/stopmigrate", &gluster_migrate_type, gluster_bricks_stop_migrate, MANIPULATE, "Ends that: the bricks are used again" },
 	{ NULL }
 };

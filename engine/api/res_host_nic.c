@@ -385,7 +385,9 @@ static const struct action nic_actions[] = {
 	{ 0 },
 };
 
-static const char *const links[] = { "statistics", "labels", "networkattachments", "master", "virtualfunctionallowedlabels", "virtualfunctionallowednetworks", NULL };
+static const char *const links[] = {
+	"statistics", "labels", "networkattachments", "master", "virtualfunctionallowedlabels", "virtualfunctionallowednetworks", NULL
+};
 
 const struct resource resource_host_nic = {
 	.type = &host_nic_type, .path = "nics", .parent = &resource_host, .methods = RESOURCE_ALL, .links = links, .doc = "Network interfaces of a host",

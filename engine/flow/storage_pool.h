@@ -29,7 +29,8 @@ char *host_data_center(struct model *model, const struct host *host);
 void storage_follow(struct engine *engine, const char *data_center_id);
 
 /* ---- hosts; on workers ---- */
-/* The host reaches the active domains and is in the pool, as both are when it is the host's turn. What it cannot reach beside the master is told by an event. */
+/* The host reaches the active domains and is in the pool, as they are when it is the host's turn. What it cannot reach beside the master is told by an
+ * event. */
 bool storage_pool_join(struct engine *engine, const char *host_id, const char *pool_id, GError **error);
 /* The host is in no pool any more; it is not its manager. */
 bool storage_pool_leave(struct engine *engine, const char *host_id, GError **error);
