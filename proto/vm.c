@@ -111,6 +111,8 @@ static const struct field vm_params_fields[] = {
 	FIELD_INT_(struct vm_params, max_mem_slots, "maxMemSlots", IN, "how often memory can be plugged", .def = "16", .min = 1, .max = 256),
 	FIELD_INT_(struct vm_params, io_threads, "numOfIoThreads", IN, "I/O threads, numbered from 1, for disks that name one", .min = 0, .max = 64),
 	FIELD_INT_(struct vm_params, cpu_shares, "cpuShares", IN, "weight against other VMs; 0: the default", .min = 0, .max = 262144),
+	FIELD_INT_(struct vm_params, vcpu_limit, "vcpuLimit", IN,
+		   "part of the host's processors it may use, as VM.updateVmPolicy has it (a member of our own); all when absent", .unit = "%", .min = 1, .max = 100),
 	FIELD_INT_(struct vm_params, nice, "nice", IN, "ignored: see cpuShares"),
 	FIELD_INT_(struct vm_params, spice_monitors, "spiceMonitors", IN, "monitors", .def = "1", .min = 1, .max = 4),
 	FIELD_INT_(struct vm_params, time_offset, "timeOffset", IN, "offset of the guest's clock", .unit = "s"),

@@ -60,7 +60,7 @@ struct vm_params {
 	char *vm_name, *cpu_type, *emulated_machine, *kernel, *initrd, *kernel_args, *boot, *display, *keyboard_layout, *kvm_enable, *time_zone, *console,
 		*ticket, *serial, *generation_id, *display_network, *spice_secure_channels, *tpm_data, *nvram_data;
 	int64_t mem_size, mem_guaranteed, max_mem_size;      /* MiB */
-	int smp, smp_cores_per_socket, smp_threads_per_core, max_vcpus, max_mem_slots, io_threads, cpu_shares, nice, display_secure_port, spice_monitors,
+	int smp, smp_cores_per_socket, smp_threads_per_core, max_vcpus, max_mem_slots, io_threads, cpu_shares, vcpu_limit, nice, display_secure_port, spice_monitors,
 		time_offset, ticket_ttl, accelerator, firmware, on_crash;
 	bool acpi_enable, boot_menu, launch_paused, balloon_enabled, agent_channel, hyperv, tablet, smartcard, copy_paste, file_transfer, from_snapshot;
 	char *resume_behavior;

@@ -443,6 +443,16 @@ static void drop_negative(struct io_limits *limits)
 		}
 }
 
+void tune_add_limit(xmlNode *metadata, int percent)
+{
+	xmlNode *qos = xml_add(metadata, "qos"), *limit;
+	g_autofree char *text = g_strdup_printf("%d", percent);
+
+	xmlSetNs(qos, xmlNewNs(qos, (const xmlChar *)TUNE_NS, (const xmlChar *)TUNE_PREFIX));
+	limit = xml_add_text(qos, "vcpuLimit", text);
+	xmlSetNs(limit, qos->ns);
+}
+
 /* Name and path of the disk that a policy is for. */
 static bool name_disk(const struct live *live, struct io_policy *policy, GError **error)
 {

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include "agent/virt/change/tune.h"
 #include "agent/virt/vm_metadata.h"
 #include "common/xml.h"
 #include "common/error.h"
@@ -248,6 +249,8 @@ static bool from_parameters(xmlNode *domain, const struct vm_params *given, cons
 	domain_xml_generation(domain, p, env);
 	metadata = vm_metadata_make(domain);
 	vm_metadata_write(metadata, given, env->start_time);
+	if (HAS(given, vcpu_limit))
+		tune_add_limit(metadata->parent, given->vcpu_limit);
 	return domain_xml_memory(domain, metadata, p, error) && domain_xml_cpus(domain, p, env, error) && domain_xml_os(domain, p, env, error) &&
 	       domain_xml_devices(domain, metadata, p, env, error);
 }
