@@ -8,7 +8,8 @@
 
 /* in the order of scheduling_policy_names */
 static const char *const texts[] = {
-	"Load is kept even between the hosts", "VMs are kept on as few hosts as possible", "Any host that fits, the one with the most free memory first",
+	"VMs start on the host with the least load", "VMs start on the host with the most load that is not overloaded, so that others stay empty",
+	"VMs start on the host with the most free memory",
 };
 
 struct policy { struct record record; char *id, *name, *description, *policy; };
