@@ -28,6 +28,7 @@
 #include "engine/flow/flow.h"
 #include "engine/flow/host_policy.h"
 #include "engine/flow/storage_pool.h"
+#include "engine/flow/vm_limits.h"
 #include "engine/http/http.h"
 #include "engine/model/model.h"
 #include "engine/store/store.h"
@@ -49,6 +50,7 @@ static void host_is_up(struct engine *engine, const char *host_id)
 	flow_take_up(engine, host_id);
 	storage_pool_host_up(engine, host_id);
 	host_policy_push(engine, host_id);
+	vm_limits_host_up(engine, host_id);
 }
 
 static const struct option options[] = {

@@ -6,6 +6,7 @@
 
 #include "engine/model/cluster.h"
 #include "engine/model/kinds.h"
+#include "engine/model/qos.h"
 
 #define MTU_DEFAULT 1500
 
@@ -133,6 +134,48 @@ bool network_carries_vms(const struct network *network)
 	return !any;
 }
 
+#define BITS_PER_MBIT 1000000
+
+/* The curves of the agent, the names that attachments call them, and where a QoS has them. A share is no rate, but a curve is all the same. */
+static const struct { const char *curve, *reported; size_t member; } curves[] = {
+	{ "ls", "outAverageLinkShare", offsetof(struct qos, outbound_average_linkshare) },
+	{ "ul", "outAverageUpperLimit", offsetof(struct qos, outbound_average_upperlimit) },
+	{ "rt", "outAverageRealTime", offsetof(struct qos, outbound_average_realtime) },
+};
+
+json_t *network_host_qos(struct model *model, const struct network *network)
+{
+	struct qos *qos = network->qos.id ? model_get(model, &qos_kind, network->qos.id) : NULL;
+	json_t *out = qos ? json_object() : NULL;
+
+	for (size_t i = 0; qos && i < G_N_ELEMENTS(curves); i++) {
+		json_int_t rate = *(const int *)(const void *)((const char *)qos + curves[i].member);
+
+		if (rate)
+			json_object_set_new(out, curves[i].curve, json_pack("{s:I}", "m2", rate * BITS_PER_MBIT));
+	}
+	record_unref(qos);
+	return out ? json_pack("{s:o}", "out", out) : NULL;
+}
+
+static char *rate_text(const json_t *host_qos, const char *curve)
+{
+	double rate = host_json_number(json_object_get(json_object_get(host_qos, "out"), curve), "m2");
+
+	return rate > 0 ? g_strdup_printf("%.15g", rate / BITS_PER_MBIT) : NULL;
+}
+
+static void compare_qos(struct network_attachment *attachment, const json_t *wished, const json_t *found)
+{
+	const json_t *actual = json_object_get(found, "hostQos");
+
+	for (size_t i = 0; (wished || actual) && i < G_N_ELEMENTS(curves); i++) {
+		g_autofree char *expected_text = rate_text(wished, curves[i].curve), *actual_text = rate_text(actual, curves[i].curve);
+
+		report(attachment, curves[i].reported, expected_text, actual_text);
+	}
+}
+
 static void compare(struct network_attachment *attachment, const struct network *network, const json_t *found)
 {
 	g_autofree char *mtu = g_strdup_printf("%d", network->mtu ? network->mtu : MTU_DEFAULT);
@@ -219,6 +262,7 @@ static struct network_attachment *make(struct request *request, const struct hos
 	struct network_attachment *attachment = record_new(&network_attachment_type);
 	const char *nic = nic_below(caps, found);
 	const json_t *sent = json_object_get(host->networks, network->name);
+	json_t *wished = network_host_qos(request->engine->model, network);
 
 	attachment->id = host_part_id("attachment", host->id, network->name);
 	set_string(&attachment->name, network->name);
@@ -232,6 +276,8 @@ static struct network_attachment *make(struct request *request, const struct hos
 	fill_properties(attachment, sent);
 	compare(attachment, network, found);
 	compare_addresses(attachment, sent, found);
+	compare_qos(attachment, nic ? wished : NULL, found);
+	json_decref(wished);
 	set_ref(&attachment->host, host->id);
 	return attachment;
 }

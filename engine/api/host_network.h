@@ -40,6 +40,8 @@ char *host_part_id(const char *what, const char *host_id, const char *name);
 struct network *host_network_named(struct model *model, const struct host *host, const char *name);
 /* Can VMs be on it? Then it is a bridge. */
 bool network_carries_vms(const struct network *network);
+/* What the network's QoS means for the agent, {"out": {"ls", "ul", "rt": {"m2": bit/s}}}; NULL: it has none. New reference. */
+json_t *network_host_qos(struct model *model, const struct network *network);
 /* The attachments that the capabilities show; struct network_attachment. caps may be NULL: none. */
 GPtrArray *host_attachments(struct request *request, const struct host *host, const struct host_caps *caps);
 

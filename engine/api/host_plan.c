@@ -379,8 +379,10 @@ static json_t *config_of(const struct planning *p, const struct network *network
 
 	SET(config, bridged, network_carries_vms(network));
 	if (device && set_addresses(config, wish, error) && set_properties(config, wish, error)) {
-		if (*device)
+		if (*device) {
 			set_string(is_bond(p, device) ? &config->bonding : &config->nic, device);
+			config->host_qos = network_host_qos(p->request->engine->model, network);
+		}
 		if (!config->bootproto)
 			set_string(&config->bootproto, "none");
 		if (network->vlan)

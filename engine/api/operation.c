@@ -372,6 +372,8 @@ static void update(struct call *call)
 		ok = true;
 	}
 	if (ok) {
+		if (resource->updated)
+			resource->updated(&call->request, record);
 		answer_object(call, 200, record, NULL);
 		record_unref(record);
 	} else {

@@ -2,13 +2,25 @@
 /* CPU profiles (REST 3.6), all of them and those of a cluster. Names are unique within the cluster. */
 #include "common/error.h"
 #include "engine/api/res_data.h"
+#include "engine/api/res_qos.h"
+#include "engine/model/cluster.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
-#include "engine/store/store.h"
 
-static bool check_name(struct model *model, void *data, GError **error)
+static bool limits_fit(struct model *model, const struct cpu_profile *profile, GError **error)
 {
-	const struct cpu_profile *profile = data;
+	struct cluster *cluster = model_get(model, &cluster_kind, profile->cluster.id);
+	g_autofree char *what = g_strdup_printf("cpu_profile '%s'", profile->name);
+	bool fits = qos_fits(model, &profile->qos, QOS_CPU, cluster ? cluster->data_center.id : NULL, what, error);
+
+	record_unref(cluster);
+	return fits;
+}
+
+/* Run by the writer. */
+static bool check(struct model *model, void *record, GError **error)
+{
+	const struct cpu_profile *profile = record;
 	g_autoptr(GPtrArray) others = model_referring(model, &cpu_profile_kind, offsetof(struct cpu_profile, cluster), profile->cluster.id);
 
 	for (unsigned i = 0; i < others->len; i++) {
@@ -19,37 +31,13 @@ static bool check_name(struct model *model, void *data, GError **error)
 			return false;
 		}
 	}
-	return true;
-}
-
-static bool add(struct request *request, void *input, void **ret_record, GError **error)
-{
-	struct change *change = change_new(request->engine->store);
-
-	change_check(change, check_name, input);
-	change_add(change, input);
-	if (!change_commit(change, error))
-		return false;
-	*ret_record = record_ref(input);
-	return true;
-}
-
-static bool update(struct request *request, const void *current, void *changed, const void *input, void **ret_record, GError **error)
-{
-	struct change *change = change_new(request->engine->store);
-
-	change_check(change, check_name, changed);
-	change_replace(change, current, changed);
-	if (!change_commit(change, error))
-		return false;
-	*ret_record = record_ref(changed);
-	return true;
+	return limits_fit(model, profile, error);
 }
 
 static const char *const links[] = { "permissions", NULL };
-#define PROFILE_RESOURCE .kind = &cpu_profile_kind, .path = "cpuprofiles", .methods = RESOURCE_ALL, .links = links, \
-	.permit_add = "edit_cluster_configuration", .permit_update = "edit_cluster_configuration", .permit_remove = "edit_cluster_configuration", \
-	.add = add, .update = update
+#define PROFILE_RESOURCE .kind = &cpu_profile_kind, .path = "cpuprofiles", .methods = RESOURCE_ALL, .links = links, .check = check, .updated = limits_of_all, \
+	.event_added = 10130, .event_removed = 10132, .event_updated = 10134, \
+	.permit_add = "edit_cluster_configuration", .permit_update = "edit_cluster_configuration", .permit_remove = "edit_cluster_configuration"
 const struct resource resource_cpu_profile = { PROFILE_RESOURCE, .doc = "CPU limits for the virtual machines of a cluster" };
 const struct resource resource_cluster_cpu_profile = { PROFILE_RESOURCE, .parent = &resource_cluster, .doc = "CPU profiles of the cluster" };
 const struct resource resource_cpu_profile_permission = PERMISSION_RESOURCE(&resource_cpu_profile);

@@ -208,8 +208,14 @@ static void disconnect_nics(struct model *model, struct change *change, GHashTab
 		const struct nic *nic = nics->pdata[i];
 		struct network *network = nic->network.id && !g_hash_table_contains(gone, nic->vm.id) ? model_get(model, &network_kind, nic->network.id) : NULL;
 
-		if (network && !g_strcmp0(network->data_center.id, id))
-			let_go(change, nic, offsetof(struct nic, network));
+		if (network && !g_strcmp0(network->data_center.id, id)) {
+			struct nic *copy = record_copy(nic);
+
+			CLEAR(copy, network);
+			CLEAR(copy, vnic_profile);
+			change_replace(change, nic, copy);
+			record_unref(copy);
+		}
 		record_unref(network);
 	}
 }

@@ -15,6 +15,7 @@
 #include "common/error.h"
 #include "engine/api/action.h"
 #include "engine/api/res_data.h"
+#include "engine/api/res_qos.h"
 #include "engine/api/res_vm.h"
 #include "engine/api/statistics.h"
 #include "engine/fleet/fleet.h"
@@ -141,15 +142,15 @@ static bool limits_fit(struct model *model, void *data, GError **error)
 {
 	const struct disk *disk = data;
 	struct storage_domain *domain = disk_domain(disk) ? model_get(model, &storage_domain_kind, disk_domain(disk)) : NULL;
-	struct disk_profile *profile = disk->disk_profile ? model_get(model, &disk_profile_kind, disk->disk_profile) : NULL;
+	struct disk_profile *profile = disk->disk_profile.id ? model_get(model, &disk_profile_kind, disk->disk_profile.id) : NULL;
 	struct quota *quota = disk->quota ? model_get(model, &quota_kind, disk->quota) : NULL;
 	bool quota_fits = !disk->quota || (quota && domain && !g_strcmp0(quota->data_center.id, domain->data_center.id));
-	bool profile_fits = !disk->disk_profile || (profile && domain && !g_strcmp0(profile->storage_domain.id, domain->id));
+	bool profile_fits = !disk->disk_profile.id || (profile && domain && !g_strcmp0(profile->storage_domain.id, domain->id));
 
 	if (!quota_fits)
 		error_set(error, ERR_NOT_FOUND, "disk '%s': quota: '%s' in the data center of its storage domain", disk_label(disk), disk->quota);
 	else if (!profile_fits)
-		error_set(error, ERR_NOT_FOUND, "disk '%s': disk_profile: '%s' of its storage domain", disk_label(disk), disk->disk_profile);
+		error_set(error, ERR_NOT_FOUND, "disk '%s': disk_profile: '%s' of its storage domain", disk_label(disk), disk->disk_profile.id);
 	record_unref(quota);
 	record_unref(profile);
 	record_unref(domain);
@@ -416,7 +417,7 @@ static bool add_to_vm(struct request *request, void *input, void **ret_record, G
 /* Members that the guest does not notice. */
 static bool is_label(const struct field *field)
 {
-	static const char *const paths[] = { "alias", "name", "description", "comment", "wipe_after_delete", "disk_profile@id", "quota@id", NULL };
+	static const char *const paths[] = { "alias", "name", "description", "comment", "wipe_after_delete", "disk_profile", "quota@id", NULL };
 
 	return g_strv_contains(paths, field->path);
 }
@@ -452,7 +453,7 @@ static bool update(struct request *request, const void *current, void *changed, 
 	change = change_new(request->engine->store);
 	change_replace(change, before, disk);
 	change_check(change, one_boot_disk, disk);
-	if (g_strcmp0(before->quota, disk->quota) || g_strcmp0(before->disk_profile, disk->disk_profile))
+	if (g_strcmp0(before->quota, disk->quota) || g_strcmp0(before->disk_profile.id, disk->disk_profile.id))
 		change_check(change, limits_fit, disk);
 	if (noticed)
 		change_check(change, vm_is_down, disk);
@@ -572,7 +573,7 @@ static const char *const links[] = { "statistics", "permissions", NULL };
 const struct resource resource_vm_disk = {
 	.kind = &disk_kind, .path = "disks", .parent = &resource_vm, .methods = RESOURCE_ALL, .links = links, .actions = actions, .asynchronous = true,
 	.permit_add = "create_disk", .permit_update = "edit_disk_properties", .permit_remove = "delete_disk", .doc = "Disks of a virtual machine",
-	.view = disk_view, .add = add_to_vm, .finish = disk_finish, .update = update, .remove_params = &remove_disk_type, .remove = remove_from_vm,
+	.view = disk_view, .add = add_to_vm, .finish = disk_finish, .update = update, .updated = limits_of_device, .remove_params = &remove_disk_type, .remove = remove_from_vm,
 };
 
 const struct resource resource_disk = {

@@ -8,6 +8,7 @@
 #include "engine/api/host_network.h"
 #include "engine/api/res_data.h"
 #include "engine/api/res_network.h"
+#include "engine/api/res_qos.h"
 #include "engine/model/datacenter.h"
 #include "engine/model/kinds.h"
 #include "engine/store/store.h"
@@ -47,11 +48,12 @@ static GPtrArray *networks_of(struct model *model, const char *datacenter_id)
 	return model_referring(model, &network_kind, offsetof(struct network, data_center), datacenter_id);
 }
 
-/* Run by the writer: no two networks of the data center have the same name or tag. */
-static bool check_rivals(struct model *model, void *data, GError **error)
+/* Run by the writer: no two networks of the data center have the same name or tag, and its limits are of the data center, too. */
+static bool check_others(struct model *model, void *data, GError **error)
 {
 	const struct network *network = data;
 	g_autoptr(GPtrArray) others = networks_of(model, network->data_center.id);
+	g_autofree char *what = g_strdup_printf("network '%s'", network->name);
 
 	for (unsigned i = 0; i < others->len; i++) {
 		const struct network *other = others->pdata[i];
@@ -67,7 +69,7 @@ static bool check_rivals(struct model *model, void *data, GError **error)
 			return false;
 		}
 	}
-	return true;
+	return qos_fits(model, &network->qos, QOS_HOSTNETWORK, network->data_center.id, what, error);
 }
 
 static bool check_values(const struct network *network, GError **error)
@@ -89,6 +91,14 @@ static bool check_values(const struct network *network, GError **error)
 	return true;
 }
 
+static void tell(struct request *request, struct change *change, int code, const struct network *network, const char *how)
+{
+	struct datacenter *dc = model_get(request->engine->model, &datacenter_kind, network->data_center.id);
+
+	change_event(change, code, &request->actor, (void *[]) { (void *)network, dc, NULL }, "Network %s was %s by %s", network->name, how, request->actor.user_name);
+	record_unref(dc);
+}
+
 static bool add(struct request *request, void *input, void **ret_record, GError **error)
 {
 	struct network *network = input;
@@ -103,12 +113,11 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 		return false;
 	SET(network, state, NETWORK_OPERATIONAL);
 	change = change_new(request->engine->store);
-	change_check(change, check_rivals, network);
+	change_check(change, check_others, network);
 	change_add(change, network);
 	if (network_carries_vms(network) && !(HAS(network, profile_required) && !network->profile_required))
 		network_add_profile(change, network);
-	change_event(change, EVENT_ADDED, &request->actor, (void *[]) { network, NULL }, "Network %s was added by %s", network->name,
-		     request->actor.user_name);
+	tell(request, change, EVENT_ADDED, network, "added");
 	if (!change_commit(change, error))
 		return false;
 	*ret_record = record_ref(network);
@@ -128,10 +137,9 @@ static bool update(struct request *request, const void *current, void *changed, 
 		return false;
 	}
 	change = change_new(request->engine->store);
-	change_check(change, check_rivals, network);
+	change_check(change, check_others, network);
 	change_replace(change, current, network);
-	change_event(change, EVENT_UPDATED, &request->actor, (void *[]) { network, NULL }, "Network %s was updated by %s", network->name,
-		     request->actor.user_name);
+	tell(request, change, EVENT_UPDATED, network, "updated");
 	if (!change_commit(change, error))
 		return false;
 	*ret_record = record_ref(network);
@@ -149,7 +157,7 @@ static bool remove_(struct request *request, const void *current, const void *op
 	}
 	change = change_new(request->engine->store);
 	network_remove(request->engine->model, change, network);
-	change_event(change, EVENT_REMOVED, &request->actor, NULL, "Network %s was removed by %s", network->name, request->actor.user_name);
+	tell(request, change, EVENT_REMOVED, network, "removed");
 	return change_commit(change, error);
 }
 

@@ -7,6 +7,7 @@
 #include "common/error.h"
 #include "common/loop.h"
 #include "engine/api/action.h"
+#include "engine/api/res_qos.h"
 #include "engine/fleet/fleet.h"
 #include "engine/flow/rivals.h"
 #include "engine/flow/vm_flow.h"
@@ -155,7 +156,7 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 static bool is_label(const struct field *field)
 {
 	return !strcmp(field->path, "name") || !strcmp(field->path, "description") || !strcmp(field->path, "comment") ||
-	       !strcmp(field->path, "delete_protected");
+	       !strcmp(field->path, "delete_protected") || !strcmp(field->path, "cpu_profile");
 }
 
 static bool update(struct request *request, const void *current, void *changed, const void *input, void **ret_record, GError **error)
@@ -221,5 +222,5 @@ static const char *const links[] = { "disks", "nics", "cdroms", "permissions", "
 const struct resource resource_vm = {
 	.kind = &vm_kind, .path = "vms", .methods = RESOURCE_ALL, .links = links, .actions = vm_actions, .asynchronous = true,
 	.permit_add = "create_vm", .permit_update = "edit_vm_properties", .permit_remove = "delete_vm", .doc = "Virtual machines",
-	.view = view, .add = add, .update = update, .remove_params = &remove_action_type, .remove = remove_vm,
+	.view = view, .add = add, .update = update, .updated = limits_of_vm, .remove_params = &remove_action_type, .remove = remove_vm,
 };

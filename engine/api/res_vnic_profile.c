@@ -4,6 +4,7 @@
 #include "engine/api/res_data.h"
 #include "engine/api/host_network.h"
 #include "engine/api/res_network.h"
+#include "engine/api/res_qos.h"
 #include "engine/model/kinds.h"
 #include "engine/model/vnic_profile.h"
 #include "engine/store/store.h"
@@ -29,6 +30,7 @@ static bool check(struct model *model, void *record, GError **error)
 {
 	const struct vnic_profile *profile = record;
 	struct network *network = model_get(model, &network_kind, profile->network.id);
+	g_autofree char *what = g_strdup_printf("vnic_profile '%s'", profile->name);
 	bool fits = !network || network_carries_vms(network);
 
 	if (!fits)
@@ -37,11 +39,12 @@ static bool check(struct model *model, void *record, GError **error)
 		error_set(error, ERR_OPERATION_FAILED, "vnic_profile: port_mirroring is not possible with pass_through");
 		fits = false;
 	}
+	fits = fits && qos_fits(model, &profile->qos, QOS_NETWORK, network ? network->data_center.id : NULL, what, error);
 	record_unref(network);
 	return fits;
 }
 
-#define PROFILE_RESOURCE .kind = &vnic_profile_kind, .path = "vnicprofiles", .methods = RESOURCE_ALL, .by_itself = true, .check = check, \
+#define PROFILE_RESOURCE .kind = &vnic_profile_kind, .path = "vnicprofiles", .methods = RESOURCE_ALL, .by_itself = true, .check = check, .updated = limits_of_all, \
 	.event_added = EVENT_ADDED, .event_updated = EVENT_UPDATED, .event_removed = EVENT_REMOVED, .permit_add = "configure_storage_pool_network", \
 	.permit_update = "configure_storage_pool_network", .permit_remove = "configure_storage_pool_network"
 static const char *const links[] = { "permissions", NULL };

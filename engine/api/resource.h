@@ -86,6 +86,8 @@ struct resource {
 	bool (*finish)(struct request *request, const void *record, GError **error);
 	/* changed: current with the request's members merged in (a private copy), input: what the client sent. Default: change_replace() + commit. */
 	bool (*update)(struct request *request, const void *current, void *changed, const void *input, void **ret_record, GError **error);
+	/* After an update that was committed: brings to agents what follows from it. Does not wait. */
+	void (*updated)(struct request *request, const void *record);
 	/* options: the body's record of type remove_params (or NULL). Default: change_remove() + commit. */
 	const struct record_type *remove_params;
 	bool (*remove)(struct request *request, const void *current, const void *options, GError **error);

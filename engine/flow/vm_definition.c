@@ -5,6 +5,7 @@
 
 #include "common/error.h"
 #include "engine/flow/iso_disc.h"
+#include "engine/flow/vm_limits.h"
 #include "engine/model/cdrom.h"
 #include "engine/model/cluster.h"
 #include "engine/model/disk.h"
@@ -12,6 +13,7 @@
 #include "engine/model/misc.h"
 #include "engine/model/network.h"
 #include "engine/model/nic.h"
+#include "engine/model/vnic_profile.h"
 
 #define MIB (1024 * 1024)
 
@@ -88,33 +90,62 @@ static bool add_disks(struct engine *engine, const struct vm *vm, const char *po
 	return true;
 }
 
-static bool add_nics(struct engine *engine, const struct vm *vm, struct vm_params *params, GError **error)
+/* Map of texts; NULL when there are none. */
+static json_t *properties_of(const GPtrArray *properties)
+{
+	json_t *map = NULL;
+
+	for (guint i = 0; properties && i < properties->len; i++) {
+		const struct option_item *property = properties->pdata[i];
+
+		if (!map)
+			map = json_object();
+		if (property->name)
+			json_object_set_new(map, property->name, json_string(property->value ? property->value : ""));
+	}
+	return map;
+}
+
+static bool add_nic(const struct nic *nic, const struct network *network, const struct vnic_profile *profile, struct vm_params *params, GError **error)
 {
 	static const char *const models[NIC_INTERFACE_MAX] = {
 		[NIC_E1000] = "e1000", [NIC_VIRTIO] = "virtio", [NIC_RTL8139] = "rtl8139", [NIC_RTL8139_VIRTIO] = "virtio"
 	};
-	g_autoptr(GPtrArray) nics = model_children(engine->model, &nic_kind, vm->id);
+	struct vm_device *device;
 
-	for (guint i = 0; i < nics->len; i++) {
+	if (profile && profile->pass_through) {
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "NIC '%s': vnic_profile '%s' has pass_through: functions of a host's interfaces are not given to VMs yet",
+			  nic->name, profile->name);
+		return false;
+	}
+	device = list_add(&params->devices, &vm_device_type);
+	set_string(&device->type, "interface");
+	set_string(&device->device, "bridge");
+	set_string(&device->nic_model, models[nic->interface]);
+	set_string(&device->mac_addr, nic->mac);
+	set_string(&device->network, network ? network->name : "");
+	set_string(&device->device_id, nic->id);
+	SET(device, link_active, nic->linked);
+	if (profile)
+		device->custom = properties_of(profile->custom_properties);
+	return true;
+}
+
+static bool add_nics(struct engine *engine, const struct vm *vm, struct vm_params *params, GError **error)
+{
+	g_autoptr(GPtrArray) nics = model_children(engine->model, &nic_kind, vm->id);
+	bool ok = true;
+
+	for (guint i = 0; ok && i < nics->len; i++) {
 		const struct nic *nic = nics->pdata[i];
 		struct network *network = nic->network.id ? model_get(engine->model, &network_kind, nic->network.id) : NULL;
-		struct vm_device *device;
+		struct vnic_profile *profile = nic->vnic_profile.id ? model_get(engine->model, &vnic_profile_kind, nic->vnic_profile.id) : NULL;
 
-		if (!nic->plugged) {
-			record_unref(network);
-			continue;
-		}
-		device = list_add(&params->devices, &vm_device_type);
-		set_string(&device->type, "interface");
-		set_string(&device->device, "bridge");
-		set_string(&device->nic_model, models[nic->interface]);
-		set_string(&device->mac_addr, nic->mac);
-		set_string(&device->network, network ? network->name : "");
-		set_string(&device->device_id, nic->id);
-		SET(device, link_active, nic->linked);
+		ok = !nic->plugged || add_nic(nic, network, profile, params, error);
+		record_unref(profile);
 		record_unref(network);
 	}
-	return true;
+	return ok;
 }
 
 const char *vm_disc(const struct vm *vm)
@@ -143,18 +174,6 @@ static bool add_drive(struct engine *engine, const struct vm *vm, const char *da
 	return true;
 }
 
-static void add_custom(const struct vm *vm, struct vm_params *params)
-{
-	for (guint i = 0; vm->custom_properties && i < vm->custom_properties->len; i++) {
-		const struct option_item *property = vm->custom_properties->pdata[i];
-
-		if (!params->custom)
-			params->custom = json_object();
-		if (property->name)
-			json_object_set_new(params->custom, property->name, json_string(property->value ? property->value : ""));
-	}
-}
-
 struct vm_create_params *vm_definition(struct engine *engine, const struct vm *stored, bool paused, GError **error)
 {
 	struct vm *vm = vm_for_run(stored, error);
@@ -177,6 +196,8 @@ struct vm_create_params *vm_definition(struct engine *engine, const struct vm *s
 	SET(params, smp, MAX(vm->sockets, 1) * MAX(vm->cores, 1) * MAX(vm->threads, 1));
 	SET(params, smp_cores_per_socket, MAX(vm->cores, 1));
 	SET(params, smp_threads_per_core, MAX(vm->threads, 1));
+	if (vm->cpu_shares)
+		SET(params, cpu_shares, vm->cpu_shares);
 	if (HAS(vm, cpu_mode) && vm->cpu_mode != CPU_MODE_CUSTOM)
 		set_string(&params->cpu_type, vm->cpu_mode == CPU_MODE_HOST_PASSTHROUGH ? "hostPassthrough" : "hostModel");
 	set_string(&params->kernel, vm->os_kernel);
@@ -196,10 +217,12 @@ struct vm_create_params *vm_definition(struct engine *engine, const struct vm *s
 	graphics = list_add(&params->devices, &vm_device_type);
 	set_string(&graphics->type, "graphics");
 	set_string(&graphics->device, vm->display_type == DISPLAY_SPICE ? "spice" : "vnc");
-	add_custom(vm, params);
+	params->custom = properties_of(vm->custom_properties);
 	if (!add_disks(engine, vm, pool, params, error) || !add_drive(engine, vm, pool, params, error) || !add_nics(engine, vm, params, error)) {
 		record_unref(create);
 		create = NULL;
+	} else {
+		vm_limits_put(vm->limits, params);
 	}
 	record_unref(vm);
 	return create;

@@ -22,6 +22,7 @@
 #include "engine/fleet/entries.h"
 #include "engine/flow/agent.h"
 #include "engine/flow/vm_definition.h"
+#include "engine/flow/vm_limits.h"
 #include "engine/flow/vm_memory.h"
 #include "engine/model/host.h"
 #include "engine/model/kinds.h"
@@ -32,6 +33,7 @@
 #define LOG_MODULE "flow"
 #define CREATE_TIMEOUT_S 60
 #define RUNNING_TIMEOUT_S 120
+#define PICK_TRIES 10                     /* other starts took the place meanwhile, so often */
 #define LOOK_S 5                          /* no news so long: it is looked at */
 /* Members of a flow's data: what the undo of launch came to */
 #define DESTROYED "destroyed"             /* the VM is not there */
@@ -79,12 +81,15 @@ static bool edit_reserve(void *copy, struct change *change, void *data, GError *
 	CLEAR(vm, status_time);
 	CLEAR(vm, start_time);
 	SET(vm, user_stop, false);
+	json_decref(vm->limits);
+	vm->limits = vm_limits(flow->engine->model, vm);
 	json_decref(vm->run_once);
 	vm->run_once = json_incref(json_object_get(flow->data, "once"));
 	if (!(run = vm_for_run(vm, error)))
 		return false;
 	set_string(&vm->current_cdrom, vm_disc(run) ? vm_disc(run) : "");
 	record_unref(run);
+	change_check(change, sched_still_fits, vm);
 	if (vm_has_saved_memory(vm))
 		json_object_set_new(flow->data, "memory", json_deep_copy(vm->memory_volume));
 	return true;
@@ -128,14 +133,23 @@ static bool reserve(struct flow *flow, GError **error)
 {
 	if (!host_of(flow))
 		adopt_reservation(flow);
-	if (!host_of(flow)) {
+	if (host_of(flow))
+		return store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_reserve, flow, NULL, error);
+	for (int try = 1;; try++) {
 		g_autofree char *host = pick_host(flow, error);
+		g_autoptr(GError) own = NULL;
 
 		if (!host)
 			return false;
 		json_object_set_new(flow->data, "host", json_string(host));
+		if (store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_reserve, flow, NULL, &own))
+			return true;
+		json_object_del(flow->data, "host");
+		if (!error_is(own, ERR_RESOURCE_UNAVAILABLE) || try == PICK_TRIES) {
+			g_propagate_error(error, g_steal_pointer(&own));
+			return false;
+		}
 	}
-	return store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_reserve, flow, NULL, error);
 }
 
 static const json_t *memory_of(const struct flow *flow)
@@ -401,6 +415,8 @@ static bool announce(struct flow *flow, GError **error)
 	if (vm && host)
 		store_event(flow->engine->store, EVENT_STARTED, &flow->actor, (void *[]){ vm, host, NULL }, "VM %s was started by %s (Host: %s).", vm->name,
 			    flow_user(flow), host->name);
+	/* changed since the reservation */
+	vm_limits_follow(flow->engine, flow->object_id, &flow->actor);
 	record_unref(vm);
 	record_unref(host);
 	return true;

@@ -36,7 +36,7 @@ static const struct field disk_fields[] = {
 	FIELD_BOOL_(struct disk, propagate_errors, "propagate_errors", CU, "errors go to the guest instead of pausing it"),
 	FIELD_BOOL_(struct disk, active, "active", CU, "plugged into the VM"),
 	FIELD_BOOL_(struct disk, read_only, "read_only", CU, "the VM cannot write"),
-	FIELD_STRING_(struct disk, disk_profile, "disk_profile@id", CU, "disk profile", .max = 64),
+	FIELD_REF_(struct disk, disk_profile, "disk_profile", CU, "diskprofiles", "limits, of those that its storage domain offers"),
 	FIELD_STRING_(struct disk, quota, "quota@id", CU, "quota that it counts against", .max = 64),
 	FIELD_STRING_(struct disk, lun_type, "lun_storage/type", CREATE, "direct LUN: iscsi or fcp", .names = lun_type_names),
 	FIELD_LIST_(struct disk, logical_units, "lun_storage/logical_unit", CREATE, &logical_unit_type, "direct LUN"),

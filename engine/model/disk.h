@@ -28,7 +28,8 @@ struct disk {
 	int interface;
 	int format;
 	bool sparse, bootable, shareable, wipe_after_delete, propagate_errors, active, read_only;
-	char *disk_profile, *quota;
+	struct ref disk_profile;             /* of its storage domain */
+	char *quota;
 	char *lun_type;
 	GPtrArray *logical_units;            /* struct logical_unit */
 	char *snapshot;                      /* INPUT_ONLY */

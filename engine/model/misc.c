@@ -68,7 +68,7 @@ static const struct field cpu_profile_fields[] = {
 	FIELD_UUID_(struct cpu_profile, id, "@id", READ_ONLY, "identity, given by the engine"),
 	FIELD_STRING_(struct cpu_profile, name, "name", CU | REQUIRED | SEARCH | HEAD, "name within the cluster", .min = 1, .max = 50),
 	FIELD_STRING_(struct cpu_profile, description, "description", CU | HEAD | SEARCH, "free text", .max = 4096),
-	FIELD_STRING_(struct cpu_profile, qos, "qos@id", CU, "limits that hold for the VMs of the profile", .max = 64),
+	FIELD_REF_(struct cpu_profile, qos, "qos", CU, "qoss", "limits that hold for the VMs of the profile"),
 	FIELD_REF_(struct cpu_profile, cluster, "cluster", CREATE | REQUIRED | SEARCH | WITHIN, "clusters", "cluster it belongs to"),
 };
 const struct record_type cpu_profile_type =

@@ -40,7 +40,7 @@ extern const char *const external_state_names[];
 struct cpu_profile {
 	struct record record;
 	char *id, *name, *description;
-	char *qos;
+	struct ref qos;
 	struct ref cluster;
 };
 extern const struct record_type cpu_profile_type;

@@ -26,6 +26,7 @@ const char *const network_usage_names[] = { "vm", "display", "migration", "manag
 	FIELD_STRING_(struct network, ip_address, "ip@address", CU, "address", .max = 64), \
 	FIELD_STRING_(struct network, ip_netmask, "ip@netmask", CU, "mask", .max = 64), \
 	FIELD_STRING_(struct network, ip_gateway, "ip@gateway", CU, "gateway", .max = 64), \
+	FIELD_REF_(struct network, qos, "qos", CU, "qoss", "share and rates of what hosts send on it"), \
 	FIELD_BOOL_(struct network, profile_required, "profile_required", CREATE | INPUT_ONLY, "make a vNIC profile of the same name"), \
 	FIELD_BOOL_(struct network, management, "management", INTERNAL, "the network between engine and hosts"), \
 	FIELD_STRING_(struct network, label, "label", INTERNAL, "ties it to interfaces of hosts")

@@ -20,6 +20,7 @@ struct network {
 	bool stp;
 	int mtu;                             /* 0: default */
 	int state;                           /* enum network_state */
+	struct ref qos;                      /* of class hostnetwork: how hosts send on it; absent: no limits */
 	bool display, required;              /* required: only as a cluster shows it */
 	GPtrArray *usages;                   /* strings of network_usage_names */
 	char *ip_address, *ip_netmask, *ip_gateway;

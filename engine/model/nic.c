@@ -13,7 +13,7 @@ static const struct field nic_fields[] = {
 	FIELD_STRING_(struct nic, description, "description", CU | HEAD, "free text", .max = 4096),
 	FIELD_REF_(struct nic, vm, "vm", READ_ONLY, "vms", "virtual machine that has it"),
 	FIELD_REF_(struct nic, network, "network", CU, "networks", "network it is connected to; none: not connected"),
-	FIELD_STRING_(struct nic, vnic_profile, "vnic_profile@id", CU, "profile of the network", .max = 64),
+	FIELD_REF_(struct nic, vnic_profile, "vnic_profile", CU, "vnicprofiles", "what it may do on the network; given without network: on that of the profile"),
 	FIELD_BOOL_(struct nic, linked, "linked", CU, "the cable is in", .def = "true"),
 	FIELD_ENUM_(struct nic, interface, "interface", CU, nic_interface_names, "device model", .def = "virtio"),
 	FIELD_ENUM_(struct nic, interface, "type", CU | ALIAS, nic_interface_names, "other spelling of interface"),

@@ -12,7 +12,7 @@ struct nic {
 	char *id, *name, *description;
 	struct ref vm;                       /* parent */
 	struct ref network;                  /* absent: not connected */
-	char *vnic_profile;
+	struct ref vnic_profile;             /* of that network */
 	int interface;                       /* enum nic_interface */
 	char *mac;
 	GPtrArray *port_mirroring;           /* struct object_ref: networks */

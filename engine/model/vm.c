@@ -126,6 +126,7 @@ static const struct field vm_fields[] = {
 	FIELD_STRING_(struct vm, current_cdrom, "current_cdrom", INTERNAL, "disc of the running session"),
 	FIELD_JSON_(struct vm, memory_volume, "memory_volume", INTERNAL, "where the memory of a suspended VM is"),
 	FIELD_ENUM_(struct vm, memory_state, "memory_state", INTERNAL, vm_memory_names, "what that volume is good for"),
+	FIELD_JSON_(struct vm, limits, "limits", INTERNAL, "limits that its agent was told last"),
 	FIELD_JSON_(struct vm, run_once, "run_once", INTERNAL, "members that hold for this run only"),
 	FIELD_LONG_(struct vm, status_time, "status_time", INTERNAL, "time of the agent's last report of the state"),
 	FIELD_BOOL_(struct vm, user_stop, "user_stop", INTERNAL, "somebody asked for it to go down"),

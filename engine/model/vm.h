@@ -121,6 +121,7 @@ struct vm {
 	char *current_cdrom;                 /* disc of the running session when another than the configured one; "" = empty */
 	json_t *memory_volume;               /* {"pool","domain","image","volume"} for its memory while it is saved, suspended, restored */
 	int memory_state;                    /* enum vm_memory */
+	json_t *limits;                      /* what its agent was told last (flow/vm_limits.h); NULL: none */
 	json_t *run_once;                    /* members that hold for this run only, as stored JSON of a vm */
 	int64_t status_time;                 /* the agent's statusTime of `state`: older reports are ignored */
 	bool user_stop;                      /* somebody asked for it to go down: no restart */

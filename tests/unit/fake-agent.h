@@ -49,6 +49,7 @@ static struct {
 	unsigned facts_asked;           /* so often */
 	const char *garbles;            /* what that verb is answered instead, once */
 	json_t *volumes;                /* id -> true */
+	json_t *params;                 /* verb -> parameters of the last call */
 	GString *calls;                 /* what was asked for, "VM.create "..., but not what all sessions ask */
 	const char *dies_before, *dies_after;       /* at this verb */
 	const char *refuses;            /* this verb: ERR_UNEXPECTED_ERROR */
@@ -276,6 +277,7 @@ static inline void fake_request(struct call *call, const char *method, const jso
 	pthread_mutex_lock(&world.lock);
 	if (!g_str_has_prefix(method, "Host.") && !g_str_has_prefix(method, "Task."))
 		g_string_append_printf(world.calls, "%s ", method);
+	json_object_set_new(world.params, method, params ? json_deep_copy(params) : json_null());
 	dies = is_it(&world.dies_before, method);
 	holds = world.holds && !strcmp(world.holds, method);
 	if (!dies)
@@ -388,6 +390,17 @@ static inline unsigned agent_asked(const char *verb)
 		n++;
 	pthread_mutex_unlock(&world.lock);
 	return n;
+}
+
+/* What it was asked for last with this verb; new reference, NULL: never. */
+static inline json_t *agent_params(const char *verb)
+{
+	json_t *params;
+
+	pthread_mutex_lock(&world.lock);
+	params = json_deep_copy(json_object_get(world.params, verb));
+	pthread_mutex_unlock(&world.lock);
+	return params;
 }
 
 /* Until the condition holds. */
@@ -578,6 +591,7 @@ static inline int setup(void **state)
 	world.vms = json_object();
 	world.facts = json_object();
 	world.volumes = json_object();
+	world.params = json_object();
 	world.calls = g_string_new(NULL);
 	world.held = g_ptr_array_new();
 	world.dir = g_dir_make_tmp("berth-fleet-XXXXXX", NULL);
@@ -603,6 +617,7 @@ static inline int teardown(void **state)
 	json_decref(world.vms);
 	json_decref(world.facts);
 	json_decref(world.volumes);
+	json_decref(world.params);
 	g_string_free(world.calls, TRUE);
 	g_ptr_array_unref(world.held);
 	g_free(world.delayed_answer);

@@ -11,6 +11,7 @@
 #include "engine/model/cluster.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
+#include "engine/model/qos.h"
 
 #define DC "00000000-0000-0000-0000-0000000000d0"
 #define CLUSTER "00000000-0000-0000-0000-0000000000c0"
@@ -248,6 +249,62 @@ static void bad_bonds_are_refused(void **state)
 	refuses(ERR_BAD_VALUE, "bond0");
 }
 
+/* "blue" gets limits. */
+static void limit_blue(int realtime)
+{
+	struct qos *qos = record_new(&qos_type);
+	g_autofree char *id = network_id("blue");
+	struct network *network = model_get(w.engine.model, &network_kind, id), *copy = record_copy(network);
+
+	qos->id = host_part_id("test", "qos", "some");
+	set_string(&qos->name, "some");
+	set_ref(&qos->data_center, DC);
+	SET(qos, type, QOS_HOSTNETWORK);
+	SET(qos, outbound_average_linkshare, 50);
+	SET(qos, outbound_average_upperlimit, 900);
+	if (realtime)
+		SET(qos, outbound_average_realtime, realtime);
+	set_ref(&copy->qos, qos->id);
+	put(&qos_kind, qos);
+	put(&network_kind, copy);
+	record_unref(network);
+}
+
+/* What the attachment of "blue" says of the QoS: "name expected actual;" of each, and "+" when all of it is as it should be. */
+static void shows(const char *expected)
+{
+	g_autoptr(GPtrArray) attachments = host_attachments(&w.request, w.host, w.caps);
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	for (guint i = 0; i < attachments->len; i++) {
+		const struct network_attachment *attachment = attachments->pdata[i];
+
+		for (guint j = 0; !strcmp(attachment->name, "blue") && j < attachment->reported->len; j++) {
+			const struct reported_configuration *row = attachment->reported->pdata[j];
+
+			if (g_str_has_prefix(row->name, "out"))
+				g_string_append_printf(text, "%s %s %s%s;", row->name, row->expected ? row->expected : "-", row->actual ? row->actual : "-",
+						       row->in_sync ? "+" : "");
+		}
+	}
+	assert_string_equal(text->str, expected);
+}
+
+static void limits_of_a_network_go_with_it(void **state)
+{
+	json_t *blue = json_object_get(w.caps->networks, "blue");
+
+	shows("");
+	limit_blue(0);
+	shows("outAverageLinkShare 50 -;outAverageUpperLimit 900 -;outAverageRealTime - -+;");
+	move("blue", "nic2");
+	sends("{\"blue\":{\"bootproto\":\"none\",\"bridged\":true,\"hostQos\":{\"out\":{\"ls\":{\"m2\":50000000},\"ul\":{\"m2\":900000000}}},\"mtu\":1500,"
+	      "\"nic\":\"nic2\",\"stp\":false}}", "{}", LABELS);
+	limit_blue(100);
+	json_object_set_new(blue, "hostQos", json_pack("{s:{s:{s:I}, s:{s:I}}}", "out", "ls", "m2", (json_int_t)50000000, "ul", "m2", (json_int_t)800000000));
+	shows("outAverageLinkShare 50 50+;outAverageUpperLimit 900 800;outAverageRealTime 100 -;");
+}
+
 static void networks_go_where_there_is_room(void **state)
 {
 	attach("fresh", "nic3");
@@ -292,6 +349,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(bonds_are_made_changed_and_removed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(bad_bonds_are_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(networks_go_where_there_is_room, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(limits_of_a_network_go_with_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(labels_bring_and_take_networks, set_up, tear_down),
 	};
 
