@@ -60,6 +60,7 @@ static bool edit_members(void *copy, struct change *change, void *data, GError *
 	struct affinity_group *group = copy;
 	const struct membership *membership = data;
 	GPtrArray *members = list_new();
+	void *cluster;
 
 	/* those that are gone go with the next change */
 	for (guint i = 0; group->vms && i < group->vms->len; i++) {
@@ -83,7 +84,10 @@ static bool edit_members(void *copy, struct change *change, void *data, GError *
 
 		set_string(&ref->id, membership->vm_id);
 	}
-	request_event(membership->request, change, EVENT_UPDATED, group, "updated");
+	cluster = model_get(membership->request->engine->model, &cluster_kind, group->cluster.id);
+	change_event(change, EVENT_UPDATED, &membership->request->actor, (void *[]){ cluster, (void *)membership->vm, NULL },
+		     "Affinity group %s (cluster %s) was updated by %s.", group->name, cluster ? object_name(cluster) : "-", membership->request->actor.user_name);
+	record_unref(cluster);
 	return true;
 }
 

@@ -28,6 +28,9 @@ GPtrArray *permission_list(struct request *request, GError **error);
 void permission_missing(const struct request *request, const void *input, GPtrArray *names);
 bool permission_add(struct request *request, void *input, void **ret_record, GError **error);
 bool permission_remove(struct request *request, const void *current, const void *options, GError **error);
+/* Adds the event that tells who has what on what (object NULL: everything) from now on, or no more. */
+struct permission;
+void permission_tell(struct request *request, struct change *change, bool given, const struct permission *permission, void *object);
 GPtrArray *empty_list(struct request *request, GError **error);
 extern const char *const no_links[];
 #define PERMISSION_RESOURCE(of) { \

@@ -12,6 +12,8 @@
 #include "engine/model/storage_domain.h"
 #include "engine/store/store.h"
 
+#define EVENT_REMOVED 20370                  /* of our own */
+
 /* Codes of events that others report, by severity. */
 static const int external_codes[SEVERITY_MAX] = { 9801, 9802, 9803, 9804 };
 /* A new version of the object with the external status that the event tells. */
@@ -118,5 +120,5 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 
 const struct resource resource_event = {
 	.kind = &event_kind, .path = "events", .methods = RESOURCE_LIST | RESOURCE_GET | RESOURCE_ADD | RESOURCE_REMOVE, .links = no_links,
-	.permit_add = "inject_external_events", .permit_remove = "audit_log_management", .doc = "What happened, newest first", .add = add,
+	.permit_add = "inject_external_events", .permit_remove = "audit_log_management", .event_removed = EVENT_REMOVED, .doc = "What happened, newest first", .add = add,
 };

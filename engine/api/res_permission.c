@@ -70,14 +70,14 @@ static const char *holder_name(struct model *model, const struct permission *per
 	return permission->user.id ? ((const struct user *)*ret_holder)->user_name : object_name(*ret_holder);
 }
 
-/* The event tells who has what on what. */
-static void tell(struct request *request, struct change *change, int code, const char *what, const struct permission *permission, void *object)
+void permission_tell(struct request *request, struct change *change, bool given, const struct permission *permission, void *object)
 {
 	struct model *model = request->engine->model;
 	void *holder, *role = model_get(model, &role_kind, permission->role.id);
 	const char *name = holder_name(model, permission, &holder);
 
-	change_event(change, code, &request->actor, (void *[]){ object, NULL }, "User/Group %s %s Role %s on %s %s, by %s.", name, what,
+	change_event(change, given ? EVENT_GIVEN : EVENT_TAKEN, &request->actor, (void *[]){ object, NULL }, "User/Group %s %s Role %s on %s %s, by %s.", name,
+		     given ? "was granted permission for" : "was removed from",
 		     role ? object_name(role) : "-", object ? ((const struct record *)object)->type->name : "everything",
 		     object ? (object_name(object) ? object_name(object) : object_id(object)) : "", request->actor.user_name);
 	record_unref(role);
@@ -104,7 +104,7 @@ static bool add_on(struct request *request, struct permission *permission, void 
 	permission_set_object(permission, object);
 	change = change_new(request->engine->store);
 	change_add(change, permission);
-	tell(request, change, EVENT_GIVEN, "was granted permission for", permission, object);
+	permission_tell(request, change, true, permission, object);
 	return change_commit(change, error);
 }
 
@@ -153,7 +153,7 @@ bool permission_remove(struct request *request, const void *current, const void 
 	bool ok;
 
 	change_remove(change, current);
-	tell(request, change, EVENT_TAKEN, "was removed from", permission, object);
+	permission_tell(request, change, false, permission, object);
 	ok = change_commit(change, error);
 	record_unref(object);
 	return ok;

@@ -83,13 +83,16 @@ static bool check_giving(struct request *request, const char *role_id, GError **
 	return false;
 }
 
-static void give_role(struct change *change, const char *role_id, const void *holder)
+/* told: with an event of its own */
+static void give_role(struct request *request, struct change *change, const char *role_id, const void *holder, bool told)
 {
 	struct permission *permission = record_new(&permission_type);
 
 	set_ref(&permission->role, role_id);
 	set_ref(kind_of(holder) == &group_kind ? &permission->group : &permission->user, object_id(holder));
 	change_add(change, permission);
+	if (told)
+		permission_tell(request, change, true, permission, NULL);
 	record_unref(permission);
 }
 
@@ -146,7 +149,7 @@ static bool role_add(struct request *request, void *input, void **ret_record, GE
 	there = holder_roles(request, NULL);
 	change = change_new(request->engine->store);
 	if (!g_ptr_array_find(there, role, NULL))
-		give_role(change, role->id, request->parent);
+		give_role(request, change, role->id, request->parent, true);
 	if (!check_giving(request, role->id, error)) {
 		change_free(change);
 		record_unref(role);
@@ -166,8 +169,10 @@ static bool role_remove(struct request *request, const void *current, const void
 	struct change *change = change_new(request->engine->store);
 
 	for (unsigned i = 0; i < permissions->len; i++)
-		if (is_on_everything(permissions->pdata[i], object_id(current)))
+		if (is_on_everything(permissions->pdata[i], object_id(current))) {
 			change_remove(change, permissions->pdata[i]);
+			permission_tell(request, change, false, permissions->pdata[i], NULL);
+		}
 	return change_commit(change, error);
 }
 
@@ -191,7 +196,7 @@ static bool import_user(struct request *request, const struct user *wanted, void
 	change = change_new(request->engine->store);
 	change_add(change, user);
 	for (unsigned i = 0; i < wanted->roles->len; i++)
-		give_role(change, ((const struct object_ref *)wanted->roles->pdata[i])->id, user);
+		give_role(request, change, ((const struct object_ref *)wanted->roles->pdata[i])->id, user, false);
 	change_event(change, EVENT_USER_ADDED, &request->actor, (void *[]){ user, NULL }, "User '%s' was added successfully to the system.", user->user_name);
 	if (!change_commit(change, error)) {
 		record_unref(user);

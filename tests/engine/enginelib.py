@@ -5,6 +5,7 @@ With BERTH_TEST_STORE=postgresql its database is one of its own on a PostgreSQL 
 """
 import base64
 import http.client
+import itertools
 import json
 import os
 import re
@@ -31,6 +32,9 @@ if not os.path.isabs(BUILD):
 PASSWORD = "s3cret: with=colon"
 BLANK = "00000000-0000-0000-0000-000000000000"
 PATIENCE = 4                    # times as long as is said a machine with much else to do is waited for
+
+# What events refer to, by the collection that it is in
+OBJECTS = {"vms": "vm", "hosts": "host", "clusters": "cluster", "datacenters": "data_center", "storagedomains": "storage_domain", "templates": "template"}
 
 _points = {"n": 0, "failed": 0}
 _engines = []
@@ -141,6 +145,8 @@ class Engine:
         self.process = None
         self.connection = None
         self.answers = {}
+        self.changes = {}               # correlation id -> method and path of what was done
+        self.numbers = itertools.count()
         self.schema = None
         _engines.append(self)
         self.context = ssl.create_default_context(cafile=os.path.join(self.dir, "ca.pem"))
@@ -226,6 +232,22 @@ class Engine:
                 if severity != event["severity"] or not re.match(text, event["description"], re.S):
                     wrong.append("%s %s: %s; expected %s: %s" % (event["code"], event["severity"], event["description"], severity, text))
         ok(told.status == 200 and not wrong, "every event is one of the catalogue", told if told.status != 200 else "", *wrong)
+        self.check_changes(told.json().get("event", []) if told.status == 200 else [])
+
+    def check_changes(self, events):
+        """Every change that was asked for by call() and done has an event with its correlation id, who did it and, where events can refer to it, the object."""
+        told = {}
+        for event in events:
+            if event["code"] not in ("30", "31"):
+                told.setdefault(event.get("correlation_id"), []).append(event)
+        wrong = []
+        for name, (method, path) in self.changes.items():
+            words = re.sub(r"[;?].*", "", path).split("/")[2:]
+            member = OBJECTS.get(words[0]) if len(words) > (2 if method == "DELETE" else 1) else None
+            if not any("user" in event and (not member or member in event) for event in told.get(name, [])):
+                wrong.append("%s %s: %s" % (method, path, told.get(name, "no event")))
+        ok(not wrong, "every change has an event with user, correlation id and object", *wrong)
+        self.changes = {}
 
     def sql(self, *statements):
         """Straight in the database, in one transaction; the engine must not run. SQL that both back ends know. Rows of the last one, as lists of texts."""
@@ -305,8 +327,8 @@ class Engine:
                     raise
         return None
 
-    def call(self, method, path, body=None, **headers):
-        """With credentials, XML both ways; headers by keyword, '_' for '-', None to leave one out."""
+    def call(self, method, path, body=None, changes=True, **headers):
+        """With credentials, XML both ways; headers by keyword, '_' for '-', None to leave one out. changes: see check_changes()"""
         given = {"Authorization": self.basic(), "Accept": "application/xml"}
         if body is not None:
             given["Content-Type"] = "application/xml"
@@ -316,7 +338,13 @@ class Engine:
                 given.pop(name, None)
             else:
                 given[name] = value
-        return self.raw(method, path, body, given)
+        if method in ("GET", "HEAD", "OPTIONS") or not changes or "Correlation-Id" in given:
+            return self.raw(method, path, body, given)
+        given["Correlation-Id"] = "change-%d-%d" % (os.getpid(), next(self.numbers))
+        answer = self.raw(method, path, body, given)
+        if 200 <= answer.status < 300 and answer.status != 202:         # 202: it may yet come to nothing
+            self.changes[given["Correlation-Id"]] = (method, path)
+        return answer
 
     def get(self, path, **headers):
         return self.call("GET", path, **headers)
