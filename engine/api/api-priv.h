@@ -22,8 +22,8 @@ struct api {
 	GHashTable *metrics;                     /* operation, method and status -> struct metric; see metrics.c */
 };
 
-/* A resource's names of links and actions, made once. */
-struct face { const char **links, **actions; };
+/* A resource's names of links and actions, and whether it refers to what is only shown below other objects; made once. */
+struct face { const char **links, **actions; bool refers_below; };
 const struct face *api_face(struct api *api, const struct resource *resource);
 
 /* One request on its way. Made on the loop; while a job runs, the job owns it. */

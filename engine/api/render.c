@@ -32,6 +32,27 @@ static const char **children(const struct resource *resource)
 	return (const char **)g_ptr_array_free(names, FALSE);
 }
 
+/* Objects of the kind have no collection of their own: they are shown below another object. */
+static bool only_below(const struct kind *kind)
+{
+	for (size_t i = 0; resources[i]; i++)
+		if (!resources[i]->parent && resources[i]->kind == kind)
+			return false;
+	return kind->parent != 0;
+}
+
+static bool refers_below(const struct record_type *type)
+{
+	for (size_t i = 0; i < type->n_fields; i++) {
+		const struct field *field = &type->fields[i];
+		const struct kind *kind = field->kind == FIELD_REF && field->target ? kind_by_collection(field->target) : NULL;
+
+		if (kind && only_below(kind))
+			return true;
+	}
+	return false;
+}
+
 const struct face *api_face(struct api *api, const struct resource *resource)
 {
 	struct face *face = g_hash_table_lookup(api->faces, resource);
@@ -55,6 +76,7 @@ const struct face *api_face(struct api *api, const struct resource *resource)
 			g_ptr_array_add(names, (gpointer)action->name);
 	g_ptr_array_add(names, NULL);
 	face->actions = (const char **)g_ptr_array_free(names, FALSE);
+	face->refers_below = refers_below(resource_type(resource));
 	g_hash_table_insert(api->faces, (gpointer)resource, face);
 	return face;
 }
@@ -154,6 +176,20 @@ static void owner_href(const struct record_view *view, GString *out, const struc
 	}
 }
 
+/* A reference to what is below another object: /datacenters/{}/qoss/{}. */
+static void below_href(const struct record_view *view, GString *out, const struct field *field, const struct ref *ref)
+{
+	const struct shown *shown = view->data;
+	const struct kind *kind = kind_by_collection(field->target);
+	void *object = ref->id && kind && only_below(kind) ? model_get(shown->call->api->engine->model, kind, ref->id) : NULL;
+
+	if (object)
+		g_string_append_printf(out, "%s/%s/%s/%s/%s", view->base, kind->parent_kind->collection, object_parent(object), field->target, ref->id);
+	else if (ref->id && field->target)
+		g_string_append_printf(out, "%s/%s/%s", view->base, field->target, ref->id);
+	record_unref(object);
+}
+
 /* The links, or actions, that this very record has; names stay the face's. */
 static void choose_links(struct call *call, const struct resource *resource, const void *seen, const char *const *names, GPtrArray *links, GPtrArray *hrefs)
 {
@@ -198,6 +234,8 @@ static void write_one(struct writer *w, struct call *call, const struct resource
 	}
 	if (!resource->kind && call->request.parent)
 		view.ref_href = owner_href;
+	else if (face->refers_below)
+		view.ref_href = below_href;
 	if (creation || (call->details && call->details->len > 0))
 		view.extra = write_extra;
 	if (creation && call->format == FORMAT_JSON) {

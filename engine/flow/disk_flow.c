@@ -24,6 +24,7 @@
 #include "engine/flow/storage_flow.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
+#include "engine/model/storage_domain.h"
 #include "engine/model/vm.h"
 #include "engine/store/store.h"
 
@@ -83,11 +84,15 @@ static void tell(struct flow *flow, struct change *change, int code, int floatin
 	const char *vm_id = flow_text(flow, "vm");
 	struct vm *vm = vm_id ? model_get(flow->engine->model, &vm_kind, vm_id) : NULL;
 	struct disk *disk = model_get(flow->engine->model, &disk_kind, flow->object_id);
-	void *refs[3] = { vm ? (void *)vm : (void *)disk, vm ? disk : NULL, NULL };
+	struct storage_domain *domain = disk && disk_domain(disk) ? model_get(flow->engine->model, &storage_domain_kind, disk_domain(disk)) : NULL;
+	void *about[] = { vm, disk, domain }, *refs[G_N_ELEMENTS(about) + 1] = { NULL }, **next = refs;
 	g_autofree char *text = NULL;
 	g_auto(GStrv) parts = g_strsplit(vm ? format : floating_format, "$", -1);
 	GString *line = g_string_new(parts[0]);
 
+	for (size_t i = 0; i < G_N_ELEMENTS(about); i++)
+		if (about[i])
+			*next++ = about[i];
 	/* "Disk $d of VM $v ($u)$w": d the disk, v the VM, u the user, w why */
 	for (char **part = parts + 1; parts[0] && *part; part++) {
 		g_string_append(line, **part == 'd' ? flow_text(flow, "name") : **part == 'v' && vm ? vm->name : **part == 'u' ? flow_user(flow) : why ? why : "");
@@ -100,6 +105,7 @@ static void tell(struct flow *flow, struct change *change, int code, int floatin
 		store_event(flow->engine->store, vm ? code : floating_code, &flow->actor, refs, "%s", text);
 	record_unref(vm);
 	record_unref(disk);
+	record_unref(domain);
 }
 
 /* ---- create ---- */
