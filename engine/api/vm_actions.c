@@ -25,6 +25,8 @@
 #define EVENT_SHUTDOWN_ASKED 73
 #define EVENT_REBOOT_ASKED 157
 #define EVENT_RESUMED 40
+#define EVENT_FROZEN 20374                   /* of our own */
+#define EVENT_THAWED 20375
 #define EVENT_TICKET 164
 #define EVENT_TICKET_FAILED 165
 
@@ -247,11 +249,20 @@ static bool ticket(struct request *request, const void *object, const void *para
 
 /* ---- file systems ---- */
 
+static bool call_and_tell(struct request *request, const struct vm *vm, const char *verb, int event, const char *what, GError **error)
+{
+	if (!call(request, vm, verb, FREEZE_TIMEOUT_S, error))
+		return false;
+	store_event(request->engine->store, event, &request->actor, (void *[]){ (void *)vm, NULL }, "The file systems of VM %s were %s by %s.", vm->name, what,
+		    request->actor.user_name);
+	return true;
+}
+
 static bool freeze(struct request *request, const void *object, const void *params, void **ret_result, GError **error)
 {
 	const struct vm *vm = object;
 
-	return check(vm, UP, "freeze the file systems of", error) && call(request, vm, "VM.freeze", FREEZE_TIMEOUT_S, error);
+	return check(vm, UP, "freeze the file systems of", error) && call_and_tell(request, vm, "VM.freeze", EVENT_FROZEN, "frozen", error);
 }
 
 /* Also when nobody believes that the guest is frozen, and again: 15.7.15 */
@@ -259,7 +270,8 @@ static bool thaw(struct request *request, const void *object, const void *params
 {
 	const struct vm *vm = object;
 
-	return check(vm, UP | BOOTING | PAUSED | GOING_DOWN, "thaw the file systems of", error) && call(request, vm, "VM.thaw", FREEZE_TIMEOUT_S, error);
+	return check(vm, UP | BOOTING | PAUSED | GOING_DOWN, "thaw the file systems of", error) &&
+	       call_and_tell(request, vm, "VM.thaw", EVENT_THAWED, "thawed", error);
 }
 
 const struct action vm_actions[] = {

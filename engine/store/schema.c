@@ -87,10 +87,40 @@ static bool refer_permissions(struct database *db, GError **error)
 	return schema_edit(db, "permissions", refer_permission, error);
 }
 
+/* Texts that became references: another name of the member, the same id. */
+static bool refer(json_t *doc, const char *text, const char *reference)
+{
+	json_t *id = json_object_get(doc, text);
+
+	return id && json_object_set(doc, reference, id) == 0 && json_object_del(doc, text) == 0;
+}
+
+static bool refer_disk(json_t *doc)
+{
+	return refer(doc, "disk_profile@id", "disk_profile");
+}
+
+static bool refer_nic(json_t *doc)
+{
+	return refer(doc, "vnic_profile@id", "vnic_profile");
+}
+
+static bool refer_cpu_profile(json_t *doc)
+{
+	return refer(doc, "qos@id", "qos");
+}
+
+static bool refer_profiles(struct database *db, GError **error)
+{
+	return schema_edit(db, "disks", refer_disk, error) && schema_edit(db, "nics", refer_nic, error) &&
+	       schema_edit(db, "cpuprofiles", refer_cpu_profile, error);
+}
+
 const struct migration store_migrations[] = {
 	{ 1, "first form", NULL },
 	{ 2, "identity of the engine", make_identity },
 	{ 3, "permissions refer to their objects", refer_permissions },
+	{ 4, "profiles and limits are referred to", refer_profiles },
 };
 const size_t store_n_migrations = G_N_ELEMENTS(store_migrations);
 

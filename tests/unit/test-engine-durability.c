@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include "common/loop.h"
 #include "engine/model/datacenter.h"
+#include "engine/model/misc.h"
 #include "engine/store/store-priv.h"
 #include <sqlite3.h>
 
@@ -411,6 +412,7 @@ static void older_databases_come_forward_step_by_step(void **state)
 	};
 	g_autofree char *id = NULL;
 	struct datacenter *dc;
+	struct cpu_profile *profile;
 	struct database *db;
 
 	world_close(world);
@@ -426,7 +428,8 @@ static void older_databases_come_forward_step_by_step(void **state)
 	assert_int_equal(number_of(db, "SELECT max(version) FROM schema"), 4);
 	assert_int_equal(number_of(db, "SELECT count(*) FROM datacenters"), 1);
 	database_close(db);
-	statements(world->dir, "DELETE FROM schema WHERE version > 2");
+	statements(world->dir, "DELETE FROM schema WHERE version > 2",
+		   "UPDATE cpuprofiles SET doc = replace(doc, '\"name\":', '\"qos@id\":\"00000000-0000-0000-0000-0000000000aa\",\"name\":')");
 	world_open(world);
 	id = g_strdup(store_engine_id(world->store));
 	assert_true(g_uuid_string_is_valid(id));
@@ -436,6 +439,9 @@ static void older_databases_come_forward_step_by_step(void **state)
 	dc = model_find(world->model, &datacenter_kind, NULL, "Default");
 	assert_string_equal(dc->description, "migrated");
 	record_unref(dc);
+	profile = model_find(world->model, &cpu_profile_kind, NULL, "Default");
+	assert_string_equal(profile->qos.id, "00000000-0000-0000-0000-0000000000aa");
+	record_unref(profile);
 }
 
 int main(void)
