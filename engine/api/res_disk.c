@@ -573,7 +573,8 @@ static const char *const links[] = { "statistics", "permissions", NULL };
 const struct resource resource_vm_disk = {
 	.kind = &disk_kind, .path = "disks", .parent = &resource_vm, .methods = RESOURCE_ALL, .links = links, .actions = actions, .asynchronous = true,
 	.permit_add = "create_disk", .permit_update = "edit_disk_properties", .permit_remove = "delete_disk", .doc = "Disks of a virtual machine",
-	.view = disk_view, .add = add_to_vm, .finish = disk_finish, .update = update, .updated = limits_of_device, .remove_params = &remove_disk_type, .remove = remove_from_vm,
+	.view = disk_view, .add = add_to_vm, .finish = disk_finish, .update = update, .updated = limits_of_device, .remove_params = &remove_disk_type,
+	.remove = remove_from_vm,
 };
 
 const struct resource resource_disk = {

@@ -23,8 +23,8 @@ static bool check(struct model *model, void *record, GError **error)
 	return fits;
 }
 
-#define PROFILE_RESOURCE .kind = &disk_profile_kind, .path = "diskprofiles", .methods = RESOURCE_ALL, .by_itself = true, .check = check, .updated = limits_of_all, \
-	.event_added = 10120, .event_removed = 10122, .event_updated = 10124, .permit_add = "edit_storage_domain_configuration", \
+#define PROFILE_RESOURCE .kind = &disk_profile_kind, .path = "diskprofiles", .methods = RESOURCE_ALL, .by_itself = true, .check = check, \
+	.updated = limits_of_all, .event_added = 10120, .event_removed = 10122, .event_updated = 10124, .permit_add = "edit_storage_domain_configuration", \
 	.permit_update = "edit_storage_domain_configuration", .permit_remove = "edit_storage_domain_configuration", .links = no_links
 const struct resource resource_disk_profile = { PROFILE_RESOURCE, .doc = "Limits for disks" };
 const struct resource resource_storage_domain_disk_profile = {

@@ -12,7 +12,7 @@
 #include "engine/model/storage_domain.h"
 #include "engine/store/store.h"
 
-#define EVENT_REMOVED 20370                  /* of our own */
+#define EVENT_REMOVED 20373                  /* of our own */
 
 /* Codes of events that others report, by severity. */
 static const int external_codes[SEVERITY_MAX] = { 9801, 9802, 9803, 9804 };
@@ -120,5 +120,6 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 
 const struct resource resource_event = {
 	.kind = &event_kind, .path = "events", .methods = RESOURCE_LIST | RESOURCE_GET | RESOURCE_ADD | RESOURCE_REMOVE, .links = no_links,
-	.permit_add = "inject_external_events", .permit_remove = "audit_log_management", .event_removed = EVENT_REMOVED, .doc = "What happened, newest first", .add = add,
+	.permit_add = "inject_external_events", .permit_remove = "audit_log_management", .event_removed = EVENT_REMOVED,
+	.doc = "What happened, newest first", .add = add,
 };

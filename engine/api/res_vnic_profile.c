@@ -44,8 +44,9 @@ static bool check(struct model *model, void *record, GError **error)
 	return fits;
 }
 
-#define PROFILE_RESOURCE .kind = &vnic_profile_kind, .path = "vnicprofiles", .methods = RESOURCE_ALL, .by_itself = true, .check = check, .updated = limits_of_all, \
-	.event_added = EVENT_ADDED, .event_updated = EVENT_UPDATED, .event_removed = EVENT_REMOVED, .permit_add = "configure_storage_pool_network", \
+#define PROFILE_RESOURCE .kind = &vnic_profile_kind, .path = "vnicprofiles", .methods = RESOURCE_ALL, .by_itself = true, .check = check, \
+	.updated = limits_of_all, .event_added = EVENT_ADDED, .event_updated = EVENT_UPDATED, .event_removed = EVENT_REMOVED, \
+	.permit_add = "configure_storage_pool_network", \
 	.permit_update = "configure_storage_pool_network", .permit_remove = "configure_storage_pool_network"
 static const char *const links[] = { "permissions", NULL };
 const struct resource resource_network_vnic_profile = {

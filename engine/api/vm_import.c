@@ -225,14 +225,14 @@ static struct network *find_network(struct model *model, const char *data_center
 /* Names become ids; what is not there is left out. false: the network is lost. */
 static bool connect_nic(struct model *model, const char *data_center_id, struct nic *nic)
 {
-	g_autofree char *profile_name = g_steal_pointer(&nic->vnic_profile);
+	g_autofree char *profile_name = g_steal_pointer(&nic->vnic_profile.name);
 	struct network *network = nic->network.name ? find_network(model, data_center_id, nic->network.name) : NULL;
 	struct vnic_profile *profile = network && profile_name ? model_find(model, &vnic_profile_kind, network->id, profile_name) : NULL;
 	bool lost = nic->network.name && !network;
 
 	g_clear_pointer(&nic->network.name, g_free);
 	set_ref(&nic->network, network ? network->id : NULL);
-	set_string(&nic->vnic_profile, profile ? profile->id : NULL);
+	set_ref(&nic->vnic_profile, profile ? profile->id : NULL);
 	record_unref(profile);
 	record_unref(network);
 	return !lost;

@@ -286,7 +286,8 @@ static bool tell_nic(struct follow *follow, const struct vm *vm, const char *id,
 	params->params = record_new(&device_update_type);
 	set_string(&params->params->device_type, "interface");
 	params->params->alias = g_strdup_printf("ua-%s", id);
-	params->params->spec_params = json_pack("{s:o, s:o}", "inbound", in ? json_deep_copy(in) : json_object(), "outbound", out ? json_deep_copy(out) : json_object());
+	params->params->spec_params = json_pack("{s:o, s:o}", "inbound", in ? json_deep_copy(in) : json_object(),
+						"outbound", out ? json_deep_copy(out) : json_object());
 	params->params->port_mirroring = strings_new();
 	json_array_foreach(json_object_get(limits, "mirror"), i, network)
 		g_ptr_array_add(params->params->port_mirroring, g_strdup(json_string_value(network)));

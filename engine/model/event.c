@@ -64,8 +64,9 @@ static const struct { short first, last; signed char severity; } severities[] = 
 	{ 979, 979, SEVERITY_ERROR }, { 983, 983, SEVERITY_WARNING }, { 985, 985, SEVERITY_ERROR }, { 1023, 1023, SEVERITY_ERROR },
 	{ 1133, 1133, SEVERITY_ERROR }, { 1155, 1155, SEVERITY_ERROR }, { 1161, 1161, SEVERITY_ERROR },
 	{ 2015, 2015, SEVERITY_WARNING }, { 2022, 2023, SEVERITY_ERROR }, { 9600, 9600, SEVERITY_WARNING },
-	/* our own: flows that wait, or leave something behind; a host's memory policy */
-	{ 20302, 20302, SEVERITY_WARNING }, { 20303, 20303, SEVERITY_ERROR }, { 20310, 20310, SEVERITY_WARNING }, { 20352, 20352, SEVERITY_ERROR }, { 20354, 20354, SEVERITY_ERROR },
+	/* our own: flows that wait, or leave something behind; a host's memory policy; limits of VMs */
+	{ 20302, 20302, SEVERITY_WARNING }, { 20303, 20303, SEVERITY_ERROR }, { 20310, 20310, SEVERITY_WARNING }, { 20352, 20352, SEVERITY_ERROR },
+	{ 20354, 20354, SEVERITY_ERROR },
 	{ EVENT_NOT_PERMITTED, EVENT_NOT_PERMITTED, SEVERITY_WARNING },
 };
 

@@ -386,7 +386,7 @@ static bool read_disk_item(struct ovf *ovf, const xmlNode *item, GError **error)
 static bool read_nic(struct ovf *ovf, const xmlNode *item, GError **error)
 {
 	struct nic *nic = record_new(&nic_type);
-	g_autofree char *model = NULL, *network = NULL, *mac = NULL;
+	g_autofree char *model = NULL, *network = NULL, *profile = NULL, *mac = NULL;
 	bool ok;
 
 	g_ptr_array_add(ovf->nics, nic);
@@ -401,7 +401,7 @@ static bool read_nic(struct ovf *ovf, const xmlNode *item, GError **error)
 	     put(nic, "mac@address", mac, "MACAddress", error) && put_child(nic, "linked", item, "Linked", error) &&
 	     put_child(nic, "plugged", item, "IsPlugged", error) && only_text(item, "ResourceSubType", &model, error) &&
 	     put_code(nic, "interface", ovf_nic_models, model, "ResourceSubType", error) && only_text(item, "Connection", &network, error) &&
-	     put_child(nic, "vnic_profile@id", item, "OtherResourceType", error);
+	     only_text(item, "OtherResourceType", &profile, error);
 	if (ok && !nic->name)
 		return missing("Name of a NIC", error);
 	for (guint i = 0; ok && i + 1 < ovf->nics->len; i++) {
@@ -413,6 +413,7 @@ static bool read_nic(struct ovf *ovf, const xmlNode *item, GError **error)
 		}
 	}
 	nic->network.name = g_steal_pointer(&network);
+	nic->vnic_profile.name = g_steal_pointer(&profile);
 	return ok;
 }
 

@@ -107,7 +107,7 @@ static char *network_name(const struct pen *pen, const struct nic *nic)
 
 static char *profile_name(const struct pen *pen, const struct nic *nic)
 {
-	struct vnic_profile *profile = nic->vnic_profile ? model_get(pen->model, &vnic_profile_kind, nic->vnic_profile) : NULL;
+	struct vnic_profile *profile = nic->vnic_profile.id ? model_get(pen->model, &vnic_profile_kind, nic->vnic_profile.id) : NULL;
 	char *name = g_strdup(profile ? profile->name : "");
 
 	record_unref(profile);

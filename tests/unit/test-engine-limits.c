@@ -271,13 +271,13 @@ static void a_change_reaches_the_running_vm(void **state)
 	assert_asked("VM.updateVmPolicy", "{\"vmID\": \"" VM_ID "\", \"params\": {\"vcpuLimit\": 20}}");
 	CHANGE(QOS_DISK_ID, max_read_iops, 0);
 	wait_for(all_told());
-	assert_asked("VM.updateVmPolicy", "{\"vmID\": \"" VM_ID "\", \"params\": {\"ioTune\": [{\"imageID\": \"" DISK_ID "\", \"maximum\": {\"total_bytes_sec\": 3145728, "
-		     "\"read_bytes_sec\": 0, \"write_bytes_sec\": 0, \"total_iops_sec\": 0, \"read_iops_sec\": 0, \"write_iops_sec\": 0}}]}}");
+	assert_asked("VM.updateVmPolicy", "{\"vmID\": \"" VM_ID "\", \"params\": {\"ioTune\": [{\"imageID\": \"" DISK_ID "\", \"maximum\": {"
+		     "\"total_bytes_sec\": 3145728, \"read_bytes_sec\": 0, \"write_bytes_sec\": 0, \"total_iops_sec\": 0, \"read_iops_sec\": 0, \"write_iops_sec\": 0}}]}}");
 	assert_int_equal(agent_asked("VM.updateDevice"), 0);
 	CHANGE(QOS_NET_ID, outbound_average, 0);
 	wait_for(all_told());
-	assert_asked("VM.updateDevice", "{\"vmID\": \"" VM_ID "\", \"params\": {\"deviceType\": \"interface\", \"alias\": \"ua-" NIC_ID "\", \"portMirroring\": [\"red\"], "
-		     "\"specParams\": {\"inbound\": {\"average\": \"1250\", \"peak\": \"2500\", \"burst\": \"2048\"}, \"outbound\": {}}}}");
+	assert_asked("VM.updateDevice", "{\"vmID\": \"" VM_ID "\", \"params\": {\"deviceType\": \"interface\", \"alias\": \"ua-" NIC_ID "\", "
+		     "\"portMirroring\": [\"red\"], \"specParams\": {\"inbound\": {\"average\": \"1250\", \"peak\": \"2500\", \"burst\": \"2048\"}, \"outbound\": {}}}}");
 	assert_int_equal(agent_asked("VM.updateVmPolicy"), 2);
 	CHANGE(QOS_CPU_ID, cpu_limit, 0);
 	wait_for(all_told());
