@@ -64,7 +64,8 @@ static const struct field vm_device_fields[] = {
 	FIELD_JSON_(struct vm_device, filter_parameters, "filterParameters", IN, "[{name, value}] of the filter"),
 	FIELD_JSON_(struct vm_device, port_mirroring, "portMirroring", IN, "names of networks whose traffic the NIC sees, kept in the metadata"),
 	FIELD_JSON_(struct vm_device, policies, "policies", IN,
-		    "what may pass: {acls, macGuard, dhcpGuard, raGuard, stormLimit, isolated, vlan, bandwidth}, see berth-network(7) (a member of our own); needs macAddr"),
+		    "what may pass: {acls, macGuard, dhcpGuard, raGuard, stormLimit, isolated, vlan, bandwidth, mirrorTo}, see berth-network(7) "
+		    "(a member of our own); needs macAddr"),
 	FIELD_INT_(struct vm_device, mtu, "mtu", IN, "greatest packet", .unit = "bytes", .min = 68, .max = 65535),
 	FIELD_BOOL_(struct vm_device, link_active, "linkActive", IN, "link is up", .def = "true"),
 	FIELD_UUID_(struct vm_device, lease_id, "lease_id", IN, "lease: id"),

@@ -520,8 +520,9 @@ static bool add(struct net *net, struct net_endpoint *endpoint, GError **error)
 
 	if (!put(net, endpoint->id, endpoint, error))
 		return false;
+	/* before its tap is there, and again for what only a tap can have */
 	if (net_port_set(net, endpoint->tap, endpoint->mac, endpoint->policies, error) && bring_tap(endpoint, error) &&
-	    tell_servers(net, endpoint->network, NULL, error)) {
+	    net_port_set(net, endpoint->tap, endpoint->mac, endpoint->policies, error) && tell_servers(net, endpoint->network, NULL, error)) {
 		net_port_settled(net, endpoint->tap);
 		return true;
 	}

@@ -319,6 +319,10 @@ bool net_numvfs_verb(struct agent *agent, const struct verb_call *call, void *pa
 /* ---- port.c ---- */
 char *net_port_chain(const char *way, const char *tap);                       /* of a tap's rules, in, out or across. g_free */
 
+void net_pending_free(void *pending);
+/* A link has come: what waited for it is set. Whether any still waits. Worker. */
+bool net_ports_look(struct net *net);
+
 /* ---- port_vlan.c: VLANs of machines' ports; theory of operation there ---- */
 #define NET_VLAN_MAX 4094u
 #define NET_VLAN_BYTES 512
@@ -337,12 +341,24 @@ bool net_vlan_port(struct net *net, const char *tap, const struct net_vlan *vlan
 /* After networks have changed: their links are in the VLANs of their ports. */
 void net_vlan_uplinks(struct net *net);
 
+/* ---- mirror.c: whose traffic is copied to whom; theory of operation there ---- */
+/*
+ * All that the port with this hardware address sends and gets is copied to the NIC or end point with the other (to; NULL: to nobody), as soon as they are
+ * there. ERR_INVALID_PARAMETER, ERR_FAILED_IFUP: nothing changed
+ */
+bool net_mirror_port(struct net *net, const char *tap, const char *mac, const char *to, GError **error);
+void net_mirror_forget(struct net *net, const char *tap);                     /* which is gone */
+void net_mirrored_free(void *port);
+bool net_mirrors_look(struct net *net);                                       /* as net_ports_look(), also when one has gone */
+
 /* ---- watch.c ---- */
 struct net_watch;
-struct net_watch *net_watch_new(struct loop *loop, void (*changed)(void *data), void *data, GError **error);
+/* changed: see there; port: the host's end of a machine's or container's NIC has come, changed or gone. On the loop. */
+struct net_watch *net_watch_new(struct loop *loop, void (*changed)(void *data), void (*port)(void *data), void *data, GError **error);
 struct net_watch *net_watch_free(struct net_watch *watch);
 
 /* ---- net.c ---- */
+void net_ports_await(struct net *net);                                        /* before something is wanted of a port: links that come matter. Any thread */
 struct net {
 	struct agent *agent;
 	char *directory;                 /* state_dir/net */
@@ -358,7 +374,10 @@ struct net {
 	struct net_watch *watch;
 	struct net_lldp *lldp;
 	struct net_rates *rates;
-	GHashTable *pending_ports;       /* names of taps that have rules and will come (a set; port.c) */
+	GHashTable *pending_ports;       /* names of taps that have rules and will come -> what they wait for (port.c) */
+	GHashTable *mirrored_ports;      /* names of taps whose traffic is copied -> to whom (mirror.c) */
+	GHashTable *mirrored_nics;       /* hardware address -> bridges whose traffic it gets, until its tap is there (mirror.c) */
+	int awaits_ports, looks_at_ports;       /* atomic: links that come or go matter, not 0, another number with each wish; a job that looks is queued */
 };
 /* {"networks", "bonds", "host"} of the running configuration; new reference. (config.c) */
 json_t *net_running(struct net *net);

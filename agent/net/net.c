@@ -500,6 +500,38 @@ static void on_change(void *data)
 	net_lldp_refresh(net->lldp);
 }
 
+/* Ports that were waited for may be there. What comes while it looks is looked at by the next. */
+static void look_at_ports(void *data)
+{
+	struct net *net = data;
+	int wishes = g_atomic_int_get(&net->awaits_ports);
+	bool ports, mirrors;
+
+	g_atomic_int_set(&net->looks_at_ports, 0);
+	ports = net_ports_look(net);
+	mirrors = net_mirrors_look(net);
+	if (!ports && !mirrors)
+		(void)g_atomic_int_compare_and_exchange(&net->awaits_ports, wishes, 0);
+}
+
+static void on_port(void *data)
+{
+	struct net *net = data;
+	g_autoptr(GError) error = NULL;
+
+	if (!net->agent->lanes || !g_atomic_int_get(&net->awaits_ports) || !g_atomic_int_compare_and_exchange(&net->looks_at_ports, 0, 1))
+		return;
+	if (!lane_submit(net->agent->lanes, "ports", &(struct lane_job){ .name = "ports that come", .run = look_at_ports, .data = net }, &error)) {
+		g_atomic_int_set(&net->looks_at_ports, 0);
+		log_error("ports that come are not looked at: %s", error->message);
+	}
+}
+
+void net_ports_await(struct net *net)
+{
+	g_atomic_int_inc(&net->awaits_ports);
+}
+
 struct net *net_free(struct net *net)
 {
 	if (!net)
@@ -511,6 +543,8 @@ struct net *net_free(struct net *net)
 	net_endpoints_free(net);
 	net_rates_free(net->rates);
 	g_hash_table_unref(net->pending_ports);
+	g_hash_table_unref(net->mirrored_ports);
+	g_hash_table_unref(net->mirrored_nics);
 	json_decref(net->leases);
 	json_decref(net->running);
 	json_decref(net->persistent);
@@ -534,7 +568,9 @@ struct net *net_new(struct agent *agent, GError **error)
 	pthread_cond_init(&net->confirm, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	net->rates = net_rates_new();
-	net->pending_ports = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	net->pending_ports = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, net_pending_free);
+	net->mirrored_ports = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, net_mirrored_free);
+	net->mirrored_nics = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
 	net_dhcp_new(net);
 	net_servers_new(net);
 	if (g_mkdir_with_parents(net->directory, 0755) < 0) {
@@ -543,7 +579,7 @@ struct net *net_new(struct agent *agent, GError **error)
 	}
 	net->same_boot = net_config_load(net);
 	net_endpoints_new(net);
-	if (!(net->lldp = net_lldp_new(agent->loop, error)) || !(net->watch = net_watch_new(agent->loop, on_change, net, error)))
+	if (!(net->lldp = net_lldp_new(agent->loop, error)) || !(net->watch = net_watch_new(agent->loop, on_change, on_port, net, error)))
 		return net_free(net);
 	return net;
 }

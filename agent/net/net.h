@@ -26,10 +26,12 @@ char *net_link_of(struct net *net, const char *network, GError **error);
 bool net_tap_bridge(struct net *net, const char *tap, const char *bridge, GError **error);
 /* No limit on what passes the tap: what is left of one that could not be set up whole. Worker. */
 void net_tap_unlimit(struct net *net, const char *tap);
-/* The tap gets a copy of all that these bridges (char *; NULL: none) carry, and of no others; when that fails, of none. Worker. */
+/* The tap gets a copy of all that these bridges (char *; NULL: none) carry, and of no others; when that fails, of none. Worker. (mirror.c) */
 bool net_tap_mirror(struct net *net, const char *tap, const GPtrArray *bridges, GError **error);
 /* Ends copies to taps that are gone. Worker. */
 void net_mirror_sweep(struct net *net);
+/* The tap of the NIC with this hardware address, which will come, gets a copy of these bridges at once; NULL: has come, or will not. Worker. */
+void net_mirror_expected(struct net *net, const char *mac, GPtrArray *bridges);
 /* What a machine's NIC is called on this host when it has policies from the start; NULL: no MAC. g_free (port.c) */
 char *net_port_name(const char *mac);
 /*

@@ -5,7 +5,7 @@
  *   {"acls": [{"direction": "in", "action": "allow", "tier": 0, "priority": 100, "protocol": "tcp", "localPorts": "80,443",
  *              "remote": "192.0.2.0/24", "remotePorts": "1024-65535", "stateful": true}],
  *    "macGuard": true, "dhcpGuard": true, "raGuard": true, "stormLimit": 100, "isolated": true, "vlan": {"id": 20},
- *    "bandwidth": {"out": {"limit": 10000000}}}
+ *    "bandwidth": {"out": {"limit": 10000000}}, "mirrorTo": "52:54:00:00:00:09"}
  *
  * in: to the machine; local is the machine's side, remote the other. The rule with the lowest priority number that matches decides: allow and block for
  * good, pass for its tier: the next higher tier is asked, as where no rule matches. What no tier decides about passes. Rules are about IP, with a VLAN tag
@@ -19,8 +19,9 @@
  * for a name: they are there before the tap is, so that nothing passes before them. Taps of ports that have policies from the start are therefore named by
  * us, after the NIC's hardware address.
  *
- * A port's VLANs are the bridge's (port_vlan.c), which can have them only when the tap is in it. Until then, and while they change, its rules are one that
- * drops everything, "waiting". What it may send and get is port_qos.c's.
+ * A port's VLANs are the bridge's (port_vlan.c), which can have them only when the tap is in it; who gets a copy of what it sends and gets is a filter of
+ * the tap (mirror.c). Until they are set, which is tried whenever the kernel tells of a link, and while VLANs change, its rules begin with one that drops
+ * everything, "waiting". What it may send and get is port_qos.c's.
  */
 #define LOG_MODULE "net"
 #include <arpa/inet.h>
@@ -62,6 +63,8 @@ static bool is_known(const char *name, const json_t *value)
 		return json_is_array(value);
 	if (!strcmp(name, "vlan") || !strcmp(name, "bandwidth"))
 		return true;                     /* port_vlan.c and port_qos.c look */
+	if (!strcmp(name, "mirrorTo"))
+		return json_is_string(value);
 	if (!strcmp(name, "stormLimit"))
 		return json_integer_value(value) >= 1 && json_integer_value(value) <= STORM_MAX;
 	return g_strv_contains(guards, name) && json_is_boolean(value);
@@ -392,14 +395,39 @@ bool net_port_check(const char *bridge, const json_t *policies, GError **error)
 	return net_vlan_parse(json_object_get(policies, "vlan"), &vlan, error) && (!vlan.given || net_vlan_bridge(bridge, &vlan, error));
 }
 
-bool net_port_set(struct net *net, const char *tap, const char *mac, const json_t *policies, GError **error)
+/* ---- ports that are to come ---- */
+
+/* policies: of a port that waits; NULL: it does not. */
+struct pending { char *mac; json_t *policies; };
+
+void net_pending_free(void *data)
 {
+	struct pending *pending = data;
+
+	g_free(pending->mac);
+	json_decref(pending->policies);
+	g_free(pending);
+}
+
+static void expect(struct net *net, const char *tap, const char *mac, const json_t *policies)
+{
+	struct pending *pending = g_new0(struct pending, 1);
+
+	*pending = (struct pending){ .mac = g_strdup(mac), .policies = json_incref((json_t *)policies) };
+	g_hash_table_replace(net->pending_ports, g_strdup(tap), pending);
+}
+
+/* Locked. */
+static bool set(struct net *net, const char *tap, const char *mac, const json_t *policies, GError **error)
+{
+	const char *to = json_string_value(json_object_get(policies, "mirrorTo"));
 	g_autoptr(GArray) acls = read_acls(policies, error);
 	g_autoptr(GString) text = g_string_new(base);
 	enum net_port_state state = NET_PORT_SET;
 	struct net_port_qos qos;
 	struct net_vlan vlan;
 	uint8_t parsed[6];
+	bool waits;
 
 	if (!acls || !net_vlan_parse(json_object_get(policies, "vlan"), &vlan, error) ||
 	    !net_port_qos_parse(json_object_get(policies, "bandwidth"), &qos, error))
@@ -408,11 +436,10 @@ bool net_port_set(struct net *net, const char *tap, const char *mac, const json_
 		error_set(error, ERR_INVALID_PARAMETER, "policies: a tap cannot be called '%s'", tap);
 		return false;
 	}
-	if (!mac || !net_mac_parse(mac, parsed)) {
-		error_set(error, ERR_INVALID_PARAMETER, "policies: '%s' is no hardware address of a NIC", mac ? mac : "");
+	if (!mac || !net_mac_parse(mac, parsed) || (to && !net_mac_parse(to, parsed))) {
+		error_set(error, ERR_INVALID_PARAMETER, "policies: %s'%s' is no hardware address of a NIC", to ? "mirrorTo: " : "", to ? to : mac ? mac : "");
 		return false;
 	}
-	AUTO_LOCK(&port_lock);
 	if (!has_table(net)) {
 		g_autofree char *mark = mark_path(net);
 		g_autoptr(GError) cause = NULL;
@@ -426,30 +453,64 @@ bool net_port_set(struct net *net, const char *tap, const char *mac, const json_
 	}
 	if (!net_vlan_port(net, tap, &vlan, /* set= */ false, &state, error))
 		return false;
+	waits = state == NET_PORT_ABSENT || (to && !if_nametoindex(tap));
 	if (json_object_size(policies))
-		add_port(text, tap, mac, policies, acls, &vlan, state == NET_PORT_ABSENT);
+		add_port(text, tap, mac, policies, acls, &vlan, waits);
 	else
 		add_removal(text, tap);
-	if (state == NET_PORT_OTHER && (!run(tap, text->str, /* only_check= */ true, error) || !hold(tap, error) ||
-					!net_vlan_port(net, tap, &vlan, /* set= */ true, &state, error)))
+	if (((to || state == NET_PORT_OTHER) && !run(tap, text->str, /* only_check= */ true, error)) || !net_mirror_port(net, tap, mac, to, error))
+		return false;
+	if (state == NET_PORT_OTHER && (!hold(tap, error) || !net_vlan_port(net, tap, &vlan, /* set= */ true, &state, error)))
 		return false;
 	if (!net_port_qos_set(net, tap, &qos, error) || !run(tap, text->str, /* only_check= */ false, error))
 		return false;
-	if (json_object_size(policies) && !if_nametoindex(tap))
-		g_hash_table_add(net->pending_ports, g_strdup(tap));
+	if (g_hash_table_contains(net->pending_ports, tap) || (json_object_size(policies) && !if_nametoindex(tap)))
+		expect(net, tap, mac, waits ? policies : NULL);
 	return true;
+}
+
+bool net_port_set(struct net *net, const char *tap, const char *mac, const json_t *policies, GError **error)
+{
+	net_ports_await(net);
+	AUTO_LOCK(&port_lock);
+	return set(net, tap, mac, policies, error);
 }
 
 void net_port_expected(struct net *net, const char *tap)
 {
 	AUTO_LOCK(&port_lock);
-	g_hash_table_add(net->pending_ports, g_strdup(tap));
+	if (!g_hash_table_contains(net->pending_ports, tap))
+		expect(net, tap, /* mac= */ NULL, /* policies= */ NULL);
 }
 
 void net_port_settled(struct net *net, const char *tap)
 {
 	AUTO_LOCK(&port_lock);
 	g_hash_table_remove(net->pending_ports, tap);
+}
+
+bool net_ports_look(struct net *net)
+{
+	g_autoptr(GPtrArray) taps = g_ptr_array_new_with_free_func(g_free);
+	GHashTableIter iter;
+	void *tap, *value;
+	AUTO_LOCK(&port_lock);
+
+	g_hash_table_iter_init(&iter, net->pending_ports);
+	while (g_hash_table_iter_next(&iter, &tap, &value))
+		if (((const struct pending *)value)->policies)
+			g_ptr_array_add(taps, g_strdup(tap));
+	for (guint i = 0; i < taps->len; i++) {
+		const struct pending *pending = g_hash_table_lookup(net->pending_ports, taps->pdata[i]);
+		g_autofree char *mac = g_strdup(pending->mac);
+		json_t *policies = json_incref(pending->policies);
+		g_autoptr(GError) error = NULL;
+
+		if (if_nametoindex(taps->pdata[i]) && !set(net, taps->pdata[i], mac, policies, &error))
+			log_error("'%s' still waits: %s", (char *)taps->pdata[i], error->message);
+		json_decref(policies);
+	}
+	return taps->len;
 }
 
 /* Names in the answer to "list map ... in": "bt525400000001" : jump ... */
@@ -460,9 +521,10 @@ static unsigned add_gone(struct net *net, GString *text)
 	unsigned there = 0;
 
 	for (size_t i = 1; words[0] && words[i]; i += 2)
-		if (!if_nametoindex(words[i]) && !g_hash_table_contains(net->pending_ports, words[i]))
+		if (!if_nametoindex(words[i]) && !g_hash_table_contains(net->pending_ports, words[i])) {
 			add_removal(text, words[i]);
-		else
+			net_mirror_forget(net, words[i]);
+		} else
 			there++;
 	return there;
 }

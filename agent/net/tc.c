@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Queueing disciplines and their classes through netlink: what qos.c, port_qos.c and tap.c share. Ours have the handle NET_TC_HANDLE. */
+/* Queueing disciplines and their classes through netlink: what qos.c, port_qos.c and mirror.c share. Ours have the handle NET_TC_HANDLE. */
 #include <linux/pkt_sched.h>
 #include <netlink/errno.h>
 #include <netlink/route/class.h>

@@ -2,7 +2,8 @@
 /*
  * Link changes, as the kernel tells them (netlink multicast), on the loop: what matters is noted and `changed` is called once,
  * WATCH_DEBOUNCE_USEC after the first of a burst. What matters: a nic (bond, VLAN) that comes, goes, or changes its state, and IPv4 addresses that
- * come or go. Taps of VMs and what they do to their bridge do not: else each start of a VM would make engines read all capabilities.
+ * come or go. Taps of VMs and what they do to their bridge do not: else each start of a VM would make engines read all capabilities. For them, and for
+ * the ends of containers' veths, `port` is called at each message.
  */
 #define LOG_MODULE "net"
 #include <linux/if_addr.h>
@@ -26,7 +27,7 @@ struct net_watch {
 	struct timer *timer;
 	bool armed;
 	GHashTable *seen;                /* index -> STATE_FLAGS of the links that matter, plus 1 */
-	void (*changed)(void *data);
+	void (*changed)(void *data), (*port)(void *data);
 	void *data;
 };
 
@@ -46,24 +47,31 @@ static void on_timer(void *data)
 	watch->changed(watch->data);
 }
 
-static bool matters(struct nlattr *info)
+/* "": a nic */
+static const char *kind_of(struct nlattr *info)
 {
-	static const char *const quiet[] = { "tun", "bridge", "macvtap", "ifb", NULL };
 	struct nlattr *attributes[IFLA_INFO_MAX + 1];
 
 	if (!info || nla_parse_nested(attributes, IFLA_INFO_MAX, info, NULL) < 0 || !attributes[IFLA_INFO_KIND])
-		return true;
-	return !g_strv_contains(quiet, nla_get_string(attributes[IFLA_INFO_KIND]));
+		return "";
+	return nla_get_string(attributes[IFLA_INFO_KIND]);
 }
 
 static void on_link(struct net_watch *watch, struct nlmsghdr *header)
 {
+	static const char *const quiet[] = { "tun", "bridge", "macvtap", "ifb", NULL }, *const ports[] = { "tun", "veth", NULL };
 	struct ifinfomsg *info = nlmsg_data(header);
 	struct nlattr *a[IFLA_MAX + 1];
+	const char *kind;
 	void *key = GINT_TO_POINTER(info->ifi_index), *state = GUINT_TO_POINTER((info->ifi_flags & STATE_FLAGS) + 1);
 
 	/* AF_BRIDGE: news of a bridge about its port */
-	if (info->ifi_family != AF_UNSPEC || nlmsg_parse(header, sizeof(*info), a, IFLA_MAX, NULL) < 0 || !matters(a[IFLA_LINKINFO]))
+	if (info->ifi_family != AF_UNSPEC || nlmsg_parse(header, sizeof(*info), a, IFLA_MAX, NULL) < 0)
+		return;
+	kind = kind_of(a[IFLA_LINKINFO]);
+	if (g_strv_contains(ports, kind))
+		watch->port(watch->data);
+	if (g_strv_contains(quiet, kind))
 		return;
 	if (header->nlmsg_type == RTM_DELLINK) {
 		if (g_hash_table_remove(watch->seen, key))
@@ -98,6 +106,7 @@ static void on_readable(int fd, unsigned what, void *data)
 	if (result != -NLE_AGAIN) {
 		log_warn("link events were lost (%s): as if something had changed", nl_geterror(result));
 		arm(watch);
+		watch->port(watch->data);
 	}
 }
 
@@ -132,12 +141,13 @@ struct net_watch *net_watch_free(struct net_watch *watch)
 	return NULL;
 }
 
-struct net_watch *net_watch_new(struct loop *loop, void (*changed)(void *data), void *data, GError **error)
+struct net_watch *net_watch_new(struct loop *loop, void (*changed)(void *data), void (*port)(void *data), void *data, GError **error)
 {
 	struct net_watch *watch = g_new0(struct net_watch, 1);
 	int result = -NLE_NOMEM;
 
 	watch->changed = changed;
+	watch->port = port;
 	watch->data = data;
 	watch->seen = g_hash_table_new(NULL, NULL);
 	watch->timer = timer_new(loop, on_timer, watch);

@@ -138,6 +138,29 @@ static char *port(void *data, const char *mac, const char *bridge, const json_t 
 	return NULL;
 }
 
+static bool mirror(void *data, const char *mac, const char *const *networks, GError **error)
+{
+	const struct vm_xml_env *env = data;
+	g_autoptr(GPtrArray) bridges = g_ptr_array_new_with_free_func(g_free);
+	g_autofree char *tap = mac ? net_port_name(mac) : NULL;
+
+	if (!tap) {
+		error_set(error, ERR_INVALID_PARAMETER, "portMirroring: '%s' is no hardware address of a NIC", mac ? mac : "");
+		return false;
+	}
+	for (; *networks; networks++) {
+		char *name = bridge(data, *networks, error);
+
+		if (!name) {
+			error_wrap(error, "portMirroring");
+			return false;
+		}
+		g_ptr_array_add(bridges, name);
+	}
+	net_mirror_expected(env->agent->net, mac, bridges);
+	return true;
+}
+
 static bool has_nic(struct vms *vms, const char *mac)
 {
 	GHashTableIter iter;
@@ -239,7 +262,7 @@ void vm_xml_env(struct agent *agent, const char *vm_id, struct vm_xml_env *ret_e
 			.host_cpus = online("cpu"), .host_nodes = online("node"), .start_time = (double)wall_msec() / 1e3,
 			.display_address = config_string(agent->config, "vm", "display_address"), .password = ret_env->password,
 			.files_dir = agent->vms->files_dir, .nvram_dir = agent->vms->nvram_dir, .prepare = prepare, .prepared = prepared, .lease = lease,
-			.holds_leases = holds_leases, .bridge = bridge, .link = link_below, .address = address, .filter = filter, .port = port, .mac = mac,
+			.holds_leases = holds_leases, .bridge = bridge, .link = link_below, .address = address, .filter = filter, .port = port, .mirror = mirror, .mac = mac,
 			.node_device = node_device, .usb_device = usb_device, .data = ret_env,
 		},
 	};

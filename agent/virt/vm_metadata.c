@@ -179,6 +179,19 @@ struct vm_params *vm_metadata_params(const xmlNode *vm)
 	return params;
 }
 
+GPtrArray *vm_metadata_mirroring(const xmlNode *parent)
+{
+	xmlNode *list = xml_child(parent, "portMirroring");
+	GPtrArray *names = NULL;
+
+	for XML_EACH(network, list, "network") {
+		if (!names)
+			names = g_ptr_array_new_with_free_func(g_free);
+		g_ptr_array_add(names, xml_text(network));
+	}
+	return names;
+}
+
 json_t *vm_metadata_custom(const xmlNode *vm)
 {
 	xmlNode *custom = xml_child(vm, "custom");

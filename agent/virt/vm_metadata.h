@@ -40,6 +40,7 @@ void vm_metadata_set_custom(xmlNode *parent, const json_t *custom);
 /* <policies> of a NIC, JSON (net_port_set()); *ret_policies NULL: none; new reference. ERR_INVALID_PARAMETER: it is no JSON. */
 void vm_metadata_set_policies(xmlNode *parent, const json_t *policies);
 bool vm_metadata_policies(const xmlNode *parent, json_t **ret_policies, GError **error);
+GPtrArray *vm_metadata_mirroring(const xmlNode *parent);           /* <portMirroring> of a NIC: names of networks; NULL: none. g_ptr_array_unref */
 json_t *vm_metadata_custom(const xmlNode *parent);                 /* map; new reference; NULL when none */
 void vm_metadata_set_start_time(xmlNode *vm, double start_time);
 double vm_metadata_start_time(const xmlNode *vm);                  /* 0: unknown */

@@ -13,7 +13,7 @@
  *	ethernet          none                link down            ""
  *
  * <network> of the metadata says which network it is in; empty: in none, which is how it starts on another host.
- * Mirroring is net/tap.c, policies are net/port.c; <portMirroring> and <policies> of the metadata say what.
+ * Mirroring is net/mirror.c, policies are net/port.c; <portMirroring> and <policies> of the metadata say what.
  */
 #define LOG_MODULE "virt"
 #include "agent/virt/change/nic.h"
@@ -62,20 +62,6 @@ static char *bridge_of(const struct live *live, const char *network, GError **er
 
 /* ---- mirroring ---- */
 
-/* Names of networks; NULL: none. g_ptr_array_unref */
-static GPtrArray *mirrored(const xmlNode *kept)
-{
-	xmlNode *list = xml_child(kept, "portMirroring");
-	GPtrArray *names = NULL;
-
-	for XML_EACH(network, list, "network") {
-		if (!names)
-			names = g_ptr_array_new_with_free_func(g_free);
-		g_ptr_array_add(names, xml_text(network));
-	}
-	return names;
-}
-
 static void keep_mirrored(xmlNode *kept, const GPtrArray *names)
 {
 	xmlNode *list;
@@ -89,6 +75,7 @@ static void keep_mirrored(xmlNode *kept, const GPtrArray *names)
 		xmlSetNs(xml_add_text(list, "network", names->pdata[i]), list->ns);
 }
 
+/* The tap is there: it gets a copy of these networks, and of no others. */
 static bool mirror(const struct live *live, const char *tap, const GPtrArray *networks, GError **error)
 {
 	g_autoptr(GPtrArray) bridges = g_ptr_array_new_with_free_func(g_free);
@@ -111,6 +98,8 @@ static bool settle_policies(struct live *live, const xmlNode *nic, const char *t
 	bool good;
 
 	net_port_settled(net_of(live), tap);
+	if (mac)
+		net_mirror_expected(net_of(live), mac, NULL);
 	good = vm_metadata_policies(kept, &policies, error) && (!policies || net_port_set(net_of(live), tap, mac, policies, error));
 	json_decref(policies);
 	return good;
@@ -119,7 +108,7 @@ static bool settle_policies(struct live *live, const xmlNode *nic, const char *t
 bool nic_plugged(struct live *live, xmlNode *device, GError **error)
 {
 	const xmlNode *kept = live_kept(live, device, /* make= */ false);
-	g_autoptr(GPtrArray) networks = mirrored(kept);
+	g_autoptr(GPtrArray) networks = vm_metadata_mirroring(kept);
 	g_autofree char *tap = tap_of(device);
 
 	return (!tap || settle_policies(live, device, tap, kept, error)) && (!networks || mirror(live, tap, networks, error));
@@ -146,8 +135,10 @@ static void sweep(struct vm *vm, void *unused)
 		g_autofree char *mac = mac_of(nic);
 		g_autofree char *tap = mac ? net_port_name(mac) : NULL;
 
-		if (tap)
+		if (tap) {
 			net_port_settled(net, tap);
+			net_mirror_expected(net, mac, NULL);
+		}
 	}
 	net_mirror_sweep(net);
 	net_port_sweep(net);
@@ -170,7 +161,7 @@ void nic_settle(struct live *live)
 	for XML_EACH(nic, live->devices, "interface") {
 		xmlNode *kept = live_kept(live, nic, /* make= */ false);
 		g_autofree char *tap = tap_of(nic), *network = vm_metadata_get(kept, "network"), *port = NULL;
-		g_autoptr(GPtrArray) networks = mirrored(kept);
+		g_autoptr(GPtrArray) networks = vm_metadata_mirroring(kept);
 		g_autoptr(GError) error = NULL;
 		g_autoptr(GError) cause = NULL;
 		bool ours = xml_child(kept, "port") != NULL;
@@ -233,7 +224,7 @@ static struct device_update *from_xml(const struct live *live, const char *xml, 
 	if (xml_child(wish.device, "mtu"))
 		SET(u, mtu, (int)xml_get_number(xml_child(wish.device, "mtu"), "size", 0));
 	u->spec_params = bandwidth_params(wish.device);
-	u->port_mirroring = mirrored(kept);
+	u->port_mirroring = vm_metadata_mirroring(kept);
 	if (!u->port_mirroring)
 		u->port_mirroring = strings_new();
 	u->custom = vm_metadata_custom(kept);
@@ -282,7 +273,7 @@ static void place_clear(struct place *place)
 
 static void read_place(const xmlNode *kept, struct place *ret_place)
 {
-	*ret_place = (struct place){ .network = vm_metadata_get(kept, "network"), .port = vm_metadata_get(kept, "port"), .mirrored = mirrored(kept) };
+	*ret_place = (struct place){ .network = vm_metadata_get(kept, "network"), .port = vm_metadata_get(kept, "port"), .mirrored = vm_metadata_mirroring(kept) };
 	(void)vm_metadata_policies(kept, &ret_place->policies, NULL);
 }
 

@@ -113,6 +113,21 @@ bool device_policies(xmlNode *nic, const char *mac, const json_t *policies, cons
 	return true;
 }
 
+static bool add_mirroring(const struct device_build *b, GError **error)
+{
+	const struct domain_xml_env *env = b->scope->env;
+	const struct vm_device *d = b->device;
+	size_t n = json_array_size(d->port_mirroring);
+	g_autofree const char **networks = g_new0(const char *, n + 1);
+
+	for (size_t i = 0; i < n; i++)
+		if (!(networks[i] = json_string_value(json_array_get(d->port_mirroring, i)))) {
+			error_set(error, ERR_INVALID_PARAMETER, "portMirroring: entry %zu is no name of a network", i);
+			return false;
+		}
+	return !n || !env->mirror || env->mirror(env->data, d->mac_addr, networks, error);
+}
+
 static bool add_function(const struct device_build *b, GError **error)
 {
 	const struct vm_device *d = b->device;
@@ -194,7 +209,7 @@ bool device_nic(const struct device_build *b, GError **error)
 	}
 	add_tuning(nic, b);
 	if (!add_filter(nic, b, error) || !device_bandwidth(nic, d->spec_params, error) ||
-	    !device_policies(nic, d->mac_addr, d->policies, env, error))
+	    !device_policies(nic, d->mac_addr, d->policies, env, error) || !add_mirroring(b, error))
 		return false;
 	device_common(nic, d);
 	keep(b, plugged);

@@ -255,6 +255,17 @@ static bool fit_pci(xmlNode *hostdev, const struct domain_xml_env *env, GError *
 	return true;
 }
 
+/* This host may not have all networks: what is missing is told when the VM runs. */
+static void expect_mirroring(const char *mac, const xmlNode *kept, const struct domain_xml_env *env)
+{
+	g_autoptr(GPtrArray) networks = vm_metadata_mirroring(kept);
+
+	if (!networks || !env->mirror)
+		return;
+	g_ptr_array_add(networks, NULL);
+	(void)env->mirror(env->data, mac, (const char *const *)networks->pdata, NULL);
+}
+
 static bool fit_nic(xmlNode *nic, const struct fit *fit, GError **error)
 {
 	xmlNode *source = xml_child(nic, "source"), *driver = xml_child(nic, "driver");
@@ -282,6 +293,7 @@ static bool fit_nic(xmlNode *nic, const struct fit *fit, GError **error)
 	json_decref(policies);
 	if (!good)
 		return false;
+	expect_mirroring(mac, kept, env);
 	if (xml_is(driver, "name", "vhost") && access("/dev/vhost-net", R_OK | W_OK) < 0)
 		xml_set(driver, "name", "qemu");
 	network = vm_metadata_get(kept, "network");

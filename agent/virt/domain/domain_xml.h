@@ -44,6 +44,8 @@ struct domain_xml_env {
 	bool (*filter)(void *data, const char *filter, GError **error);
 	/* From now on the policies hold for the NIC with that address; bridge NULL: in none -> what its tap must be called, g_free. net_port_set() */
 	char *(*port)(void *data, const char *mac, const char *bridge, const json_t *policies, GError **error);
+	/* Once its tap is there, the NIC with that address gets a copy of these networks (NULL-terminated); errors of bridge. NULL: when the VM runs */
+	bool (*mirror)(void *data, const char *mac, const char *const *networks, GError **error);
 	/* A hardware address, of no other NIC on this host, for one that came without; g_free. NULL: such a NIC is left to libvirt */
 	char *(*mac)(void *data);
 	/* host device -> libvirt's XML of it, g_free; ERR_HOSTDEV_DETACH_FAILED */
