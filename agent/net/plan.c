@@ -8,66 +8,16 @@
  * Ours are the bonds, VLANs and bridges that were wanted before, and the addresses, routes and rules that were. A link that has the name of one that is
  * to be made and is none of ours is left alone and the wish refused; addresses that others put on our links stay while the link does. A link's own
  * addresses and routes move to the bridge or bond it joins when the network has the same ones; one with others is in use. Only links are planned that
- * a network or bond of the request needs.
+ * a network or bond of the request needs. What goes is planned in plan_away.c, single changes in plan_link.c.
  *
  * Order: what goes, from bridges to nics; bonds; bridges; VLANs; what joins; MTUs that sink, from bridges to nics; addresses; up; routes. So that a
  * device that carries the host's address is without it for the few steps in which it joins its bridge.
  */
 #include <linux/rtnetlink.h>
 #include <string.h>
-#include "agent/net/net-priv.h"
+#include "agent/net/plan.h"
 
-#define MTU_DEFAULT 1500
-
-/* What a plan is made with. */
-struct plan {
-	const json_t *host;              /* of net_config */
-	struct net_state *state;
-	GPtrArray *steps;
-	struct net_topology *old, *new;
-	GHashTable *touched;
-};
-
-/* ---- small parts ---- */
-
-static const struct net_want *want_of(const struct net_topology *topology, const char *name)
-{
-	return g_hash_table_lookup(topology->index, name);
-}
-
-static bool is_touched(const struct plan *plan, const struct net_want *want)
-{
-	GHashTableIter iter;
-	void *user;
-
-	g_hash_table_iter_init(&iter, want->users);
-	while (g_hash_table_iter_next(&iter, &user, NULL))
-		if (g_hash_table_contains(plan->touched, user))
-			return true;
-	return false;
-}
-
-/* Names for messages: the first of its users in alphabetical order. */
-static const char *user_of(const struct net_want *want)
-{
-	const char *first = NULL;
-	GHashTableIter iter;
-	void *user;
-
-	g_hash_table_iter_init(&iter, want->users);
-	while (g_hash_table_iter_next(&iter, &user, NULL))
-		if (!first || strcmp(user, first) < 0)
-			first = user;
-	return first;
-}
-
-static bool has_text(const GPtrArray *texts, const char *text)
-{
-	for (guint i = 0; i < texts->len; i++)
-		if (!strcmp(texts->pdata[i], text))
-			return true;
-	return false;
-}
+/* ---- what is made ---- */
 
 static bool has_address(const struct net_link *link, const char *text)
 {
@@ -77,98 +27,12 @@ static bool has_address(const struct net_link *link, const char *text)
 	return false;
 }
 
-static char *route_text(const struct net_route *route)
-{
-	return g_strdup_printf("%s via %s metric %u proto %u table %u", route->destination, route->gateway, route->metric, route->protocol, route->table);
-}
-
-/* The kernel gives an IPv6 route a metric when it is told none. */
-static bool is_route(const struct net_route *route, const char *text)
-{
-	g_autofree char *mine = route_text(route);
-	g_autofree char *plain = g_strdup_printf("%s via %s metric 0 proto %u table %u", route->destination, route->gateway, route->protocol, route->table);
-
-	return !strcmp(mine, text) || (route->family == AF_INET6 && !strcmp(plain, text));
-}
-
 static struct net_route *find_route(const struct net_link *link, const char *text)
 {
 	for (guint i = 0; i < link->routes->len; i++)
-		if (is_route(link->routes->pdata[i], text))
+		if (plan_is_route(link->routes->pdata[i], text))
 			return link->routes->pdata[i];
 	return NULL;
-}
-
-static void set_word(struct plan *plan, const struct net_link *link, const char *kind, const char *name, const char *value, const char *old)
-{
-	g_autofree char *text = g_strdup_printf("%s %s=%s", kind, name, value);
-	g_autofree char *before = g_strdup_printf("%s %s=%s", kind, name, old);
-
-	net_step_add(plan->steps, STEP_LINK_SET, link->name, text, before);
-}
-
-static void set_up(struct plan *plan, struct net_link *link, bool up)
-{
-	if (!(link->flags & IFF_UP) == !up)
-		return;
-	set_word(plan, link, "link", "up", up ? "1" : "0", up ? "0" : "1");
-	link->flags ^= IFF_UP;
-}
-
-/* A bond's slaves have its MTU. */
-static void note_mtu(struct plan *plan, struct net_link *link, unsigned mtu)
-{
-	link->mtu = mtu;
-	link->auto_mtu = false;
-	for (guint i = 0; !strcmp(link->kind, "bond") && i < plan->state->links->len; i++) {
-		struct net_link *slave = plan->state->links->pdata[i];
-
-		if (slave->master == link->index)
-			slave->mtu = mtu;
-	}
-}
-
-static void set_mtu(struct plan *plan, struct net_link *link, unsigned mtu)
-{
-	g_autofree char *text = g_strdup_printf("%u", mtu);
-	g_autofree char *old = g_strdup_printf("%u", link->mtu);
-
-	if (link->mtu == mtu)
-		return;
-	set_word(plan, link, "link", "mtu", text, old);
-	note_mtu(plan, link, mtu);
-}
-
-/* A bridge whose MTU nobody set takes the least of its ports. */
-static void note_port(struct plan *plan, struct net_link *bridge)
-{
-	unsigned least = 0;
-
-	for (guint i = 0; bridge->auto_mtu && i < plan->state->links->len; i++) {
-		const struct net_link *port = plan->state->links->pdata[i];
-
-		if (port->master == bridge->index && (!least || port->mtu < least))
-			least = port->mtu;
-	}
-	if (least)
-		bridge->mtu = least;
-}
-
-static void set_master(struct plan *plan, struct net_link *link, struct net_link *master)
-{
-	const struct net_link *old = net_state_index(plan->state, link->master);
-	int index = master ? master->index : 0;
-
-	if (link->master == index)
-		return;
-	set_word(plan, link, "link", "master", master ? master->name : "", old ? old->name : "");
-	link->master = index;
-	if (old && !strcmp(old->kind, "bond"))
-		link->flags &= ~(unsigned)IFF_UP;
-	if (master && !strcmp(master->kind, "bond"))
-		link->mtu = master->mtu;
-	else if (master)
-		note_port(plan, master);
 }
 
 static void set_accept_ra(struct plan *plan, struct net_link *link, bool autoconf)
@@ -181,264 +45,6 @@ static void set_accept_ra(struct plan *plan, struct net_link *link, bool autocon
 	net_step_add(plan->steps, STEP_ACCEPT_RA, link->name, autoconf ? "2" : "0", old);
 	link->accept_ra = wanted;
 }
-
-static void delete_route_at(struct plan *plan, struct net_link *link, guint i)
-{
-	g_autofree char *text = route_text(link->routes->pdata[i]);
-
-	net_step_add(plan->steps, STEP_ROUTE_DELETE, link->name, text, NULL);
-	g_ptr_array_remove_index(link->routes, i);
-}
-
-/* As it is in the kernel, so that undoing makes the same again. */
-static void delete_address_at(struct plan *plan, struct net_link *link, guint i)
-{
-	const struct net_address *address = link->addresses->pdata[i];
-	g_autofree char *text = address->broadcast[0] ? g_strdup_printf("%s brd %s", address->text, address->broadcast) : g_strdup(address->text);
-
-	net_step_add(plan->steps, STEP_ADDRESS_DELETE, link->name, text, NULL);
-	g_ptr_array_remove_index(link->addresses, i);
-}
-
-static void delete_peer_at(struct plan *plan, struct net_link *link, guint i)
-{
-	net_step_add(plan->steps, STEP_PEER_DELETE, link->name, link->peers->pdata[i], NULL);
-	g_ptr_array_remove_index(link->peers, i);
-}
-
-static void delete_all(struct plan *plan, struct net_link *link)
-{
-	while (link->peers->len)
-		delete_peer_at(plan, link, 0);
-	while (link->routes->len)
-		delete_route_at(plan, link, 0);
-	for (guint i = 0; i < link->addresses->len;)
-		if (((const struct net_address *)link->addresses->pdata[i])->link_local)
-			i++;
-		else
-			delete_address_at(plan, link, i);
-}
-
-static void delete_rule(struct plan *plan, const char *link, const char *rule)
-{
-	guint i;
-
-	if (!g_ptr_array_find_with_equal_func(plan->state->rules, rule, g_str_equal, &i))
-		return;
-	net_step_add(plan->steps, STEP_RULE_DELETE, link, rule, NULL);
-	g_ptr_array_remove_index(plan->state->rules, i);
-}
-
-/* Where somebody else has put a qdisc, it stays. */
-static bool plan_qos(struct plan *plan, const struct net_want *was, const struct net_want *will, const char *link, GError **error)
-{
-	const char *before = was ? was->qos : "", *after = will ? will->qos : "";
-	g_autofree char *kind = NULL;
-
-	if (!*before && !*after)
-		return true;
-	switch (net_qos_look(link, after, &kind)) {
-	case NET_QOS_SAME:
-		return true;
-	case NET_QOS_FOREIGN:
-		if (!*after)
-			return true;            /* ours is gone already */
-		error_set(error, ERR_USED_NIC, "network '%s': hostQos: '%s' has a qdisc of somebody else, %s", user_of(will), link, kind);
-		return false;
-	case NET_QOS_OTHER:
-		break;
-	}
-	net_step_add(plan->steps, STEP_QOS, link, after, before);
-	return true;
-}
-
-/* ---- what goes ---- */
-
-/* Would the link have to be made anew? */
-static bool is_replaced(const struct plan *plan, const struct net_want *was, const struct net_want *will)
-{
-	const struct net_want *lower = *was->lower ? want_of(plan->old, was->lower) : NULL;
-	GHashTableIter iter;
-	void *name, *value;
-
-	if (!will || strcmp(was->kind, will->kind) || strcmp(was->lower, will->lower) || was->vlan != will->vlan || strcmp(was->mac, will->mac))
-		return true;
-	if (lower && *lower->kind && is_replaced(plan, lower, want_of(plan->new, was->lower)))
-		return true;
-	if (strcmp(was->kind, "bond") && strcmp(was->kind, "vxlan"))
-		return false;
-	for (int pass = 0; pass < 2; pass++) {
-		GHashTable *here = pass ? will->options : was->options, *there = pass ? was->options : will->options;
-
-		g_hash_table_iter_init(&iter, here);
-		while (g_hash_table_iter_next(&iter, &name, &value)) {
-			const char *other = g_hash_table_lookup(there, name);
-
-			if (!net_option_live(was->kind, name) && strcmp(value, other ? other : net_option_standard(was->kind, name)))
-				return true;
-		}
-	}
-	return false;
-}
-
-/* What is above or in the link and is not ours, "vnet0, vnet1"; NULL: none. g_free */
-static char *foreign_users(const struct plan *plan, const struct net_link *link)
-{
-	g_autoptr(GString) names = g_string_new(NULL);
-
-	for (guint i = 0; i < plan->state->links->len; i++) {
-		const struct net_link *other = plan->state->links->pdata[i];
-		const struct net_want *want = want_of(plan->old, other->name);
-		bool in = other->master == link->index, above = other->lower == link->index && strcmp(other->kind, "veth");
-
-		if ((in && !(want && !strcmp(want->master, link->name))) || (above && !(want && !strcmp(want->lower, link->name))))
-			g_string_append_printf(names, "%s%s", names->len ? ", " : "", other->name);
-	}
-	return names->len ? g_strdup(names->str) : NULL;
-}
-
-/* The link as it is, so that it could be made again: "vlan lower=bond0 id=5 mtu=1500 up=1". g_free */
-static char *link_text(const struct plan *plan, const struct net_link *link)
-{
-	const struct net_link *lower = net_state_index(plan->state, link->lower), *master = net_state_index(plan->state, link->master);
-	g_autofree char *options = net_options_text(link->kind, link->options);
-	GString *text = g_string_new(link->kind);
-
-	if (!strcmp(link->kind, "vlan") && lower)
-		g_string_append_printf(text, " lower=%s id=%d", lower->name, link->vlan);
-	if (*link->mac)
-		g_string_append_printf(text, " address=%s", link->mac);
-	g_string_append_printf(text, " mtu=%u", link->mtu);
-	g_string_append(text, options);
-	if (master)
-		g_string_append_printf(text, " master=%s", master->name);
-	if (link->flags & IFF_UP)
-		g_string_append(text, " up=1");
-	return g_string_free(text, FALSE);
-}
-
-static void release_ports(struct plan *plan, const struct net_link *link)
-{
-	for (guint i = 0; i < plan->state->links->len; i++) {
-		struct net_link *port = plan->state->links->pdata[i];
-
-		if (port->master == link->index)
-			set_master(plan, port, NULL);
-	}
-}
-
-static bool plan_removal(struct plan *plan, const struct net_want *was, struct net_link *link, GError **error)
-{
-	g_autofree char *users = NULL;
-	g_autofree char *text = NULL;
-
-	if (strcmp(link->kind, was->kind)) {
-		error_set(error, ERR_BAD_BRIDGE, "network '%s': link '%s' is no %s any more, somebody else made it anew", user_of(was), link->name, was->kind);
-		return false;
-	}
-	if ((users = foreign_users(plan, link))) {
-		error_set(error, strcmp(was->kind, "bond") ? ERR_RESOURCE_UNAVAILABLE : ERR_USED_BOND, "%s '%s' is used by %s",
-			  strcmp(was->kind, "bond") ? "network" : "bond", strcmp(was->kind, "vlan") ? link->name : user_of(was), users);
-		return false;
-	}
-	delete_all(plan, link);
-	release_ports(plan, link);
-	text = link_text(plan, link);
-	net_step_add(plan->steps, STEP_LINK_DELETE, link->name, text, NULL);
-	g_ptr_array_remove(plan->state->links, link);
-	return true;
-}
-
-/* A nic that no network needs any more, or less of it: no master, the usual MTU. */
-static void plan_release(struct plan *plan, const struct net_want *was, struct net_link *link)
-{
-	const struct net_link *master = net_state_index(plan->state, link->master);
-
-	if (master && !strcmp(master->name, was->master))
-		set_master(plan, link, NULL);
-	if (link->mtu == was->mtu)
-		set_mtu(plan, link, MTU_DEFAULT);
-	set_up(plan, link, true);             /* a bond lets go of it down */
-}
-
-/* Addresses, routes and rules that were ours and are no longer wanted here. */
-static void plan_deletions(struct plan *plan, const struct net_want *was, const struct net_want *will, struct net_link *link)
-{
-	for (guint i = 0; i < was->rules->len; i++)
-		if (!will || !has_text(will->rules, was->rules->pdata[i]))
-			delete_rule(plan, was->name, was->rules->pdata[i]);
-	for (guint i = 0; i < link->routes->len;) {
-		bool ours = false, wanted = false;
-
-		for (guint k = 0; k < was->routes->len; k++)
-			ours |= is_route(link->routes->pdata[i], was->routes->pdata[k]);
-		for (guint k = 0; will && k < will->routes->len; k++)
-			wanted |= is_route(link->routes->pdata[i], will->routes->pdata[k]);
-		if (ours && !wanted)
-			delete_route_at(plan, link, i);
-		else
-			i++;
-	}
-	for (guint i = 0; i < link->peers->len;)
-		if (has_text(was->peers, link->peers->pdata[i]) && !(will && has_text(will->peers, link->peers->pdata[i])))
-			delete_peer_at(plan, link, i);
-		else
-			i++;
-	for (guint i = 0; i < link->addresses->len;) {
-		const char *text = ((const struct net_address *)link->addresses->pdata[i])->text;
-
-		if (has_text(was->addresses, text) && !(will && has_text(will->addresses, text)))
-			delete_address_at(plan, link, i);
-		else
-			i++;
-	}
-}
-
-/* A nic or bond can stay when its network goes, but not while machines are attached to it directly. */
-static bool check_machines(const struct plan *plan, const struct net_want *was, const struct net_want *will, const struct net_link *link, GError **error)
-{
-	if (!was->top || (will && will->top))
-		return true;
-	for (guint i = 0; i < plan->state->links->len; i++) {
-		const struct net_link *other = plan->state->links->pdata[i];
-
-		if (other->lower != link->index || strcmp(other->kind, "macvtap"))
-			continue;
-		error_set(error, ERR_RESOURCE_UNAVAILABLE, "network '%s' is used by %s on '%s'", was->untagged ? was->untagged : user_of(was), other->name,
-			  link->name);
-		return false;
-	}
-	return true;
-}
-
-static bool plan_old(struct plan *plan, GError **error)
-{
-	for (guint i = plan->old->wants->len; i-- > 0;) {
-		const struct net_want *was = plan->old->wants->pdata[i], *will = want_of(plan->new, was->name);
-		struct net_link *link = net_state_link(plan->state, was->name);
-		bool replaced;
-
-		if (!is_touched(plan, was) && !(will && is_touched(plan, will)))
-			continue;
-		if (!link)
-			continue;
-		if (!check_machines(plan, was, will, link, error))
-			return false;
-		plan_deletions(plan, was, will, link);
-		replaced = *was->kind ? is_replaced(plan, was, will) : !will;
-		if (replaced && !plan_qos(plan, was, NULL, link->name, error))
-			return false;
-		if (!replaced)
-			continue;
-		if (!*was->kind)
-			plan_release(plan, was, link);
-		else if (!plan_removal(plan, was, link, error))
-			return false;
-	}
-	return true;
-}
-
-/* ---- what is made ---- */
 
 /* Locally administered, not multicast. An address of its own keeps a bridge's MAC when ports come and go. */
 static char *random_mac(void)
@@ -521,7 +127,7 @@ static void plan_addition(struct plan *plan, const struct net_want *want)
 	if (master) {
 		g_string_append_printf(text, " master=%s", master->name);
 		link->master = master->index;
-		note_port(plan, master);
+		plan_note_port(plan, master);
 	}
 	/* the host's addresses come before: the first thing it says is with them */
 	if (!want->top) {
@@ -529,14 +135,14 @@ static void plan_addition(struct plan *plan, const struct net_want *want)
 		link->flags |= IFF_UP;
 	}
 	net_step_add(plan->steps, STEP_LINK_ADD, want->name, text->str, NULL);
-	set_mtu(plan, link, want->mtu);          /* before it has ports: from then on they do not change it */
+	plan_mtu(plan, link, want->mtu);          /* before it has ports: from then on they do not change it */
 }
 
 /* The link that has what the link brings along when it joins: the last of its masters. */
 static const struct net_want *top_of(const struct plan *plan, const struct net_want *want)
 {
-	while (*want->master && want_of(plan->new, want->master))
-		want = want_of(plan->new, want->master);
+	while (*want->master && plan_want(plan->new, want->master))
+		want = plan_want(plan->new, want->master);
 	return want;
 }
 
@@ -559,7 +165,7 @@ static void keep_routes(struct net_link *link, const char *top, GPtrArray *kept)
 			continue;
 		keep = g_new0(struct kept, 1);
 		keep->link = top;
-		keep->route = route_text(route);
+		keep->route = plan_route_text(route);
 		g_ptr_array_add(kept, keep);
 	}
 }
@@ -569,9 +175,9 @@ static bool check_addresses(const struct net_want *want, const struct net_want *
 	for (guint i = 0; i < link->addresses->len; i++) {
 		const struct net_address *address = link->addresses->pdata[i];
 
-		if (address->link_local || has_text(top->addresses, address->text) || (address->family == AF_INET ? top->dhcp : top->dhcpv6))
+		if (address->link_local || plan_has(top->addresses, address->text) || (address->family == AF_INET ? top->dhcp : top->dhcpv6))
 			continue;
-		error_set(error, ERR_USED_NIC, "network '%s': nic '%s' has the address %s, which the network does not take over", user_of(want), link->name,
+		error_set(error, ERR_USED_NIC, "network '%s': nic '%s' has the address %s, which the network does not take over", plan_user(want), link->name,
 			  address->text);
 		return false;
 	}
@@ -582,7 +188,7 @@ static bool check_addresses(const struct net_want *want, const struct net_want *
 static bool plan_join(struct plan *plan, const struct net_want *want, struct net_link *link, GPtrArray *kept, GError **error)
 {
 	struct net_link *master = net_state_link(plan->state, want->master), *now = net_state_index(plan->state, link->master);
-	const struct net_want *top = top_of(plan, want), *was = want_of(plan->old, want->name);
+	const struct net_want *top = top_of(plan, want), *was = plan_want(plan->old, want->name);
 	bool bond = master && !strcmp(master->kind, "bond");
 
 	if (now == master)
@@ -590,7 +196,7 @@ static bool plan_join(struct plan *plan, const struct net_want *want, struct net
 	if (now && !(was && !strcmp(was->master, now->name))) {
 		if (!master)
 			return true;
-		error_set(error, ERR_USED_NIC, "%s '%s': nic '%s' is a port of '%s'", bond ? "bond" : "network", bond ? master->name : user_of(want), link->name,
+		error_set(error, ERR_USED_NIC, "%s '%s': nic '%s' is a port of '%s'", bond ? "bond" : "network", bond ? master->name : plan_user(want), link->name,
 			  now->name);
 		return false;
 	}
@@ -598,21 +204,21 @@ static bool plan_join(struct plan *plan, const struct net_want *want, struct net
 		return false;
 	if (master) {
 		keep_routes(link, top->name, kept);
-		delete_all(plan, link);
+		plan_drop_all(plan, link);
 	}
 	if (bond)
-		set_up(plan, link, false);
-	set_master(plan, link, master);
+		plan_up(plan, link, false);
+	plan_master(plan, link, master);
 	if (bond)
 		link->flags |= IFF_UP;
 	else
-		set_up(plan, link, true);
+		plan_up(plan, link, true);
 	return true;
 }
 
 static void plan_options(struct plan *plan, const struct net_want *want, struct net_link *link)
 {
-	const struct net_want *was = want_of(plan->old, want->name);
+	const struct net_want *was = plan_want(plan->old, want->name);
 	g_autoptr(GString) text = g_string_new(want->kind);
 	g_autoptr(GString) before = g_string_new(want->kind);
 	GHashTableIter iter;
@@ -647,12 +253,12 @@ static bool check_nic(const struct net_want *want, const struct net_link *nic, G
 	const char *kind = want->is_bond ? "bond" : "nic";
 
 	if (!nic || (want->is_bond ? strcmp(nic->kind, "bond") != 0 : !net_link_is_nic(nic))) {
-		error_set(error, want->is_bond ? ERR_BAD_BONDING : ERR_BAD_NIC, "'%s': %s '%s' %s", user_of(want), kind, want->name,
+		error_set(error, want->is_bond ? ERR_BAD_BONDING : ERR_BAD_NIC, "'%s': %s '%s' %s", plan_user(want), kind, want->name,
 			  !nic ? "does not exist" : want->is_bond ? "is no bond" : "is no network interface card");
 		return false;
 	}
 	if (nic->max_mtu && want->mtu > nic->max_mtu) {
-		error_set(error, ERR_BAD_PARAMS, "'%s': mtu %u is above the %u of %s '%s'", user_of(want), want->mtu, nic->max_mtu, kind, want->name);
+		error_set(error, ERR_BAD_PARAMS, "'%s': mtu %u is above the %u of %s '%s'", plan_user(want), want->mtu, nic->max_mtu, kind, want->name);
 		return false;
 	}
 	return true;
@@ -661,11 +267,11 @@ static bool check_nic(const struct net_want *want, const struct net_link *nic, G
 /* Is the link of this name ours to change? */
 static bool check_ours(const struct plan *plan, const struct net_want *want, const struct net_link *link, GError **error)
 {
-	const struct net_want *was = want_of(plan->old, want->name);
+	const struct net_want *was = plan_want(plan->old, want->name);
 
 	if (was && !strcmp(link->kind, want->kind))
 		return true;
-	error_set(error, code_of(want), "%s '%s': there is a link '%s' that is not ours", strcmp(want->kind, "bond") ? "network" : "bond", user_of(want),
+	error_set(error, code_of(want), "%s '%s': there is a link '%s' that is not ours", strcmp(want->kind, "bond") ? "network" : "bond", plan_user(want),
 		  want->name);
 	return false;
 }
@@ -677,7 +283,7 @@ static bool for_kind(struct plan *plan, const char *kind, GPtrArray *kept, GErro
 	for (guint i = 0; i < plan->new->wants->len; i++) {
 		const struct net_want *want = plan->new->wants->pdata[i];
 
-		if (!strcmp(want->kind, kind) && is_touched(plan, want) && !function(plan, want, net_state_link(plan->state, want->name), kept, error))
+		if (!strcmp(want->kind, kind) && plan_touches(plan, want) && !function(plan, want, net_state_link(plan->state, want->name), kept, error))
 			return false;
 	}
 	return true;
@@ -692,12 +298,12 @@ static bool make(struct plan *plan, const struct net_want *want, struct net_link
 	if (!check_ours(plan, want, link, error))
 		return false;
 	if (strcmp(want->kind, "bridge") && link->mtu < want->mtu)
-		set_mtu(plan, link, want->mtu);
+		plan_mtu(plan, link, want->mtu);
 	plan_options(plan, want, link);
 	if ((!strcmp(want->kind, "vlan") || !strcmp(want->kind, "vxlan")) && !plan_join(plan, want, link, kept, error))
 		return false;
 	if (!want->top)
-		set_up(plan, link, true);
+		plan_up(plan, link, true);
 	return true;
 }
 
@@ -709,7 +315,7 @@ static bool check_nic_of(struct plan *plan, const struct net_want *want, struct 
 /* Into a bond, or out of what it need not be in. */
 static bool enslave(struct plan *plan, const struct net_want *want, struct net_link *link, GPtrArray *kept, GError **error)
 {
-	const struct net_want *master = want_of(plan->new, want->master);
+	const struct net_want *master = plan_want(plan->new, want->master);
 
 	return (master && strcmp(master->kind, "bond")) || plan_join(plan, want, link, kept, error);
 }
@@ -720,14 +326,14 @@ static bool lift(struct plan *plan, const struct net_want *want, struct net_link
 	if (want->top)
 		set_accept_ra(plan, link, want->autoconf);
 	if (link->mtu < want->mtu)
-		set_mtu(plan, link, want->mtu);
-	set_up(plan, link, true);
+		plan_mtu(plan, link, want->mtu);
+	plan_up(plan, link, true);
 	return true;
 }
 
 static bool join_bridge(struct plan *plan, const struct net_want *want, struct net_link *link, GPtrArray *kept, GError **error)
 {
-	const struct net_want *master = want_of(plan->new, want->master);
+	const struct net_want *master = plan_want(plan->new, want->master);
 
 	return (master && !strcmp(master->kind, "bond")) || plan_join(plan, want, link, kept, error);
 }
@@ -736,14 +342,14 @@ static bool check_free(struct plan *plan, const struct net_want *want, struct ne
 {
 	for (guint i = 0; i < plan->state->links->len; i++) {
 		const struct net_link *other = plan->state->links->pdata[i];
-		const struct net_want *theirs = want_of(plan->new, other->name);
+		const struct net_want *theirs = plan_want(plan->new, other->name);
 
 		for (guint k = 0; other != link && k < want->addresses->len; k++) {
 			if (want->nat && theirs && theirs->nat)           /* they may have the same */
 				break;
 			if (!has_address(other, want->addresses->pdata[k]))
 				continue;
-			error_set(error, ERR_BAD_ADDR, "network '%s': address %s is already on '%s'", user_of(want), (char *)want->addresses->pdata[k], other->name);
+			error_set(error, ERR_BAD_ADDR, "network '%s': address %s is already on '%s'", plan_user(want), (char *)want->addresses->pdata[k], other->name);
 			return false;
 		}
 		for (guint k = 0; other != link && k < other->routes->len; k++) {
@@ -754,7 +360,7 @@ static bool check_free(struct plan *plan, const struct net_want *want, struct ne
 			for (guint r = 0; r < want->routes->len; r++)
 				if (g_str_has_prefix(want->routes->pdata[r], "default ") && g_str_has_suffix(want->routes->pdata[r], " table 254") &&
 				    !strchr(want->routes->pdata[r], ':') == (route->family == AF_INET)) {
-					error_set(error, ERR_BAD_PARAMS, "network '%s': there is a default route already, via %s on '%s'", user_of(want),
+					error_set(error, ERR_BAD_PARAMS, "network '%s': there is a default route already, via %s on '%s'", plan_user(want),
 						  route->gateway, other->name);
 					return false;
 				}
@@ -789,15 +395,15 @@ static void add_route(struct plan *plan, struct net_link *link, const char *text
 /* A default route that came along with the link (of a DHCP client, of router advertisements) gives way to the network's. */
 static void drop_default_routes(struct plan *plan, const struct net_want *want, struct net_link *link)
 {
-	const struct net_want *was = want_of(plan->old, want->name);
+	const struct net_want *was = plan_want(plan->old, want->name);
 
 	for (guint w = 0; was == NULL && w < want->routes->len; w++)
 		for (guint i = 0; i < link->routes->len;) {
 			const struct net_route *route = link->routes->pdata[i];
 			bool family = !strchr(want->routes->pdata[w], ':') == (route->family == AF_INET);
 
-			if (family && !strcmp(route->destination, "default") && route->table == RT_TABLE_MAIN && !is_route(route, want->routes->pdata[w]))
-				delete_route_at(plan, link, i);
+			if (family && !strcmp(route->destination, "default") && route->table == RT_TABLE_MAIN && !plan_is_route(route, want->routes->pdata[w]))
+				plan_drop_route(plan, link, i);
 			else
 				i++;
 		}
@@ -806,7 +412,7 @@ static void drop_default_routes(struct plan *plan, const struct net_want *want, 
 static void add_peers(struct plan *plan, const struct net_want *want, struct net_link *link)
 {
 	for (guint i = 0; i < want->peers->len; i++)
-		if (!has_text(link->peers, want->peers->pdata[i])) {
+		if (!plan_has(link->peers, want->peers->pdata[i])) {
 			net_step_add(plan->steps, STEP_PEER_ADD, link->name, want->peers->pdata[i], NULL);
 			g_ptr_array_add(link->peers, g_strdup(want->peers->pdata[i]));
 		}
@@ -817,7 +423,7 @@ static void set_arp(struct plan *plan, struct net_link *link, bool mute)
 {
 	if (!(link->flags & IFF_NOARP) == !mute)
 		return;
-	set_word(plan, link, "link", "arp", mute ? "0" : "1", mute ? "1" : "0");
+	plan_set(plan, link, "link", "arp", mute ? "0" : "1", mute ? "1" : "0");
 	link->flags ^= IFF_NOARP;
 }
 
@@ -832,7 +438,7 @@ static bool finish(struct plan *plan, const struct net_want *want, struct net_li
 	drop_default_routes(plan, want, link);
 	for (guint i = 0; i < want->addresses->len; i++)
 		add_address(plan, link, want->addresses->pdata[i]);
-	set_up(plan, link, true);
+	plan_up(plan, link, true);
 	for (guint i = 0; i < kept->len; i++) {
 		const struct kept *keep = kept->pdata[i];
 
@@ -842,7 +448,7 @@ static bool finish(struct plan *plan, const struct net_want *want, struct net_li
 	for (guint i = 0; i < want->routes->len; i++)
 		add_route(plan, link, want->routes->pdata[i]);
 	for (guint i = 0; i < want->rules->len; i++)
-		if (!has_text(plan->state->rules, want->rules->pdata[i])) {
+		if (!plan_has(plan->state->rules, want->rules->pdata[i])) {
 			net_step_add(plan->steps, STEP_RULE_ADD, want->name, want->rules->pdata[i], NULL);
 			g_ptr_array_add(plan->state->rules, g_strdup(want->rules->pdata[i]));
 		}
@@ -852,14 +458,14 @@ static bool finish(struct plan *plan, const struct net_want *want, struct net_li
 /* The MTU of a bridge, once its ports are in it. */
 static bool settle(struct plan *plan, const struct net_want *want, struct net_link *link, GPtrArray *kept, GError **error)
 {
-	set_mtu(plan, link, want->mtu);
+	plan_mtu(plan, link, want->mtu);
 	return true;
 }
 
 static bool shape(struct plan *plan, const struct net_want *want, struct net_link *link, GPtrArray *kept, GError **error)
 {
 	if (!link->made)
-		return plan_qos(plan, want_of(plan->old, want->name), want, want->name, error);
+		return plan_qos(plan, plan_want(plan->old, want->name), want, want->name, error);
 	if (*want->qos)
 		net_step_add(plan->steps, STEP_QOS, want->name, want->qos, NULL);
 	return true;
@@ -980,7 +586,7 @@ GPtrArray *net_plan(struct net_state *state, const struct net_config *before, co
 	plan.old = net_topology_new(before, error);
 	plan.new = plan.old ? net_topology_new(after, error) : NULL;
 	plan.steps = g_ptr_array_new_with_free_func(net_step_free);
-	good = plan.new && plan_old(&plan, error) && plan_new(&plan, error);
+	good = plan.new && plan_away(&plan, error) && plan_new(&plan, error);
 	net_topology_free(plan.old);
 	net_topology_free(plan.new);
 	if (good)

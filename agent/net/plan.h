@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef BERTH_AGENT_NET_PLAN_H
+#define BERTH_AGENT_NET_PLAN_H
+/* What the files of planning share. Theory of operation in plan.c. */
+#include "agent/net/net-priv.h"
+
+#define MTU_DEFAULT 1500
+
+/* What a plan is made with. */
+struct plan {
+	const json_t *host;              /* of net_config */
+	struct net_state *state;
+	GPtrArray *steps;
+	struct net_topology *old, *new;
+	GHashTable *touched;
+};
+
+/* ---- plan_link.c ---- */
+const struct net_want *plan_want(const struct net_topology *topology, const char *name);          /* NULL: it needs no such link */
+bool plan_touches(const struct plan *plan, const struct net_want *want);      /* a network or bond of the request needs it */
+const char *plan_user(const struct net_want *want);                           /* for messages: the first of its users in alphabetical order */
+bool plan_has(const GPtrArray *texts, const char *text);
+char *plan_route_text(const struct net_route *route);                         /* as in steps. g_free */
+bool plan_is_route(const struct net_route *route, const char *text);
+/* A step that sets KIND NAME=VALUE; the state is the caller's. */
+void plan_set(struct plan *plan, const struct net_link *link, const char *kind, const char *name, const char *value, const char *old);
+void plan_up(struct plan *plan, struct net_link *link, bool up);
+void plan_mtu(struct plan *plan, struct net_link *link, unsigned mtu);
+void plan_note_port(struct plan *plan, struct net_link *bridge);              /* a bridge whose MTU nobody set takes the least of its ports */
+void plan_master(struct plan *plan, struct net_link *link, struct net_link *master);      /* NULL: out of its bridge or bond */
+void plan_drop_route(struct plan *plan, struct net_link *link, guint i);      /* the i-th of the link */
+void plan_drop_address(struct plan *plan, struct net_link *link, guint i);
+void plan_drop_peer(struct plan *plan, struct net_link *link, guint i);
+void plan_drop_all(struct plan *plan, struct net_link *link);                 /* but the addresses that the kernel gives each link */
+/* From the shares of was to those of will (NULL: none). Where somebody else has put a qdisc, it stays: ERR_USED_NIC */
+bool plan_qos(struct plan *plan, const struct net_want *was, const struct net_want *will, const char *link, GError **error);
+
+/* ---- plan_away.c ---- */
+bool plan_away(struct plan *plan, GError **error);                            /* what is no longer wanted, or would have to be made anew */
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parts of a plan: what is no longer wanted goes, links from bridges to nics, and what keeps one from going is named. */
+#include <linux/rtnetlink.h>
+#include <string.h>
+#include "agent/net/plan.h"
+
+static void delete_rule(struct plan *plan, const char *link, const char *rule)
+{
+	guint i;
+
+	if (!g_ptr_array_find_with_equal_func(plan->state->rules, rule, g_str_equal, &i))
+		return;
+	net_step_add(plan->steps, STEP_RULE_DELETE, link, rule, NULL);
+	g_ptr_array_remove_index(plan->state->rules, i);
+}
+
+/* Would the link have to be made anew? */
+static bool is_replaced(const struct plan *plan, const struct net_want *was, const struct net_want *will)
+{
+	const struct net_want *lower = *was->lower ? plan_want(plan->old, was->lower) : NULL;
+	GHashTableIter iter;
+	void *name, *value;
+
+	if (!will || strcmp(was->kind, will->kind) || strcmp(was->lower, will->lower) || was->vlan != will->vlan || strcmp(was->mac, will->mac))
+		return true;
+	if (lower && *lower->kind && is_replaced(plan, lower, plan_want(plan->new, was->lower)))
+		return true;
+	if (strcmp(was->kind, "bond") && strcmp(was->kind, "vxlan"))
+		return false;
+	for (int pass = 0; pass < 2; pass++) {
+		GHashTable *here = pass ? will->options : was->options, *there = pass ? was->options : will->options;
+
+		g_hash_table_iter_init(&iter, here);
+		while (g_hash_table_iter_next(&iter, &name, &value)) {
+			const char *other = g_hash_table_lookup(there, name);
+
+			if (!net_option_live(was->kind, name) && strcmp(value, other ? other : net_option_standard(was->kind, name)))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* What is above or in the link and is not ours, "vnet0, vnet1"; NULL: none. g_free */
+static char *foreign_users(const struct plan *plan, const struct net_link *link)
+{
+	g_autoptr(GString) names = g_string_new(NULL);
+
+	for (guint i = 0; i < plan->state->links->len; i++) {
+		const struct net_link *other = plan->state->links->pdata[i];
+		const struct net_want *want = plan_want(plan->old, other->name);
+		bool in = other->master == link->index, above = other->lower == link->index && strcmp(other->kind, "veth");
+
+		if ((in && !(want && !strcmp(want->master, link->name))) || (above && !(want && !strcmp(want->lower, link->name))))
+			g_string_append_printf(names, "%s%s", names->len ? ", " : "", other->name);
+	}
+	return names->len ? g_strdup(names->str) : NULL;
+}
+
+/* The link as it is, so that it could be made again: "vlan lower=bond0 id=5 mtu=1500 up=1". g_free */
+static char *link_text(const struct plan *plan, const struct net_link *link)
+{
+	const struct net_link *lower = net_state_index(plan->state, link->lower), *master = net_state_index(plan->state, link->master);
+	g_autofree char *options = net_options_text(link->kind, link->options);
+	GString *text = g_string_new(link->kind);
+
+	if (!strcmp(link->kind, "vlan") && lower)
+		g_string_append_printf(text, " lower=%s id=%d", lower->name, link->vlan);
+	if (*link->mac)
+		g_string_append_printf(text, " address=%s", link->mac);
+	g_string_append_printf(text, " mtu=%u", link->mtu);
+	g_string_append(text, options);
+	if (master)
+		g_string_append_printf(text, " master=%s", master->name);
+	if (link->flags & IFF_UP)
+		g_string_append(text, " up=1");
+	return g_string_free(text, FALSE);
+}
+
+static void release_ports(struct plan *plan, const struct net_link *link)
+{
+	for (guint i = 0; i < plan->state->links->len; i++) {
+		struct net_link *port = plan->state->links->pdata[i];
+
+		if (port->master == link->index)
+			plan_master(plan, port, NULL);
+	}
+}
+
+static bool plan_removal(struct plan *plan, const struct net_want *was, struct net_link *link, GError **error)
+{
+	g_autofree char *users = NULL;
+	g_autofree char *text = NULL;
+
+	if (strcmp(link->kind, was->kind)) {
+		error_set(error, ERR_BAD_BRIDGE, "network '%s': link '%s' is no %s any more, somebody else made it anew", plan_user(was), link->name, was->kind);
+		return false;
+	}
+	if ((users = foreign_users(plan, link))) {
+		error_set(error, strcmp(was->kind, "bond") ? ERR_RESOURCE_UNAVAILABLE : ERR_USED_BOND, "%s '%s' is used by %s",
+			  strcmp(was->kind, "bond") ? "network" : "bond", strcmp(was->kind, "vlan") ? link->name : plan_user(was), users);
+		return false;
+	}
+	plan_drop_all(plan, link);
+	release_ports(plan, link);
+	text = link_text(plan, link);
+	net_step_add(plan->steps, STEP_LINK_DELETE, link->name, text, NULL);
+	g_ptr_array_remove(plan->state->links, link);
+	return true;
+}
+
+/* A nic that no network needs any more, or less of it: no master, the usual MTU. */
+static void plan_release(struct plan *plan, const struct net_want *was, struct net_link *link)
+{
+	const struct net_link *master = net_state_index(plan->state, link->master);
+
+	if (master && !strcmp(master->name, was->master))
+		plan_master(plan, link, NULL);
+	if (link->mtu == was->mtu)
+		plan_mtu(plan, link, MTU_DEFAULT);
+	plan_up(plan, link, true);             /* a bond lets go of it down */
+}
+
+/* Addresses, routes and rules that were ours and are no longer wanted here. */
+static void plan_deletions(struct plan *plan, const struct net_want *was, const struct net_want *will, struct net_link *link)
+{
+	for (guint i = 0; i < was->rules->len; i++)
+		if (!will || !plan_has(will->rules, was->rules->pdata[i]))
+			delete_rule(plan, was->name, was->rules->pdata[i]);
+	for (guint i = 0; i < link->routes->len;) {
+		bool ours = false, wanted = false;
+
+		for (guint k = 0; k < was->routes->len; k++)
+			ours |= plan_is_route(link->routes->pdata[i], was->routes->pdata[k]);
+		for (guint k = 0; will && k < will->routes->len; k++)
+			wanted |= plan_is_route(link->routes->pdata[i], will->routes->pdata[k]);
+		if (ours && !wanted)
+			plan_drop_route(plan, link, i);
+		else
+			i++;
+	}
+	for (guint i = 0; i < link->peers->len;)
+		if (plan_has(was->peers, link->peers->pdata[i]) && !(will && plan_has(will->peers, link->peers->pdata[i])))
+			plan_drop_peer(plan, link, i);
+		else
+			i++;
+	for (guint i = 0; i < link->addresses->len;) {
+		const char *text = ((const struct net_address *)link->addresses->pdata[i])->text;
+
+		if (plan_has(was->addresses, text) && !(will && plan_has(will->addresses, text)))
+			plan_drop_address(plan, link, i);
+		else
+			i++;
+	}
+}
+
+/* A nic or bond can stay when its network goes, but not while machines are attached to it directly. */
+static bool check_machines(const struct plan *plan, const struct net_want *was, const struct net_want *will, const struct net_link *link, GError **error)
+{
+	if (!was->top || (will && will->top))
+		return true;
+	for (guint i = 0; i < plan->state->links->len; i++) {
+		const struct net_link *other = plan->state->links->pdata[i];
+
+		if (other->lower != link->index || strcmp(other->kind, "macvtap"))
+			continue;
+		error_set(error, ERR_RESOURCE_UNAVAILABLE, "network '%s' is used by %s on '%s'", was->untagged ? was->untagged : plan_user(was), other->name,
+			  link->name);
+		return false;
+	}
+	return true;
+}
+
+bool plan_away(struct plan *plan, GError **error)
+{
+	for (guint i = plan->old->wants->len; i-- > 0;) {
+		const struct net_want *was = plan->old->wants->pdata[i], *will = plan_want(plan->new, was->name);
+		struct net_link *link = net_state_link(plan->state, was->name);
+		bool replaced;
+
+		if (!plan_touches(plan, was) && !(will && plan_touches(plan, will)))
+			continue;
+		if (!link)
+			continue;
+		if (!check_machines(plan, was, will, link, error))
+			return false;
+		plan_deletions(plan, was, will, link);
+		replaced = *was->kind ? is_replaced(plan, was, will) : !will;
+		if (replaced && !plan_qos(plan, was, NULL, link->name, error))
+			return false;
+		if (!replaced)
+			continue;
+		if (!*was->kind)
+			plan_release(plan, was, link);
+		else if (!plan_removal(plan, was, link, error))
+			return false;
+	}
+	return true;
+}

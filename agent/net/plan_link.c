@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parts of a plan: single changes of a link. Each is a step, and the copy of the state changes as the step would change the kernel's. */
+#include <linux/rtnetlink.h>
+#include <string.h>
+#include "agent/net/plan.h"
+
+const struct net_want *plan_want(const struct net_topology *topology, const char *name)
+{
+	return g_hash_table_lookup(topology->index, name);
+}
+
+bool plan_touches(const struct plan *plan, const struct net_want *want)
+{
+	GHashTableIter iter;
+	void *user;
+
+	g_hash_table_iter_init(&iter, want->users);
+	while (g_hash_table_iter_next(&iter, &user, NULL))
+		if (g_hash_table_contains(plan->touched, user))
+			return true;
+	return false;
+}
+
+const char *plan_user(const struct net_want *want)
+{
+	const char *first = NULL;
+	GHashTableIter iter;
+	void *user;
+
+	g_hash_table_iter_init(&iter, want->users);
+	while (g_hash_table_iter_next(&iter, &user, NULL))
+		if (!first || strcmp(user, first) < 0)
+			first = user;
+	return first;
+}
+
+bool plan_has(const GPtrArray *texts, const char *text)
+{
+	for (guint i = 0; i < texts->len; i++)
+		if (!strcmp(texts->pdata[i], text))
+			return true;
+	return false;
+}
+
+char *plan_route_text(const struct net_route *route)
+{
+	return g_strdup_printf("%s via %s metric %u proto %u table %u", route->destination, route->gateway, route->metric, route->protocol, route->table);
+}
+
+/* The kernel gives an IPv6 route a metric when it is told none. */
+bool plan_is_route(const struct net_route *route, const char *text)
+{
+	g_autofree char *mine = plan_route_text(route);
+	g_autofree char *plain = g_strdup_printf("%s via %s metric 0 proto %u table %u", route->destination, route->gateway, route->protocol, route->table);
+
+	return !strcmp(mine, text) || (route->family == AF_INET6 && !strcmp(plain, text));
+}
+
+void plan_set(struct plan *plan, const struct net_link *link, const char *kind, const char *name, const char *value, const char *old)
+{
+	g_autofree char *text = g_strdup_printf("%s %s=%s", kind, name, value);
+	g_autofree char *before = g_strdup_printf("%s %s=%s", kind, name, old);
+
+	net_step_add(plan->steps, STEP_LINK_SET, link->name, text, before);
+}
+
+void plan_up(struct plan *plan, struct net_link *link, bool up)
+{
+	if (!(link->flags & IFF_UP) == !up)
+		return;
+	plan_set(plan, link, "link", "up", up ? "1" : "0", up ? "0" : "1");
+	link->flags ^= IFF_UP;
+}
+
+/* A bond's slaves have its MTU. */
+static void note_mtu(struct plan *plan, struct net_link *link, unsigned mtu)
+{
+	link->mtu = mtu;
+	link->auto_mtu = false;
+	for (guint i = 0; !strcmp(link->kind, "bond") && i < plan->state->links->len; i++) {
+		struct net_link *slave = plan->state->links->pdata[i];
+
+		if (slave->master == link->index)
+			slave->mtu = mtu;
+	}
+}
+
+void plan_mtu(struct plan *plan, struct net_link *link, unsigned mtu)
+{
+	g_autofree char *text = g_strdup_printf("%u", mtu);
+	g_autofree char *old = g_strdup_printf("%u", link->mtu);
+
+	if (link->mtu == mtu)
+		return;
+	plan_set(plan, link, "link", "mtu", text, old);
+	note_mtu(plan, link, mtu);
+}
+
+void plan_note_port(struct plan *plan, struct net_link *bridge)
+{
+	unsigned least = 0;
+
+	for (guint i = 0; bridge->auto_mtu && i < plan->state->links->len; i++) {
+		const struct net_link *port = plan->state->links->pdata[i];
+
+		if (port->master == bridge->index && (!least || port->mtu < least))
+			least = port->mtu;
+	}
+	if (least)
+		bridge->mtu = least;
+}
+
+void plan_master(struct plan *plan, struct net_link *link, struct net_link *master)
+{
+	const struct net_link *old = net_state_index(plan->state, link->master);
+	int index = master ? master->index : 0;
+
+	if (link->master == index)
+		return;
+	plan_set(plan, link, "link", "master", master ? master->name : "", old ? old->name : "");
+	link->master = index;
+	if (old && !strcmp(old->kind, "bond"))
+		link->flags &= ~(unsigned)IFF_UP;
+	if (master && !strcmp(master->kind, "bond"))
+		link->mtu = master->mtu;
+	else if (master)
+		plan_note_port(plan, master);
+}
+
+void plan_drop_route(struct plan *plan, struct net_link *link, guint i)
+{
+	g_autofree char *text = plan_route_text(link->routes->pdata[i]);
+
+	net_step_add(plan->steps, STEP_ROUTE_DELETE, link->name, text, NULL);
+	g_ptr_array_remove_index(link->routes, i);
+}
+
+/* As it is in the kernel, so that undoing makes the same again. */
+void plan_drop_address(struct plan *plan, struct net_link *link, guint i)
+{
+	const struct net_address *address = link->addresses->pdata[i];
+	g_autofree char *text = address->broadcast[0] ? g_strdup_printf("%s brd %s", address->text, address->broadcast) : g_strdup(address->text);
+
+	net_step_add(plan->steps, STEP_ADDRESS_DELETE, link->name, text, NULL);
+	g_ptr_array_remove_index(link->addresses, i);
+}
+
+void plan_drop_peer(struct plan *plan, struct net_link *link, guint i)
+{
+	net_step_add(plan->steps, STEP_PEER_DELETE, link->name, link->peers->pdata[i], NULL);
+	g_ptr_array_remove_index(link->peers, i);
+}
+
+void plan_drop_all(struct plan *plan, struct net_link *link)
+{
+	while (link->peers->len)
+		plan_drop_peer(plan, link, 0);
+	while (link->routes->len)
+		plan_drop_route(plan, link, 0);
+	for (guint i = 0; i < link->addresses->len;)
+		if (((const struct net_address *)link->addresses->pdata[i])->link_local)
+			i++;
+		else
+			plan_drop_address(plan, link, i);
+}
+
+bool plan_qos(struct plan *plan, const struct net_want *was, const struct net_want *will, const char *link, GError **error)
+{
+	const char *before = was ? was->qos : "", *after = will ? will->qos : "";
+	g_autofree char *kind = NULL;
+
+	if (!*before && !*after)
+		return true;
+	switch (net_qos_look(link, after, &kind)) {
+	case NET_QOS_SAME:
+		return true;
+	case NET_QOS_FOREIGN:
+		if (!*after)
+			return true;            /* ours is gone already */
+		error_set(error, ERR_USED_NIC, "network '%s': hostQos: '%s' has a qdisc of somebody else, %s", plan_user(will), link, kind);
+		return false;
+	case NET_QOS_OTHER:
+		break;
+	}
+	net_step_add(plan->steps, STEP_QOS, link, after, before);
+	return true;
+}
