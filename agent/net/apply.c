@@ -12,6 +12,11 @@
 
 void (*net_before_step)(unsigned n);
 
+static int unless(int errnum, int fine)
+{
+	return errnum == fine ? 0 : errnum;
+}
+
 static int set(struct netlink *netlink, enum net_step_kind kind, const char *link, const char *value)
 {
 	switch (kind) {
@@ -47,6 +52,10 @@ static int set(struct netlink *netlink, enum net_step_kind kind, const char *lin
 		return net_nft_write(value);
 	case STEP_QOS:
 		return net_qos_set(link, value);
+	case STEP_FOREIGN_AWAY:
+		return unless(netlink_foreign(netlink, link, value, false), ESRCH);
+	case STEP_FOREIGN_BACK:
+		return unless(netlink_foreign(netlink, link, value, true), EEXIST);
 	case STEP_KIND_MAX:
 		break;
 	}
@@ -58,7 +67,7 @@ static const enum net_step_kind inverse[] = { [STEP_LINK_ADD] = STEP_LINK_DELETE
 	[STEP_ROUTE_ADD] = STEP_ROUTE_DELETE, [STEP_ROUTE_DELETE] = STEP_ROUTE_ADD, [STEP_RULE_ADD] = STEP_RULE_DELETE,
 	[STEP_RULE_DELETE] = STEP_RULE_ADD, [STEP_PEER_ADD] = STEP_PEER_DELETE, [STEP_PEER_DELETE] = STEP_PEER_ADD, [STEP_RESOLV] = STEP_RESOLV,
 	[STEP_FORWARDING] = STEP_FORWARDING, [STEP_RULESET] = STEP_RULESET,
-	[STEP_QOS] = STEP_QOS };
+	[STEP_QOS] = STEP_QOS, [STEP_FOREIGN_AWAY] = STEP_FOREIGN_BACK, [STEP_FOREIGN_BACK] = STEP_FOREIGN_AWAY };
 
 static bool is_as_before(int errnum)
 {

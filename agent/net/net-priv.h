@@ -16,6 +16,8 @@
 struct net_address { int family; char *text, *broadcast; bool link_local; };     /* "192.0.2.1/24"; broadcast: "" when none */
 /* destination: "default" or "10.0.0.0/8"; gateway "-": none; protocol: RTPROT_*. Those with a gateway of table main, and ours (NET_PROTOCOL) of others */
 struct net_route { int family; char *destination, *gateway; uint32_t metric, table; unsigned protocol; };
+/* One that somebody put there, in whatever table: raw is it as the kernel tells it, source its address (NULL: any). */
+struct net_foreign { struct net_route route; char *source; GBytes *raw; };
 #define NET_PROTOCOL 66                   /* of our rules and the routes of their tables: tells them from those of others */
 struct net_link {
 	int index, master, lower;        /* master, lower (device below): index, 0: none */
@@ -31,10 +33,12 @@ struct net_link {
 	int aggregator;                  /* 802.3ad, of bonds and slaves; 0: none */
 	uint64_t rx_bytes, tx_bytes, rx_errors, tx_errors, rx_dropped, tx_dropped;
 	GPtrArray *addresses, *routes, *peers;        /* peers: of a VXLAN, texts */
+	GPtrArray *foreign;              /* struct net_foreign: all routes but the kernel's own; some are in routes, too */
 };
 /* rules: ours, texts "from 192.0.2.0/24 table 7", "fwmark 7 table 7". resolv: content of resolv.conf, NULL: not read */
 /* nft: digest of our table, "": none; NULL: not read, plan.c does when it needs it. forwarding: IPv4 */
 struct net_state { GPtrArray *links, *rules; char *resolv, *nft; bool forwarding; };
+void net_foreign_free(void *foreign);
 struct netlink;
 struct netlink *netlink_new(GError **error);
 struct netlink *netlink_free(struct netlink *netlink);
@@ -63,6 +67,7 @@ int netlink_veth(struct netlink *netlink, const char *name, int space, const cha
 int netlink_link_delete(struct netlink *netlink, const char *name);
 int netlink_address(struct netlink *netlink, const char *name, const char *address, bool add);     /* "192.0.2.1/24 brd 192.0.2.255" */
 int netlink_route(struct netlink *netlink, const char *name, const char *route, bool add); /* "default via 192.0.2.254 metric 0 proto 4 table 254" */
+int netlink_foreign(struct netlink *netlink, const char *name, const char *route, bool add);      /* "... raw HEX", of a struct net_foreign; over this link */
 int netlink_peer(struct netlink *netlink, const char *name, const char *peer, bool add);   /* of a VXLAN: "192.0.2.7" */
 int netlink_rule(struct netlink *netlink, const char *rule, bool add);                     /* as in net_state */
 int net_set_accept_ra(const char *name, const char *value);
@@ -216,9 +221,13 @@ struct net_topology *net_topology_free(struct net_topology *topology);
 /* ---- steps.c ---- */
 enum net_step_kind {
 	STEP_LINK_ADD, STEP_LINK_DELETE, STEP_LINK_SET, STEP_ACCEPT_RA, STEP_ADDRESS_ADD, STEP_ADDRESS_DELETE, STEP_ROUTE_ADD, STEP_ROUTE_DELETE,
-	STEP_RULE_ADD, STEP_RULE_DELETE, STEP_PEER_ADD, STEP_PEER_DELETE, STEP_RESOLV, STEP_FORWARDING, STEP_RULESET, STEP_QOS, STEP_KIND_MAX
+	STEP_RULE_ADD, STEP_RULE_DELETE, STEP_PEER_ADD, STEP_PEER_DELETE, STEP_RESOLV, STEP_FORWARDING, STEP_RULESET, STEP_QOS,
+	STEP_FOREIGN_AWAY, STEP_FOREIGN_BACK,         /* a route of somebody else, "10.0.0.0/8 via ... raw HEX" (plan_away.c) */
+	STEP_KIND_MAX
 };
 struct net_step { enum net_step_kind kind; char *link, *value, *old; };
+#define NET_STEP_LOST "lost"             /* old, of a route that goes away and does not come back */
+void net_steps_warn(const GPtrArray *steps);                                  /* in the log: what was lost */
 void net_step_free(void *step);
 void net_step_add(GPtrArray *steps, enum net_step_kind kind, const char *link, const char *value, const char *old);      /* texts may be NULL: "" */
 json_t *net_steps_to_json(const GPtrArray *steps);

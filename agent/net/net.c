@@ -257,6 +257,8 @@ static bool transact(struct net *net, struct change *change, int timeout_s, GErr
 		net_vlan_uplinks(net);
 		net_port_qos_sweep(net);
 	}
+	if (done)
+		net_steps_warn(steps);
 	if (done && steps->len)
 		log_info("networks: %u changed in %u steps", g_hash_table_size(change->touched), steps->len);
 	net_state_free(state);

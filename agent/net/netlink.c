@@ -85,12 +85,24 @@ static void route_free(void *data)
 	g_free(route);
 }
 
+void net_foreign_free(void *data)
+{
+	struct net_foreign *foreign = data;
+
+	g_free(foreign->route.destination);
+	g_free(foreign->route.gateway);
+	g_free(foreign->source);
+	g_bytes_unref(foreign->raw);
+	g_free(foreign);
+}
+
 static void link_free(void *data)
 {
 	struct net_link *link = data;
 
 	g_ptr_array_unref(link->addresses);
 	g_ptr_array_unref(link->routes);
+	g_ptr_array_unref(link->foreign);
 	g_ptr_array_unref(link->peers);
 	g_free(link->name);
 	g_free(link->kind);
@@ -137,6 +149,7 @@ struct net_link *net_state_add(struct net_state *state, const char *name, const 
 	link->accept_ra = -1;
 	link->addresses = g_ptr_array_new_with_free_func(address_free);
 	link->routes = g_ptr_array_new_with_free_func(route_free);
+	link->foreign = g_ptr_array_new_with_free_func(net_foreign_free);
 	link->peers = g_ptr_array_new_with_free_func(g_free);
 	g_ptr_array_add(state->links, link);
 	return link;
@@ -331,6 +344,24 @@ static int on_address(struct nl_msg *message, void *data)
 	return NL_OK;
 }
 
+/* Not what the kernel made by itself. A route of a next-hop object cannot be told without it. */
+static void note_foreign(struct net_link *link, const struct net_route *route, struct nlmsghdr *header, struct nlattr **a)
+{
+	struct net_foreign *foreign;
+	char text[INET6_ADDRSTRLEN];
+
+	if (route->protocol == RTPROT_REDIRECT || route->protocol == RTPROT_KERNEL || route->protocol == RTPROT_RA || route->table == RT_TABLE_LOCAL ||
+	    a[RTA_NH_ID])
+		return;
+	foreign = g_new0(struct net_foreign, 1);
+	foreign->route = *route;
+	foreign->route.destination = g_strdup(route->destination);
+	foreign->route.gateway = g_strdup(route->gateway);
+	foreign->source = a[RTA_PREFSRC] ? g_strdup(inet_ntop(route->family, nla_data(a[RTA_PREFSRC]), text, sizeof(text))) : NULL;
+	foreign->raw = g_bytes_new(nlmsg_data(header), (gsize)nlmsg_datalen(header));
+	g_ptr_array_add(link->foreign, foreign);
+}
+
 static int on_route(struct nl_msg *message, void *data)
 {
 	struct nlmsghdr *header = nlmsg_hdr(message);
@@ -346,8 +377,6 @@ static int on_route(struct nl_msg *message, void *data)
 	    !a[RTA_OIF] || (info->rtm_family != AF_INET && info->rtm_family != AF_INET6) || (info->rtm_flags & RTM_F_CLONED))
 		return NL_OK;
 	table = a[RTA_TABLE] ? nla_get_u32(a[RTA_TABLE]) : info->rtm_table;
-	if (table == RT_TABLE_MAIN ? !a[RTA_GATEWAY] : info->rtm_protocol != NET_PROTOCOL)
-		return NL_OK;
 	if (!(link = net_state_index(((struct netlink *)data)->state, (int)attribute_number(a[RTA_OIF]))))
 		return NL_OK;
 	if (a[RTA_GATEWAY])
@@ -365,7 +394,11 @@ static int on_route(struct nl_msg *message, void *data)
 		route->destination = net_prefix_text(&destination);
 	} else
 		route->destination = g_strdup("default");
-	g_ptr_array_add(link->routes, route);
+	note_foreign(link, route, header, a);
+	if (table == RT_TABLE_MAIN ? a[RTA_GATEWAY] != NULL : info->rtm_protocol == NET_PROTOCOL)
+		g_ptr_array_add(link->routes, route);
+	else
+		route_free(route);
 	return NL_OK;
 }
 

@@ -27,14 +27,6 @@ static bool has_address(const struct net_link *link, const char *text)
 	return false;
 }
 
-static struct net_route *find_route(const struct net_link *link, const char *text)
-{
-	for (guint i = 0; i < link->routes->len; i++)
-		if (plan_is_route(link->routes->pdata[i], text))
-			return link->routes->pdata[i];
-	return NULL;
-}
-
 static void set_accept_ra(struct plan *plan, struct net_link *link, bool autoconf)
 {
 	int wanted = autoconf ? 2 : 0;               /* 2: also on a host that routes */
@@ -388,7 +380,7 @@ static void add_address(struct plan *plan, struct net_link *link, const char *wa
 
 static void add_route(struct plan *plan, struct net_link *link, const char *text)
 {
-	if (!find_route(link, text))
+	if (!plan_find_route(link, text))
 		net_step_add(plan->steps, STEP_ROUTE_ADD, link->name, text, NULL);
 }
 
@@ -447,6 +439,7 @@ static bool finish(struct plan *plan, const struct net_want *want, struct net_li
 	}
 	for (guint i = 0; i < want->routes->len; i++)
 		add_route(plan, link, want->routes->pdata[i]);
+	plan_routes_back(plan, want, link);
 	for (guint i = 0; i < want->rules->len; i++)
 		if (!plan_has(plan->state->rules, want->rules->pdata[i])) {
 			net_step_add(plan->steps, STEP_RULE_ADD, want->name, want->rules->pdata[i], NULL);
@@ -586,7 +579,11 @@ GPtrArray *net_plan(struct net_state *state, const struct net_config *before, co
 	plan.old = net_topology_new(before, error);
 	plan.new = plan.old ? net_topology_new(after, error) : NULL;
 	plan.steps = g_ptr_array_new_with_free_func(net_step_free);
+	plan.lost = g_ptr_array_new_with_free_func(plan_lost_free);
 	good = plan.new && plan_away(&plan, error) && plan_new(&plan, error);
+	if (good)
+		plan_mark_lost(&plan);
+	g_ptr_array_unref(plan.lost);
 	net_topology_free(plan.old);
 	net_topology_free(plan.new);
 	if (good)

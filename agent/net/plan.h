@@ -13,7 +13,11 @@ struct plan {
 	GPtrArray *steps;
 	struct net_topology *old, *new;
 	GHashTable *touched;
+	GPtrArray *lost;                 /* struct lost, of links that lose their addresses or go */
 };
+
+/* A route of somebody else, which cannot be without an address or a link that goes; step: which takes it away. */
+struct lost { char *link; struct net_foreign *foreign; struct net_step *step; bool back; };
 
 /* ---- plan_link.c ---- */
 const struct net_want *plan_want(const struct net_topology *topology, const char *name);          /* NULL: it needs no such link */
@@ -22,6 +26,7 @@ const char *plan_user(const struct net_want *want);                           /*
 bool plan_has(const GPtrArray *texts, const char *text);
 char *plan_route_text(const struct net_route *route);                         /* as in steps. g_free */
 bool plan_is_route(const struct net_route *route, const char *text);
+struct net_route *plan_find_route(const struct net_link *link, const char *text);
 /* A step that sets KIND NAME=VALUE; the state is the caller's. */
 void plan_set(struct plan *plan, const struct net_link *link, const char *kind, const char *name, const char *value, const char *old);
 void plan_up(struct plan *plan, struct net_link *link, bool up);
@@ -36,6 +41,11 @@ void plan_drop_all(struct plan *plan, struct net_link *link);                 /*
 bool plan_qos(struct plan *plan, const struct net_want *was, const struct net_want *will, const char *link, GError **error);
 
 /* ---- plan_away.c ---- */
+void plan_lose_routes(struct plan *plan, struct net_link *link, int family, const char *source);  /* of others. AF_UNSPEC: both; source NULL: any */
+/* Those that there is a place for again, where they were: over a link of that name, from its addresses, by a gateway of its networks. */
+void plan_routes_back(struct plan *plan, const struct net_want *want, struct net_link *link);
+void plan_mark_lost(struct plan *plan);                                       /* the others, when all is planned: NET_STEP_LOST */
+void plan_lost_free(void *lost);
 bool plan_away(struct plan *plan, GError **error);                            /* what is no longer wanted, or would have to be made anew */
 
 #endif

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parts of a plan: what is no longer wanted goes, links from bridges to nics, and what keeps one from going is named. */
+/*
+ * Parts of a plan: what is no longer wanted goes, links from bridges to nics, and what keeps one from going is named.
+ *
+ * Routes of others over a link of ours are not touched, but the kernel drops them with what they need: the link, its last IPv4 address, the address that
+ * they are from. So that undoing brings them back they are steps of the plan, with all that the kernel told about them. They come back at once when what
+ * there is then, by the same name, can carry them; those that do not are told in the log: to refuse the removal would leave a host where only somebody
+ * who knows who made the route can remove the network.
+ */
 #include <linux/rtnetlink.h>
 #include <string.h>
 #include "agent/net/plan.h"
@@ -13,6 +20,126 @@ static void delete_rule(struct plan *plan, const char *link, const char *rule)
 	net_step_add(plan->steps, STEP_RULE_DELETE, link, rule, NULL);
 	g_ptr_array_remove_index(plan->state->rules, i);
 }
+
+/* ---- routes of others ---- */
+
+static bool address_goes(const struct net_want *was, const struct net_want *will, const char *text)
+{
+	return plan_has(was->addresses, text) && !(will && plan_has(will->addresses, text));
+}
+
+static bool is_address(const char *text, const char *address)
+{
+	size_t length = strcspn(text, "/");
+
+	return address && length == strlen(address) && !strncmp(text, address, length);
+}
+
+void plan_lost_free(void *data)
+{
+	struct lost *lost = data;
+
+	net_foreign_free(lost->foreign);
+	g_free(lost->link);
+	g_free(lost);
+}
+
+/* "10.0.0.0/8 via 192.0.2.9 metric 0 proto 4 table 254 raw 0218..." g_free */
+static char *foreign_text(const struct net_foreign *foreign)
+{
+	g_autofree char *route = plan_route_text(&foreign->route);
+	GString *text = g_string_new(route);
+	gsize size;
+	const uint8_t *raw = g_bytes_get_data(foreign->raw, &size);
+
+	g_string_append(text, " raw ");
+	for (gsize i = 0; i < size; i++)
+		g_string_append_printf(text, "%02x", raw[i]);
+	return g_string_free(text, FALSE);
+}
+
+void plan_lose_routes(struct plan *plan, struct net_link *link, int family, const char *source)
+{
+	for (guint i = 0; i < link->foreign->len;) {
+		const struct net_foreign *foreign = link->foreign->pdata[i];
+		struct net_route *same;
+		struct lost *lost;
+		g_autofree char *route = plan_route_text(&foreign->route);
+		g_autofree char *text = NULL;
+
+		if ((family != AF_UNSPEC && foreign->route.family != family) || (source && g_strcmp0(foreign->source, source))) {
+			i++;
+			continue;
+		}
+		text = foreign_text(foreign);
+		net_step_add(plan->steps, STEP_FOREIGN_AWAY, link->name, text, NULL);
+		if ((same = plan_find_route(link, route)))
+			g_ptr_array_remove(link->routes, same);
+		lost = g_new0(struct lost, 1);
+		*lost = (struct lost){ .link = g_strdup(link->name), .foreign = g_ptr_array_steal_index(link->foreign, i),
+			.step = plan->steps->pdata[plan->steps->len - 1] };
+		g_ptr_array_add(plan->lost, lost);
+	}
+}
+
+void plan_routes_back(struct plan *plan, const struct net_want *want, struct net_link *link)
+{
+	for (guint i = 0; i < plan->lost->len; i++) {
+		struct lost *lost = plan->lost->pdata[i];
+		const struct net_route *route = &lost->foreign->route;
+		bool gateway = !strcmp(route->gateway, "-") || g_str_has_prefix(route->gateway, "fe80:"), source = lost->foreign->source == NULL, is = false;
+		g_autofree char *text = NULL;
+
+		if (strcmp(lost->link, want->name) || lost->back)
+			continue;
+		for (guint k = 0; k < want->addresses->len; k++) {
+			struct net_prefix prefix;
+
+			if (!net_prefix_parse(want->addresses->pdata[k], &prefix) || prefix.family != route->family)
+				continue;
+			gateway |= net_prefix_contains(&prefix, route->gateway);
+			source |= is_address(want->addresses->pdata[k], lost->foreign->source);
+		}
+		for (guint k = 0; k < want->routes->len; k++)
+			is |= plan_is_route(route, want->routes->pdata[k]);
+		lost->back = is || (gateway && source);
+		if (is || !lost->back)
+			continue;
+		text = foreign_text(lost->foreign);
+		net_step_add(plan->steps, STEP_FOREIGN_BACK, link->name, text, NULL);
+	}
+}
+
+void plan_mark_lost(struct plan *plan)
+{
+	for (guint i = 0; i < plan->lost->len; i++) {
+		const struct lost *lost = plan->lost->pdata[i];
+
+		if (!lost->back)
+			set_string(&lost->step->old, NET_STEP_LOST);
+	}
+}
+
+/* The kernel drops an IPv4 link's routes with its last address, and any that are from an address with that. */
+static void lose_routes_of(struct plan *plan, const struct net_want *was, const struct net_want *will, struct net_link *link)
+{
+	bool any = false, all = true;
+
+	for (guint i = 0; i < link->addresses->len; i++) {
+		const struct net_address *address = link->addresses->pdata[i];
+		bool goes = address_goes(was, will, address->text);
+		g_autofree char *plain = g_strndup(address->text, strcspn(address->text, "/"));
+
+		if (goes)
+			plan_lose_routes(plan, link, address->family, plain);
+		any |= goes && address->family == AF_INET;
+		all &= goes || address->family != AF_INET;
+	}
+	if (any && all)
+		plan_lose_routes(plan, link, AF_INET, /* source= */ NULL);
+}
+
+/* ---- links ---- */
 
 /* Would the link have to be made anew? */
 static bool is_replaced(const struct plan *plan, const struct net_want *was, const struct net_want *will)
@@ -101,6 +228,7 @@ static bool plan_removal(struct plan *plan, const struct net_want *was, struct n
 			  strcmp(was->kind, "bond") ? "network" : "bond", strcmp(was->kind, "vlan") ? link->name : plan_user(was), users);
 		return false;
 	}
+	plan_lose_routes(plan, link, AF_UNSPEC, /* source= */ NULL);
 	plan_drop_all(plan, link);
 	release_ports(plan, link);
 	text = link_text(plan, link);
@@ -144,10 +272,9 @@ static void plan_deletions(struct plan *plan, const struct net_want *was, const 
 			plan_drop_peer(plan, link, i);
 		else
 			i++;
+	lose_routes_of(plan, was, will, link);
 	for (guint i = 0; i < link->addresses->len;) {
-		const char *text = ((const struct net_address *)link->addresses->pdata[i])->text;
-
-		if (plan_has(was->addresses, text) && !(will && plan_has(will->addresses, text)))
+		if (address_goes(was, will, ((const struct net_address *)link->addresses->pdata[i])->text))
 			plan_drop_address(plan, link, i);
 		else
 			i++;

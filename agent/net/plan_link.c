@@ -56,6 +56,14 @@ bool plan_is_route(const struct net_route *route, const char *text)
 	return !strcmp(mine, text) || (route->family == AF_INET6 && !strcmp(plain, text));
 }
 
+struct net_route *plan_find_route(const struct net_link *link, const char *text)
+{
+	for (guint i = 0; i < link->routes->len; i++)
+		if (plan_is_route(link->routes->pdata[i], text))
+			return link->routes->pdata[i];
+	return NULL;
+}
+
 void plan_set(struct plan *plan, const struct net_link *link, const char *kind, const char *name, const char *value, const char *old)
 {
 	g_autofree char *text = g_strdup_printf("%s %s=%s", kind, name, value);
@@ -127,11 +135,25 @@ void plan_master(struct plan *plan, struct net_link *link, struct net_link *mast
 		plan_note_port(plan, master);
 }
 
+/* The same route, as the other list has it. */
+static void forget_foreign(struct net_link *link, const char *text)
+{
+	for (guint i = 0; i < link->foreign->len; i++) {
+		g_autofree char *other = plan_route_text(&((const struct net_foreign *)link->foreign->pdata[i])->route);
+
+		if (strcmp(other, text))
+			continue;
+		g_ptr_array_remove_index(link->foreign, i);
+		return;
+	}
+}
+
 void plan_drop_route(struct plan *plan, struct net_link *link, guint i)
 {
 	g_autofree char *text = plan_route_text(link->routes->pdata[i]);
 
 	net_step_add(plan->steps, STEP_ROUTE_DELETE, link->name, text, NULL);
+	forget_foreign(link, text);
 	g_ptr_array_remove_index(link->routes, i);
 }
 
@@ -157,6 +179,7 @@ void plan_drop_all(struct plan *plan, struct net_link *link)
 		plan_drop_peer(plan, link, 0);
 	while (link->routes->len)
 		plan_drop_route(plan, link, 0);
+	plan_lose_routes(plan, link, AF_UNSPEC, /* source= */ NULL);
 	for (guint i = 0; i < link->addresses->len;)
 		if (((const struct net_address *)link->addresses->pdata[i])->link_local)
 			i++;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Steps of a plan: made, in the journal, and told as differences between what is and what should be. */
+#define LOG_MODULE "net"
 #include <string.h>
 #include "agent/net/net-priv.h"
+#include "common/log.h"
 
 static const char *const kind_names[] = { [STEP_LINK_ADD] = "link add", [STEP_LINK_DELETE] = "link delete", [STEP_LINK_SET] = "set",
 	[STEP_ACCEPT_RA] = "accept_ra", [STEP_ADDRESS_ADD] = "address add", [STEP_ADDRESS_DELETE] = "address delete", [STEP_ROUTE_ADD] = "route add",
 	[STEP_ROUTE_DELETE] = "route delete", [STEP_RULE_ADD] = "rule add", [STEP_RULE_DELETE] = "rule delete",
 	[STEP_PEER_ADD] = "peer add", [STEP_PEER_DELETE] = "peer delete", [STEP_RESOLV] = "resolv",
-	[STEP_FORWARDING] = "forwarding", [STEP_RULESET] = "ruleset", [STEP_QOS] = "qos", NULL };
+	[STEP_FORWARDING] = "forwarding", [STEP_RULESET] = "ruleset", [STEP_QOS] = "qos", [STEP_FOREIGN_AWAY] = "foreign route away",
+	[STEP_FOREIGN_BACK] = "foreign route back", NULL };
 
 void net_step_free(void *data)
 {
@@ -77,7 +80,8 @@ json_t *net_steps_differences(const GPtrArray *steps)
 	static const struct { const char *property; bool missing; } told[STEP_KIND_MAX] = { [STEP_LINK_ADD] = { "link", true },
 		[STEP_LINK_DELETE] = { "link", false }, [STEP_ADDRESS_ADD] = { "address", true }, [STEP_ADDRESS_DELETE] = { "address", false },
 		[STEP_ROUTE_ADD] = { "route", true }, [STEP_ROUTE_DELETE] = { "route", false }, [STEP_RULE_ADD] = { "rule", true },
-		[STEP_RULE_DELETE] = { "rule", false }, [STEP_PEER_ADD] = { "peer", true }, [STEP_PEER_DELETE] = { "peer", false } };
+		[STEP_RULE_DELETE] = { "rule", false }, [STEP_PEER_ADD] = { "peer", true }, [STEP_PEER_DELETE] = { "peer", false },
+		[STEP_FOREIGN_AWAY] = { "foreign route", false }, [STEP_FOREIGN_BACK] = { "foreign route", true } };
 	json_t *list = json_array();
 
 	for (guint i = 0; i < steps->len; i++) {
@@ -97,6 +101,17 @@ json_t *net_steps_differences(const GPtrArray *steps)
 							      told[step->kind].missing ? "" : step->value));
 	}
 	return list;
+}
+
+void net_steps_warn(const GPtrArray *steps)
+{
+	for (guint i = 0; i < steps->len; i++) {
+		const struct net_step *step = steps->pdata[i];
+
+		if (step->kind == STEP_FOREIGN_AWAY && !strcmp(step->old, NET_STEP_LOST))
+			log_warn("the route %.*s over '%s', which somebody else made, went with the link or its address",
+				 (int)(strstr(step->value, " raw ") - step->value), step->value, step->link);
+	}
 }
 
 /* ---- what was before ---- */

@@ -46,7 +46,7 @@ static inline struct room *room_open_at(const char *directory, const char *hooks
 	struct room *room = g_new0(struct room, 1);
 	GError *error = NULL;
 
-	log_set_level(NULL, LOG_LEVEL_ERROR);
+	log_set_level(NULL, g_getenv("WARNINGS") ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR);
 	room->directory = g_strdup(directory);
 	room->agent.state_dir = room->directory;
 	room->agent.loop = loop_new();
