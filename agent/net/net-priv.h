@@ -29,6 +29,7 @@ struct net_link {
 	bool running, made, auto_mtu;    /* made: by this plan; auto_mtu: a bridge of this plan, which takes the least of its ports */
 	int accept_ra;                   /* of IPv6; -1: not told */
 	GHashTable *options;             /* of bridges and bonds, see options.c; else NULL */
+	char *vlans;                     /* "10-29,40", of a port that is not in its bridge's default VLAN; NULL: it is, or does not tell */
 	char *permanent_mac, *active_slave, *partner_mac;       /* of slaves; of bonds. NULL: none */
 	int aggregator;                  /* 802.3ad, of bonds and slaves; 0: none */
 	uint64_t rx_bytes, tx_bytes, rx_errors, tx_errors, rx_dropped, tx_dropped;
@@ -347,6 +348,7 @@ bool net_vlan_bridge(const char *name, const struct net_vlan *vlan, GError **err
 /* ABSENT: it has some to be set, and is in no bridge yet; OTHER: it is in other VLANs; with set it is put into these. ERR_INVALID_PARAMETER, ERR_FAILED_IFUP */
 enum net_port_state { NET_PORT_ABSENT, NET_PORT_SET, NET_PORT_OTHER };
 bool net_vlan_port(struct net *net, const char *tap, const struct net_vlan *vlan, bool set, enum net_port_state *ret_state, GError **error);
+int net_vlan_note(struct netlink *netlink, struct net_state *state);          /* link->vlans. 0 or libnl's error */
 /* After networks have changed: their links are in the VLANs of their ports. */
 void net_vlan_uplinks(struct net *net);
 

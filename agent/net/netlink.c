@@ -107,6 +107,7 @@ static void link_free(void *data)
 	g_free(link->name);
 	g_free(link->kind);
 	g_free(link->mac);
+	g_free(link->vlans);
 	g_free(link->permanent_mac);
 	g_free(link->active_slave);
 	g_free(link->partner_mac);
@@ -498,6 +499,8 @@ struct net_state *net_state_read(struct netlink *netlink, bool addresses, GError
 			result = dump(netlink, RTM_GETRULE, AF_UNSPEC, on_rule);
 		if (result >= 0 && addresses && has_vxlan(netlink->state))
 			result = dump(netlink, RTM_GETNEIGH, AF_BRIDGE, on_peer);
+		if (result >= 0 && addresses)
+			result = net_vlan_note(netlink, netlink->state);
 		if (result >= 0) {
 			if (addresses)
 				read_rest(netlink->state);

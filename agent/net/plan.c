@@ -240,6 +240,27 @@ static void plan_options(struct plan *plan, const struct net_want *want, struct 
 		net_step_add(plan->steps, STEP_LINK_SET, link->name, text->str, before->str);
 }
 
+/* A bridge that no longer filters would make one network of its ports' VLANs. */
+static bool check_filtering(const struct plan *plan, const struct net_want *want, const struct net_link *bridge, GError **error)
+{
+	const struct net_want *was = plan_want(plan->old, want->name);
+	const char *now = bridge->options ? g_hash_table_lookup(bridge->options, "vlan_filtering") : NULL;
+	const char *wish = want->options ? g_hash_table_lookup(want->options, "vlan_filtering") : NULL;
+
+	if (!now || strcmp(now, "1") || (wish ? !strcmp(wish, "1") : !(was && was->options && g_hash_table_contains(was->options, "vlan_filtering"))))
+		return true;
+	for (guint i = 0; i < plan->state->links->len; i++) {
+		const struct net_link *port = plan->state->links->pdata[i];
+
+		if (port->master != bridge->index || !port->vlans || plan_want(plan->new, port->name))
+			continue;
+		error_set(error, ERR_RESOURCE_UNAVAILABLE, "network '%s': vlan_filtering cannot be switched off while port '%s' has VLANs of its own, %s",
+			  plan_user(want), port->name, port->vlans);
+		return false;
+	}
+	return true;
+}
+
 static bool check_nic(const struct net_want *want, const struct net_link *nic, GError **error)
 {
 	const char *kind = want->is_bond ? "bond" : "nic";
@@ -287,7 +308,7 @@ static bool make(struct plan *plan, const struct net_want *want, struct net_link
 		plan_addition(plan, want);
 		return true;
 	}
-	if (!check_ours(plan, want, link, error))
+	if (!check_ours(plan, want, link, error) || (!strcmp(want->kind, "bridge") && !check_filtering(plan, want, link, error)))
 		return false;
 	if (strcmp(want->kind, "bridge") && link->mtu < want->mtu)
 		plan_mtu(plan, link, want->mtu);

@@ -176,19 +176,29 @@ static int on_port(struct nl_msg *message, void *data)
 	return NL_OK;
 }
 
-/* Index of a port -> struct membership. NULL: the kernel does not tell. g_hash_table_unref */
-static GHashTable *read_ports(struct netlink *netlink)
+/* *ret_ports: index of a port -> struct membership. g_hash_table_unref. 0 or libnl's error */
+static int dump_ports(struct netlink *netlink, GHashTable **ret_ports)
 {
 	GHashTable *ports = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	struct ifinfomsg info = { .ifi_family = AF_BRIDGE };
 	struct nl_msg *message = nlmsg_alloc_simple(RTM_GETLINK, NLM_F_DUMP);
+	int r;
 
 	nlmsg_append(message, &info, sizeof(info), NLMSG_ALIGNTO);
 	nla_put_u32(message, IFLA_EXT_MASK, RTEXT_FILTER_BRVLAN_COMPRESSED);
-	if (netlink_dump(netlink, message, on_port, ports) >= 0)
-		return ports;
-	g_hash_table_unref(ports);
-	return NULL;
+	if ((r = netlink_dump(netlink, message, on_port, ports)) < 0)
+		g_clear_pointer(&ports, g_hash_table_unref);
+	*ret_ports = ports;
+	return MIN(r, 0);
+}
+
+/* NULL: the kernel does not tell. */
+static GHashTable *read_ports(struct netlink *netlink)
+{
+	GHashTable *ports;
+
+	(void)dump_ports(netlink, &ports);
+	return ports;
 }
 
 /* ---- changing it ---- */
@@ -281,6 +291,36 @@ static bool may_have_ports(const struct net_link *bridge, GError **error)
 		return true;
 	error_set(error, ERR_INVALID_PARAMETER, "policies: vlan: bridge '%s' does not filter VLANs; its network needs bridge_opts vlan_filtering=1", bridge->name);
 	return false;
+}
+
+int net_vlan_note(struct netlink *netlink, struct net_state *state)
+{
+	g_autoptr(GHashTable) ports = NULL;
+	int r;
+
+	for (guint i = 0; i < state->links->len; i++) {
+		struct net_link *link = state->links->pdata[i];
+		const struct net_link *bridge = net_state_index(state, link->master);
+		const struct membership *now;
+		struct net_vlan standard = { 0 };
+		unsigned id = 1, from, to;
+		g_autoptr(GString) text = NULL;
+
+		if (!bridge || strcmp(bridge->kind, "bridge") || !filters(bridge))
+			continue;
+		if (!ports && (r = dump_ports(netlink, &ports)) < 0)
+			return r;
+		take_default(bridge, &standard);
+		now = g_hash_table_lookup(ports, GINT_TO_POINTER(link->index));
+		if (!now || is_as(now, &standard))
+			continue;
+		text = g_string_new(NULL);
+		while (next_run(now->ids, &id, &from, &to))
+			g_string_append_printf(text, from == to ? "%s%u" : "%s%u-%u", text->len ? "," : "", from, to);
+		g_free(link->vlans);
+		link->vlans = g_strdup(text->str);
+	}
+	return 0;
 }
 
 bool net_vlan_bridge(const char *name, const struct net_vlan *vlan, GError **error)

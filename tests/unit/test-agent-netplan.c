@@ -102,6 +102,35 @@ static struct net_route *route(int family, const char *destination, const char *
 	return route;
 }
 
+/* br: a bridge of ours that filters, with the tap vnet0 in it */
+static struct net_state *filtering(const char *vlans)
+{
+	struct net_state *state = host();
+	struct net_link *bridge = net_state_add(state, "br", "bridge"), *port = net_state_link(state, "vnet0");
+
+	bridge->flags |= IFF_UP;
+	bridge->options = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	g_hash_table_insert(bridge->options, g_strdup("vlan_filtering"), g_strdup("1"));
+	port->master = bridge->index;
+	port->vlans = g_strdup(vlans);
+	return state;
+}
+
+static void test_filtering(void **unused)
+{
+	static const char before[] = "{\"br\": {\"custom\": {\"bridge_opts\": \"vlan_filtering=1\"}}}";
+	static const char off[] = "{\"br\": {\"custom\": {\"bridge_opts\": \"vlan_filtering=0\"}}}";
+
+	assert_plan(filtering("20"), before, off, "error 40");
+	assert_non_null(strstr(said, "network 'br': vlan_filtering cannot be switched off while port 'vnet0' has VLANs of its own, 20"));
+	assert_plan(filtering("20"), before, "{\"br\": {}}", "error 40");
+	assert_plan(filtering("20"), before, before, "");
+	assert_plan(filtering(NULL), before, off, "set br bridge vlan_filtering=0");
+	assert_plan(filtering(NULL), before, "{\"br\": {}}", "set br bridge vlan_filtering=0");
+	/* somebody else switched it on: his own matter */
+	assert_plan(filtering("20"), "{\"br\": {}}", "{\"br\": {\"mtu\": 1400}}", "set br link mtu=1400");
+}
+
 static void test_add(void **unused)
 {
 	struct net_state *state = host();
@@ -399,7 +428,7 @@ static void test_addresses(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_addresses), cmocka_unit_test(test_check), cmocka_unit_test(test_check_bond), cmocka_unit_test(test_add),
+		cmocka_unit_test(test_addresses), cmocka_unit_test(test_check), cmocka_unit_test(test_check_bond), cmocka_unit_test(test_add), cmocka_unit_test(test_filtering),
 		cmocka_unit_test(test_layers), cmocka_unit_test(test_change),
 		cmocka_unit_test(test_refused),
 	};
