@@ -223,3 +223,13 @@ bool net_config_load(struct net *net)
 	json_object_del(json_object_get(net->running, "host"), "forwarding");           /* it is the kernel's, which is new */
 	return false;
 }
+
+struct net_config *net_running_config(struct net *net)
+{
+	json_t *running = net_running(net), *leases = net_leases(net);
+	struct net_config *config = net_config_new(running, leases);
+
+	json_decref(running);
+	json_decref(leases);
+	return config;
+}

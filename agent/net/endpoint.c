@@ -363,16 +363,6 @@ static bool bring_veth(const struct net_endpoint *endpoint, int space, GError **
 		return false; \
 	} while (0)
 
-static struct net_config *running_config(struct net *net)
-{
-	json_t *running = net_running(net), *leases = net_leases(net);
-	struct net_config *config = net_config_new(running, leases);
-
-	json_decref(running);
-	json_decref(leases);
-	return config;
-}
-
 static bool same_ip(const char *a, const char *b)
 {
 	size_t length = strcspn(a, "/");
@@ -441,7 +431,7 @@ static bool check_others(struct net *net, const struct net_endpoint *endpoint, G
 
 static bool check_wish(struct net *net, const struct net_endpoint *endpoint, GError **error)
 {
-	struct net_config *config = running_config(net);
+	struct net_config *config = net_running_config(net);
 	const struct network_config *network = g_hash_table_lookup(config->networks, endpoint->network);
 	bool good = false;
 
@@ -463,7 +453,7 @@ static bool check_wish(struct net *net, const struct net_endpoint *endpoint, GEr
 /* The servers of addresses are told; those of its networks have started when this is true. */
 static bool tell_servers(struct net *net, const char *network, const char *other, GError **error)
 {
-	struct net_config *config = running_config(net);
+	struct net_config *config = net_running_config(net);
 	g_autoptr(GHashTable) touched = g_hash_table_new(g_str_hash, g_str_equal);
 	bool good;
 

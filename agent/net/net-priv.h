@@ -101,6 +101,8 @@ bool net_given(const char *text);                                             /*
 /* Checks one network of a request by itself: ERR_BAD_PARAMS, ERR_BAD_ADDR, ERR_BAD_VLAN..., ERR_UNSUPPORTED_OPERATION naming the member. */
 bool net_check_config(const char *name, const struct network_config *config, GError **error);
 bool net_check_bond(const char *name, const struct bond_config *config, GError **error);
+extern const char *net_openvswitch_path;                                      /* of its database's socket; another one in tests */
+bool net_has_openvswitch(void);                                               /* it runs. Does not block */
 /* Of network, bond or options "kind 'name'": absent or legacy; ERR_UNSUPPORTED_OPERATION */
 bool net_check_switch(const char *kind, const char *name, const char *switch_type, GError **error);
 /* The address of the config as "192.0.2.1/24", in the kernel's spelling; NULL: none. g_free */
@@ -137,6 +139,11 @@ uint32_t net_nat_mark(const struct net_config *config, const char *name);
 char *net_nat_vip(const struct network_config *config);                       /* "192.0.2.50/32"; NULL: none. g_free */
 /* The text of our table for all of them, "": none is needed. NULL + error. g_free */
 char *net_nft_ruleset(const struct net_config *config, GError **error);
+/*
+ * Rules for the place where bridges' connections are not tracked yet, "add rule CHAIN ..." each, "": none is needed: what comes in from a network with nat
+ * is in that network's zone there already. Where bridges track, too, the host does not look a second time. g_free
+ */
+char *net_nft_bridge_zones(const struct net_config *config, const char *chain);
 char *net_nft_digest(const char *ruleset);
 char *net_nft_read(void);                                                     /* digest of the table that is there; "": none. g_free */
 int net_nft_write(const char *ruleset);                                       /* in the place of what is there. 0 or errno */
@@ -332,6 +339,7 @@ char *net_port_chain(const char *way, const char *tap);                       /*
 void net_pending_free(void *pending);
 /* A link has come: what waited for it is set. Whether any still waits. Worker. */
 bool net_ports_look(struct net *net);
+void net_port_zones(struct net *net);             /* networks have changed: stateful rules are about the connections of each of them */
 
 /* ---- port_vlan.c: VLANs of machines' ports; theory of operation there ---- */
 #define NET_VLAN_MAX 4094u
@@ -392,6 +400,7 @@ struct net {
 };
 /* {"networks", "bonds", "host"} of the running configuration; new reference. (config.c) */
 json_t *net_running(struct net *net);
+struct net_config *net_running_config(struct net *net);                       /* the same, with the leases. net_config_free */
 bool net_write_running(struct net *net, json_t *config, GError **error);      /* takes over {"networks", "bonds", "host"} */
 bool net_write_leases(struct net *net, json_t *leases, GError **error);       /* takes over key -> lease */
 json_t *net_leases(struct net *net);                                          /* new reference, not to be changed */

@@ -255,6 +255,7 @@ static bool transact(struct net *net, struct change *change, int timeout_s, GErr
 
 	if (done && steps->len) {
 		net_vlan_uplinks(net);
+		net_port_zones(net);
 		net_port_qos_sweep(net);
 	}
 	if (done)

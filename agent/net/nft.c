@@ -10,7 +10,8 @@
  * Two networks with nat may have the same addresses. A connection that begins in one is tracked in a zone of its own (its answers, which come for the
  * host's address, are not) and has the network's mark, as have those to its forwarded ports; a packet gets the mark of its connection before its way is
  * looked for, and a rule leads it into the network's table (topology.c). Broadcasts, as those of DHCP, stay without: each of them is alike in all
- * networks and its answers are none. The highest bit of a mark is port.c's. What the host itself begins with such an address goes to one of them.
+ * networks and its answers are none. Where ports have stateful rules the bridge tracks a connection before the host does, and it is put into its zone
+ * there (net_nft_bridge_zones()). The highest bit of a mark is port.c's. What the host itself begins with such an address goes to one of them.
  *
  * The table's comment is the digest of its text: it tells whether the kernel has the table that is wanted, without comparing nft's spelling of rules.
  */
@@ -288,6 +289,32 @@ static bool add_nat(struct rules *r, GHashTable *taken, const char *name, const 
 	return add_ports(r->ports, taken, name, network, mark, error);
 }
 
+char *net_nft_bridge_zones(const struct net_config *config, const char *chain)
+{
+	GString *text = g_string_new(NULL);
+	GHashTableIter iter;
+	void *name, *network;
+
+	g_hash_table_iter_init(&iter, config->networks);
+	while (g_hash_table_iter_next(&iter, &name, &network)) {
+		g_autofree char *address = is_nat(network) ? net_config_ipv4(network) : NULL;
+		g_autofree char *subnet = address ? net_prefix_network(address) : NULL;
+		uint32_t zone = address ? net_nat_mark(config, name) & 0xffff : 0;
+
+		if (!address)
+			continue;
+		/* what is for another machine of the network stays in it, both ways */
+		for (int host = 0; host < 2; host++) {
+			g_string_append_printf(text, "add rule %s meta ibrname \"%s\" ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00 ip saddr %s", chain,
+					       (char *)name, subnet);
+			if (!host)
+				g_string_append_printf(text, " ip daddr %s ip daddr != %.*s", subnet, (int)strcspn(address, "/"), address);
+			g_string_append_printf(text, " ct %szone set %u accept\n", host ? "original " : "", zone);
+		}
+	}
+	return g_string_free(text, FALSE);
+}
+
 /* What comes into a network is settled before what leaves one, so that two of them do not reach each other. */
 char *net_nft_ruleset(const struct net_config *config, GError **error)
 {
@@ -331,6 +358,6 @@ char *net_nft_ruleset(const struct net_config *config, GError **error)
 			       "chain input {\ntype nat hook input priority 100; policy accept;\n}\n"
 			       "chain forward {\ntype filter hook forward priority filter; policy accept;\n%s%s}\n"
 			       "chain postrouting {\ntype nat hook postrouting priority srcnat; policy accept;\n%s}\n"
-			       "chain prerouting {\ntype nat hook prerouting priority dstnat; policy accept;\n%s}\n", here->str, zones->str, marks->str, in->str, out->str, masks->str,
-			       ports->str);
+			       "chain prerouting {\ntype nat hook prerouting priority dstnat; policy accept;\n%s}\n",
+			       here->str, zones->str, marks->str, in->str, out->str, masks->str, ports->str);
 }

@@ -227,18 +227,23 @@ static void add_match(GString *text, const struct acl *acl)
 		g_string_append_printf(text, " th %s { %s }", acl->in ? "sport" : "dport", acl->remote_ports);
 }
 
+static bool is_stateful(const GArray *acls)
+{
+	for (guint i = 0; i < acls->len; i++)
+		if (g_array_index(acls, struct acl, i).stateful)
+			return true;
+	return false;
+}
+
 /* The rules of one direction: those of a tier are a chain without a name, which goes with the rule that leads there. */
 static void add_rules(GString *text, const char *chain, bool in, const GArray *acls)
 {
-	bool stateful = false;
 	json_int_t tier = -1;
 
-	for (guint i = 0; i < acls->len; i++)
-		stateful |= g_array_index(acls, struct acl, i).stateful;
 	if (acls->len)
 		g_string_append_printf(text, "add rule " TABLE " %s meta protocol { vlan, 0x88a8 } counter drop comment \"tagged\"\n"
 				       "add rule " TABLE " %s " ICMPV6 " { 133-136 } accept\n", chain, chain);         /* neighbour discovery */
-	if (stateful)
+	if (is_stateful(acls))
 		g_string_append_printf(text, "add rule " TABLE " %s ct mark & 0x%x != 0 ct state established,related counter accept comment \"answers\"\n", chain, MARK);
 	for (guint i = 0; i < acls->len; i++) {
 		const struct acl *acl = &g_array_index(acls, struct acl, i);
@@ -287,6 +292,17 @@ static const char base[] =
 	"add rule " TABLE " forward iifname vmap @across\n"
 	"add rule " TABLE " prerouting iifname vmap @out\n"
 	"add rule " TABLE " postrouting oifname vmap @in\n";
+
+/* Where bridges track connections: those of networks with equal addresses apart. */
+static void add_zones(GString *text, struct net *net)
+{
+	struct net_config *config = net_running_config(net);
+	g_autofree char *rules = net_nft_bridge_zones(config, TABLE " zones");
+
+	g_string_append_printf(text, "add chain " TABLE " zones { type filter hook prerouting priority -300 ; policy accept ; }\n"
+			       "flush chain " TABLE " zones\n%s", rules);
+	net_config_free(config);
+}
 
 /* Chains of a port: what it gets, what it sends, what it sends to other ports. */
 enum { IN, OUT, ACROSS, WAY_MAX };
@@ -453,6 +469,8 @@ static bool set(struct net *net, const char *tap, const char *mac, const json_t 
 	}
 	if (!net_vlan_port(net, tap, &vlan, /* set= */ false, &state, error))
 		return false;
+	if (is_stateful(acls))
+		add_zones(text, net);
 	waits = state == NET_PORT_ABSENT || (to && !if_nametoindex(tap));
 	if (json_object_size(policies))
 		add_port(text, tap, mac, policies, acls, &vlan, waits);
@@ -511,6 +529,21 @@ bool net_ports_look(struct net *net)
 		json_decref(policies);
 	}
 	return taps->len;
+}
+
+void net_port_zones(struct net *net)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	g_autofree char *there = NULL;
+	g_autofree char *answer = NULL;
+	g_autofree char *problem = NULL;
+	AUTO_LOCK(&port_lock);
+
+	if (!has_table(net) || !(there = net_nft_run("list chain " TABLE " zones", NULL)))
+		return;
+	add_zones(text, net);
+	if (!(answer = net_nft_run(text->str, &problem)))
+		log_warn("stateful rules of ports do not tell networks with equal addresses apart, ignoring: %s", problem);
 }
 
 /* Names in the answer to "list map ... in": "bt525400000001" : jump ... */

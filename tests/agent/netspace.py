@@ -111,6 +111,44 @@ def source_seen(name, address, port, server):
         client.close()
 
 
+def datagram(name, address, port, server):
+    enter(name)
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    enter("host")
+    client.sendto(b"over", (address, port))
+    try:
+        return server.recvfrom(100)[0] == b"over"
+    except OSError:
+        return False
+
+
+def session(name, address, port, server, own):
+    """(client, connection, address the server sees): data go both ways; None: they do not. The client's port is own."""
+    enter(name)
+    client = socket.socket()
+    enter("host")
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")         # ends at once
+    client.settimeout(20)
+    client.bind(("0.0.0.0", own))
+    try:
+        client.connect((address, port))
+        connection, peer = server.accept()
+    except OSError:
+        return None
+    connection.settimeout(20)
+    return (client, connection, peer[0]) if goes_on((client, connection, peer[0])) else None
+
+
+def goes_on(s):
+    try:
+        s[0].sendall(b"over")
+        s[1].sendall(b"there")
+        return s[1].recv(10) == b"over" and s[0].recv(10) == b"there"
+    except OSError:
+        return False
+
+
 def rate(sender, receiver, address, port=7100, seconds=3.0):
     """Mbit/s that a TCP stream gets between two namespaces, with its headers; what a limit lets through at once in the beginning is not counted."""
     server, sent = listen(receiver, port), bytes(65536)
