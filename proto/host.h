@@ -13,7 +13,7 @@ struct host_caps {
 	       *affinity, *additional_features, *networks, *bridges, *bondings, *nics, *vlans, *nameservers;
 	bool nested_virtualization, realtime_kernel, fips_enabled, tsc_scaling, hosted_engine_deployed, vnc_encrypted, backup_enabled, cold_backup_enabled,
 	     clear_bitmaps_enabled, cd_change_pdiv, refresh_disk_supported, replicate_extend, measure_subchain, measure_active, qemu_image_info_bitmaps,
-	     deferred_preallocation, mailbox_events, zerocopy_migrations, ovn_configured, supports_ipv6, apparmor, tpm_supported;
+	     deferred_preallocation, mailbox_events, zerocopy_migrations, ovn_configured, openvswitch, supports_ipv6, apparmor, tpm_supported;
 	char *tsc_frequency, *version_name, *software_version, *software_revision, *guest_overhead, *reserved_mem, *iscsi_initiator, *live_snapshot,
 	     *live_merge, *hostdev_passthrough, *net_config_dirty, *last_client_iface, *acceleration, *acceleration_reason;
 	int64_t mem_size;

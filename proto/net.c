@@ -108,6 +108,7 @@ static const struct field network_caps_fields[] = {
 	FIELD_JSON_(struct network_caps, vlans, "vlans", OUT, "name -> VLAN"),
 	FIELD_JSON_(struct network_caps, nameservers, "nameservers", OUT, "addresses"),
 	FIELD_BOOL_(struct network_caps, supports_ipv6, "supportsIPv6", OUT, "true"),
+	FIELD_BOOL_(struct network_caps, openvswitch, "openvswitch", OUT, "Open vSwitch runs on this host; its switches are not made by us (a member of our own)"),
 	FIELD_STRING_(struct network_caps, net_config_dirty, "netConfigDirty", OUT, "True when the running network configuration is not saved"),
 	FIELD_STRING_(struct network_caps, last_client_iface, "lastClientIface", OUT, "device through which this client came in"),
 };

@@ -45,7 +45,7 @@ extern const struct record_type bond_config_type;
 struct network_caps {
 	struct record record;
 	json_t *networks, *bridges, *bondings, *nics, *vlans, *nameservers;
-	bool supports_ipv6;
+	bool supports_ipv6, openvswitch;
 	char *net_config_dirty, *last_client_iface;
 };
 extern const struct record_type network_caps_type;

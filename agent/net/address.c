@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Addresses as text, and what one network or bond of a request may say by itself. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include "agent/net/net-priv.h"
 
 #define NAME_MAX_BYTES (IFNAMSIZ - 1)
@@ -177,11 +180,28 @@ static bool check_ipv6(const char *name, const struct network_config *config, GE
 	return check_address(name, "ipv6addr", config->ipv6addr, AF_INET6, "ipv6gateway", config->ipv6gateway, error);
 }
 
+const char *net_openvswitch_path = "/run/openvswitch/db.sock";
+
+/* Its database answers at this socket, whatever its data path is. */
+bool net_has_openvswitch(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool has;
+
+	g_strlcpy(address.sun_path, net_openvswitch_path, sizeof(address.sun_path));
+	has = fd >= 0 && (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 || errno == EAGAIN);
+	if (fd >= 0)
+		close(fd);
+	return has;
+}
+
 bool net_check_switch(const char *kind, const char *name, const char *switch_type, GError **error)
 {
 	if (!net_given(switch_type) || !strcmp(switch_type, "legacy"))
 		return true;
-	error_set(error, ERR_UNSUPPORTED_OPERATION, "%s '%s': switch '%s' is not supported, only legacy (Linux bridges and bonds)", kind, name, switch_type);
+	error_set(error, ERR_UNSUPPORTED_OPERATION, "%s '%s': switch '%s' is not supported, only legacy (Linux bridges and bonds); Open vSwitch %s", kind, name,
+		  switch_type, net_has_openvswitch() ? "runs on this host, but only its own tools change it" : "does not run on this host");
 	return false;
 }
 

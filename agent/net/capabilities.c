@@ -337,6 +337,7 @@ static bool fill(struct net *net, struct netlink *netlink, const char *local_add
 				json_object_set_new(caps->nics, link->name, nic_object(link));
 		}
 		SET(caps, supports_ipv6, true);
+		SET(caps, openvswitch, net_has_openvswitch());
 		set_string(&caps->net_config_dirty, net_config_dirty(net) ? "True" : "False");
 		client = link_of_address(state, local_address);
 		set_string(&caps->last_client_iface, client ? client->name : "");
@@ -373,6 +374,7 @@ bool net_capabilities(struct net *net, const char *local_address, struct host_ca
 	caps->vlans = json_incref(part->vlans);
 	caps->nameservers = json_incref(part->nameservers);
 	SET(caps, supports_ipv6, part->supports_ipv6);
+	SET(caps, openvswitch, part->openvswitch);
 	set_string(&caps->net_config_dirty, part->net_config_dirty);
 	set_string(&caps->last_client_iface, part->last_client_iface);
 	record_unref(part);

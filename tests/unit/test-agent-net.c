@@ -248,8 +248,9 @@ static void test_report(void **state)
 	/* the verb of its own says the same, and nothing else */
 	part = answer(room, "Host.getNetworkCapabilities", "{}", &code);
 	assert_int_equal(code, 0);
-	told = json_pack("{s:O, s:O, s:O, s:O, s:O, s:O, s:b, s:s}", "networks", caps->networks, "bridges", caps->bridges, "bondings", caps->bondings, "nics",
-			 caps->nics, "vlans", caps->vlans, "nameservers", caps->nameservers, "supportsIPv6", true, "netConfigDirty", "True");
+	told = json_pack("{s:O, s:O, s:O, s:O, s:O, s:O, s:b, s:b, s:s}", "networks", caps->networks, "bridges", caps->bridges, "bondings", caps->bondings,
+			 "nics", caps->nics, "vlans", caps->vlans, "nameservers", caps->nameservers, "supportsIPv6", true, "openvswitch", net_has_openvswitch(),
+			 "netConfigDirty", "True");
 	json_object_del(part, "lastClientIface");              /* nobody came in over a network */
 	assert_true(json_equal(part, told));
 	json_decref(told);

@@ -2,6 +2,8 @@
 /* Networks without a kernel: addresses, what a request may say, and the steps from a state to a wish. */
 #include "cmocka-all.h"
 #include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include "agent/net/net-priv.h"
 
 /* {"networks", "bonds"}: text is of networks, or of both when it has "bonds". */
@@ -100,6 +102,34 @@ static struct net_route *route(int family, const char *destination, const char *
 	*route = (struct net_route){ .family = family, .destination = g_strdup(destination), .gateway = g_strdup(gateway), .metric = metric,
 				     .protocol = protocol, .table = 254 };
 	return route;
+}
+
+/* What runs on this host is told with the refusal: a socket that nobody listens at any more is not enough. */
+static void test_openvswitch(void **unused)
+{
+	g_autofree char *directory = g_dir_make_tmp("berth-ovs-XXXXXX", NULL);
+	g_autofree char *path = g_build_filename(directory, "db.sock", NULL);
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	net_openvswitch_path = path;
+	g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
+	for (int runs = 0; runs < 3; runs++) {
+		g_autoptr(GError) error = NULL;
+
+		if (runs == 1) {
+			assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+			assert_int_equal(listen(fd, 1), 0);
+		} else if (runs == 2)
+			close(fd);
+		assert_false(net_check_switch("network", "red", "ovs", &error));
+		assert_int_equal(error->code, 75);
+		assert_non_null(strstr(error->message, "network 'red': switch 'ovs' is not supported"));
+		assert_non_null(strstr(error->message, runs == 1 ? "Open vSwitch runs on this host" : "Open vSwitch does not run on this host"));
+		assert_true(net_check_switch("network", "red", "legacy", NULL));
+	}
+	unlink(path);
+	rmdir(directory);
 }
 
 /* br: a bridge of ours that filters, with the tap vnet0 in it */
@@ -428,7 +458,7 @@ static void test_addresses(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_addresses), cmocka_unit_test(test_check), cmocka_unit_test(test_check_bond), cmocka_unit_test(test_add), cmocka_unit_test(test_filtering),
+		cmocka_unit_test(test_addresses), cmocka_unit_test(test_check), cmocka_unit_test(test_check_bond), cmocka_unit_test(test_add), cmocka_unit_test(test_filtering), cmocka_unit_test(test_openvswitch),
 		cmocka_unit_test(test_layers), cmocka_unit_test(test_change),
 		cmocka_unit_test(test_refused),
 	};
