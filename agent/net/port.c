@@ -453,7 +453,9 @@ static bool set(struct net *net, const char *tap, const char *mac, const json_t 
 		return false;
 	}
 	if (!mac || !net_mac_parse(mac, parsed) || (to && !net_mac_parse(to, parsed))) {
-		error_set(error, ERR_INVALID_PARAMETER, "policies: %s'%s' is no hardware address of a NIC", to ? "mirrorTo: " : "", to ? to : mac ? mac : "");
+		bool own = !mac || !net_mac_parse(mac, parsed);
+
+		error_set(error, ERR_INVALID_PARAMETER, "policies: %s'%s' is no hardware address of a NIC", own ? "" : "mirrorTo: ", !own ? to : mac ? mac : "");
 		return false;
 	}
 	if (!has_table(net)) {

@@ -336,6 +336,10 @@ test = subprocess.run([os.path.join(os.path.dirname(os.path.realpath(__file__)),
                       stderr=subprocess.STDOUT, text=True)
 ok(test.returncode == 0 and "only answers come in" in test.stdout, "stateful policies of ports", test.stdout)
 
+test = subprocess.run([os.path.join(os.path.dirname(os.path.realpath(__file__)), "net-twins.test")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                      text=True)
+ok(test.returncode == 0 and "which this kernel has not" not in test.stdout, "of networks with equal addresses, too", test.stdout)
+
 # ---- VLANs of ports: what needs bridges that filter ----
 test = subprocess.run([os.path.join(os.path.dirname(os.path.realpath(__file__)), "net-vlan.test")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 ok(test.returncode == 0 and "and no other" in test.stdout, "VLANs of machines' ports", test.stdout)
