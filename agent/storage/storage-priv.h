@@ -207,8 +207,11 @@ GPtrArray *listing_all(const struct domain *domain, GError **error);
 bool volume_in_use(const struct domain *domain, const char *image, const char *volume);
 /* Until fd is closed, or what inherited it ends, nobody's QEMU writes the data, and nobody's does now: ERR_VOLUME_IS_BUSY */
 bool volume_keep_writers_out(int fd, const char *volume, GError **error);
-/* What the data themselves say (image_header.h): must be of this FORMAT, qcow2 with this backing name (NULL: none). ERR_IMAGE_IS_NOT_LEGAL_CHAIN */
-bool volume_check_header(const struct domain *domain, const char *image, const char *volume, const char *format, const char *backing, GError **error);
+/*
+ * What the data themselves say (image_header.h) must be what the metadata do: the format, and of qcow2 the parent's name and format, which QEMU must not
+ * guess. ERR_IMAGE_IS_NOT_LEGAL_CHAIN. ret_cut: see image_header.h; false for raw ones, which may be shorter than their capacity (the memory of a VM is).
+ */
+bool volume_check_header(const struct domain *domain, const char *image, const char *volume, metadata *values, bool *ret_cut, GError **error);
 /* The backing name in a qcow2 volume; "" when there is none. NULL + error. g_free */
 char *volume_backing(const struct domain *domain, const char *image, const char *volume, GError **error);
 /* Writes zeros from..to; progress and cancel through job (NULL: none). false + errno (ECANCELED) */

@@ -338,6 +338,46 @@ static void test_hostile(void **state)
 	room_close(room);
 }
 
+/* A guest wrote an image of another file of the host into its raw disk; QEMU must never take that disk for an image because of what its child says. */
+static void test_guessed(void **state)
+{
+	struct room *room = room_open();
+	g_autofree char *path = volume_path(room, IMAGE, VOLUME);
+	g_autofree char *child = volume_path(room, IMAGE, VOLUME2);
+
+	make_active(room);
+	assert_int_equal(task(room, "Volume.create", create_params(IMAGE, VOLUME, MIB, VOLUME_RAW, VOLUME_SPARSE)), 0);
+	assert_int_equal(task(room, "Volume.create", child_params(IMAGE, VOLUME2, MIB, IMAGE, VOLUME)), 0);
+	run("qemu-img create -q -u -f qcow2 -F raw -b /etc/passwd '%s' 1M; truncate -s 1M '%s'", path, path);
+	assert_int_equal(call(room, "Image.prepare", volume_ids(IMAGE, VOLUME2)), 0);
+	run("qemu-img rebase -u -f qcow2 -F qcow2 -b %s '%s'", VOLUME, child);
+	assert_int_equal(call(room, "Image.prepare", volume_ids(IMAGE, VOLUME2)), 262);
+	run("qemu-img rebase -u -f qcow2 -F file -b %s '%s'", VOLUME, child);
+	assert_int_equal(call(room, "Image.prepare", volume_ids(IMAGE, VOLUME2)), 0);
+	/* no format at all: the extension is made one that nobody knows */
+	run("printf '\\1\\2\\3\\4' | dd of='%s' bs=1 seek=112 conv=notrunc status=none", child);
+	assert_int_equal(call(room, "Image.prepare", volume_ids(IMAGE, VOLUME2)), 262);
+	room_close(room);
+}
+
+/* QEMU reads zeros behind the end of a file: what is cut off is refused, not copied as if it were whole. */
+static void test_cut(void **state)
+{
+	struct room *room = room_open();
+	g_autofree char *path = volume_path(room, IMAGE, VOLUME);
+
+	make_active(room);
+	assert_int_equal(task(room, "Volume.create", create_params(IMAGE, VOLUME, 8 * MIB, VOLUME_COW, VOLUME_SPARSE)), 0);
+	run("qemu-io -f qcow2 -c 'write 0 4M' '%s' >/dev/null", path);
+	assert_int_equal(call(room, "Image.prepare", volume_ids(IMAGE, VOLUME)), 0);
+	/* a cluster counted and never written, as by a QEMU that was killed: entry 200 of the first refcount block */
+	run("printf '\\0\\1' | dd of='%s' bs=1 seek=$((0x20000 + 400)) conv=notrunc status=none", path);
+	assert_int_equal(call(room, "Image.prepare", volume_ids(IMAGE, VOLUME)), 0);
+	run("truncate -s 2M '%s'", path);
+	assert_int_equal(call(room, "Image.prepare", volume_ids(IMAGE, VOLUME)), 262);
+	room_close(room);
+}
+
 /* QEMU's locks: whoever has the disk open as QEMU does keeps it from being deleted. */
 static void test_in_use(void **state)
 {
@@ -527,7 +567,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_raw), cmocka_unit_test(test_chain), cmocka_unit_test(test_merge), cmocka_unit_test(test_template), cmocka_unit_test(test_bad_input),
-		cmocka_unit_test(test_hostile), cmocka_unit_test(test_in_use), cmocka_unit_test(test_full), cmocka_unit_test(test_full_at_each_step),
+		cmocka_unit_test(test_hostile), cmocka_unit_test(test_guessed), cmocka_unit_test(test_cut), cmocka_unit_test(test_in_use), cmocka_unit_test(test_full), cmocka_unit_test(test_full_at_each_step),
 		cmocka_unit_test(test_broken_at_each_step), cmocka_unit_test(test_short_writes),
 		cmocka_unit_test(test_kill),
 	};

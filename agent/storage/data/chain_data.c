@@ -36,11 +36,23 @@ GPtrArray *chain_list(const struct domain *domain, const char *image, const char
 	return g_steal_pointer(&chain);
 }
 
+bool image_is_whole(const char *path, GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+	int64_t end;
+
+	/* whoever writes it now would know */
+	if (qemu_img_end(path, "qcow2", &end, &problem) || error_is(problem, ERR_VOLUME_IS_BUSY))
+		return true;
+	error_set(error, ERR_IMAGE_IS_NOT_LEGAL_CHAIN, "'%s' is cut off: data are missing at its end", path);
+	return false;
+}
+
 static bool hold_one(struct chain_hold *hold, const char *volume, bool write, bool allow_illegal, GError **error)
 {
 	g_autoptr(metadata) values = volume_read(hold->domain, hold->image, volume, error);
 	g_autofree char *path = NULL;
-	const char *parent;
+	bool cut;
 
 	if (!values)
 		return false;
@@ -51,8 +63,8 @@ static bool hold_one(struct chain_hold *hold, const char *volume, bool write, bo
 	if (!volume_hold(hold->domain, hold->image, volume, write, &path, error))
 		return false;
 	g_ptr_array_add(hold->volumes, g_strdup(volume));
-	parent = volume_has_parent(values) ? metadata_get(values, "PUUID") : NULL;
-	if (!volume_check_header(hold->domain, hold->image, volume, metadata_get(values, "FORMAT"), parent, error))
+	if (!volume_check_header(hold->domain, hold->image, volume, values, &cut, error) ||
+	    (cut && !allow_illegal && !image_is_whole(path, error)))
 		return false;
 	if (!hold->path) {
 		hold->path = g_steal_pointer(&path);

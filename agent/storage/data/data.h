@@ -86,6 +86,8 @@ void chain_release(struct chain_hold *hold);
 void chain_keep(struct chain_hold *hold);        /* forgets it: the volumes stay held */
 /* The volumes from volume down to the root, char *; checked for loops. g_ptr_array_unref */
 GPtrArray *chain_list(const struct domain *domain, const char *image, const char *volume, GError **error);
+/* A qcow2 image that seems to be cut off (image_header.h): is it whole all the same? ERR_IMAGE_IS_NOT_LEGAL_CHAIN */
+bool image_is_whole(const char *path, GError **error);
 /* "qcow2" or "raw" */
 const char *volume_format(metadata *values);
 bool volume_has_parent(metadata *values);

@@ -121,7 +121,7 @@ static bool open_file(const struct endpoint *endpoint, bool write, bool again, s
 		return false;
 	if (header.backing[0])
 		error_set(error, ERR_IMAGE_IS_NOT_LEGAL_CHAIN, "'%s' is based on '%s'", path, header.backing);
-	else
+	else if (!header.cut || image_is_whole(path, error))
 		end->path = g_steal_pointer(&path);
 	end->capacity = header.size ? header.size : st.st_size;
 	image_header_clear(&header);

@@ -15,7 +15,11 @@
  * these. NULL + errno: cannot be read. */
 const char *image_header_format(int fd);
 
-struct image_header { int64_t size; char *backing; uint32_t version; };        /* backing: "" when there is none */
+/*
+ * backing: "" when there is none; backing_format: of a qcow2 image, the format in which QEMU will read that file: "" when it would guess. cut: by its own
+ * account the image is longer than the file; QEMU reads zeros there. Not proven: an image that was not closed may have counted clusters it never wrote.
+ */
+struct image_header { int64_t size; char *backing, *backing_format; uint32_t version; bool cut; };
 void image_header_clear(struct image_header *header);
 
 /*

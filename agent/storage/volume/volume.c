@@ -217,24 +217,53 @@ char *volume_backing(const struct domain *domain, const char *image, const char 
 {
 	autofd fd = volume_open(domain, image, volume, O_RDONLY, error);
 	struct image_header header;
+	char *backing = NULL;
 
-	return fd >= 0 && image_header_read(fd, "qcow2", volume, &header, error) ? header.backing : NULL;
+	if (fd >= 0 && image_header_read(fd, "qcow2", volume, &header, error)) {
+		backing = g_steal_pointer(&header.backing);
+		image_header_clear(&header);
+	}
+	return backing;
 }
 
-bool volume_check_header(const struct domain *domain, const char *image, const char *volume, const char *format, const char *backing, GError **error)
+/* Raw by any of the names that QEMU has for it: a guest's bytes are never taken for an image, which could name any file of the host. */
+static bool is_format(const char *said, bool raw)
+{
+	return raw ? !strcmp(said, "raw") || !strcmp(said, "file") || !strcmp(said, "host_device") : !strcmp(said, "qcow2") || !said[0];
+}
+
+static bool is_on_parent(const struct domain *domain, const char *image, const char *volume, metadata *values, const struct image_header *header, GError **error)
+{
+	const char *parent = volume_has_parent(values) ? metadata_get(values, "PUUID") : "";
+	g_autoptr(metadata) below = NULL;
+
+	if (strcmp(header->backing, parent)) {
+		error_set(error, ERR_IMAGE_IS_NOT_LEGAL_CHAIN, "volume '%s' is based on '%s' where '%s' is expected", volume, header->backing, parent);
+		return false;
+	}
+	if (!parent[0])
+		return true;
+	if (!(below = volume_read(domain, image, parent, error)))
+		return false;
+	if (is_format(header->backing_format, !strcmp(volume_format(below), "raw")))
+		return true;
+	error_set(error, ERR_IMAGE_IS_NOT_LEGAL_CHAIN, "volume '%s' says that '%s', on which it is based, is of format '%s', it is %s", volume, parent,
+		  header->backing_format, volume_format(below));
+	return false;
+}
+
+bool volume_check_header(const struct domain *domain, const char *image, const char *volume, metadata *values, bool *ret_cut, GError **error)
 {
 	autofd fd = volume_open(domain, image, volume, O_RDONLY, error);
 	struct image_header header;
-	bool same;
+	bool good;
 
-	if (fd < 0 || !image_header_read(fd, !strcmp(format, "COW") ? "qcow2" : "raw", volume, &header, error))
+	if (fd < 0 || !image_header_read(fd, volume_format(values), volume, &header, error))
 		return false;
-	same = !strcmp(header.backing, backing ? backing : "");
-	if (!same)
-		error_set(error, ERR_IMAGE_IS_NOT_LEGAL_CHAIN, "volume '%s' is based on '%s' where '%s' is expected", volume, header.backing,
-			  backing ? backing : "");
+	if ((good = is_on_parent(domain, image, volume, values, &header, error)))
+		*ret_cut = header.cut;
 	image_header_clear(&header);
-	return same;
+	return good;
 }
 
 /* ---- verbs that read ---- */
