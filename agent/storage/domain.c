@@ -124,6 +124,17 @@ static bool load_text(struct domain *domain, struct storage *storage, char **ret
 	return false;
 }
 
+/* Anybody who can write to the storage can seal what he likes. */
+static bool has_sizes(metadata *values, const char *id, GError **error)
+{
+	const int64_t block = metadata_get_int(values, "BLOCK_SIZE", 512), alignment = metadata_get_int(values, "ALIGNMENT", 1 << 20);
+
+	if ((block == 512 || block == 4096) && (alignment == 1 << 20 || alignment == 2 << 20 || alignment == 4 << 20 || alignment == 8 << 20))
+		return true;
+	error_set(error, ERR_INVALID_METADATA, "storage domain '%s': BLOCK_SIZE %" PRId64 ", ALIGNMENT %" PRId64, id, block, alignment);
+	return false;
+}
+
 static bool load(struct domain *domain, struct storage *storage, const char *id, GError **error)
 {
 	g_autofree char *text = NULL;
@@ -138,7 +149,7 @@ static bool load(struct domain *domain, struct storage *storage, const char *id,
 		error_set(error, ERR_INVALID_METADATA, "'%s' says it is domain '%s'", domain->path, metadata_get(domain->values, "SDUUID"));
 		return false;
 	}
-	return true;
+	return has_sizes(domain->values, id, error);
 }
 
 struct domain *domain_open(struct storage *storage, const char *id, GError **error)
@@ -235,6 +246,19 @@ void domain_sweep(int mount_fd)
 	flock(mount_fd, LOCK_UN);
 }
 
+/* Where another one of that id is, which is connected; NULL: nowhere. Asks no storage. g_free */
+static char *other_place(struct storage *storage, const char *id, const char *mount)
+{
+	g_autofree char *known = NULL;
+
+	{
+		AUTO_LOCK(&storage->lock);
+		known = g_strdup(g_hash_table_lookup(storage->places, id));
+	}
+	return known && strcmp(known, mount) && connection_exists(storage, known) ? g_steal_pointer(&known) : NULL;
+}
+
+/* A copy (a server's snapshot, a restored backup) must not get what is meant for the domain that is in use: the first that was seen stays. */
 void domain_note_all(struct storage *storage, int mount_fd, const char *mount)
 {
 	g_autoptr(GPtrArray) names = files_list(mount_fd, ".");
@@ -242,8 +266,14 @@ void domain_note_all(struct storage *storage, int mount_fd, const char *mount)
 	for (guint i = 0; names && i < names->len; i++) {
 		g_autofree char *path = g_build_filename(names->pdata[i], METADATA_PATH, NULL);
 
+		g_autofree char *other = NULL;
+
 		if (!files_is_uuid(names->pdata[i]) || !files_exists(mount_fd, path))
 			continue;
+		if ((other = other_place(storage, names->pdata[i], mount))) {
+			log_warn("storage domain %s is in '%s' and in '%s': the second is not used", (const char *)names->pdata[i], other, mount);
+			continue;
+		}
 		AUTO_LOCK(&storage->lock);
 		g_hash_table_replace(storage->places, g_strdup(names->pdata[i]), g_strdup(mount));
 	}

@@ -45,6 +45,22 @@ int files_open_dir(int at, const char *name)
 	return open_beneath(at, name, O_RDONLY | O_DIRECTORY);
 }
 
+int files_open(int at, const char *name, int flags)
+{
+	return open_beneath(at, name, flags);
+}
+
+bool files_is_plain(int at, const char *name)
+{
+	autofd fd = open_beneath(at, name, O_PATH);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return false;
+	errno = S_ISLNK(st.st_mode) ? ELOOP : EINVAL;
+	return S_ISREG(st.st_mode);
+}
+
 char *files_read(int at, const char *name, size_t max)
 {
 	autofd fd = open_beneath(at, name, O_RDONLY | O_NONBLOCK);

@@ -32,6 +32,10 @@ void files_error(GError **error, enum error_code code, int errnum, const char *f
 
 /* A directory below `at`, never through a link (AT_FDCWD: a path, whose last component is none). -1 + errno; ELOOP, EXDEV: it led elsewhere. */
 int files_open_dir(int at, const char *name);
+/* The same for a file, with flags as of open(2). */
+int files_open(int at, const char *name, int flags);
+/* Is it a regular file, found as by files_open_dir()? false + errno; ELOOP: a link, EINVAL: something else. Opens nothing that could hang. */
+bool files_is_plain(int at, const char *name);
 /* At most max bytes of a file, found as by files_open_dir(), as text (a zero byte inside is refused, EINVAL). NULL + errno; EFBIG when it is longer. */
 char *files_read(int at, const char *name, size_t max);
 /* Replaces or makes the file as a whole: after a crash it is the old or the new one. false + errno, nothing left behind. */

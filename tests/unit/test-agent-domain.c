@@ -227,6 +227,14 @@ static void test_states(void **state)
 	room_close(room);
 }
 
+static void run_in(const char *directory, const char *format, const char *name)
+{
+	g_autofree char *commands = g_strdup_printf(format, name);
+	g_autofree char *all = g_strdup_printf("set -e; cd '%s'; %s", directory, commands);
+
+	assert_int_equal(system(all), 0);
+}
+
 static void test_broken_seal(void **state)
 {
 	struct room *room = room_open();
@@ -251,6 +259,168 @@ static void test_broken_seal(void **state)
 	room = room_restart(room);
 	assert_int_equal(call(room, "StorageDomain.getInfo", id_params(DOMAIN)), 751);
 	assert_int_equal(call(room, "StorageDomain.deactivate", deactivate_params(DOMAIN, POOL)), 0);
+	room_close(room);
+}
+
+/* What anybody who can write to the storage may have put there. Nothing of it is followed, believed, or waited for; mended, the domain is as it was. */
+static void test_hostile(void **state)
+{
+	static const struct { const char *label, *spoil, *mend; int code; } cases[] = {
+		{ "the domain is a link", "mv %1$s ../away; ln -s ../away %1$s", "rm %1$s; mv ../away %1$s", 379 },
+		{ "its metadata directory is one", "mv %1$s/dom_md ../away; ln -s ../../away %1$s/dom_md", "rm %1$s/dom_md; mv ../away %1$s/dom_md", 379 },
+		{ "its metadata are one", "mv %1$s/dom_md/metadata ../away; ln -s ../../../away %1$s/dom_md/metadata", "mv ../away %1$s/dom_md/metadata", 379 },
+		{ "a FIFO", "mv %1$s/dom_md/metadata ../away; mkfifo %1$s/dom_md/metadata", "mv ../away %1$s/dom_md/metadata", 379 },
+		{ "a directory", "mv %1$s/dom_md/metadata ../away; mkdir %1$s/dom_md/metadata", "rmdir %1$s/dom_md/metadata; mv ../away %1$s/dom_md/metadata", 379 },
+		{ "zero bytes", "cp %1$s/dom_md/metadata ../away; printf 'a=b\\0c' > %1$s/dom_md/metadata", "mv ../away %1$s/dom_md/metadata", 379 },
+		{ "a gigabyte", "cp %1$s/dom_md/metadata ../away; truncate -s 1G %1$s/dom_md/metadata", "mv ../away %1$s/dom_md/metadata", 379 },
+		{ "nothing", "mv %1$s/dom_md/metadata ../away; : > %1$s/dom_md/metadata", "mv ../away %1$s/dom_md/metadata", 752 },
+		{ "no directory of images", "mv %1$s/images ../away", "mv ../away %1$s/images", 371 },
+		{ "a link instead", "mv %1$s/images ../away; ln -s ../../away %1$s/images", "rm %1$s/images; mv ../away %1$s/images", 371 },
+	};
+	struct room *room = room_open();
+
+	make_active(room);
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		print_message("# %s\n", cases[i].label);
+		run_in(room->data, cases[i].spoil, DOMAIN);
+		assert_int_equal(call(room, "StorageDomain.validate", id_params(DOMAIN)), cases[i].code);
+		run_in(room->data, cases[i].mend, DOMAIN);
+		assert_int_equal(call(room, "StorageDomain.validate", id_params(DOMAIN)), 0);
+	}
+	room_close(room);
+}
+
+/* sanlock would write through a link, wherever it leads. */
+static void test_hostile_areas(void **state)
+{
+	static const char *const names[] = { "ids", "leases", "xleases" };
+	struct room *room = room_open();
+	autodomain domain = NULL;
+
+	make_active(room);
+	domain = domain_open(room->agent.storage, DOMAIN, NULL);
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *spoil = g_strdup_printf("mv %%s/dom_md/%s ../away; ln -s ../../../away %s/dom_md/%s", names[i], DOMAIN, names[i]);
+		g_autofree char *remove = g_strdup_printf("rm %%s/dom_md/%s", names[i]);
+		g_autofree char *mend = g_strdup_printf("mv ../away %%s/dom_md/%s", names[i]);
+		g_autofree char *path = NULL;
+		int64_t offset;
+
+		for (int step = 0; step < 2; step++) {
+			g_autoptr(GError) error = NULL;
+
+			run_in(room->data, step ? remove : spoil, DOMAIN);
+			assert_null(domain_area(domain, names[i], &offset, &error));
+			assert_true(error_is(error, ERR_STORAGE_DOMAIN_LAYOUT_ERROR));
+			assert_non_null(strstr(error->message, names[i]));
+		}
+		run_in(room->data, mend, DOMAIN);
+		path = domain_area(domain, names[i], &offset, NULL);
+		assert_non_null(path);
+	}
+	room_close(room);
+}
+
+static void test_hostile_values(void **state)
+{
+	static const struct { const char *key, *value; int code; } cases[] = {
+		{ "BLOCK_SIZE", "-1000000", 751 }, { "BLOCK_SIZE", "2147483647", 751 }, { "BLOCK_SIZE", "0", 751 }, { "ALIGNMENT", "-1048576", 751 },
+		{ "ALIGNMENT", "1", 751 }, { "SDUUID", DOMAIN2, 751 }, { "IOOPTIMEOUTSEC", "99999999999", 0 }, { "VERSION", "-7", 0 },
+		{ "DESCRIPTION", "no UTF-8: \xff\xfe", 0 }, { "POOL_UUID", "../../../etc", 0 }, { "CLASS", "", 0 },
+	};
+	struct room *room = room_open();
+	g_autofree char *file = g_build_filename(room->data, DOMAIN, "dom_md/metadata", NULL);
+	g_autofree char *good = NULL;
+
+	make_active(room);
+	assert_true(g_file_get_contents(file, &good, NULL, NULL));
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(metadata) values = metadata_parse_domain(good, NULL, NULL);
+		g_autofree char *text = NULL;
+		json_t *result;
+
+		metadata_set(values, cases[i].key, cases[i].value);
+		text = metadata_domain_text(values);
+		assert_true(g_file_set_contents(file, text, -1, NULL));
+		assert_int_equal(call_full(room, "StorageDomain.getInfo", id_params(DOMAIN), &result, NULL), cases[i].code);
+		assert_true(cases[i].code || json_is_object(result));          /* whatever is in it, the answer is JSON */
+		json_decref(result);
+	}
+	assert_true(g_file_set_contents(file, good, -1, NULL));
+	assert_int_equal(call(room, "StorageDomain.validate", id_params(DOMAIN)), 0);
+	room_close(room);
+}
+
+static char *description(struct room *room)
+{
+	json_t *result = info(room);
+	char *text = g_strdup(json_string_value(json_object_get(result, "name")));
+
+	json_decref(result);
+	return text;
+}
+
+static void set_description(struct room *room, const char *text)
+{
+	assert_true(pool_write(room->agent.storage, DOMAIN, NULL, "DESCRIPTION", text, NULL));
+}
+
+/* A copy of a domain is connected, too: what is meant for the one that is in use never reaches the copy, nor the other way round. */
+static void test_copy(void **state)
+{
+	struct room *room = room_open();
+	g_autofree char *copy = g_build_filename(room->base, "copy", NULL);
+
+	make_active(room);
+	set_description(room, "the first");
+	run_in(room->base, "cp -a data_1 %s", "copy");
+	assert_int_equal(connect_path(room, copy), 0);
+	set_description(room, "changed");
+	run_in(room->base, "grep -q '^DESCRIPTION=changed' data_1/%s/dom_md/metadata", DOMAIN);
+	run_in(room->base, "grep -q '^DESCRIPTION=the first' copy/%s/dom_md/metadata", DOMAIN);
+	for (int i = 0; i < 3; i++) {
+		g_autoptr(GPtrArray) all = NULL;
+		g_autofree char *text = NULL;
+
+		room = room_restart(room);
+		all = domain_list(room->agent.storage);              /* looks everywhere */
+		assert_int_equal(all->len, 1);
+		text = description(room);
+		assert_string_equal(text, "changed");
+	}
+	assert_int_equal(disconnect_path(room, room->data), 452);
+	assert_int_equal(call(room, "StorageDomain.deactivate", deactivate_params(DOMAIN, POOL)), 0);
+	assert_int_equal(disconnect_path(room, room->data), 0);
+	{
+		g_autofree char *text = description(room);       /* now it is the only one */
+
+		assert_string_equal(text, "the first");
+	}
+	assert_int_equal(disconnect_path(room, copy), 0);
+	room_close(room);
+}
+
+/* The kernel makes a file system read-only when its disk fails. */
+static void test_turned_read_only(void **state)
+{
+	struct room *room = room_open();
+	json_t *result;
+
+	if (mount("none", room->data, "tmpfs", 0, "size=4m") < 0) {
+		room_close(room);
+		skip();
+	}
+	make_active(room);
+	for (int step = 0; step < 2; step++) {
+		assert_int_equal(mount("none", room->data, NULL, MS_REMOUNT | (step ? 0 : MS_RDONLY), NULL), 0);
+		health_check(room->agent.storage, DOMAIN);
+		result = storage_health(room->agent.storage);
+		assert_int_equal(json_integer_value(json_object_get(json_object_get(result, DOMAIN), "code")), step ? 0 : 379);
+		assert_int_equal(json_is_true(json_object_get(json_object_get(result, DOMAIN), "valid")), step);
+		json_decref(result);
+		assert_int_equal(call(room, "StorageDomain.validate", id_params(DOMAIN)), step ? 0 : 379);
+	}
+	assert_int_equal(umount(room->data), 0);
 	room_close(room);
 }
 
@@ -377,7 +547,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_link_names), cmocka_unit_test(test_alerts), cmocka_unit_test(test_connect), cmocka_unit_test(test_read_only), cmocka_unit_test(test_create),
-		cmocka_unit_test(test_states), cmocka_unit_test(test_broken_seal), cmocka_unit_test(test_full), cmocka_unit_test(test_full_at_each_step),
+		cmocka_unit_test(test_states), cmocka_unit_test(test_broken_seal), cmocka_unit_test(test_hostile), cmocka_unit_test(test_hostile_areas),
+		cmocka_unit_test(test_hostile_values), cmocka_unit_test(test_copy), cmocka_unit_test(test_turned_read_only), cmocka_unit_test(test_full), cmocka_unit_test(test_full_at_each_step),
 		cmocka_unit_test(test_kill_create), cmocka_unit_test(test_kill_cycle),
 	};
 

@@ -114,19 +114,20 @@ static bool check_domain(const struct domain *domain, GError **error)
 	return true;
 }
 
-/* Falls back where O_DIRECT does not exist. */
+/* Falls back where O_DIRECT does not exist. What the kernel made read-only because of errors, or what came back so, is not there for VMs either. */
 static bool probe(const struct domain *domain, GError **error)
 {
 	static const char name[] = DIR_METADATA "/" FILE_METADATA;
-	autofd fd = openat(domain->fd, name, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW);
+	autofd fd = files_open(domain->fd, name, O_RDONLY | O_DIRECT);
 	g_autoptr(metadata) values = NULL;
+	struct statvfs vfs = { 0 };
 	void *block = NULL;
 	ssize_t n = -1;
 	int errnum;
 
 	if (fd < 0 && errno == EINVAL)
-		fd = openat(domain->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd >= 0 && posix_memalign(&block, 4096, METADATA_MAX + 4096) == 0)
+		fd = files_open(domain->fd, name, O_RDONLY);
+	if (fd >= 0 && fstatvfs(fd, &vfs) == 0 && posix_memalign(&block, 4096, METADATA_MAX + 4096) == 0)
 		n = read(fd, block, METADATA_MAX);
 	errnum = errno;
 	if (n >= 0) {
@@ -135,6 +136,10 @@ static bool probe(const struct domain *domain, GError **error)
 	} else
 		error_set_errno(error, ERR_STORAGE_DOMAIN_ACCESS_ERROR, errnum, "'%s/%s'", domain->path, name);
 	free(block);
+	if (values && (vfs.f_flag & ST_RDONLY)) {
+		error_set(error, ERR_STORAGE_DOMAIN_ACCESS_ERROR, "'%s' is mounted read-only", domain->path);
+		return false;
+	}
 	return values != NULL;
 }
 
@@ -164,7 +169,7 @@ static char *area(const struct domain *domain, const char *name, int64_t *ret_of
 {
 	g_autofree char *file = g_build_filename(DIR_METADATA, name, NULL);
 
-	if (!files_exists(domain->fd, file)) {
+	if (!files_is_plain(domain->fd, file)) {
 		error_set_errno(error, ERR_STORAGE_DOMAIN_LAYOUT_ERROR, errno, "'%s/%s'", domain->path, file);
 		return NULL;
 	}
