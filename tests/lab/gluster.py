@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 
-PROGRAMS = ("glusterd", "gluster", "unshare", "nsenter", "ip")
+PROGRAMS = ("glusterd", "gluster", "mount.glusterfs", "unshare", "nsenter", "ip")
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 # Directories that every process of Gluster writes to, whatever it is told
 SHARED = ("/var/lib/glusterd", "/var/log/glusterfs", "/run/gluster")

@@ -90,47 +90,80 @@ static int change(struct room *room, const char *verb, const char *id, const cha
 #define CONNECT "StoragePool.connectStorageServer"
 #define DISCONNECT "StoragePool.disconnectStorageServer"
 
-static void test_posix(void **state)
+/* Mounts of our own, gone with us. */
+static bool own_mounts(void)
 {
-	struct room *room;
-	g_autofree char *source = NULL;
-	g_autofree char *inside = NULL;
+	return geteuid() == 0 && unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+/* Mounted by two, in use, kept over a restart, gone with the last. */
+static void live(struct room *room, const char *source, const char *vfs, const char *options)
+{
+	g_autofree char *name = connection_link_name(source);
+	g_autofree char *inside = g_build_filename(room->repository, "mnt", name, DOMAIN, NULL);
 	json_t *params;
 
-	/* mounts of our own, gone with us */
-	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		skip();
-	room = room_open();
-	source = g_build_filename(room->base, "data_1", NULL);
-	inside = g_build_filename(source, DOMAIN, NULL);
-	assert_int_equal(change(room, CONNECT, POOL, "/nowhere/at/all", "none", "bind"), ERR_MOUNT_ERROR);
-	assert_int_equal(change(room, CONNECT, POOL, source, "nosuchfs", ""), ERR_MOUNT_ERROR);
-	assert_int_equal(change(room, CONNECT, POOL, source, "none", "bind"), 0);
-	assert_int_equal(change(room, CONNECT, POOL2, source, "none", "bind"), 0);
-	assert_int_equal(change(room, CONNECT, POOL2, source, "none", "bind"), 0);
+	assert_int_equal(change(room, CONNECT, POOL, source, vfs, options), 0);
+	assert_int_equal(change(room, CONNECT, POOL2, source, vfs, options), 0);
+	assert_int_equal(change(room, CONNECT, POOL2, source, vfs, options), 0);
 	params = domain_params(DOMAIN, source);
 	json_object_set_new(params, "domainType", json_integer(STORAGE_POSIXFS));
 	assert_int_equal(call(room, "StorageDomain.create", params), 0);
 	assert_true(g_file_test(inside, G_FILE_TEST_IS_DIR));
 	assert_int_equal(call(room, "StorageDomain.attach", pool_params(DOMAIN, POOL)), 0);
 	assert_int_equal(call(room, "StorageDomain.activate", pool_params(DOMAIN, POOL)), 0);
-	assert_int_equal(change(room, DISCONNECT, POOL, source, "none", "bind"), ERR_STORAGE_SERVER_DISCONNECTION_ERROR);
+	assert_int_equal(change(room, DISCONNECT, POOL, source, vfs, options), ERR_STORAGE_SERVER_DISCONNECTION_ERROR);
 	room = room_restart(room);
 	assert_int_equal(call(room, "StorageDomain.validate", id_params(DOMAIN)), 0);
 	assert_int_equal(call(room, "StorageDomain.deactivate", deactivate_params(DOMAIN, POOL)), 0);
-	assert_int_equal(change(room, DISCONNECT, POOL, source, "none", "bind"), 0);
-	assert_int_equal(change(room, DISCONNECT, POOL, source, "none", "bind"), 0);
+	assert_int_equal(change(room, DISCONNECT, POOL, source, vfs, options), 0);
+	assert_int_equal(change(room, DISCONNECT, POOL, source, vfs, options), 0);
 	assert_int_equal(call(room, "StorageDomain.validate", id_params(DOMAIN)), 0);      /* POOL2 still has it */
-	assert_int_equal(change(room, DISCONNECT, POOL2, source, "none", "bind"), 0);
+	assert_int_equal(change(room, DISCONNECT, POOL2, source, vfs, options), 0);
 	assert_int_equal(call(room, "StorageDomain.validate", id_params(DOMAIN)), 358);
 	assert_int_equal(entries(room->repository, "mnt"), 0);
 	assert_int_equal(entries(room->repository, "users"), 0);
 	room_close(room);
 }
 
+static void test_posix(void **state)
+{
+	g_autofree char *source = NULL;
+	struct room *room;
+
+	if (!own_mounts())
+		skip();
+	room = room_open();
+	source = g_build_filename(room->base, "data_1", NULL);
+	assert_int_equal(change(room, CONNECT, POOL, "/nowhere/at/all", "none", "bind"), ERR_MOUNT_ERROR);
+	assert_int_equal(change(room, CONNECT, POOL, source, "nosuchfs", ""), ERR_MOUNT_ERROR);
+	live(room, source, "none", "bind");
+}
+
+/* A file system of another kind, on a device. */
+static void test_ext4(void **state)
+{
+	g_autofree char *image = NULL;
+	g_autofree char *command = NULL;
+	struct room *room;
+
+	if (!own_mounts())
+		skip();
+	room = room_open();
+	image = g_build_filename(room->base, "fs", NULL);
+	command = g_strdup_printf("truncate -s 32M '%s' && mkfs.ext4 -q -F '%s' && m=$(mktemp -d) && mount -o loop '%s' \"$m\" && umount \"$m\"; r=$?; "
+				  "rmdir \"$m\"; exit $r", image, image, image);
+	if (system(command) != 0) {          /* no loop devices here */
+		room_close(room);
+		skip();
+	}
+	assert_int_equal(change(room, CONNECT, POOL, image, "vfat", "loop"), ERR_MOUNT_ERROR);
+	live(room, image, "ext4", "loop");
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_plans), cmocka_unit_test(test_targets), cmocka_unit_test(test_posix) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_plans), cmocka_unit_test(test_targets), cmocka_unit_test(test_posix), cmocka_unit_test(test_ext4) };
 
 	return cmocka_run_group_tests_name("agent/connection", tests, NULL, NULL);
 }

@@ -338,6 +338,9 @@ static bool connect_mount(struct connection *connection, bool *ret_fresh, GError
 	}
 	if (mount_run(&connection->plan, connection->path, error))
 		return true;
+	/* a client in user space (Gluster) mounts before it knows that it cannot, and takes its time to go: the next attempt must not find that */
+	if (mount_exists(connection->path))
+		(void)mount_end(connection->path, NULL);
 	(void)rmdir(connection->path);
 	return false;
 }

@@ -154,12 +154,9 @@ static void add_path(struct udev *udev, struct device *device, struct udev_devic
 	path->name = g_strdup(udev_device_get_sysname(disk));
 	path->state = scsi ? text_of(scsi, "state") : g_strdup("running");
 	path->hctl = g_strdup(scsi ? udev_device_get_sysname(scsi) : "");
-	path->fibre = strstr(udev_device_get_syspath(disk), "/rport-") != NULL;
 	read_session(udev, disk, path);
 	if (path->iqn)
 		device->type = "iSCSI";
-	else if (path->fibre)
-		device->type = "FCP";
 	if (scsi && !device->vendor[0]) {
 		g_free(device->vendor);
 		g_free(device->product);
@@ -208,7 +205,7 @@ static struct device *read_device(struct udev *udev, struct udev_device *disk)
 	device->vendor = g_strdup("");
 	device->product = g_strdup("");
 	device->revision = g_strdup("");
-	device->type = "unknown";
+	device->type = "FCP";
 	device->size = number_of(disk, "size") * SECTOR;
 	device->logical_block = number_of(disk, "queue/logical_block_size");
 	device->physical_block = number_of(disk, "queue/physical_block_size");

@@ -7,11 +7,11 @@
 #include <glib.h>
 
 /* One way to a device. */
-struct device_path { char *name, *state, *hctl, *iqn, *address, *port; bool fibre; };
+struct device_path { char *name, *state, *hctl, *iqn, *address, *port; };
 struct device {
 	char *guid, *path;               /* identity, the same on all hosts; path on this one */
 	char *vendor, *product, *revision, *serial;
-	const char *type;                /* "iSCSI", "FCP", "unknown" */
+	const char *type;                /* "iSCSI"; else "FCP", whatever brought it: vdsm knows no third */
 	int64_t size, logical_block, physical_block, discard_max;
 	bool used;                       /* partitions, a file system in use, something of ours or of others on top of it */
 	GPtrArray *paths;                /* struct device_path */
