@@ -333,6 +333,13 @@ static bool save_domain(struct domain *domain, GError **error)
 	return good && block_reload(domain, error);
 }
 
+static bool has_devices(const struct domain *domain, GError **error)
+{
+	if (domain->block->partial)
+		error_set(error, ERR_STORAGE_DOMAIN_ACCESS_ERROR, "a device of domain '%s' is missing", domain->id);
+	return !domain->block->partial;
+}
+
 static bool check_domain(const struct domain *domain, GError **error)
 {
 	static const char *const names[] = { BLOCK_SPECIAL };
@@ -342,11 +349,7 @@ static bool check_domain(const struct domain *domain, GError **error)
 			error_set(error, ERR_STORAGE_DOMAIN_LAYOUT_ERROR, "domain '%s' has no volume '%s'", domain->id, names[i]);
 			return false;
 		}
-	if (domain->block->partial) {
-		error_set(error, ERR_STORAGE_DOMAIN_ACCESS_ERROR, "a device of domain '%s' is missing", domain->id);
-		return false;
-	}
-	return true;
+	return has_devices(domain, error);
 }
 
 static bool probe(const struct domain *domain, GError **error)
@@ -357,7 +360,7 @@ static bool probe(const struct domain *domain, GError **error)
 	if (!done)
 		error_set_errno(error, ERR_STORAGE_DOMAIN_ACCESS_ERROR, errno, "'%s/metadata'", domain->path);
 	free(buffer);
-	return done;
+	return done && has_devices(domain, error);
 }
 
 static bool space(const struct domain *domain, int64_t *ret_total, int64_t *ret_free, GError **error)
