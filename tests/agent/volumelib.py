@@ -78,14 +78,22 @@ class Volume:
 
 
 class Domain:
-    def __init__(self, lab, c, name="sd", pool=None, directory=None):
-        self.lab, self.c, self.pool, self.id, self.directory = lab, c, pool or new_id(), new_id(), directory or lab.path(name)
-        os.makedirs(self.directory, exist_ok=True)
-        c.call("StoragePool.connectStorageServer", domainType=4, storagepoolID=self.pool,
-               connectionParams=[{"id": new_id(), "connection": self.directory}])
-        c.call("StorageDomain.create", storagedomainID=self.id, domainType=4, typeArgs=self.directory, name=name, domainClass=1, version=5)
+    def __init__(self, lab, c, name="sd", pool=None, directory=None, kind=4, **connection):
+        """kind 6: a file system that the agent mounts, as `connection` says."""
+        self.lab, self.c, self.pool, self.id, self.kind = lab, c, pool or new_id(), new_id(), kind
+        self.directory = lab.path("state/storage/mnt", name) if kind == 6 else directory or lab.path(name)
+        self.connection = dict({"id": new_id(), "connection": name if kind == 6 else self.directory}, **connection)
+        if kind == 4:
+            os.makedirs(self.directory, exist_ok=True)
+        self.server("connect")
+        c.call("StorageDomain.create", storagedomainID=self.id, domainType=kind, typeArgs=self.connection["connection"], name=name, domainClass=1, version=5)
         c.call("StorageDomain.attach", storagedomainID=self.id, storagepoolID=self.pool)
         c.call("StorageDomain.activate", storagedomainID=self.id, storagepoolID=self.pool)
+
+    def server(self, verb):
+        """Connects or disconnects it: its status."""
+        [answer] = self.c.call("StoragePool.%sStorageServer" % verb, domainType=self.kind, storagepoolID=self.pool, connectionParams=[self.connection])
+        return answer["status"]
 
     def path(self):
         return os.path.join(self.directory, self.id)
