@@ -6,6 +6,8 @@
 #include "agent-storage.h"
 #include <sys/statvfs.h>
 #include "agent/storage/form/block.h"
+#include "agent/storage/lease/lock.h"
+#include "agent/storage/lease/xlease.h"
 
 static int disconnect_path(struct room *room, const char *path)
 {
@@ -294,6 +296,7 @@ static void test_hostile(void **state)
 static void test_hostile_areas(void **state)
 {
 	static const char *const names[] = { "ids", "leases", "xleases" };
+	static const char *const cuts[] = { "truncate -s 1100000 %s/dom_md/xleases", "truncate -s 0 %s/dom_md/xleases" };
 	struct room *room = room_open();
 	autodomain domain = NULL;
 
@@ -317,6 +320,17 @@ static void test_hostile_areas(void **state)
 		run_in(room->data, mend, DOMAIN);
 		path = domain_area(domain, names[i], &offset, NULL);
 		assert_non_null(path);
+	}
+	/* one that is cut off, also in the middle of the index, is not taken for one without leases */
+	assert_true(xlease_add(domain, VOLUME, NULL, NULL));
+	for (size_t i = 0; i < G_N_ELEMENTS(cuts); i++) {
+		g_autoptr(GError) error = NULL;
+		struct lease lease;
+
+		run_in(room->data, cuts[i], DOMAIN);
+		assert_false(xlease_find(domain, VOLUME, &lease, &error));
+		assert_true(error_is(error, ERR_STORAGE_EXCEPTION));
+		assert_non_null(strstr(error->message, "xleases"));
 	}
 	room_close(room);
 }

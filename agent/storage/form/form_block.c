@@ -229,7 +229,9 @@ static bool slot_io(const struct domain *domain, int64_t slot, bool write, char 
 	autofd fd = open(path, (write ? O_RDWR | O_DSYNC : O_RDONLY) | O_DIRECT | O_CLOEXEC);
 	off_t at = METADATA_BASE + slot * METADATA_SLOT;
 
-	return fd >= 0 && (write ? pwrite(fd, buffer, METADATA_SLOT, at) : pread(fd, buffer, METADATA_SLOT, at)) == METADATA_SLOT;
+	if (slot < 0)
+		errno = EINVAL;
+	return fd >= 0 && slot >= 0 && (write ? pwrite(fd, buffer, METADATA_SLOT, at) : pread(fd, buffer, METADATA_SLOT, at)) == METADATA_SLOT;
 }
 
 static bool write_slot(const struct domain *domain, int64_t slot, const char *text)
