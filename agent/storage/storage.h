@@ -79,6 +79,12 @@ int64_t storage_watermark(struct storage *storage, const struct storage_disk *di
 bool storage_extend(struct storage *storage, const struct storage_disk *disk, GError **error);
 #define STORAGE_ROOM (INT64_C(4) << 20)
 
+/*
+ * Of a path that a caller gave: where it has the form of a domain's layout, <domain>/images/<image>/<file>, it is a plain file there, not a link that
+ * somebody who can write to the storage has put in its place (or in that of a directory below the domain). ERR_IMAGE_PATH_ERROR
+ */
+bool storage_check_path(const char *path, GError **error);
+
 /* {domain: {code, lastCheck, delay, valid, version, acquired, actual}} for Host.getStats, from the last checks; never blocks; new reference */
 json_t *storage_health(struct storage *storage);
 

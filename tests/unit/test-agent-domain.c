@@ -335,6 +335,40 @@ static void test_hostile_areas(void **state)
 	room_close(room);
 }
 
+/* Discs are named by their paths: one that is a link, or is behind one, is none. */
+static void test_hostile_path(void **state)
+{
+	static const char iso[] = "/images/11111111-1111-1111-1111-111111111111";
+	static const struct { const char *spoil, *name; bool good; } cases[] = {
+		{ ":", "a.iso", true }, { ":", "none.iso", false }, { "ln -s /etc/passwd $I/b.iso", "b.iso", false }, { "ln -s a.iso $I/c.iso", "c.iso", false },
+		{ "mkfifo $I/d.iso", "d.iso", false }, { "mkdir $I/e.iso", "e.iso", false }, { ":", "../a.iso", true },      /* of no domain's layout */
+		{ "mv $I ../away; ln -s ../../../away $I", "a.iso", false }, { "rm $I; mv ../away $I", "a.iso", true },
+		{ "mv $D/images ../away; ln -s ../../away $D/images", "a.iso", false },
+	};
+	struct room *room = room_open();
+	g_autofree char *link = g_build_filename(room->repository, POOL, NULL);
+
+	make_active(room);
+	run_in(room->data, "I=%s/images/11111111-1111-1111-1111-111111111111; mkdir $I; : > $I/a.iso", DOMAIN);
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		const char *const tops[] = { room->data, link };
+
+		g_autofree char *spoil = g_strdup_printf("D=%%s; I=$D%s; %s", iso, cases[i].spoil);
+
+		run_in(room->data, spoil, DOMAIN);
+		for (size_t j = 0; j < G_N_ELEMENTS(tops); j++) {
+			g_autofree char *path = g_strconcat(tops[j], "/", DOMAIN, iso, "/", cases[i].name, NULL);
+			g_autoptr(GError) error = NULL;
+
+			if (storage_check_path(path, &error) != cases[i].good)
+				fail_msg("%s: %s", path, cases[i].good ? error->message : "passes");
+			assert_true(cases[i].good || error_is(error, ERR_IMAGE_PATH_ERROR));
+		}
+	}
+	assert_true(storage_check_path("/etc/passwd", NULL) && storage_check_path("/dev/null", NULL));
+	room_close(room);
+}
+
 static void test_hostile_values(void **state)
 {
 	static const struct { const char *key, *value; int code; } cases[] = {
@@ -561,8 +595,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_link_names), cmocka_unit_test(test_alerts), cmocka_unit_test(test_connect), cmocka_unit_test(test_read_only), cmocka_unit_test(test_create),
-		cmocka_unit_test(test_states), cmocka_unit_test(test_broken_seal), cmocka_unit_test(test_hostile), cmocka_unit_test(test_hostile_areas),
-		cmocka_unit_test(test_hostile_values), cmocka_unit_test(test_copy), cmocka_unit_test(test_turned_read_only), cmocka_unit_test(test_full), cmocka_unit_test(test_full_at_each_step),
+		cmocka_unit_test(test_states), cmocka_unit_test(test_broken_seal), cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_hostile_areas), cmocka_unit_test(test_hostile_path),
+		cmocka_unit_test(test_hostile_values), cmocka_unit_test(test_copy), cmocka_unit_test(test_turned_read_only),
+		cmocka_unit_test(test_full), cmocka_unit_test(test_full_at_each_step),
 		cmocka_unit_test(test_kill_create), cmocka_unit_test(test_kill_cycle),
 	};
 

@@ -567,7 +567,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_raw), cmocka_unit_test(test_chain), cmocka_unit_test(test_merge), cmocka_unit_test(test_template), cmocka_unit_test(test_bad_input),
-		cmocka_unit_test(test_hostile), cmocka_unit_test(test_guessed), cmocka_unit_test(test_cut), cmocka_unit_test(test_in_use), cmocka_unit_test(test_full), cmocka_unit_test(test_full_at_each_step),
+		cmocka_unit_test(test_hostile), cmocka_unit_test(test_guessed), cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_in_use), cmocka_unit_test(test_full), cmocka_unit_test(test_full_at_each_step),
 		cmocka_unit_test(test_broken_at_each_step), cmocka_unit_test(test_short_writes),
 		cmocka_unit_test(test_kill),
 	};

@@ -7,11 +7,31 @@
  * (volume_hold()) until teardown; for files that is nothing: the path is the volume's real path.
  */
 #define LOG_MODULE "storage"
+#include <errno.h>
+#include <fcntl.h>
 #include "agent/storage/data/data.h"
 
 GPtrArray *image_list(const struct domain *domain, GError **error)
 {
 	return domain->form->images(domain, error);
+}
+
+bool storage_check_path(const char *path, GError **error)
+{
+	g_autofree char *whole = g_canonicalize_filename(path, "/");
+	g_auto(GStrv) parts = g_strsplit(whole, "/", -1);
+	const guint n = g_strv_length(parts);
+	g_autofree char *inside = NULL;
+	autofd fd = -1;
+
+	if (n < 5 || strcmp(parts[n - 3], DIR_IMAGES) || !files_is_uuid(parts[n - 4]) || !files_is_uuid(parts[n - 2]))
+		return true;
+	inside = g_build_filename(DIR_IMAGES, parts[n - 2], parts[n - 1], NULL);
+	whole[strlen(whole) - strlen(inside)] = 0;        /* the domain: our own links may lead to it */
+	if ((fd = open(whole, O_PATH | O_DIRECTORY | O_CLOEXEC)) >= 0 && files_is_plain(fd, inside))
+		return true;
+	error_set_errno(error, ERR_IMAGE_PATH_ERROR, errno, "'%s'", path);
+	return false;
 }
 
 bool image_prepare(struct domain *domain, const char *image, const char *volume, bool allow_illegal, char **ret_path, const char **ret_format, GError **error)

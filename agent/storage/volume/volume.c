@@ -232,7 +232,8 @@ static bool is_format(const char *said, bool raw)
 	return raw ? !strcmp(said, "raw") || !strcmp(said, "file") || !strcmp(said, "host_device") : !strcmp(said, "qcow2") || !said[0];
 }
 
-static bool is_on_parent(const struct domain *domain, const char *image, const char *volume, metadata *values, const struct image_header *header, GError **error)
+static bool is_on_parent(const struct domain *domain, const char *image, const char *volume, metadata *values, const struct image_header *header,
+			 GError **error)
 {
 	const char *parent = volume_has_parent(values) ? metadata_get(values, "PUUID") : "";
 	g_autoptr(metadata) below = NULL;

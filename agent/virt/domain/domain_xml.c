@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include "agent/storage/storage.h"
 #include "agent/virt/change/tune.h"
 #include "agent/virt/vm_metadata.h"
 #include "common/xml.h"
@@ -42,6 +43,10 @@ bool domain_xml_check_file(const char *path, const char *purpose, bool *ret_bloc
 	}
 	if (S_ISDIR(st.st_mode)) {
 		error_set(error, ERR_IMAGE_FILE_NOT_FOUND, "%s '%s' is a directory", purpose, path);
+		return false;
+	}
+	if (!storage_check_path(path, error)) {
+		error_wrap(error, "%s", purpose);
 		return false;
 	}
 	if (ret_block)
