@@ -265,7 +265,6 @@ void domain_note_all(struct storage *storage, int mount_fd, const char *mount)
 
 	for (guint i = 0; names && i < names->len; i++) {
 		g_autofree char *path = g_build_filename(names->pdata[i], METADATA_PATH, NULL);
-
 		g_autofree char *other = NULL;
 
 		if (!files_is_uuid(names->pdata[i]) || !files_exists(mount_fd, path))
