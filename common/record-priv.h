@@ -12,9 +12,12 @@
 
 #define DIALECT_BIT(dialect) (1u << (dialect))
 
+/* Names of plans can be read so far, and those that are longer to their end. */
+#define NAME_BYTES 32
+
 /* One element or attribute of the tree. */
 struct node {
-	const char *name;             /* "" for the root */
+	const char *name;             /* "" for the root; NAME_BYTES can be read */
 	const char *path;             /* from the root of its record; "" for the root */
 	uint16_t length;              /* of name */
 	uint8_t index;                /* presence bit of `field` */
@@ -40,10 +43,14 @@ struct member {
 
 struct plan {
 	const struct record_type *type;
+	const char *name;             /* of the type; NAME_BYTES can be read */
+	size_t name_length;
 	struct plan *next;            /* of the same bucket */
 	struct node *root;
 	struct member *members;       /* in table order */
 	unsigned n_members;
+	struct node *flat;            /* RECORD_STORE: each member that is stored, its name the path */
+	unsigned n_flat;
 	unsigned n_nodes;
 	uint8_t *index_at;            /* by offset: index of the owning row, PLAN_NO_MEMBER when none */
 	struct node **node_slots;     /* open addressing on (parent, name) */

@@ -30,6 +30,14 @@ static bool name_ok(const char *name, size_t length)
 	return length > 0;
 }
 
+static char *name_copy(const char *name, size_t length)
+{
+	char *copy = g_malloc0(MAX(length + 1, NAME_BYTES));
+
+	memcpy(copy, name, length);
+	return copy;
+}
+
 /* The child of that name, made when it is not there. */
 static struct node *grow_child(struct plan *plan, struct node *parent, const char *name, size_t length, bool attribute)
 {
@@ -44,7 +52,7 @@ static struct node *grow_child(struct plan *plan, struct node *parent, const cha
 	if (!name_ok(name, length))
 		g_error("record type %s: bad name '%.*s' in a path", plan->type->name, (int)length, name);
 	node = g_new0(struct node, 1);
-	node->name = g_strndup(name, length);
+	node->name = name_copy(name, length);
 	node->length = (uint16_t)length;
 	node->attribute = attribute;
 	node->parent = parent;
@@ -76,6 +84,18 @@ static struct node *grow_path(struct plan *plan, const char *path)
 			path++;
 	}
 	return node;
+}
+
+static void add_flat(struct plan *plan, const struct member *member)
+{
+	const char *path = member->field->path;
+	size_t length = strlen(path);
+
+	if (member->field->flags & (VOLATILE_ | INPUT_ONLY))
+		return;
+	plan->flat[plan->n_flat++] = (struct node){
+		.name = name_copy(path, length), .path = path, .length = (uint16_t)length, .index = member->index, .field = member->field, .input = member->field,
+	};
 }
 
 static uint8_t written_in(const struct field *field)
@@ -154,6 +174,8 @@ static struct plan *plan_new(const struct record_type *type)
 	struct plan *plan = g_new0(struct plan, 1);
 
 	plan->type = type;
+	plan->name_length = strlen(type->name);
+	plan->name = name_copy(type->name, plan->name_length);
 	plan->root = g_new0(struct node, 1);
 	plan->root->name = plan->root->path = "";
 	plan->members = g_new0(struct member, type->n_fields + 1);
@@ -176,6 +198,9 @@ static struct plan *plan_new(const struct record_type *type)
 	for (size_t i = 0; i < type->n_fields; i++)
 		if (plan->index_at[type->fields[i].offset] == i)
 			plan->members[plan->n_members++] = (struct member) { &type->fields[i], (uint8_t)i };
+	plan->flat = g_new(struct node, plan->n_members + 1);
+	for (unsigned i = 0; i < plan->n_members; i++)
+		add_flat(plan, &plan->members[i]);
 
 	plan->path_mask = slots_for((unsigned)type->n_fields) - 1;
 	plan->path_slots = g_new0(const struct field *, plan->path_mask + 1);

@@ -169,6 +169,52 @@ static void test_any_bytes_are_well_formed(void **state)
 	g_string_free(out, TRUE);
 }
 
+/* Names and values are copied and looked at in blocks: neither a length nor a place within one makes a difference. */
+static void test_all_lengths(void **state)
+{
+	GString *out = g_string_new(NULL), *want = g_string_new(NULL);
+	char name[80], value[80];
+
+	for (size_t n = 1; n < sizeof(name); n++) {
+		memset(name, 'n', n);
+		memset(value, 'v', n);
+		name[n] = value[n] = '\0';
+		for (enum form form = XML; form <= JSON; form++) {
+			struct writer *w = writer_of(form, out);
+
+			writer_open(w, name);
+			writer_attribute(w, name, value);
+			writer_text(w, name, value);
+			writer_close(w);
+			writer_free(w);
+			if (form == XML)
+				g_string_printf(want, DECLARATION "<%s %s=\"%s\">\n    <%s>%s</%s>\n</%s>\n", name, name, value, name, value, name, name);
+			else
+				g_string_printf(want, "{\"%s\":\"%s\",\"%s\":\"%s\"}", name, value, name, value);
+			assert_string_equal(out->str, want->str);
+		}
+		for (size_t at = 0; at < n; at++) {
+			struct writer *w = writer_of(XML, out);
+
+			value[at] = '"';
+			writer_text(w, "v", value);
+			writer_free(w);
+			g_string_printf(want, DECLARATION "<v>%.*s&quot;%s</v>\n", (int)at, value, value + at + 1);
+			assert_string_equal(out->str, want->str);
+			w = writer_of(JSON, out);
+			writer_open(w, "any");
+			writer_text(w, value, value);
+			writer_close(w);
+			writer_free(w);
+			g_string_printf(want, "{\"%.*s\\\"%s\":\"%.*s\\\"%s\"}", (int)at, value, value + at + 1, (int)at, value, value + at + 1);
+			assert_string_equal(out->str, want->str);
+			value[at] = 'v';
+		}
+	}
+	g_string_free(out, TRUE);
+	g_string_free(want, TRUE);
+}
+
 static void test_deep_nesting(void **state)
 {
 	GString *out = g_string_new(NULL);
@@ -357,6 +403,7 @@ int main(void)
 		cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_escapes),
 		cmocka_unit_test(test_any_bytes_are_well_formed),
+		cmocka_unit_test(test_all_lengths),
 		cmocka_unit_test(test_deep_nesting),
 		cmocka_unit_test(test_records),
 		cmocka_unit_test(test_channel_and_store),
