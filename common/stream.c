@@ -17,6 +17,9 @@
  * data back, because with partial writes it returns record by record, and a write that would block leaves its record there: the same bytes are
  * offered again, from wherever they are kept by then. When nothing is queued and no pace is due, stream_send() writes at once.
  * A turn writes at most OUTPUT_TURN bytes of a stream and reads at most STREAM_TURN; the rest waits for the next turn.
+ *
+ * Input: OpenSSL takes all that the socket has, up to a record, in one call (read ahead), not the head and the body of each record by themselves; so
+ * bytes may wait inside of it when the socket is empty.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -480,6 +483,7 @@ static void become_ready(struct stream *stream)
 {
 	end_handshake(stream);
 	stream->state = OPEN;
+	stream->pending = stream->ssl && SSL_has_pending(stream->ssl);
 	stream->input_usec = now_usec();
 	if (stream->events.ready)
 		stream->events.ready(stream, stream->data);
@@ -578,6 +582,7 @@ static void set_ssl(struct stream *stream, struct tls_context *tls, const char *
 	if (!tls)
 		return;
 	stream->ssl = tls_context_session(tls, name);
+	SSL_set_read_ahead(stream->ssl, 1);
 	if (SSL_set_fd(stream->ssl, stream->fd) != 1)
 		g_error("out of memory for a TLS session");
 }
