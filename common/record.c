@@ -61,6 +61,17 @@ static void member_free(void *record, const struct field *field)
 	}
 }
 
+static size_t shadow_offset(const struct record_type *type)
+{
+	return (type->size + sizeof(void *) - 1) & ~(sizeof(void *) - 1);
+}
+
+/* Where a shadow keeps its record. */
+static void **shadowed(struct record *shadow)
+{
+	return (void **)((char *)shadow + shadow_offset(shadow->type));
+}
+
 void record_unref(void *record)
 {
 	struct record *r = record;
@@ -70,7 +81,10 @@ void record_unref(void *record)
 		return;
 	plan = record_plan(r->type);
 	for (unsigned i = 0; i < plan->n_members; i++)
-		member_free(r, plan->members[i].field);
+		if (!r->shadow || plan->members[i].field->flags & VOLATILE_)
+			member_free(r, plan->members[i].field);
+	if (r->shadow)
+		record_unref(*shadowed(r));
 	g_free(r);
 }
 
@@ -130,6 +144,19 @@ static void member_copy(void *to, const void *from, const struct field *field)
 	}
 }
 
+/* Scalars, bits, and whatever private members the struct has beside the table; not the count, which other threads change. */
+static struct record *twin(const struct record *from, size_t size)
+{
+	struct record *to = g_malloc(size);
+
+	memcpy((char *)to + offsetof(struct record, present), (const char *)from + offsetof(struct record, present),
+	       from->type->size - offsetof(struct record, present));
+	to->type = from->type;
+	to->refs = 1;
+	to->shadow = false;
+	return to;
+}
+
 void *record_copy(const void *record)
 {
 	const struct record *from = record;
@@ -139,15 +166,24 @@ void *record_copy(const void *record)
 	if (!from)
 		return NULL;
 	plan = record_plan(from->type);
-	copy = g_malloc(from->type->size);
-	/* Scalars, bits, and whatever private members the struct has beside the table; not the count, which other threads change. */
-	memcpy((char *)copy + offsetof(struct record, present), (const char *)from + offsetof(struct record, present),
-	       from->type->size - offsetof(struct record, present));
-	copy->type = from->type;
-	copy->refs = 1;
+	copy = twin(from, from->type->size);
 	for (unsigned i = 0; i < plan->n_members; i++)
 		member_copy(copy, from, plan->members[i].field);
 	return copy;
+}
+
+void *record_shadow(const void *record)
+{
+	const struct record *from = record;
+	const struct plan *plan = record_plan(from->type);
+	struct record *shadow = twin(from, shadow_offset(from->type) + sizeof(void *));
+
+	shadow->shadow = true;
+	*shadowed(shadow) = record_ref(from);
+	for (unsigned i = 0; i < plan->n_members; i++)
+		if (plan->members[i].field->flags & VOLATILE_)
+			member_copy(shadow, from, plan->members[i].field);
+	return shadow;
 }
 
 /* Items that are resources of their own bring their own defaults and requirements; parameter records share those of what holds them. */

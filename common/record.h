@@ -107,6 +107,7 @@ struct record_type {
 struct record {
 	const struct record_type *type;
 	int refs;                             /* atomic */
+	bool shadow;                          /* what it is the shadow of stands behind the struct */
 	uint64_t present[RECORD_FIELDS_MAX / 64];
 };
 
@@ -133,6 +134,8 @@ void *record_new(const struct record_type *type);                   /* one refer
 void *record_ref(const void *record);                               /* NULL accepted */
 void record_unref(void *record);                                    /* NULL accepted */
 void *record_copy(const void *record);                              /* deep, one reference: for changing */
+/* To be shown with values of the moment: one reference. Its scalars and the members marked VOLATILE_ are its own and may be set; all else is the record's. */
+void *record_shadow(const void *record);
 void record_defaults(void *record, uint32_t flags);                 /* sets absent members that have a def and any of these flags (0: all) */
 
 /* ---- members ---- */

@@ -56,7 +56,7 @@ static int64_t schedulable(struct model *model, const struct host *host, const G
 
 static void *view(struct request *request, void *record)
 {
-	struct host *host = record_copy(record);
+	struct host *host = record_shadow(record);
 	g_autoptr(GPtrArray) vms = model_referring(request->engine->model, &vm_kind, offsetof(struct vm, host), host->id);
 	int active = 0, migrating = 0;
 
@@ -544,5 +544,5 @@ static GPtrArray *statistic_list(struct request *request, GError **error)
 
 const struct resource resource_host_statistic = {
 	.type = &statistic_type, .path = "statistics", .parent = &resource_host, .methods = RESOURCE_READ, .links = no_links, .doc = "Figures of a host",
-	.list = statistic_list,
+	.brief = true, .list = statistic_list,
 };

@@ -84,7 +84,7 @@ static void *view(struct request *request, void *record)
 
 	if (!figures && !restoring && !request->all_content)
 		return record_ref(vm);
-	shown = record_copy(vm);
+	shown = request->all_content ? record_copy(vm) : record_shadow(vm);
 	if (request->all_content)
 		show_definition(request, shown);
 	if (restoring)

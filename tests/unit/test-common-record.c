@@ -80,6 +80,26 @@ static void test_copy_is_deep(void **state)
 	record_unref(a);
 }
 
+static void test_shadow_shares_what_is_stored(void **state)
+{
+	struct sample *a = sample_new(), *b = record_shadow(a), *c;
+
+	assert_true(record_equal(a, b));
+	assert_ptr_equal(a->boot, b->boot);
+	assert_ptr_equal(a->name, b->name);
+	assert_int_equal(a->record.refs, 2);
+	SET(b, guest_load, 4711);
+	assert_false(record_equal(a, b));
+	c = record_copy(b);
+	assert_true(record_equal(b, c));
+	assert_ptr_not_equal(b->name, c->name);
+	assert_int_equal(c->guest_load, 4711);
+	record_unref(a);
+	record_unref(b);
+	assert_string_equal(c->name, "web1");
+	record_unref(c);
+}
+
 static void test_every_member_counts_for_equality(void **state)
 {
 	struct sample *a = sample_new();
@@ -429,6 +449,7 @@ int main(void)
 		cmocka_unit_test(test_presence),
 		cmocka_unit_test(test_fields_are_found),
 		cmocka_unit_test(test_copy_is_deep),
+		cmocka_unit_test(test_shadow_shares_what_is_stored),
 		cmocka_unit_test(test_every_member_counts_for_equality),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_text_of_members),
