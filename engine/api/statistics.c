@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/api/statistics.h"
 
+#include <pthread.h>
 #include <string.h>
+#include "common/lock.h"
 #include "engine/model/model.h"
 
 const char *const statistic_unit_names[] = { "NONE", "PERCENT", "BYTES", "SECONDS", "BYTES_PER_SECOND", "BITS_PER_SECOND", "COUNT_PER_SECOND", NULL };
@@ -36,7 +38,7 @@ const struct record_type statistic_type = RECORD_TYPE("statistic", "statistics",
  * Name-based (version 3 in form): MD5 over the name alone, the same for every object: clients of the field know these ids (RHEV 3.6 REST API guide,
  * 15.6.1.3).
  */
-static char *statistic_id(const char *name)
+static char *make_id(const char *name)
 {
 	GChecksum *checksum = g_checksum_new(G_CHECKSUM_MD5);
 	guint8 b[16];
@@ -50,6 +52,23 @@ static char *statistic_id(const char *name)
 			       b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
+/* Each row's id is made once. */
+static const char *statistic_id(const struct statistic_row *row)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static GHashTable *ids;
+	AUTO_LOCK(&lock);
+	char *id = ids ? g_hash_table_lookup(ids, row) : NULL;
+
+	if (id)
+		return id;
+	if (!ids)
+		ids = g_hash_table_new(NULL, NULL);
+	id = make_id(row->name);
+	g_hash_table_insert(ids, (gpointer)row, id);
+	return id;
+}
+
 GPtrArray *statistics_new(void)
 {
 	return list_new();
@@ -59,7 +78,7 @@ static struct statistic *add(GPtrArray *list, const void *object, const struct s
 {
 	struct statistic *statistic = record_new(&statistic_type);
 	const struct record_type *type = ((const struct record *)object)->type;
-	statistic->id = statistic_id(row->name);
+	statistic->id = g_strdup(statistic_id(row));
 	statistic->name = g_strdup(row->name);
 	statistic->description = g_strdup(row->description);
 	SET(statistic, unit, (int)row->unit);

@@ -370,17 +370,34 @@ static int by_serial(const void *a, const void *b)
 	return left->serial < right->serial ? -1 : left->serial > right->serial;
 }
 
-/* By the chain; in order of creation. */
+static void turn_round(GPtrArray *list)
+{
+	for (unsigned i = 0; i < list->len / 2; i++) {
+		void *other = list->pdata[list->len - 1 - i];
+
+		list->pdata[list->len - 1 - i] = list->pdata[i];
+		list->pdata[i] = other;
+	}
+}
+
+/* By the chain, which has the youngest first unless one changed its group; in order of creation. */
 static GPtrArray *group_members(struct model *model, const struct table *table, const char *id)
 {
 	GPtrArray *members = references_new(0);
 	uint32_t hash = hash_id(id);
+	uint64_t last = UINT64_MAX;
+	bool sorted = true;
 
 	pthread_rwlock_rdlock(&model->lock);
 	for (struct entry *entry = table->by_group[hash & table->mask]; entry; entry = entry->next_group)
-		if (entry->group_hash == hash && !g_strcmp0(entry_group(table, entry), id))
+		if (entry->group_hash == hash && !g_strcmp0(entry_group(table, entry), id)) {
 			g_ptr_array_add(members, entry);
-	if (members->len > 1)
+			sorted = sorted && entry->serial < last;
+			last = entry->serial;
+		}
+	if (sorted)
+		turn_round(members);
+	else
 		qsort(members->pdata, members->len, sizeof(void *), by_serial);
 	for (unsigned i = 0; i < members->len; i++)
 		members->pdata[i] = record_ref(((struct entry *)members->pdata[i])->record);
