@@ -346,11 +346,27 @@ static int by_key_descending(const void *a, const void *b)
 	return -by_key(a, b);
 }
 
+static char *fold(const char *text)
+{
+	size_t length = 0;
+	unsigned char all = 0;
+
+	if (!text)
+		return NULL;
+	for (; text[length]; length++)
+		all |= (unsigned char)text[length];
+	return all & 0x80 ? g_utf8_casefold(text, (gssize)length) : g_ascii_strdown(text, (gssize)length);
+}
+
 static void make_key(const struct query *query, struct model *model, const void *object, struct sort_key *key)
 {
 	const struct field *field = query->sort.field;
 	double number;
 
+	if (query->kind->sequence && strcmp(field->path, "@id") == 0) {
+		key->number = g_ascii_strtod(object_id(object), NULL);
+		return;
+	}
 	switch (field->kind) {
 	case FIELD_BOOL: case FIELD_INT: case FIELD_LONG: case FIELD_DECIMAL: case FIELD_TIME: case FIELD_ENUM:
 		key->absent = !number_of(object, field, &number);
@@ -360,38 +376,61 @@ static void make_key(const struct query *query, struct model *model, const void 
 		const char *id = MEMBER(object, field, struct ref).id;
 		void *target = id && query->sort.target ? model_get(model, query->sort.target, id) : NULL;
 		const char *name = target ? object_name(target) : id;
-		key->text = name ? g_utf8_casefold(name, -1) : NULL;
+		key->text = fold(name);
 		record_unref(target);
 		break;
 	}
+	case FIELD_STRING:
+		key->text = fold(MEMBER(object, field, char *));
+		break;
 	default: {
-		char *text = record_text(object, field);
-		if (text && strcmp(field->path, "@id") == 0 && kind_of(object)->sequence) {
-			key->number = g_ascii_strtod(text, NULL);
-			g_free(text);
-			return;
-		}
-		key->text = text ? g_utf8_casefold(text, -1) : NULL;
-		g_free(text);
+		g_autofree char *text = record_text(object, field);
+		key->text = fold(text);
 	}
 	}
 	key->absent = !key->text;
 }
 
-static void sort(const struct query *query, struct model *model, GPtrArray *objects)
+static void key_drop(struct sort_key *key)
 {
-	struct sort_key *keys = g_new0(struct sort_key, objects->len + 1);
+	record_unref(key->object);
+	g_free(key->text);
+}
+
+/*
+ * Sorts, and keeps the first `wanted`. For a page of many it collects twice as many as are wanted, sorts these, and drops the second half; from then on
+ * what comes after the last of the first half is not even collected.
+ */
+static void sort(const struct query *query, struct model *model, GPtrArray *objects, size_t wanted)
+{
+	int (*order)(const void *a, const void *b) = query->descending ? by_key_descending : by_key;
+	size_t room = wanted < objects->len / 2 ? 2 * wanted : objects->len, n = 0;
+	struct sort_key *keys = g_new(struct sort_key, room + 1);
+	const struct sort_key *last = NULL;
+
 	for (guint i = 0; i < objects->len; i++) {
-		keys[i].object = g_ptr_array_index(objects, i);
 		/* events come newest first: those of the same moment follow their numbers, either way */
-		keys[i].at = query->kind->sequence ? objects->len - i : i;
-		make_key(query, model, keys[i].object, &keys[i]);
+		struct sort_key key = { .object = g_steal_pointer(&objects->pdata[i]), .at = query->kind->sequence ? objects->len - i : i };
+
+		make_key(query, model, key.object, &key);
+		if (last && order(&key, last) > 0) {
+			key_drop(&key);
+			continue;
+		}
+		keys[n++] = key;
+		if (n < room || i + 1 == objects->len)
+			continue;
+		qsort(keys, n, sizeof(*keys), order);
+		while (n > wanted)
+			key_drop(&keys[--n]);
+		last = &keys[wanted - 1];
 	}
-	qsort(keys, objects->len, sizeof(*keys), query->descending ? by_key_descending : by_key);
-	for (guint i = 0; i < objects->len; i++) {
+	qsort(keys, n, sizeof(*keys), order);
+	for (size_t i = 0; i < n; i++) {
 		objects->pdata[i] = keys[i].object;
 		g_free(keys[i].text);
 	}
+	g_ptr_array_set_size(objects, (gint)n);
 	g_free(keys);
 }
 
@@ -402,32 +441,32 @@ static size_t page_size(const struct query *query)
 	return !query->page ? 0 : query->options.max ? query->options.max : SEARCH_PAGE;
 }
 
-/* Of so many matches in their own order the answer is made. */
+/* Of so many matches, in the order that is asked for, the answer is made. */
 static size_t enough(const struct query *query)
 {
 	size_t page = page_size(query);
 
-	if (query->sort_set)
-		return SIZE_MAX;
 	if (query->page)
 		return page > SIZE_MAX / query->page ? SIZE_MAX : page * query->page;
 	return query->options.max ? query->options.max : SIZE_MAX;
 }
 
+/* As many matches as have to be found: to be sorted, all of them. */
+static size_t to_find(const struct query *query)
+{
+	return query->sort_set ? SIZE_MAX : enough(query);
+}
+
 static void sort_and_cut(const struct query *query, struct model *model, GPtrArray *found)
 {
-	size_t page = page_size(query);
+	size_t page = page_size(query), wanted = enough(query);
 
 	if (query->sort_set)
-		sort(query, model, found);
-	if (query->page) {
-		size_t from = page > SIZE_MAX / query->page ? SIZE_MAX : page * (query->page - 1);
-		g_ptr_array_remove_range(found, 0, (guint)MIN(from, found->len));
-		if (found->len > page)
-			g_ptr_array_set_size(found, (gint)page);
-	} else if (query->options.max && found->len > query->options.max) {
-		g_ptr_array_set_size(found, (gint)query->options.max);
-	}
+		sort(query, model, found, wanted);
+	if (found->len > wanted)
+		g_ptr_array_set_size(found, (gint)wanted);
+	if (query->page)
+		g_ptr_array_remove_range(found, 0, (guint)MIN(wanted - page, found->len));
 }
 
 static bool fits(const void *object, void *data)
@@ -440,7 +479,7 @@ static bool fits(const void *object, void *data)
 GPtrArray *query_run(struct query *query, struct model *model, GPtrArray *objects)
 {
 	GPtrArray *found = g_ptr_array_new_with_free_func(record_unref);
-	size_t wanted = enough(query);
+	size_t wanted = to_find(query);
 
 	work_out(query, query->condition, model);
 	for (guint i = 0; i < objects->len && found->len < wanted; i++)
@@ -536,7 +575,7 @@ GPtrArray *query_run_all(struct query *query, struct model *model, bool (*shown)
 		keep(found, fits, query);
 	} else if (is_cheap(query, query->condition)) {
 		(void)wanted_start(query->condition, &start);
-		found = model_select(model, query->kind, &start, fits, query, shown ? SIZE_MAX : enough(query));
+		found = model_select(model, query->kind, &start, fits, query, shown ? SIZE_MAX : to_find(query));
 	} else {
 		found = model_list(model, query->kind);
 		keep(found, fits, query);

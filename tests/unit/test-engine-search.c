@@ -198,6 +198,32 @@ static void test_order_and_pages(void **state)
 	g_free(got);
 }
 
+/* Pages of many are those of the whole list, in whatever order it was. */
+static void test_sorted_pages(void **state)
+{
+	enum { MANY = 500, PAGE = 7 };
+
+	for (int i = 0; i < MANY; i++) {
+		g_autofree char *id = g_strdup_printf("m%d", i), *name = g_strdup_printf(i % 50 ? "m%d" : "M\303\204%d", i * 7919 % 1000);
+
+		add_vm(id, name, "c1", NULL, VM_DOWN, i / 10);
+	}
+	static const char *const orders[] = { "sortby name", "sortby name desc", "sortby memory", "sortby memory desc", "sortby cluster" };
+	for (size_t i = 0; i < G_N_ELEMENTS(orders); i++) {
+		g_autofree char *whole = run(&vm_kind, orders[i], false, 0), *first = run(&vm_kind, orders[i], false, PAGE);
+		g_autoptr(GString) pages = g_string_new(NULL);
+
+		for (int page = 1; page <= (MANY + 3 + PAGE - 1) / PAGE; page++) {
+			g_autofree char *text = g_strdup_printf("%s page %d", orders[i], page), *got = run(&vm_kind, text, false, PAGE);
+
+			if (page == 1)
+				assert_string_equal(got, first);
+			g_string_append_printf(pages, "%s%s", page > 1 ? " " : "", got);
+		}
+		assert_string_equal(pages->str, whole);
+	}
+}
+
 static void test_malformed(void **state)
 {
 	const struct { const char *text; const char *where; } rows[] = {
@@ -263,7 +289,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_members), cmocka_unit_test(test_relations), cmocka_unit_test(test_events),
 			cmocka_unit_test(test_order_and_pages),
-		cmocka_unit_test(test_malformed), cmocka_unit_test(test_words), cmocka_unit_test(test_wildcards),
+		cmocka_unit_test(test_malformed), cmocka_unit_test(test_words), cmocka_unit_test(test_wildcards), cmocka_unit_test(test_sorted_pages),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
