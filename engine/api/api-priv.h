@@ -33,6 +33,7 @@ struct call {
 	struct route route;
 	enum format format;
 	GPtrArray *details;
+	bool acceptable;                         /* one of the formats that the client takes can be had */
 	const struct auth_user *user;
 	char *cookie;                            /* JSESSIONID as sent */
 	bool persistent;                         /* Prefer: persistent-auth */

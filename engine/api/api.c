@@ -3,8 +3,8 @@
  * The way of a request.
  *
  *	loop     route -> negotiate -> authenticate -> permit -> dispatch
- *	         one object, entry point, states of actions: answered here, for they cost less than a change of threads
- *	worker   collections and searches (any order); everything that changes something (on the object's lane, see operation.c)
+ *	         one object, a brief collection, entry point, states of actions: answered here, for they cost less than a change of threads
+ *	worker   other collections and searches (any order); everything that changes something (on the object's lane, see operation.c)
  *	loop     answer
  *
  * Credentials that were not seen lately are checked on a worker ("auth/N": a flood of wrong passwords fills these lanes and stops nobody who is known).
@@ -353,9 +353,15 @@ static bool resource_is_slow(const struct resource *resource)
 }
 
 /* What may take long is read in a lane of what it is asked from: a host or directory that hangs keeps one worker. */
-static void submit_read(struct call *call, const struct resource *resource)
+static void read_or_submit(struct call *call, const struct resource *resource, bool little)
 {
-	g_autofree char *owner = resource_is_slow(resource) ? operation_lane(call) : NULL;
+	bool slow = resource_is_slow(resource);
+
+	if (little && !slow) {
+		read_stage(call);
+		return;
+	}
+	g_autofree char *owner = slow ? operation_lane(call) : NULL;
 	g_autofree char *lane = owner ? g_strconcat(owner, "/read", NULL) : NULL;
 
 	call_submit(call, lane, read_stage);
@@ -402,7 +408,7 @@ static void dispatch(struct call *call)
 		return;
 	case ROUTE_COLLECTION:
 		if (get && methods & RESOURCE_LIST) {
-			submit_read(call, resource);
+			read_or_submit(call, resource, resource->brief && !route->parameters);
 			return;
 		}
 		if (post && methods & RESOURCE_ADD) {
@@ -413,13 +419,8 @@ static void dispatch(struct call *call)
 		}
 		break;
 	case ROUTE_OBJECT:
-		if (get && methods & RESOURCE_GET && resource_is_slow(resource)) {
-			submit_read(call, resource);
-			return;
-		}
 		if (get && methods & RESOURCE_GET) {
-			operation_read(call);
-			call_done(call);
+			read_or_submit(call, resource, /* little= */ true);
 			return;
 		}
 		if (put && methods & RESOURCE_UPDATE) {
@@ -558,10 +559,7 @@ static void authenticated(struct call *call)
 		answer_version(call, version);
 		return;
 	}
-	GPtrArray *details = g_ptr_array_new_with_free_func(g_free);
-	bool acceptable = negotiate_accept(exchange_header(call->exchange, "Accept"), &call->format, details);
-	call->details = details;
-	if (!acceptable && strcmp(call->exchange->method, "DELETE") != 0 && call->route.kind != ROUTE_METRICS) {
+	if (!call->acceptable && strcmp(call->exchange->method, "DELETE") != 0 && call->route.kind != ROUTE_METRICS) {
 		answer_fault_text(call, 406, "Not acceptable", "application/xml and application/json can be had");
 		call_done(call);
 		return;
@@ -729,7 +727,9 @@ void api_serve(struct exchange *exchange, void *data)
 	struct call *call = call_new(api, exchange);
 	GError *error = NULL;
 
-	if (!negotiate_accept(exchange_header(exchange, "Accept"), &call->format, NULL))
+	call->details = g_ptr_array_new_with_free_func(g_free);
+	call->acceptable = negotiate_accept(exchange_header(exchange, "Accept"), &call->format, call->details);
+	if (!call->acceptable)
 		call->format = FORMAT_XML;
 	read_preferences(call);
 	if (!route_parse(exchange->target, resources, &call->route, &error)) {

@@ -2,12 +2,16 @@
 /*
  * Records as the client sees them: hrefs, links, actions, and what "detail=" puts inside.
  *
- * Hot path of big lists: one writer and one output string for all members, the href is built in one string that is cut back to the collection's.
+ * Hot path of big lists: one writer and one output string for all members, the href is built in one string that is cut back to the collection's; the
+ * string is made as long as the first member lets expect.
  */
 #include <string.h>
 #include "common/error.h"
 #include "engine/api/api-priv.h"
 #include "engine/model/model.h"
+
+#define ANSWER_BYTES (16 * 1024)                /* most objects need no more */
+#define AHEAD_BYTES ((size_t)8 * 1024 * 1024)   /* a string that gets longer than that grows by doubling */
 
 /* Which sub-collections may stand inside a member, guide 7.3.3. Others are not an error; they are left out. */
 static const struct { const char *path, *detail; } inline_details[] = {
@@ -96,7 +100,7 @@ static void write_link(struct writer *w, const char *href, const char *rel, cons
 	g_free(full);
 }
 
-static void write_members(struct writer *w, struct call *call, const struct resource *resource, GPtrArray *objects, GString *href);
+static void write_members(struct writer *w, struct call *call, const struct resource *resource, GPtrArray *objects, GString *href, GString *out);
 
 /* One sub-collection inside its object. Errors leave it out: the object is shown all the same. */
 static void write_inline(struct writer *w, struct shown *shown, const struct record_view *view, const struct resource *child)
@@ -116,7 +120,7 @@ static void write_inline(struct writer *w, struct shown *shown, const struct rec
 	GPtrArray *details = g_steal_pointer(&shown->call->details);
 	writer_open(w, type->plural);
 	writer_open_list(w, type->name);
-	write_members(w, shown->call, child, objects, href);
+	write_members(w, shown->call, child, objects, href, /* out= */ NULL);
 	writer_close_list(w);
 	writer_close(w);
 	shown->call->details = details;
@@ -246,7 +250,8 @@ static void write_one(struct writer *w, struct call *call, const struct resource
 	record_unref(seen);
 }
 
-static void write_members(struct writer *w, struct call *call, const struct resource *resource, GPtrArray *objects, GString *href)
+/* out: what the writer writes to, when these are all that it will hold. */
+static void write_members(struct writer *w, struct call *call, const struct resource *resource, GPtrArray *objects, GString *href, GString *out)
 {
 	g_string_append_c(href, '/');
 	size_t length = href->len;
@@ -255,12 +260,17 @@ static void write_members(struct writer *w, struct call *call, const struct reso
 		g_string_truncate(href, length);
 		g_string_append_uri_escaped(href, object_id(object), "!*'()@:&=+$,", FALSE);
 		write_one(w, call, resource, object, href->str, NULL);
+		if (i == 0 && out) {
+			size_t so_far = out->len;
+			g_string_set_size(out, MAX(so_far, MIN(so_far * objects->len, AHEAD_BYTES)));
+			g_string_truncate(out, so_far);
+		}
 	}
 }
 
 GString *render_object(struct call *call, const void *object, const char *href, const char *creation)
 {
-	GString *out = g_string_sized_new(4096), *path = g_string_sized_new(128);
+	GString *out = g_string_sized_new(ANSWER_BYTES), *path = g_string_sized_new(128);
 	const struct resource *resource = route_resource(&call->route);
 	if (href) {
 		g_string_append(path, href);
@@ -280,12 +290,12 @@ GString *render_collection(struct call *call, GPtrArray *objects)
 {
 	const struct resource *resource = route_resource(&call->route);
 	const struct record_type *type = resource_type(resource);
-	GString *out = g_string_sized_new(1024 + objects->len * 1024), *href = g_string_sized_new(128);
+	GString *out = g_string_sized_new(ANSWER_BYTES), *href = g_string_sized_new(128);
 	struct writer *w = render_writer(call->format, out);
 	route_href(&call->route, false, href);
 	writer_open(w, type->plural);
 	writer_open_list(w, type->name);
-	write_members(w, call, resource, objects, href);
+	write_members(w, call, resource, objects, href, out);
 	writer_close_list(w);
 	writer_close(w);
 	writer_free(w);

@@ -612,10 +612,10 @@ static GPtrArray *statistic_list(struct request *request, GError **error)
 
 const struct resource resource_vm_disk_statistic = {
 	.type = &statistic_type, .path = "statistics", .parent = &resource_vm_disk, .methods = RESOURCE_READ, .links = no_links, .doc = "Figures of a disk",
-	.list = statistic_list,
+	.brief = true, .list = statistic_list,
 };
 
 const struct resource resource_disk_statistic = {
 	.type = &statistic_type, .path = "statistics", .parent = &resource_disk, .methods = RESOURCE_READ, .links = no_links, .doc = "Figures of a disk",
-	.list = statistic_list,
+	.brief = true, .list = statistic_list,
 };

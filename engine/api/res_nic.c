@@ -118,5 +118,5 @@ static const char *const links[] = { "statistics", NULL };
 const struct resource resource_vm_nic = {
 	.kind = &nic_kind, .path = "nics", .parent = &resource_vm, .methods = RESOURCE_ALL, .links = links,
 	.permit_add = "configure_vm_network", .permit_update = "configure_vm_network", .permit_remove = "configure_vm_network",
-	.doc = "Network interfaces of a virtual machine", .add = add, .update = update, .updated = limits_of_device, .remove = remove_nic,
+	.brief = true, .doc = "Network interfaces of a virtual machine", .add = add, .update = update, .updated = limits_of_device, .remove = remove_nic,
 };

@@ -31,7 +31,8 @@ static GPtrArray *vm_list(struct request *request, GError **error)
 }
 
 const struct resource resource_vm_statistic = {
-	.type = &statistic_type, .path = "statistics", .parent = &resource_vm, .methods = RESOURCE_READ, .doc = "Figures of a virtual machine", .list = vm_list,
+	.type = &statistic_type, .path = "statistics", .parent = &resource_vm, .methods = RESOURCE_READ, .brief = true, .doc = "Figures of a virtual machine",
+	.list = vm_list,
 };
 
 enum { RATE_RX, RATE_TX, ERRORS_RX, ERRORS_TX };
@@ -59,5 +60,5 @@ static GPtrArray *nic_list(struct request *request, GError **error)
 
 const struct resource resource_vm_nic_statistic = {
 	.type = &statistic_type, .path = "statistics", .parent = &resource_vm_nic, .methods = RESOURCE_READ,
-	.doc = "Figures of a virtual machine's network interface", .list = nic_list,
+	.brief = true, .doc = "Figures of a virtual machine's network interface", .list = nic_list,
 };

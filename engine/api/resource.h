@@ -63,6 +63,7 @@ struct resource {
 	const char *permit_add, *permit_update, *permit_remove;
 	const char *doc;
 	bool slow;                               /* reading may take long, too: never on the loop */
+	bool brief;                              /* its few members are in memory: listed on the loop, for that costs less than a change of threads */
 	bool wrapped;                            /* POST answers with a collection of the one new member (permits of roles) */
 	/* Members are shown where their kind is top-level, "/vnicprofiles/{id}", also below another object. */
 	bool by_itself;
@@ -78,7 +79,7 @@ struct resource {
 	GPtrArray *(*list)(struct request *request, GError **error);
 	/* One member by id. NULL + ERR_NOT_FOUND when none. */
 	void *(*get)(struct request *request, const char *id, GError **error);
-	/* Fills in what is not stored (live values): returns record itself with a new reference, or a changed copy. */
+	/* Fills in what is not stored (live values): returns record itself with a new reference, a shadow with them, or a changed copy. */
 	void *(*view)(struct request *request, void *record);
 	/* input: validated, defaults set, references resolved. Default: change_add() + commit. ret_record: the new object, new reference.
 	 * For asynchronous resources: `add` stores the object in its locked state and returns; `finish` does the long part afterwards. */
