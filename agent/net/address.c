@@ -8,7 +8,6 @@
 #include "agent/net/net-priv.h"
 
 #define NAME_MAX_BYTES (IFNAMSIZ - 1)
-#define IPV6_MTU_MIN 1280
 #define VLAN_MAX 4094
 
 bool net_prefix_parse(const char *text, struct net_prefix *ret_prefix)
@@ -115,14 +114,36 @@ char *net_config_link(const struct network_config *config)
 	return HAS(config, vlan) ? g_strdup_printf("%s.%d", lower, config->vlan) : g_strdup(lower);
 }
 
-static bool is_host_address(const struct net_prefix *prefix)
+/* Not all bits behind the prefix are 0 or 1: those are the network's and its broadcast address. */
+static bool is_host_of(const struct in_addr *address, unsigned length)
 {
-	if (prefix->family == AF_INET) {
-		uint32_t address = ntohl(prefix->address.v4.s_addr);
+	uint32_t bits = length < 31 ? 0xffffffffu >> length : 0, host = ntohl(address->s_addr) & bits;
 
-		return address && !IN_MULTICAST(address) && !IN_BADCLASS(address);
+	return !bits || (host && host != bits);
+}
+
+static bool is_unicast(int family, const void *address)
+{
+	const struct in6_addr *v6 = address;
+	uint32_t v4;
+
+	if (family == AF_INET) {
+		v4 = ntohl(((const struct in_addr *)address)->s_addr);
+		return v4 >> 24 && v4 >> 24 != IN_LOOPBACKNET && !IN_MULTICAST(v4) && !IN_BADCLASS(v4);
 	}
-	return !IN6_IS_ADDR_UNSPECIFIED(&prefix->address.v6) && !IN6_IS_ADDR_MULTICAST(&prefix->address.v6);
+	return !IN6_IS_ADDR_UNSPECIFIED(v6) && !IN6_IS_ADDR_LOOPBACK(v6) && !IN6_IS_ADDR_MULTICAST(v6) && !IN6_IS_ADDR_V4MAPPED(v6) && !IN6_IS_ADDR_V4COMPAT(v6);
+}
+
+/* Another host of the prefix; with IPv6 routers are told by their link-local addresses, too. */
+static bool is_gateway(const struct net_prefix *prefix, const char *gateway)
+{
+	struct in6_addr address = IN6ADDR_ANY_INIT;
+
+	if (inet_pton(prefix->family, gateway, &address) != 1 || !memcmp(&address, &prefix->address, prefix->family == AF_INET ? 4 : 16))
+		return false;
+	if (prefix->family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&address))
+		return true;
+	return net_prefix_contains(prefix, gateway) && (prefix->family == AF_INET6 || is_host_of((const struct in_addr *)(const void *)&address, prefix->length));
 }
 
 static bool check_address(const char *name, const char *member, const char *address, int family, const char *gateway_member, const char *gateway,
@@ -130,12 +151,16 @@ static bool check_address(const char *name, const char *member, const char *addr
 {
 	struct net_prefix prefix;
 
-	if (!net_prefix_parse(address, &prefix) || prefix.family != family || !is_host_address(&prefix)) {
-		error_set(error, ERR_BAD_ADDR, "network '%s': %s '%s' is not an address with its prefix length", name, member, address);
+	if (!net_prefix_parse(address, &prefix) || prefix.family != family || !prefix.length || !is_unicast(family, &prefix.address)) {
+		error_set(error, ERR_BAD_ADDR, "network '%s': %s '%s' is not an address of a host with its prefix length", name, member, address);
 		return false;
 	}
-	if (net_given(gateway) && !net_prefix_contains(&prefix, gateway)) {
-		error_set(error, ERR_BAD_ADDR, "network '%s': %s '%s' is not in %s", name, gateway_member, gateway, address);
+	if (family == AF_INET && !is_host_of(&prefix.address.v4, prefix.length)) {
+		error_set(error, ERR_BAD_ADDR, "network '%s': %s '%s' is the network's own or its broadcast address", name, member, address);
+		return false;
+	}
+	if (net_given(gateway) && !is_gateway(&prefix, gateway)) {
+		error_set(error, ERR_BAD_ADDR, "network '%s': %s '%s' is not the address of another host in %s", name, gateway_member, gateway, address);
 		return false;
 	}
 	return true;
@@ -167,8 +192,8 @@ static bool check_ipv6(const char *name, const struct network_config *config, GE
 			  net_given(config->ipv6addr) ? "ipv6addr" : "ipv6gateway");
 		return false;
 	}
-	if ((config->dhcpv6 || net_given(config->ipv6addr)) && config->mtu && config->mtu < IPV6_MTU_MIN) {
-		error_set(error, ERR_BAD_PARAMS, "network '%s': mtu %d is below %d, which IPv6 needs", name, config->mtu, IPV6_MTU_MIN);
+	if ((config->dhcpv6 || config->ipv6autoconf || net_given(config->ipv6addr)) && config->mtu && config->mtu < NET_IPV6_MTU_MIN) {
+		error_set(error, ERR_BAD_PARAMS, "network '%s': mtu %d is below %d, which IPv6 needs", name, config->mtu, NET_IPV6_MTU_MIN);
 		return false;
 	}
 	if (!net_given(config->ipv6addr)) {
@@ -207,11 +232,35 @@ bool net_check_switch(const char *kind, const char *name, const char *switch_typ
 
 static bool check_name(const char *kind, const char *name, enum error_code code, GError **error)
 {
-	if (g_regex_match_simple("^[-_.a-zA-Z0-9]+$", name, G_REGEX_DOLLAR_ENDONLY, 0) && strlen(name) <= NAME_MAX_BYTES && strcmp(name, ".") &&
-	    strcmp(name, ".."))
+	static const char *const reserved[] = { ".", "..", "all", "default", NULL };      /* what the kernel has in the directories of its links */
+
+	if (!g_regex_match_simple("^[-_.a-zA-Z0-9]+$", name, G_REGEX_DOLLAR_ENDONLY, 0) || strlen(name) > NAME_MAX_BYTES) {
+		error_set(error, code, "%s '%s': a name has 1 to %d letters, digits, '-', '_' or '.'", kind, name, NAME_MAX_BYTES);
+		return false;
+	}
+	if (!g_strv_contains(reserved, name))
 		return true;
-	error_set(error, code, "%s '%s': a name has 1 to %d letters, digits, '-', '_' or '.'", kind, name, NAME_MAX_BYTES);
+	error_set(error, code, "%s '%s': no link can have this name", kind, name);
 	return false;
+}
+
+/* Members that the record takes as they are. "" is as good as absent. */
+static bool check_types(const char *name, const struct network_config *config, GError **error)
+{
+	const struct { const char *member; const json_t *value; json_type type; } members[] = {
+		{ "custom", config->custom, JSON_OBJECT }, { "hostQos", config->host_qos, JSON_OBJECT },
+		{ "outboundNat", config->outbound_nat, JSON_OBJECT }, { "portForwards", config->port_forwards, JSON_ARRAY },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(members); i++) {
+		const json_t *value = members[i].value;
+
+		if (!value || json_is_null(value) || json_typeof(value) == members[i].type || !g_strcmp0(json_string_value(value), ""))
+			continue;
+		error_set(error, ERR_BAD_PARAMS, "network '%s': %s is no %s", name, members[i].member, members[i].type == JSON_ARRAY ? "array" : "object");
+		return false;
+	}
+	return true;
 }
 
 static bool check_nameservers(const char *name, const struct network_config *config, GError **error)
@@ -304,7 +353,7 @@ bool net_check_config(const char *name, const struct network_config *config, GEr
 		error_set(error, ERR_BAD_PARAMS, "network '%s': bootproto dhcp and %s exclude each other", name, net_given(config->ipaddr) ? "ipaddr" : "gateway");
 		return false;
 	}
-	return check_bridge(name, config, error) && check_roles(name, config, error) && check_ipv4(name, config, error) && check_ipv6(name, config, error) &&
+	return check_types(name, config, error) && check_bridge(name, config, error) && check_roles(name, config, error) && check_ipv4(name, config, error) && check_ipv6(name, config, error) &&
 	       check_nameservers(name, config, error) && net_check_forward(name, config, error) && net_check_overlay(name, config, error) &&
 	       net_check_subnets(name, config, error) && net_check_qos(name, config, error);
 }
@@ -313,6 +362,7 @@ bool net_check_bond(const char *name, const struct bond_config *config, GError *
 {
 	g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
 	g_autoptr(GHashTable) options = NULL;
+	static const uint8_t none[6];
 	uint8_t mac[6];
 
 	if (!check_name("bond", name, ERR_BAD_BONDING, error))
@@ -330,7 +380,7 @@ bool net_check_bond(const char *name, const struct bond_config *config, GError *
 			error_set(error, ERR_BAD_BONDING, "bond '%s': nic '%s' is given twice", name, (char *)config->nics->pdata[i]);
 			return false;
 		}
-	if (net_given(config->hwaddr) && (!net_mac_parse(config->hwaddr, mac) || mac[0] & 1)) {
+	if (net_given(config->hwaddr) && (!net_mac_parse(config->hwaddr, mac) || mac[0] & 1 || !memcmp(mac, none, sizeof(none)))) {
 		error_set(error, ERR_BAD_BONDING, "bond '%s': hwaddr '%s' is no MAC address of an interface", name, config->hwaddr);
 		return false;
 	}

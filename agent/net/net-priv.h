@@ -90,6 +90,7 @@ const char *net_option_standard(const char *kind, const char *name);
 bool net_option_live(const char *kind, const char *name);
 
 /* ---- address.c ---- */
+#define NET_IPV6_MTU_MIN 1280             /* RFC 8200; on a link with less the kernel has no IPv6 */
 struct net_prefix { int family; union { struct in_addr v4; struct in6_addr v6; } address; unsigned length; };
 bool net_prefix_parse(const char *text, struct net_prefix *ret_prefix);       /* "192.0.2.1/24", "2001:db8::1/64" */
 char *net_prefix_text(const struct net_prefix *prefix);

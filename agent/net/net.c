@@ -284,34 +284,59 @@ void net_dhcp_apply(struct net *net)
 
 struct options { bool check, commit; int timeout_s; };
 
-static bool read_flag(const json_t *options, const char *name)
+static bool read_flag(const json_t *options, const char *name, bool *ret_flag, GError **error)
 {
 	const json_t *value = json_object_get(options, name);
+	const char *text = json_string_value(value);
+	bool yes = json_is_true(value) || json_integer_value(value) == 1 || (text && !g_ascii_strcasecmp(text, "true"));
+	bool no = !value || json_is_null(value) || json_is_false(value) || (json_is_integer(value) && !json_integer_value(value)) ||
+		  (text && (!*text || !g_ascii_strcasecmp(text, "false")));
 
-	return json_is_true(value) || (json_is_string(value) && !g_ascii_strcasecmp(json_string_value(value), "true")) || json_integer_value(value) == 1;
+	if (!yes && !no) {
+		g_autofree char *told = json_dumps(value, JSON_ENCODE_ANY);
+
+		error_set(error, ERR_BAD_PARAMS, "options: %s: %s is neither true nor false", name, told);
+		return false;
+	}
+	*ret_flag = yes;
+	return true;
 }
 
+static bool read_timeout(const json_t *timeout, int *ret_seconds, GError **error)
+{
+	double seconds = json_number_value(timeout);
+	gint64 number = 0;
+
+	if (json_is_string(timeout) && g_ascii_string_to_signed(json_string_value(timeout), 10, 0, CONNECTIVITY_TIMEOUT_MAX_S, &number, NULL))
+		seconds = (double)number;
+	if (!timeout || json_is_null(timeout))
+		seconds = CONNECTIVITY_TIMEOUT_S;
+	if (!(seconds >= 1 && seconds <= CONNECTIVITY_TIMEOUT_MAX_S)) {
+		g_autofree char *told = json_dumps(timeout, JSON_ENCODE_ANY);
+
+		error_set(error, ERR_BAD_PARAMS, "options: connectivityTimeout: %s is not 1 to %d seconds", told, CONNECTIVITY_TIMEOUT_MAX_S);
+		return false;
+	}
+	*ret_seconds = (int)seconds;
+	return true;
+}
+
+/* Members it does not know are of other versions. */
 static bool read_options(const json_t *json, struct options *ret_options, GError **error)
 {
-	const json_t *timeout = json_object_get(json, "connectivityTimeout");
-	gint64 seconds = CONNECTIVITY_TIMEOUT_S;
+	const json_t *kind = json_object_get(json, "switch");
 
-	if (timeout && !json_is_null(timeout)) {
-		if (json_is_number(timeout))
-			seconds = (gint64)json_number_value(timeout);
-		else if (!json_is_string(timeout) || !g_ascii_string_to_signed(json_string_value(timeout), 10, 0, G_MAXINT, &seconds, NULL))
-			seconds = -1;
-		if (seconds < 1 || seconds > CONNECTIVITY_TIMEOUT_MAX_S) {
-			error_set(error, ERR_BAD_PARAMS, "options: connectivityTimeout is not 1 to %d seconds", CONNECTIVITY_TIMEOUT_MAX_S);
-			return false;
-		}
-	}
-	if (!net_check_switch("options", "switch", json_string_value(json_object_get(json, "switch")), error))
+	if (json && !json_is_object(json) && !json_is_null(json)) {
+		error_set(error, ERR_BAD_PARAMS, "options is no object");
 		return false;
-	ret_options->check = read_flag(json, "connectivityCheck");
-	ret_options->commit = read_flag(json, "commitOnSuccess");
-	ret_options->timeout_s = (int)seconds;
-	return true;
+	}
+	if (kind && !json_is_string(kind) && !json_is_null(kind)) {
+		error_set(error, ERR_BAD_PARAMS, "options: switch is no text");
+		return false;
+	}
+	return read_timeout(json_object_get(json, "connectivityTimeout"), &ret_options->timeout_s, error) &&
+	       read_flag(json, "connectivityCheck", &ret_options->check, error) && read_flag(json, "commitOnSuccess", &ret_options->commit, error) &&
+	       net_check_switch("options", "switch", json_string_value(kind), error);
 }
 
 /* What kinds of objects a request has: networks and bonds. */

@@ -157,8 +157,8 @@ static bool check_outbound(const char *name, const struct network_config *config
 			error_set(error, ERR_BAD_PARAMS, "network '%s': outboundNat: '%s' is neither vip nor exceptions", name, member);
 			return false;
 		}
-	if (!json_is_object(config->outbound_nat) || (exceptions && (!json_is_array(exceptions) || json_array_size(exceptions) > EXCEPTIONS_MAX))) {
-		error_set(error, ERR_BAD_PARAMS, "network '%s': outboundNat is no object with vip and up to %d exceptions", name, EXCEPTIONS_MAX);
+	if (exceptions && (!json_is_array(exceptions) || json_array_size(exceptions) > EXCEPTIONS_MAX)) {
+		error_set(error, ERR_BAD_PARAMS, "network '%s': outboundNat: exceptions is no array of up to %d networks", name, EXCEPTIONS_MAX);
 		return false;
 	}
 	if (vip && (!text || inet_pton(AF_INET, text, &address) != 1 || IN_MULTICAST(ntohl(address.s_addr)) || (ntohl(address.s_addr) >> 24) % 127 == 0 ||
@@ -208,10 +208,6 @@ bool net_check_forward(const char *name, const struct network_config *config, GE
 	if (is_private(config) && (net_given(config->ipaddr) || net_given(config->ipv6addr) || !g_strcmp0(config->bootproto, "dhcp") || config->dhcpv6 ||
 				   config->ipv6autoconf)) {
 		error_set(error, ERR_BAD_PARAMS, "network '%s': forward private: the host has no address in it", name);
-		return false;
-	}
-	if (config->port_forwards && !json_is_array(config->port_forwards)) {
-		error_set(error, ERR_BAD_PARAMS, "network '%s': portForwards is no array", name);
 		return false;
 	}
 	for (size_t i = 0; i < json_array_size(config->port_forwards); i++)

@@ -170,8 +170,12 @@ static struct net_want *add_vlan(struct net_topology *topology, const char *name
 		error_set(error, ERR_BAD_VLAN, "network '%s': the link of vlan %d would be '%s', which is longer than %d characters", name, id, link, IFNAMSIZ - 1);
 		return NULL;
 	}
-	if (vlan) {
+	if (vlan && vlan->untagged) {
 		error_set(error, ERR_BAD_VLAN, "network '%s': vlan %d on '%s' is network '%s' already", name, id, lower->name, vlan->untagged);
+		return NULL;
+	}
+	if (vlan) {
+		error_set(error, ERR_BAD_VLAN, "network '%s': the link of vlan %d would be '%s', as a %s is named", name, id, link, *vlan->kind ? vlan->kind : "nic");
 		return NULL;
 	}
 	vlan = want_add(topology, "vlan", link);
@@ -209,14 +213,19 @@ static uint32_t table_of(const struct net_prefix *prefix)
 static void add_gateway(struct net_want *top, const char *address, const char *gateway, bool is_default)
 {
 	g_autofree char *network = net_prefix_network(address);
+	char via[INET6_ADDRSTRLEN];
 	struct net_prefix prefix;
+	struct in6_addr router;
 	uint32_t table;
 
+	/* in the kernel's spelling */
+	(void)net_prefix_parse(address, &prefix);
+	if (inet_pton(prefix.family, gateway, &router) == 1)
+		gateway = inet_ntop(prefix.family, &router, via, sizeof(via));
 	if (is_default) {
 		g_ptr_array_add(top->routes, g_strdup_printf("default via %s metric 0 proto %u table %u", gateway, RTPROT_STATIC, RT_TABLE_MAIN));
 		return;
 	}
-	(void)net_prefix_parse(address, &prefix);
 	table = table_of(&prefix);
 	/* IPv6 routes have a metric always */
 	g_ptr_array_add(top->routes, g_strdup_printf("%s via - metric %u proto %u table %u", network, prefix.family == AF_INET ? 0u : 1024u, NET_PROTOCOL, table));

@@ -106,6 +106,44 @@ static void test_bad_wishes(void **state)
 		{ "{}", "{'bond1': {'nics': ['eth1'], 'switch': 'ovs'}}", "{}", 75, { "'bond1'", "'ovs'" } },
 		{ "{}", "{}", "{'switch': 'ovs'}", 75, { "'ovs'" } },
 		{ "{'net1': {'ipaddr': '203.0.113.1', 'netmask': '24'}}", "{}", "{'connectivityCheck': true, 'connectivityTimeout': 1}", 10, { "within 1 s" } },
+		/* what no engine of ours would ask for */
+		{ "{'x': {'ipaddr': '10.1.0.1', 'netmask': '24', 'gateway': '10.1.0.2', 'defaultRoute': true}, "
+		  "'net1': {'nic': 'eth0', 'ipaddr': '192.0.2.1', 'netmask': '24', 'gateway': '192.0.2.254', 'defaultRoute': true}}", "{}", "{}", 21,
+		  { "'x'", "'net1'" } },
+		{ "{'x': {'ipv6addr': '2001:db8::1/64'}, 'y': {'ipv6addr': '2001:DB8:0::2/48'}}", "{}", "{}", 22, { "'y'", "2001:db8::2/48", "2001:db8::1/64" } },
+		{ "{'x': {'nic': 'eth2'}}", "{}", "{}", 24, { "'x'", "'eth2'", "'br9'" } },
+		{ "{}", "{'bond1': {'nics': ['eth2']}}", "{}", 24, { "'bond1'", "'eth2'", "'br9'" } },
+		{ "{'x': {'nic': 'br9'}}", "{}", "{}", 23, { "'br9'" } },
+		{ "{'br9': {}}", "{}", "{}", 27, { "'br9'", "not ours" } },
+		{ "{'x': {'nic': 'vnet0'}}", "{}", "{}", 23, { "'vnet0'" } },
+		{ "{'x': {'nic': '../eth1'}}", "{}", "{}", 23, { "'../eth1'" } },
+		{ "{'x': {'nic': 'eth1', 'bonding': 'bond1'}}", "{}", "{}", 21, { "'eth1'", "'bond1'" } },
+		{ "{'x': {'nic': 'x'}}", "{}", "{}", 27, { "'x'" } },
+		{ "{'x': {'nic': 'y'}, 'y': {'nic': 'x'}}", "{}", "{}", 23, { "'x'", "'y'" } },
+		{ "{'x': {'bonding': 'y'}, 'y': {'bonding': 'x'}}", "{}", "{}", 25, { "'x'", "'y'" } },
+		{ "{'bond1.5': {'bonding': 'bond1', 'vlan': 5}}", "{'bond1': {'nics': ['bond1.5']}}", "{}", 26, { "'bond1.5'" } },
+		{ "{'x': {'bonding': 'bond1', 'vlan': 5}, 'y': {'nic': 'bond1.5'}}", "{'bond1': {'nics': ['eth1']}}", "{}", 23, { "'bond1.5'" } },
+		{ "{}", "{'bond1': {'nics': ['bond1']}}", "{}", 25, { "'bond1'" } },
+		{ "{}", "{'eth1': {'nics': ['eth1']}}", "{}", 25, { "'eth1'" } },
+		{ "{'bond1': {}}", "{'bond1': {'nics': ['eth1']}}", "{}", 27, { "'bond1'" } },
+		{ "{}", "{'bond1': {'nics': ['eth1'], 'hwaddr': '00:00:00:00:00:00'}}", "{}", 25, { "'00:00:00:00:00:00'" } },
+		{ "{}", "{'bond1': {'nics': ['eth1'], 'hwaddr': '01:00:5e:00:00:01'}}", "{}", 25, { "'01:00:5e:00:00:01'" } },
+		{ "{}", "{'bond1': {'remove': true}}", "{}", 25, { "'bond1'" } },
+		{ "{'x': null}", "{}", "{}", 21, { "'x'" } },
+		{ "{'x': []}", "{}", "{}", 21, { "'x'" } },
+		{ "{}", "{'bond1': 'eth1'}", "{}", 21, { "'bond1'", "eth1" } },
+		{ "{}", "[]", "{}", 21, { "bondings" } },
+		{ "{}", "{}", "[]", 21, { "options" } },
+		{ "{}", "{}", "{'connectivityTimeout': 0}", 21, { "connectivityTimeout: 0 " } },
+		{ "{}", "{}", "{'connectivityTimeout': -1}", 21, { "connectivityTimeout: -1 " } },
+		{ "{}", "{}", "{'connectivityTimeout': 151}", 21, { "connectivityTimeout: 151 ", "150" } },
+		{ "{}", "{}", "{'connectivityTimeout': 1e300}", 21, { "connectivityTimeout" } },
+		{ "{}", "{}", "{'connectivityTimeout': '4s'}", 21, { "4s" } },
+		{ "{}", "{}", "{'connectivityTimeout': true}", 21, { "true" } },
+		{ "{}", "{}", "{'connectivityCheck': 'yes'}", 21, { "connectivityCheck", "yes" } },
+		{ "{}", "{}", "{'connectivityCheck': []}", 21, { "connectivityCheck" } },
+		{ "{}", "{}", "{'commitOnSuccess': 2}", 21, { "commitOnSuccess: 2" } },
+		{ "{}", "{}", "{'switch': 7}", 21, { "switch" } },
 	};
 	struct room *room = *state;
 	g_autofree char *before = NULL;
@@ -114,7 +152,8 @@ static void test_bad_wishes(void **state)
 	assert_int_equal(sh("ip link add eth1 type veth peer name peer1 && ip link set eth1 up"), 0);
 	assert_int_equal(setup(room, "{\"net1\": {\"nic\": \"eth0\", \"ipaddr\": \"192.0.2.1\", \"netmask\": \"24\", \"gateway\": \"192.0.2.254\", "
 			       "\"defaultRoute\": true, \"roles\": [\"display\"]}}"), 0);
-	assert_int_equal(sh("ip tuntap add vnet0 mode tap && ip link set vnet0 master net1"), 0);
+	assert_int_equal(sh("ip tuntap add vnet0 mode tap && ip link set vnet0 master net1 && ip link add eth2 type veth peer name peer2 && "
+			    "ip link add br9 type bridge && ip link set eth2 master br9"), 0);
 	before = snapshot();
 	running = net_running(room->agent.net);
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {

@@ -283,6 +283,9 @@ static void test_refused(void **unused)
 	assert_plan(host(), "{}", "{\"eth0\": {\"nic\": \"eth0\"}}", "error 27");
 	assert_plan(with_net1(NULL), NET1, "{\"net2\": {\"ipaddr\": \"192.0.2.1\", \"netmask\": \"24\"}}", "error 22");
 	assert_plan(with_net1(NULL), NET1, "{\"net2\": {\"ipaddr\": \"192.0.0.1\", \"netmask\": \"16\"}}", "error 22");
+	assert_plan(host(), "{}", "{\"a\": {\"nic\": \"eth0\", \"vlan\": 5}, \"eth0.5\": {}}", "error 27");
+	assert_plan(host(), "{}", "{\"eth0.5\": {}, \"x\": {\"nic\": \"eth0\", \"vlan\": 5}}", "error 26");
+	assert_non_null(strstr(said, "network 'x': the link of vlan 5 would be 'eth0.5', as a bridge is named"));
 	assert_plan(host(), "{}", "{\"a\": {\"nic\": \"eth0\", \"vlan\": 5}, \"b\": {\"nic\": \"eth0\", \"vlan\": 5}}", "error 26");
 	assert_plan(host(), "{}", "{\"bonds\": {\"bond0\": {\"nics\": [\"eth0\"]}, \"bond1\": {\"nics\": [\"eth0\"]}}, \"networks\": {}}", "error 24");
 	assert_plan(host(), "{}", "{\"bonds\": {\"bond0\": {\"nics\": [\"bond1\"]}, \"bond1\": {\"nics\": [\"bond0\"]}}, \"networks\": {}}", "error 25");
@@ -383,6 +386,84 @@ static void test_check(void **unused)
 	}
 }
 
+/* What nobody would write by hand: refused with the object and the value. */
+static void test_check_hostile(void **unused)
+{
+	static const struct { const char *name, *config; int code; const char *says; } rows[] = {
+		{ "all", "{}", 27, "'all'" },
+		{ "default", "{}", 27, "'default'" },
+		{ "net%d", "{}", 27, "'net%d'" },
+		{ "n\xc3\xa9", "{}", 27, "'n\xc3\xa9'" },
+		{ "a:1", "{}", 27, "'a:1'" },
+		{ "n", "{'vlan': '4095', 'nic': 'e'}", 26, "4095" },
+		{ "n", "{'vlan': '5x', 'nic': 'e'}", 21, "'5x'" },
+		{ "n", "{'vlan': 5.5, 'nic': 'e'}", 21, "'5.5'" },
+		{ "n", "{'vlan': true, 'nic': 'e'}", 21, "vlan: 'true'" },
+		{ "n", "{'vlan': '5', 'nic': 'e'}", 0, NULL },
+		{ "n", "{'vlan': '', 'nic': 'e'}", 0, NULL },
+		{ "n", "{'mtu': 67}", 21, "'67'" },
+		{ "n", "{'mtu': 68}", 0, NULL },
+		{ "n", "{'mtu': 65536}", 21, "'65536'" },
+		{ "n", "{'mtu': 1279, 'ipv6autoconf': true}", 21, "mtu 1279 is below 1280" },
+		{ "n", "{'bridged': 'no'}", 21, "bridged: 'no'" },
+		{ "n", "{'bridged': 'False', 'nic': 'e'}", 0, NULL },
+		{ "n", "{'stp': 1}", 21, "stp: '1'" },
+		{ "n", "{'remove': 'perhaps'}", 21, "remove: 'perhaps'" },
+		{ "n", "{'custom': 'bridge_opts=priority=1'}", 21, "'n': custom is no object" },
+		{ "n", "{'custom': ''}", 0, NULL },
+		{ "n", "{'custom': {'bridge_opts': 7}}", 21, "bridge_opts is no text" },
+		{ "n", "{'nic': 'e', 'hostQos': []}", 21, "'n': hostQos is no object" },
+		{ "n", "{'portForwards': {}}", 21, "'n': portForwards is no array" },
+		{ "n", "{'outboundNat': 7}", 21, "'n': outboundNat is no object" },
+		{ "n", "{'unknown': {}, 'IPADDR': 7}", 0, NULL },
+		/* addresses that no host has */
+		{ "n", "{'ipaddr': '10.0.0.0', 'netmask': '24'}", 22, "'10.0.0.0/24'" },
+		{ "n", "{'ipaddr': '10.0.0.255', 'netmask': '255.255.255.0'}", 22, "'10.0.0.255/24'" },
+		{ "n", "{'ipaddr': '10.0.0.0', 'netmask': '31'}", 0, NULL },
+		{ "n", "{'ipaddr': '10.0.0.255', 'netmask': '32'}", 0, NULL },
+		{ "n", "{'ipaddr': '10.0.0.1', 'netmask': '0'}", 22, "'10.0.0.1/0'" },
+		{ "n", "{'ipaddr': '0.1.2.3', 'netmask': '24'}", 22, "'0.1.2.3/24'" },
+		{ "n", "{'ipaddr': '127.5.0.1', 'netmask': '24'}", 22, "'127.5.0.1/24'" },
+		{ "n", "{'ipaddr': '255.255.255.255', 'netmask': '32'}", 22, "'255.255.255.255/32'" },
+		{ "n", "{'ipaddr': '10.0.0.1/24', 'netmask': '24'}", 22, "'10.0.0.1/24/24'" },
+		{ "n", "{'ipaddr': '010.0.0.1', 'netmask': '24'}", 22, "'010.0.0.1/24'" },
+		{ "n", "{'ipaddr': ' 10.0.0.1', 'netmask': '24'}", 22, "' 10.0.0.1/24'" },
+		{ "n", "{'ipaddr': '10.0.0.1', 'netmask': '255.255.255.0/24'}", 22, "'255.255.255.0/24'" },
+		{ "n", "{'ipv6addr': '::1/64'}", 22, "'::1/64'" },
+		{ "n", "{'ipv6addr': '::/64'}", 22, "'::/64'" },
+		{ "n", "{'ipv6addr': '::ffff:192.0.2.1/120'}", 22, "'::ffff:192.0.2.1/120'" },
+		{ "n", "{'ipv6addr': '::192.0.2.1/96'}", 22, "'::192.0.2.1/96'" },
+		{ "n", "{'ipv6addr': 'ff02::1/64'}", 22, "'ff02::1/64'" },
+		{ "n", "{'ipv6addr': '2001:db8::1/0'}", 22, "'2001:db8::1/0'" },
+		{ "n", "{'ipv6addr': '2001:db8::1/64%eth0'}", 22, "'2001:db8::1/64%eth0'" },
+		/* gateways that are none */
+		{ "n", "{'ipaddr': '10.0.0.1', 'netmask': '24', 'gateway': '10.0.0.1'}", 22, "gateway '10.0.0.1'" },
+		{ "n", "{'ipaddr': '10.0.0.1', 'netmask': '24', 'gateway': '10.0.0.0'}", 22, "gateway '10.0.0.0'" },
+		{ "n", "{'ipaddr': '10.0.0.1', 'netmask': '24', 'gateway': '10.0.0.255'}", 22, "gateway '10.0.0.255'" },
+		{ "n", "{'ipaddr': '10.0.0.1', 'netmask': '31', 'gateway': '10.0.0.0'}", 0, NULL },
+		{ "n", "{'ipaddr': '10.0.0.1', 'netmask': '32', 'gateway': '10.0.0.2'}", 22, "gateway '10.0.0.2'" },
+		{ "n", "{'ipaddr': '10.0.0.1', 'netmask': '24', 'gateway': '::1'}", 22, "gateway '::1'" },
+		{ "n", "{'ipv6addr': '2001:db8::1/64', 'ipv6gateway': '2001:DB8::0001'}", 22, "ipv6gateway '2001:DB8::0001'" },
+		{ "n", "{'ipv6addr': '2001:db8::1/64', 'ipv6gateway': '2001:db8:1::1'}", 22, "ipv6gateway '2001:db8:1::1'" },
+		{ "n", "{'ipv6addr': '2001:db8::1/64', 'ipv6gateway': 'ff02::2'}", 22, "ipv6gateway 'ff02::2'" },
+		{ "n", "{'ipv6addr': '2001:db8::1/64', 'ipv6gateway': 'fe80::1'}", 0, NULL },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autofree char *text = g_strdelimit(g_strdup(rows[i].config), "'", '"');
+		json_t *json = json_loads(text, 0, NULL);
+		g_autoptr(GError) error = NULL;
+		struct network_config *config = net_parse(&network_config_type, rows[i].name, json, &error);
+		bool fine = config && net_check_config(rows[i].name, config, &error);
+
+		assert_true(fine == !error);
+		if ((error ? error->code : 0) != rows[i].code || (error && (!strstr(error->message, rows[i].says) || !strstr(error->message, rows[i].name))))
+			fail_msg("%s %s: %s", rows[i].name, rows[i].config, error ? error->message : "accepted");
+		record_unref(config);
+		json_decref(json);
+	}
+}
+
 static void test_check_bond(void **unused)
 {
 	static const struct { const char *name, *nics, *options; int code; } rows[] = {
@@ -458,7 +539,8 @@ static void test_addresses(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_addresses), cmocka_unit_test(test_check), cmocka_unit_test(test_check_bond), cmocka_unit_test(test_add), cmocka_unit_test(test_filtering), cmocka_unit_test(test_openvswitch),
+		cmocka_unit_test(test_addresses), cmocka_unit_test(test_check), cmocka_unit_test(test_check_hostile), cmocka_unit_test(test_check_bond), cmocka_unit_test(test_add),
+		cmocka_unit_test(test_filtering), cmocka_unit_test(test_openvswitch),
 		cmocka_unit_test(test_layers), cmocka_unit_test(test_change),
 		cmocka_unit_test(test_refused),
 	};
