@@ -108,14 +108,51 @@ static enum error_code code_of(const struct net_step *step)
 	}
 }
 
+static bool is_of_plan(const GPtrArray *steps, const char *link)
+{
+	for (guint i = 0; i < steps->len; i++)
+		if (!strcmp(((const struct net_step *)steps->pdata[i])->link, link))
+			return true;
+	return false;
+}
+
+/* Since the state was read a machine may have started on what is about to go. */
+static bool check_free(struct netlink *netlink, const GPtrArray *steps, guint from, GError **error)
+{
+	struct net_state *state = net_state_read(netlink, /* addresses= */ false, error);
+	bool is_free = state != NULL;
+
+	for (guint i = from; is_free && i < steps->len; i++) {
+		const struct net_step *step = steps->pdata[i];
+		const struct net_link *link = step->kind == STEP_LINK_DELETE ? net_state_link(state, step->link) : NULL;
+
+		for (guint k = 0; link && is_free && k < state->links->len; k++) {
+			const struct net_link *other = state->links->pdata[k];
+
+			if ((other->master != link->index && (other->lower != link->index || !strcmp(other->kind, "veth"))) || is_of_plan(steps, other->name))
+				continue;
+			error_set(error, ERR_RESOURCE_UNAVAILABLE, "'%s' is used by %s now", link->name, other->name);
+			is_free = false;
+		}
+	}
+	net_state_free(state);
+	return is_free;
+}
+
 bool net_apply(struct netlink *netlink, const GPtrArray *steps, unsigned from, GError **error)
 {
+	bool checked = false;
+
 	for (guint i = from; i < steps->len; i++) {
 		const struct net_step *step = steps->pdata[i];
 		int errnum;
 
 		if (net_before_step)
 			net_before_step(i);
+		if (step->kind == STEP_LINK_DELETE && !checked && !(checked = check_free(netlink, steps, i, error))) {
+			undo(netlink, steps, from, i);
+			return false;
+		}
 		if ((errnum = set(netlink, step->kind, step->link, step->value))) {
 			error_set_errno(error, code_of(step), errnum, "'%s': step %u of %u ('%.128s')", step->link, i + 1, steps->len, step->value);
 			/* what is set may be set in part; what could not be made may be somebody else's */
