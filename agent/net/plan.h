@@ -5,6 +5,7 @@
 #include "agent/net/net-priv.h"
 
 #define MTU_DEFAULT 1500
+#define ACCEPT_RA_NEW 1                   /* of a new link, unless the host is told otherwise */
 
 /* What a plan is made with. */
 struct plan {
@@ -30,6 +31,7 @@ struct net_route *plan_find_route(const struct net_link *link, const char *text)
 /* A step that sets KIND NAME=VALUE; the state is the caller's. */
 void plan_set(struct plan *plan, const struct net_link *link, const char *kind, const char *name, const char *value, const char *old);
 void plan_up(struct plan *plan, struct net_link *link, bool up);
+bool plan_has_ipv6(const struct plan *plan);                                  /* the host */
 void plan_mtu(struct plan *plan, struct net_link *link, unsigned mtu);
 void plan_note_port(struct plan *plan, struct net_link *bridge);              /* a bridge whose MTU nobody set takes the least of its ports */
 void plan_master(struct plan *plan, struct net_link *link, struct net_link *master);      /* NULL: out of its bridge or bond */

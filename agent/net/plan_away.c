@@ -141,6 +141,36 @@ static void lose_routes_of(struct plan *plan, const struct net_want *was, const 
 
 /* ---- links ---- */
 
+/*
+ * Has somebody made the link anew, so that it cannot become ours again? One that others are on goes only when they are in the request: who asks for one
+ * network does not lose another.
+ */
+static bool is_other(const struct plan *plan, const struct net_want *was)
+{
+	const struct net_link *link = net_state_link(plan->state, was->name), *lower = link ? net_state_index(plan->state, link->lower) : NULL;
+	GHashTableIter iter;
+	void *name, *value;
+
+	if (!link)
+		return false;
+	if (!strcmp(was->kind, "vlan"))
+		return link->vlan != was->vlan || !lower || strcmp(lower->name, was->lower);
+	if (!was->options || !link->options)
+		return false;
+	g_hash_table_iter_init(&iter, was->users);
+	while (g_hash_table_iter_next(&iter, &name, NULL))
+		if (strcmp(name, was->name) && !g_hash_table_contains(plan->touched, name))
+			return false;
+	g_hash_table_iter_init(&iter, was->options);
+	while (g_hash_table_iter_next(&iter, &name, &value)) {
+		const char *actual = g_hash_table_lookup(link->options, name);
+
+		if (!net_option_live(was->kind, name) && actual && strcmp(actual, value))
+			return true;
+	}
+	return false;
+}
+
 /* Would the link have to be made anew? */
 static bool is_replaced(const struct plan *plan, const struct net_want *was, const struct net_want *will)
 {
@@ -150,7 +180,7 @@ static bool is_replaced(const struct plan *plan, const struct net_want *was, con
 
 	if (!will || strcmp(was->kind, will->kind) || strcmp(was->lower, will->lower) || was->vlan != will->vlan || strcmp(was->mac, will->mac))
 		return true;
-	if (lower && *lower->kind && is_replaced(plan, lower, plan_want(plan->new, was->lower)))
+	if (is_other(plan, was) || (lower && *lower->kind && is_replaced(plan, lower, plan_want(plan->new, was->lower))))
 		return true;
 	if (strcmp(was->kind, "bond") && strcmp(was->kind, "vxlan"))
 		return false;

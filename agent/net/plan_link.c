@@ -80,9 +80,21 @@ void plan_up(struct plan *plan, struct net_link *link, bool up)
 	link->flags ^= IFF_UP;
 }
 
-/* A bond's slaves have its MTU. */
+bool plan_has_ipv6(const struct plan *plan)
+{
+	for (guint i = 0; i < plan->state->links->len; i++)
+		if (((const struct net_link *)plan->state->links->pdata[i])->accept_ra >= 0)
+			return true;
+	return false;
+}
+
+/* A bond's slaves have its MTU. A link has IPv6 while it is large enough, and then as a new one has it. */
 static void note_mtu(struct plan *plan, struct net_link *link, unsigned mtu)
 {
+	if (mtu < NET_IPV6_MTU_MIN)
+		link->accept_ra = -1;
+	else if (link->mtu < NET_IPV6_MTU_MIN && plan_has_ipv6(plan))
+		link->accept_ra = ACCEPT_RA_NEW;
 	link->mtu = mtu;
 	link->auto_mtu = false;
 	for (guint i = 0; !strcmp(link->kind, "bond") && i < plan->state->links->len; i++) {
@@ -100,6 +112,12 @@ void plan_mtu(struct plan *plan, struct net_link *link, unsigned mtu)
 
 	if (link->mtu == mtu)
 		return;
+	/* changes nothing: undone after the MTU, it gives back what the kernel forgets */
+	if (mtu < NET_IPV6_MTU_MIN && link->accept_ra >= 0) {
+		g_autofree char *accept_ra = g_strdup_printf("%d", link->accept_ra);
+
+		net_step_add(plan->steps, STEP_ACCEPT_RA, link->name, accept_ra, accept_ra);
+	}
 	plan_set(plan, link, "link", "mtu", text, old);
 	note_mtu(plan, link, mtu);
 }

@@ -87,6 +87,8 @@ json_t *net_steps_differences(const GPtrArray *steps)
 	for (guint i = 0; i < steps->len; i++) {
 		const struct net_step *step = steps->pdata[i];
 
+		if (step->kind == STEP_ACCEPT_RA && !strcmp(step->value, step->old))
+			continue;
 		if (step->kind == STEP_LINK_SET)
 			add_words(list, step);
 		else if (step->kind == STEP_RULESET || step->kind == STEP_QOS)
