@@ -353,9 +353,10 @@ bool net_check_config(const char *name, const struct network_config *config, GEr
 		error_set(error, ERR_BAD_PARAMS, "network '%s': bootproto dhcp and %s exclude each other", name, net_given(config->ipaddr) ? "ipaddr" : "gateway");
 		return false;
 	}
-	return check_types(name, config, error) && check_bridge(name, config, error) && check_roles(name, config, error) && check_ipv4(name, config, error) && check_ipv6(name, config, error) &&
-	       check_nameservers(name, config, error) && net_check_forward(name, config, error) && net_check_overlay(name, config, error) &&
-	       net_check_subnets(name, config, error) && net_check_qos(name, config, error);
+	return check_types(name, config, error) && check_bridge(name, config, error) && check_roles(name, config, error) &&
+	       check_ipv4(name, config, error) && check_ipv6(name, config, error) && check_nameservers(name, config, error) &&
+	       net_check_forward(name, config, error) && net_check_overlay(name, config, error) && net_check_subnets(name, config, error) &&
+	       net_check_qos(name, config, error);
 }
 
 bool net_check_bond(const char *name, const struct bond_config *config, GError **error)
@@ -386,6 +387,11 @@ bool net_check_bond(const char *name, const struct bond_config *config, GError *
 	}
 	if (!(options = net_bond_options(name, config->options, error)))
 		return false;
+	if (net_given(config->hwaddr) && !g_strcmp0(g_hash_table_lookup(options, "fail_over_mac"), "1") && !strcmp(g_hash_table_lookup(options, "mode"), "1")) {
+		error_set(error, ERR_BAD_BONDING, "bond '%s': hwaddr '%s' and fail_over_mac=active, which takes that of the active nic, exclude each other", name,
+			  config->hwaddr);
+		return false;
+	}
 	if (g_hash_table_contains(options, "primary") && !g_hash_table_contains(seen, g_hash_table_lookup(options, "primary"))) {
 		error_set(error, ERR_BAD_BONDING, "bond '%s': primary '%s' is none of its nics", name, (char *)g_hash_table_lookup(options, "primary"));
 		return false;

@@ -13,6 +13,7 @@
  * Order: what goes, from bridges to nics; bonds; bridges; VLANs; what joins; MTUs that sink, from bridges to nics; addresses; up; routes. So that a
  * device that carries the host's address is without it for the few steps in which it joins its bridge.
  */
+#include <linux/ipv6_route.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
 #include "agent/net/plan.h"
@@ -84,14 +85,10 @@ static void plan_addition(struct plan *plan, const struct net_want *want)
 	g_autoptr(GString) text = g_string_new(want->kind);
 	GHashTableIter iter;
 	void *name, *value;
-	int index = 0, accept_ra = -1;
+	int index = 0, accept_ra = plan_has_ipv6(plan) ? ACCEPT_RA_NEW : -1;
 
-	for (guint i = 0; i < plan->state->links->len; i++) {
-		const struct net_link *other = plan->state->links->pdata[i];
-
-		index = MAX(index, other->index);
-		accept_ra = other->accept_ra >= 0 ? 1 : accept_ra;      /* the host has IPv6 */
-	}
+	for (guint i = 0; i < plan->state->links->len; i++)
+		index = MAX(index, ((const struct net_link *)plan->state->links->pdata[i])->index);
 	link = net_state_add(plan->state, want->name, want->kind);
 	link->index = index + 1;
 	link->mtu = is_bridge ? MTU_DEFAULT : want->mtu;
@@ -312,6 +309,11 @@ static bool make(struct plan *plan, const struct net_want *want, struct net_link
 		return false;
 	if (strcmp(want->kind, "bridge") && link->mtu < want->mtu)
 		plan_mtu(plan, link, want->mtu);
+	if (*want->mac && strcmp(want->mac, link->mac)) {
+		plan_set(plan, link, "link", "address", want->mac, link->mac);
+		g_free(link->mac);
+		link->mac = g_strdup(want->mac);
+	}
 	plan_options(plan, want, link);
 	if ((!strcmp(want->kind, "vlan") || !strcmp(want->kind, "vxlan")) && !plan_join(plan, want, link, kept, error))
 		return false;
@@ -405,17 +407,23 @@ static void add_route(struct plan *plan, struct net_link *link, const char *text
 		net_step_add(plan->steps, STEP_ROUTE_ADD, link->name, text, NULL);
 }
 
-/* A default route that came along with the link (of a DHCP client, of router advertisements) gives way to the network's. */
+/*
+ * A default route that came along with the link (of a DHCP client, of router advertisements) gives way to the network's; later, one that somebody put in its
+ * place: the kernel has one of each metric.
+ */
 static void drop_default_routes(struct plan *plan, const struct net_want *want, struct net_link *link)
 {
-	const struct net_want *was = plan_want(plan->old, want->name);
+	bool is_new = !plan_want(plan->old, want->name);
 
-	for (guint w = 0; was == NULL && w < want->routes->len; w++)
+	for (guint w = 0; w < want->routes->len; w++)
 		for (guint i = 0; i < link->routes->len;) {
 			const struct net_route *route = link->routes->pdata[i];
 			bool family = !strchr(want->routes->pdata[w], ':') == (route->family == AF_INET);
+			bool instead = g_str_has_prefix(want->routes->pdata[w], "default ") && g_str_has_suffix(want->routes->pdata[w], " table 254") &&
+				       route->metric == (route->family == AF_INET ? 0 : IP6_RT_PRIO_USER) && route->protocol != RTPROT_RA;
 
-			if (family && !strcmp(route->destination, "default") && route->table == RT_TABLE_MAIN && !plan_is_route(route, want->routes->pdata[w]))
+			if (family && !strcmp(route->destination, "default") && route->table == RT_TABLE_MAIN && (is_new || instead) &&
+			    !plan_is_route(route, want->routes->pdata[w]))
 				plan_drop_route(plan, link, i);
 			else
 				i++;

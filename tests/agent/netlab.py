@@ -283,6 +283,24 @@ works("the same networks again", {n: NETWORKS[n] for n in ("blue", "red")})
 equal([v["in_sync"] for v in caps()["networks"].values()], [True] * 3, "all in sync again")
 ok(peer.round_trip("10.6.0.1", "203.0.113.9") is not None, "and its gateway works again")
 
+sh("ip -batch - <<X\nlink set bond0 type bond miimon 200\nlink set h2 nomaster\nlink del bond0.5\nlink add link bond0 name bond0.5 type vlan id 7\n"
+   "link set bond0.5 master blue up\nX")
+c = caps()["networks"]
+for text, network, link, prop, expected, actual in (
+        ("another option of the bond", "mgmt", "bond0", "miimon", "100", "200"), ("a leg that is gone", "mgmt", "h2", "master", "bond0", ""),
+        ("a VLAN made anew with another id", "blue", "bond0.5", "link", "vlan lower=bond0 id=5", ""),
+        ("the one that is there instead", "blue", "bond0.5", "link", "", "vlan lower=bond0 id=7")):
+    ok([d for d in c[network]["differences"] if d["link"] == link and d["property"] == prop and d["expected"].startswith(expected) and
+        d["actual"].startswith(actual)], text + " is told", c[network])
+works("the same wish again", NETWORKS, BOND)
+equal([v["in_sync"] for v in caps()["networks"].values()], [True] * 3, "all in sync again")
+sh("ip -batch - <<X\nlink set h1 nomaster\nlink set h2 nomaster\nlink set bond0 down\nlink set bond0 type bond mode 2\nX")
+c = caps()["networks"]
+ok([d for d in c["mgmt"]["differences"] if d["link"] == "bond0" and d["property"] == "link" and " mode=2" in d["actual"]], "another mode of the bond is told",
+   c["mgmt"]["differences"])
+works("and made good", NETWORKS, BOND)
+ok(peer.round_trip("10.5.0.1", "10.5.0.2") is not None and peer.round_trip("10.6.0.1", "203.0.113.9") is not None, "VLANs 5 and 6 are reached again")
+
 # ---- what each may send ----
 qos = {"blue": dict(NETWORKS["blue"], hostQos={"out": {"ls": {"m2": 1000000}, "ul": {"m1": 4000000, "d": 100000, "m2": 2000000}}})}
 works("a limit for VLAN 5", qos)
@@ -315,18 +333,47 @@ status, out, _ = setup({"blue": dict(NETWORKS["blue"], vlan=6, bonding="bond0"),
 ok("error 10" in out, "a change that nobody confirms", out)
 unchanged(before, "is undone")
 
-# ---- another mode: the bond is made anew under its networks; each mode of the kernel ----
+# ---- another mode: the bond is made anew under its networks; each mode of the kernel, and each of its options as another program tells it ----
+OPTIONS = {
+    "balance-rr": "mode=0 miimon=100 updelay=200 downdelay=300 peer_notif_delay=400 packets_per_slave=3 resend_igmp=3 num_grat_arp=4 lp_interval=7",
+    "balance-xor": "mode=balance-xor xmit_hash_policy=layer2+3 all_slaves_active=1",
+    "broadcast": "mode=3 use_carrier=0",
+    "802.3ad": "mode=4 lacp_rate=fast lacp_active=off ad_select=count xmit_hash_policy=layer3+4 ad_actor_sys_prio=100 ad_actor_system=02:00:00:00:00:09 "
+               "ad_user_port_key=55 min_links=1",
+    "balance-tlb": "mode=5 tlb_dynamic_lb=0 primary=h2 primary_reselect=better xmit_hash_policy=encap2+3",
+    "balance-alb": "mode=balance-alb resend_igmp=0",
+    "active-backup": "mode=1 arp_interval=100 arp_ip_target=192.0.2.2,192.0.2.3 ns_ip6_target=2001:db8::2 arp_validate=backup arp_all_targets=all "
+                     "arp_missed_max=5 fail_over_mac=active num_unsol_na=6",
+}
+# what "ip" calls otherwise
+NAMES = {"peer_notif_delay": "peer_notify_delay", "num_grat_arp": "num_peer_notif", "num_unsol_na": "num_peer_notif", "lacp_rate": "ad_lacp_rate",
+         "lacp_active": "ad_lacp_active"}
+HWADDR = "02:00:00:00:00:77"
 problems = []
-for mode, name in ((0, "balance-rr"), (2, "balance-xor"), (3, "broadcast"), (4, "802.3ad"), (5, "balance-tlb"), (6, "balance-alb")):
-    extra = {4: " lacp_rate=fast ad_select=count xmit_hash_policy=layer3+4", 0: " packets_per_slave=3", 5: " tlb_dynamic_lb=0"}.get(mode, "")
-    status, out, messages = setup({}, {"bond0": {"nics": ["h1", "h2"], "options": "mode=%d%s" % (mode, extra)}})
-    now = open("/sys/class/net/bond0/bonding/mode").read().split()[0]
-    if status or now != name:
-        problems.append((mode, status, now, out, messages))
-ok(not problems, "every mode", *problems)
-works("back to active-backup with ARP monitoring", {},
-      {"bond0": {"nics": ["h1", "h2"], "options": "mode=1 arp_interval=100 arp_ip_target=192.0.2.2,192.0.2.3 arp_validate=none"}})
-works("back to active-backup", {}, BOND)
+for mode, options in OPTIONS.items():
+    # with fail_over_mac=active it has that of the active nic
+    hwaddr = {} if mode == "active-backup" else {"hwaddr": HWADDR}
+    status, out, messages = setup({}, {"bond0": {"nics": ["h1", "h2"], "options": options, **hwaddr}})
+    link = json.loads(sh("ip -d -j link show bond0"))[0]
+    now, wanted = link["linkinfo"]["info_data"], dict(o.split("=") for o in options.split())
+    wanted["mode"] = mode
+    for name, value in wanted.items():
+        actual = now.get(NAMES.get(name, name))
+        if (",".join(actual) if isinstance(actual, list) else str(actual)) != value:
+            problems.append((mode, name, value, actual))
+    if status or (hwaddr and link["address"] != HWADDR):
+        problems.append((mode, link["address"], out, messages))
+ok(not problems, "every mode, with its options", *problems)
+# the kernel's own list of what can be set; the active slave is no wish, it changes by itself
+mine = set(o.split("=")[0] for options in OPTIONS.values() for o in options.split()) | {"primary", "slaves", "active_slave", "queue_id"}
+DIRECTORY = "/sys/class/net/bond0/bonding/"
+kernels = set(n for n in os.listdir(DIRECTORY) if os.stat(DIRECTORY + n).st_mode & 0o200)
+equal(sorted(kernels - mine), [], "every option that the kernel lets one write")
+works("back to active-backup, with a hardware address", {}, {"bond0": dict(BOND["bond0"], hwaddr=HWADDR)})
+sh("ip link set bond0 address 02:00:00:00:00:78")
+told = caps()["networks"]["mgmt"]["differences"]
+ok({"link": "bond0", "property": "address", "expected": HWADDR, "actual": "02:00:00:00:00:78"} in told, "another one is told", told)
+works("back to that of a nic", {}, BOND)
 ok(peer.round_trip("10.5.0.1", "10.5.0.2") is not None, "and VLAN 5 is there again")
 works("a nic leaves the bond", {"lone": {"nic": "h2", "vlan": 6}}, {"bond0": {"nics": ["h1"], "options": "mode=1"}})
 works("and comes back", {"lone": {"remove": True}}, BOND)
