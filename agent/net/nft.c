@@ -5,7 +5,9 @@
  *
  *   isolated   the machines reach each other and the host's address of the network, nothing else; internal: the same, with such an address for sure
  *   private    they reach each other only; the host's bridge has no address, takes no part in ARP, and what comes for the host is dropped
- *   nat        they also get out, with the host's address or that of outboundNat (IPv4 only); from outside only answers and forwarded ports get in
+ *   nat        they also get out, with the host's address or that of outboundNat (IPv4 only); from outside only answers and forwarded ports get in;
+ *              a machine gets to a forwarded port of its own network at the host's outer addresses, and seems to be the host there, so that the
+ *              answer comes back this way
  *
  * Two networks with nat may have the same addresses. A connection that begins in one is tracked in a zone of its own (its answers, which come for the
  * host's address, are not) and has the network's mark, as have those to its forwarded ports; a packet gets the mark of its connection before its way is
@@ -231,6 +233,8 @@ static bool add_ports(GString *rules, GHashTable *taken, const char *name, const
 		g_hash_table_insert(taken, g_steal_pointer(&key), (char *)name);
 		g_string_append_printf(rules, "iifname != \"%s\" fib daddr type local %s dport %d " SET_MARK " meta mark set 0x%x dnat ip to %s:%d\n",
 				       name, protocol, from, mark, mark, address, to);
+		g_string_append_printf(rules, "iifname \"%s\" ip daddr != %s fib daddr type local %s dport %d dnat ip to %s:%d\n", name, config->ipaddr, protocol, from,
+				       address, to);
 	}
 	return true;
 }
@@ -282,6 +286,8 @@ static bool add_nat(struct rules *r, GHashTable *taken, const char *name, const 
 		g_string_append_printf(r->masks, "%s ip daddr %s accept\n", leaves, exception);
 	}
 	g_string_append_printf(r->masks, vip ? "%s snat ip to %s\n" : "%s masquerade%s\n", leaves, vip ? vip : "");
+	if (json_array_size(network->port_forwards))
+		g_string_append_printf(r->masks, "ct mark & 0x7fffffff == 0x%x ip saddr %s oifname \"%s\" ct status dnat masquerade\n", mark, subnet, name);
 	return add_ports(r->ports, taken, name, network, mark, error);
 }
 
