@@ -12,6 +12,29 @@ static bool wait_clients(const char *count)
 
 #define HAS_IPV4 "ip -4 -o addr show net1 | grep -q 'inet 192.0.2.10[0-9]/24'"
 #define HAS_IPV6 "ip -6 -o addr show net1 | grep -q 'inet6 2001:db8::10[0-9]/128'"
+#define HAS_AUTOCONF "ip -6 -o addr show net1 | grep -q 'inet6 2001:db8::[0-9a-f:]*/64 .*dynamic'"
+
+/* net1 as it is told once the lease that its files have is taken in whole; new reference */
+static json_t *told_in_sync(struct room *room)
+{
+	g_autofree char *text = NULL;
+
+	for (int i = 0; i < 900; i++) {
+		int code;
+		json_t *caps = answer(room, "Host.getNetworkCapabilities", "{}", &code);
+		json_t *network = json_incref(json_object_get(json_object_get(caps, "networks"), "net1"));
+
+		json_decref(caps);
+		if (json_is_true(json_object_get(network, "in_sync")))
+			return network;
+		g_free(text);
+		text = json_dumps(network, 0);
+		json_decref(network);
+		usleep(100 * 1000);
+	}
+	fail_msg("%s", text);
+	return NULL;
+}
 
 /* A real server of both families at the other end of the wire, in a namespace of its own. */
 static void test_dhcp(void **state)
@@ -20,7 +43,6 @@ static void test_dhcp(void **state)
 	g_autofree char *directory = g_strdup(room->directory);
 	g_autofree char *resolv = g_build_filename(directory, "resolv.conf", NULL);
 	g_autofree char *message = NULL;
-	struct host_caps *caps;
 	json_t *network;
 	pid_t pid;
 	int status;
@@ -32,7 +54,7 @@ static void test_dhcp(void **state)
 			    "ip addr add 192.0.2.254/24 dev peer0; ip addr add 2001:db8::fe/64 dev peer0 nodad; ip link set peer0 up; ip link set lo up; "
 			    "exec dnsmasq -k --port=0 --user=root --interface=peer0 --bind-dynamic --dhcp-authoritative "
 			    "--dhcp-range=192.0.2.100,192.0.2.109,255.255.255.0,10m --dhcp-option=3,192.0.2.254 --dhcp-option=6,192.0.2.53 "
-			    "--dhcp-range=2001:db8::100,2001:db8::109,64,10m \"--dhcp-option=option6:dns-server,[2001:db8::53]\" "
+			    "--dhcp-range=2001:db8::100,2001:db8::109,slaac,64,10m --enable-ra \"--dhcp-option=option6:dns-server,[2001:db8::53]\" "
 			    "--dhcp-leasefile=$PWD/dnsmasq.leases --pid-file= --log-facility=$PWD/log' >/dev/null 2>&1 &); "
 			    "until [ -s server ]; do sleep 0.05; done; ip link set peer0 netns $(cat server)", directory), 0);
 	/* rolled back while the clients ask: nothing is left */
@@ -46,13 +68,10 @@ static void test_dhcp(void **state)
 	assert_true(wait_sh("ip route show default | grep -q 'via 192.0.2.254 dev net1'"));
 	assert_true(wait_sh("grep -qx 'nameserver 192.0.2.53' '%s' && grep -qx 'nameserver 2001:db8::53' '%s'", resolv, resolv));
 	assert_true(wait_sh("grep -q 192.0.2.10 '%s/net/leases.json' && grep -q 2001:db8::10 '%s/net/leases.json'", directory, directory));
-	caps = record_new(&host_caps_type);
-	assert_true(net_capabilities(room->agent.net, NULL, caps, NULL));
-	network = json_object_get(caps->networks, "net1");
+	network = told_in_sync(room);
 	assert_true(json_is_true(json_object_get(network, "dhcpv4")) && json_is_true(json_object_get(network, "dhcpv6")));
-	assert_true(json_is_true(json_object_get(network, "in_sync")));
 	assert_string_equal(json_string_value(json_object_get(network, "gateway")), "192.0.2.254");
-	record_unref(caps);
+	json_decref(network);
 
 	/* a cable that is pulled and put back: the same addresses are asked for, and were there all the time */
 	assert_int_equal(sh("cd '%s' && ip -o monitor address > monitor & echo $! > '%s/monitoring'; : > '%s/log'", directory, directory, directory), 0);
@@ -92,6 +111,14 @@ static void test_dhcp(void **state)
 	assert_int_equal(sh(HAS_IPV4 " || " HAS_IPV6), 1);
 	assert_int_equal(sh("grep -q nameserver '%s'", resolv), 1);
 	assert_true(wait_clients("-eq 0"));
+	/* the server is a router, too: until now nothing of what it advertises was taken */
+	assert_int_equal(sh(HAS_AUTOCONF " || ip -6 route show default | grep -q net1"), 1);
+	assert_int_equal(setup(room, "{\"net1\": {\"nic\": \"eth0\", \"ipv6autoconf\": true}}"), 0);
+	assert_true(wait_sh(HAS_AUTOCONF " && ip -6 route show default | grep -q 'via fe80:.* dev net1 proto ra'"));
+	network = told_in_sync(room);
+	assert_true(json_is_true(json_object_get(network, "ipv6autoconf")));
+	assert_true(g_str_has_prefix(json_string_value(json_object_get(network, "ipv6gateway")), "fe80:"));
+	json_decref(network);
 	assert_int_equal(sh("kill $(cat '%s/server')", directory), 0);
 	net_resolv_path = "/etc/resolv.conf";
 }
