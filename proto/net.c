@@ -60,7 +60,7 @@ static const struct field network_config_fields[] = {
 	FIELD_STRING_(N, netmask, "netmask", IN, "IPv4 netmask, 255.255.255.0 or prefix length"),
 	FIELD_STRING_(N, gateway, "gateway", IN, "IPv4 gateway: of the host with defaultRoute, else only of what comes from the network's own addresses"),
 	FIELD_STRING_(N, ipv6addr, "ipv6addr", IN, "IPv6 address/prefix"),
-	FIELD_STRING_(N, ipv6gateway, "ipv6gateway", IN, "IPv6 gateway, as gateway"),
+	FIELD_STRING_(N, ipv6gateway, "ipv6gateway", IN, "IPv6 gateway, as gateway; may be link-local"),
 	FIELD_BOOL_(N, ipv6autoconf, "ipv6autoconf", IN, "IPv6 autoconfiguration", .def = "false"),
 	FIELD_BOOL_(N, dhcpv6, "dhcpv6", IN, "a DHCPv6 server gives the IPv6 address, as /128; not together with ipv6addr", .def = "false"),
 	FIELD_BOOL_(N, default_route, "defaultRoute", IN, "the host's default route goes here; at most one network", .def = "false"),
@@ -99,8 +99,8 @@ const struct record_type bond_config_type = RECORD_TYPE("bond", NULL, B, bond_co
 
 static const struct field network_caps_fields[] = {
 	FIELD_JSON_(struct network_caps, networks, "networks", OUT,
-		    "name -> network; of our own: in_sync, differences [{link, property, expected, actual}]; with subnets also subnets, serving, "
-		    "servingProblem, leases [{address, mac or duid, name, until (s since the epoch)}]"),
+		    "name -> network, of those whose link is there; of our own: in_sync, differences [{link, property, expected, actual}]; with subnets also subnets, "
+		    "serving, servingProblem, leases [{address, mac or duid, name, until (s since the epoch)}]"),
 	FIELD_JSON_(struct network_caps, bridges, "bridges", OUT, "name -> bridge"),
 	FIELD_JSON_(struct network_caps, bondings, "bondings", OUT, "name -> bond"),
 	FIELD_JSON_(struct network_caps, nics, "nics", OUT,

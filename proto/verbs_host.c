@@ -43,7 +43,7 @@ const struct verb host_verbs[] = {
 	  .doc = "Changes the log level of all or of one module until the next start", .returns = "true", .errors = "91" },
 	{ .name = "Host.setupNetworks", .params = &host_setup_networks_params_type, .kind = RESULT_JSON, .lane = VERB_NETWORK, .changes = true,
 	  .doc = "Adds, changes, removes networks and bonds in one transaction", .returns = "{\"code\": 0, \"message\": \"Done\"}",
-	  .errors = "10 21 22 23 24 25 26 27 29 31 78" },
+	  .errors = "10 21 22 23 24 25 26 27 29 31 40 75 78" },
 	{ .name = "Host.setSafeNetworkConfig", .lane = VERB_NETWORK, .changes = true,
 	  .doc = "Makes the running network configuration the one restored at boot", .returns = "true" },
 	{ .name = "Host.getNetworkCapabilities", .kind = RESULT_RECORD, .result = &network_caps_type, .lane = VERB_ANY,
