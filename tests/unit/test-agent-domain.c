@@ -472,6 +472,25 @@ static void test_turned_read_only(void **state)
 	room_close(room);
 }
 
+static void test_discs_read_only(void **state)
+{
+	struct room *room = room_open();
+	json_t *params = domain_params(DOMAIN, room->data);
+
+	if (mount("none", room->data, "tmpfs", 0, "size=4m") < 0) {
+		json_decref(params);
+		room_close(room);
+		skip();
+	}
+	json_object_set_new(params, "domainClass", json_integer(STORAGE_CLASS_ISO));
+	assert_int_equal(connect_path(room, room->data), 0);
+	assert_int_equal(call(room, "StorageDomain.create", params), 0);
+	assert_int_equal(mount("none", room->data, NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+	assert_int_equal(call(room, "StorageDomain.validate", id_params(DOMAIN)), 0);
+	assert_int_equal(umount(room->data), 0);
+	room_close(room);
+}
+
 /* A file system that is full, really. */
 static void test_full(void **state)
 {
@@ -598,6 +617,7 @@ int main(void)
 		cmocka_unit_test(test_states), cmocka_unit_test(test_broken_seal), cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_hostile_areas), cmocka_unit_test(test_hostile_path),
 		cmocka_unit_test(test_hostile_values), cmocka_unit_test(test_copy), cmocka_unit_test(test_turned_read_only),
+		cmocka_unit_test(test_discs_read_only),
 		cmocka_unit_test(test_full), cmocka_unit_test(test_full_at_each_step),
 		cmocka_unit_test(test_kill_create), cmocka_unit_test(test_kill_cycle),
 	};

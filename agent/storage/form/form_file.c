@@ -95,8 +95,15 @@ static bool save_domain(struct domain *domain, GError **error)
 	return false;
 }
 
+/* Discs are often exported read-only. */
+static bool is_written(metadata *values)
+{
+	return strcmp(metadata_get(values, "CLASS"), "Iso");
+}
+
 static bool check_domain(const struct domain *domain, GError **error)
 {
+	const int access = R_OK | X_OK | (is_written(domain->values) ? W_OK : 0);
 	static const char *const directories[] = { DIR_METADATA, DIR_IMAGES };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(directories); i++) {
@@ -106,7 +113,7 @@ static bool check_domain(const struct domain *domain, GError **error)
 			error_set_errno(error, ERR_STORAGE_DOMAIN_LAYOUT_ERROR, errno, "'%s/%s'", domain->path, directories[i]);
 			return false;
 		}
-		if (faccessat(fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) < 0) {
+		if (faccessat(fd, ".", access, AT_EACCESS) < 0) {
 			error_set_errno(error, ERR_STORAGE_DOMAIN_ACCESS_ERROR, errno, "'%s/%s'", domain->path, directories[i]);
 			return false;
 		}
@@ -136,7 +143,7 @@ static bool probe(const struct domain *domain, GError **error)
 	} else
 		error_set_errno(error, ERR_STORAGE_DOMAIN_ACCESS_ERROR, errnum, "'%s/%s'", domain->path, name);
 	free(block);
-	if (values && (vfs.f_flag & ST_RDONLY)) {
+	if (values && (vfs.f_flag & ST_RDONLY) && is_written(values)) {
 		error_set(error, ERR_STORAGE_DOMAIN_ACCESS_ERROR, "'%s' is mounted read-only", domain->path);
 		return false;
 	}
