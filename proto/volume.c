@@ -75,6 +75,10 @@ PARAMS(volume_convert_params, "Volume.convert", IDS,
        FIELD_LONG_(D, rate, "rate", IN, "limit; 0: none", .unit = "bytes/s", .def = "0"),
        FIELD_UUID_(D, checkpoint_id, "checkpointID", IN,
 		   "the disk of a running VM as it was then: the to_checkpoint_id or the id of a backup that runs (VM.start_backup)"), JOB);
+PARAMS(volume_map_params, "Volume.map", IDS, FIELD_LONG_(D, offset, "offset", IN, "from here on", .unit = "bytes", .min = 0, .max = -1, .def = "0"),
+       FIELD_LONG_(D, length, "length", IN, "so far; 0: to the end", .unit = "bytes", .min = 0, .max = -1, .def = "0"));
+PARAMS(volume_compare_params, "Volume.compare", IDS, FIELD_UUID_(D, dst_domain_id, "dstSdUUID", NEED, "domain of the other volume"),
+       FIELD_UUID_(D, dst_image_id, "dstImgUUID", NEED, "its image"), FIELD_UUID_(D, dst_volume_id, "dstVolUUID", NEED, "its id"), JOB);
 PARAMS(volume_compact_params, "Volume.compact", IDS, FIELD_STRING_(D, kind, "method", IN, "zeroscan: reads what is allocated", .def = "zeroscan",
 								     .pattern = "zeroscan"), JOB);
 PARAMS(volume_shrink_params, "Volume.shrink", IDS,
@@ -162,6 +166,18 @@ static const struct field image_info_fields[] = {
 	FIELD_JSON_(D, bitmaps, "bitmaps", OUT, "qcow2: [{name, granularity, flags}]"),
 };
 const struct record_type image_info_type = RECORD_TYPE("qemuImageInfo", NULL, D, image_info_fields, "Volume.getQemuImageInfo");
+#undef D
+
+#define D struct volume_health
+static const struct field volume_health_fields[] = {
+	FIELD_LONG_(D, corruptions, "corruptions", OUT, "tables that contradict each other; 0: sound"),
+	FIELD_LONG_(D, leaks, "leaks", OUT, "clusters that nothing refers to: a loss of room, not of data"),
+	FIELD_LONG_(D, check_errors, "checkErrors", OUT, "what could not be checked"),
+	FIELD_LONG_(D, allocated, "allocatedClusters", OUT, "clusters of the guest's that have data"),
+	FIELD_LONG_(D, total, "totalClusters", OUT, "clusters of the guest's"),
+	FIELD_LONG_(D, end, "imageEnd", OUT, "where the image ends in its file or volume", .unit = "bytes"),
+};
+const struct record_type volume_health_type = RECORD_TYPE("volumeHealth", NULL, D, volume_health_fields, "Volume.check");
 #undef D
 
 #define D struct volume_measure

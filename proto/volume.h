@@ -15,7 +15,7 @@ struct volume_call {
 	char *base_id, *size, *description, *legality, *leaf_id, *format, *subformat, *parent_id, *key, *value, *kind;
 	char *dst_domain_id, *dst_image_id, *dst_volume_id, *job_id, *checkpoint_id;
 	int dst_format, preallocate, operation, volume_type;
-	int64_t new_size, rate;
+	int64_t new_size, rate, offset, length;
 	bool backing_chain, allow_active, post_zero, force, discard, safe, check, compress, force_size;
 	GPtrArray *volumes;
 	struct image_method *method;
@@ -24,7 +24,8 @@ extern const struct record_type volume_ids_type, volume_measure_params_type, vol
 	volume_legality_params_type,
 	volume_teardown_params_type, volume_reduce_params_type, image_ids_type, image_find_params_type, image_delete_params_type, image_delete_volumes_params_type,
 	image_reconcile_params_type, volume_convert_params_type, volume_shrink_params_type, volume_parent_params_type, volume_item_params_type,
-	volume_set_item_params_type, image_move_params_type, image_clone_params_type, image_sync_params_type, image_share_params_type, volume_copy_params_type, volume_compact_params_type;
+	volume_set_item_params_type, image_move_params_type, image_clone_params_type, image_sync_params_type, image_share_params_type, volume_copy_params_type, volume_compact_params_type,
+	volume_map_params_type, volume_compare_params_type;
 
 /* Volume.copy's volType */
 enum volume_wire_role { VOLUME_ROLE_SHARED = 6, VOLUME_ROLE_INTERNAL, VOLUME_ROLE_LEAF };
@@ -65,5 +66,7 @@ struct image_info {
 extern const struct record_type image_info_type;
 struct volume_measure { struct record record; int64_t required, fully_allocated, bitmaps; };
 extern const struct record_type volume_measure_type;
+struct volume_health { struct record record; int64_t corruptions, leaks, check_errors, allocated, total, end; };
+extern const struct record_type volume_health_type;
 
 #endif

@@ -28,7 +28,7 @@ struct run {
 	int64_t limit_usec;
 	bool look;                       /* with little memory and time */
 	const struct qemu_img_work *work;
-	int fine;                        /* a status that is no failure, too */
+	unsigned fine;                   /* bits of statuses that are no failure, too: 1 << 3 */
 	char **ret_output;
 };
 
@@ -70,13 +70,13 @@ enum error_code qemu_img_code(const char *text)
 	return strstr(text, " lock") && strstr(text, "Failed to get") ? ERR_VOLUME_IS_BUSY : ERR_STORAGE_EXCEPTION;
 }
 
-static bool judge(const struct process *process, const char *command, int fine, GError **error)
+static bool judge(const struct process *process, const char *command, unsigned fine, GError **error)
 {
 	if (process->stopped)
 		error_set(error, ERR_TASK_ABORTED, "qemu-img %s was canceled", command);
 	else if (process->status < 0)
 		error_set(error, ERR_STORAGE_EXCEPTION, "qemu-img %s was ended by signal %d", command, -process->status);
-	else if (process->status > 0 && process->status != fine)
+	else if (process->status > 0 && !(process->status < 32 && fine >> process->status & 1))
 		error_set(error, qemu_img_code(process->errors->str), "qemu-img %s: %s", command, g_strstrip(process->errors->str));
 	else if (process->cut)
 		error_set(error, ERR_STORAGE_EXCEPTION, "qemu-img %s wrote more than %d bytes", command, QEMU_IMG_OUTPUT_MAX);
@@ -158,15 +158,59 @@ bool qemu_img_create(const struct qemu_img_create *image, GError **error)
 	return short_run(argv, error);
 }
 
-bool qemu_img_end(const char *path, const char *format, int64_t *ret_end, GError **error)
+/* Statuses of qemu-img check: tables contradict each other; there are clusters that nothing refers to, which is only a loss of room. */
+#define CHECK_CORRUPT (1u << 2)
+#define CHECK_LEAKS (1u << 3)
+
+static json_t *check(const char *path, const char *format, unsigned fine, GError **error)
 {
 	g_autofree char *output = NULL;
-	json_t *json, *end;
 
-	/* 3: there are clusters that nothing refers to, which is only a loss of room */
-	if (!run_it((struct run){ .argv = words("check", "--output=json", "-f", format, "--", path, NULL), .limit_usec = QEMU_IMG_CREATE_USEC, .fine = 3,
-				  .ret_output = &output }, error) ||
-	    !(json = json_parse(output, strlen(output), error)))
+	if (!run_it((struct run){ .argv = words("check", "--output=json", "-f", format, "--", path, NULL), .limit_usec = QEMU_IMG_CREATE_USEC, .fine = fine,
+				  .ret_output = &output }, error))
+		return NULL;
+	return json_parse(output, strlen(output), error);
+}
+
+json_t *qemu_img_check(const char *path, const char *format, GError **error)
+{
+	return check(path, format, CHECK_CORRUPT | CHECK_LEAKS, error);
+}
+
+json_t *qemu_img_map(const char *path, const char *format, int64_t offset, int64_t length, GError **error)
+{
+	g_autofree char *from = g_strdup_printf("%" PRId64, offset), *so_far = g_strdup_printf("%" PRId64, length), *output = NULL;
+	GPtrArray *argv = words("map", "--output=json", "-f", format, "-s", from, NULL);
+
+	if (length)
+		add(argv, "-l", so_far);
+	add(argv, "--", path);
+	if (!run_it((struct run){ .argv = argv, .limit_usec = QEMU_IMG_CREATE_USEC, .ret_output = &output }, error))
+		return NULL;
+	return json_parse(output, strlen(output), error);
+}
+
+bool qemu_img_compare(const char *path, const char *format, const char *other, const char *other_format, const struct qemu_img_work *work, GError **error)
+{
+	g_autofree char *output = NULL;
+	const char *why;
+
+	/* 1: they differ */
+	if (!run_it((struct run){ .argv = words("compare", "-p", "-f", format, "-F", other_format, "--", path, other, NULL), .limit_usec = QEMU_IMG_DATA_USEC,
+				  .work = work, .fine = 1u << 1, .ret_output = &output }, error))
+		return false;
+	if (strstr(output, "Images are identical"))
+		return true;
+	why = strstr(output, "Content mismatch");
+	error_set(error, ERR_IMAGE_VERIFICATION_ERROR, "%s", why ? g_strchomp((char *)why) : "they differ");
+	return false;
+}
+
+bool qemu_img_end(const char *path, const char *format, int64_t *ret_end, GError **error)
+{
+	json_t *json = check(path, format, CHECK_LEAKS, error), *end;
+
+	if (!json)
 		return false;
 	end = json_object_get(json, "image-end-offset");
 	*ret_end = json_integer_value(end);

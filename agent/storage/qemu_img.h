@@ -39,6 +39,12 @@ json_t *qemu_img_info(const char *path, const char *format, GError **error);
 /* {"required", "fully-allocated", "bitmaps"?} for a copy in that format; image: a path or "json:{...}". */
 json_t *qemu_img_measure(const char *image, const char *format, const char *target_format, GError **error);
 
+/* `qemu-img check --output=json`, also when it finds something: new reference. Repairs nothing. */
+json_t *qemu_img_check(const char *path, const char *format, GError **error);
+/* `qemu-img map --output=json` of length bytes from offset (0: to the end): new reference. At most QEMU_IMG_OUTPUT_MAX bytes of text: ask for parts. */
+json_t *qemu_img_map(const char *path, const char *format, int64_t offset, int64_t length, GError **error);
+/* Would a guest read the same from both? What one has more must be zeros. ERR_IMAGE_VERIFICATION_ERROR: no, with where. */
+bool qemu_img_compare(const char *path, const char *format, const char *other, const char *other_format, const struct qemu_img_work *work, GError **error);
 /* Where the data of a qcow2 image end in its file, as `qemu-img check` tells; only for images that were checked to be ours. */
 bool qemu_img_end(const char *path, const char *format, int64_t *ret_end, GError **error);
 

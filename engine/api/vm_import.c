@@ -396,8 +396,8 @@ static bool store_template(struct request *request, struct template *template, G
 	struct change *change = change_new(request->engine->store);
 
 	request_add(request, change, template);
-	change_event(change, EVENT_TEMPLATE_IMPORTED, &request->actor, (void *[]){ template, NULL }, "Template %s was imported successfully from %s by %s",
-		     template->name, object_name(request->parent), request->actor.user_name);
+	change_event(change, EVENT_TEMPLATE_IMPORTED, &request->actor, (void *[]){ template, (void *)request->parent, NULL },
+		     "Template %s was imported successfully from %s by %s", template->name, object_name(request->parent), request->actor.user_name);
 	return change_commit(change, error);
 }
 

@@ -31,8 +31,8 @@ json_t *import_data(struct engine *engine, const struct import *import, GError *
 
 	for (guint i = 0; i < import->disks->len; i++)
 		copies_add(copies, import->sources->pdata[i], import->source->id, import->disks->pdata[i], import->target->id);
-	data = json_pack("{s:s?, s:s, s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:o}", "host", host, "pool", import->target->data_center.id, "source",
-			 import->source->name, "target", import->target->id, "name", import->vm->name, "lost", import->lost,
+	data = json_pack("{s:s?, s:s, s:s, s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:o}", "host", host, "pool", import->target->data_center.id, "source",
+			 import->source->id, "source_name", import->source->name, "target", import->target->id, "name", import->vm->name, "lost", import->lost,
 			 "vm", record_to_json(import->vm, RECORD_STORE), "disks", storage_records_to_json(import->disks), "nics",
 			 storage_records_to_json(import->nics), "copies", copies);
 	if (!host)
@@ -236,13 +236,16 @@ static bool edit_settle(void *copy, struct change *change, void *data, GError **
 {
 	struct flow *flow = data;
 	struct vm *vm = copy;
+	struct storage_domain *source;
 	bool ok = vm->state == VM_IMAGE_LOCKED && each_disk(flow, change, settle_disk, error);
 
 	if (!ok)
 		return false;
 	SET(vm, state, VM_DOWN);
-	change_event(change, EVENT_IMPORTED, &flow->actor, (void *[]){ vm, NULL }, "Vm %s was imported successfully from %s by %s", vm->name,
-		     flow_text(flow, "source"), flow_user(flow));
+	source = model_get(flow->engine->model, &storage_domain_kind, flow_text(flow, "source"));
+	change_event(change, EVENT_IMPORTED, &flow->actor, (void *[]){ vm, source, NULL }, "Vm %s was imported successfully from %s by %s", vm->name,
+		     flow_text(flow, "source_name"), flow_user(flow));
+	record_unref(source);
 	return true;
 }
 
@@ -282,8 +285,8 @@ bool import_register(struct engine *engine, const struct import *import, const s
 		change_free(change);
 		return false;
 	}
-	change_event(change, EVENT_REGISTERED, actor, (void *[]){ import->vm, NULL }, "VM %s has been successfully imported from the given configuration.",
-		     import->vm->name);
+	change_event(change, EVENT_REGISTERED, actor, (void *[]){ import->vm, (void *)import->source, NULL },
+		     "VM %s has been successfully imported from the given configuration.", import->vm->name);
 	tell_lost(change, actor, import->vm, import->lost);
 	return change_commit(change, error);
 }

@@ -120,7 +120,7 @@ void end_close(struct end *end);                /* a file that was not published
 extern const struct data_kind sdm_copy_kind, sdm_update_kind, sdm_amend_kind, sdm_sparsify_kind, sdm_merge_kind, sdm_add_bitmap_kind,
 	sdm_remove_bitmap_kind, sdm_clear_bitmaps_kind, merge_prepare_kind, merge_finalize_kind,
 	volume_extend_kind, volume_shrink_kind, volume_reduce_kind, image_delete_kind, image_delete_volumes_kind, image_move_kind, image_clone_kind,
-	image_sync_kind, volume_convert_kind, volume_compact_kind, volume_parent_kind, volume_copy_kind;
+	image_sync_kind, volume_convert_kind, volume_compact_kind, volume_parent_kind, volume_copy_kind, volume_compare_kind;
 
 /* ---- volume_size.c: room on block storage ---- */
 /* The volume has no more than it needs; leaf: and a chunk to be written. Not while it is in use. */
@@ -133,12 +133,15 @@ bool volume_check_idle(struct data_run *run, GError **error);            /* nobo
 bool volume_sparsify(struct data_run *run, GError **error);              /* zeros in the volume's data become holes */
 bool volume_check_idle_leaf(struct data_run *run, GError **error);       /* and no volume is based on it */
 
-/* ---- volume_convert.c, volume_parent.c, volume_items.c: verbs of our own ---- */
+/* ---- volume_convert.c, volume_parent.c, volume_items.c, volume_look.c: verbs of our own ---- */
 #define OWN_VERB(name) bool volume_##name##_verb(struct agent *agent, const struct verb_call *call, void *params, GString *ret_result, GError **error)
 OWN_VERB(convert);
 OWN_VERB(compact);
 OWN_VERB(parent);
 OWN_VERB(dependencies);
+OWN_VERB(check);
+OWN_VERB(map);
+OWN_VERB(compare);
 OWN_VERB(set_item);
 OWN_VERB(get_item);
 OWN_VERB(list_items);

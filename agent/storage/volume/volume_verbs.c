@@ -297,6 +297,9 @@ const struct verb_binding volume_bindings[] = {
 	{ "Volume.convert", volume_convert_verb },
 	{ "Volume.compact", volume_compact_verb },
 	{ "Volume.setParent", volume_parent_verb },
+	{ "Volume.check", volume_check_verb },
+	{ "Volume.map", volume_map_verb },
+	{ "Volume.compare", volume_compare_verb },
 	{ "Volume.getDependencies", volume_dependencies_verb },
 	{ "Volume.setMetadata", volume_set_item_verb },
 	{ "Volume.getMetadata", volume_get_item_verb },
@@ -316,7 +319,8 @@ void data_register(struct storage *storage)
 							 &sdm_add_bitmap_kind, &sdm_remove_bitmap_kind, &sdm_clear_bitmaps_kind, &merge_prepare_kind,
 							 &merge_finalize_kind, &volume_extend_kind, &volume_shrink_kind, &volume_reduce_kind, &image_delete_kind,
 							 &image_delete_volumes_kind, &image_move_kind, &image_clone_kind, &image_sync_kind,
-							 &volume_convert_kind, &volume_compact_kind, &volume_parent_kind, &volume_copy_kind };
+							 &volume_convert_kind, &volume_compact_kind, &volume_parent_kind, &volume_copy_kind,
+							 &volume_compare_kind };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
 		jobs_register(storage->agent->jobs, &kinds[i]->kind, storage);
