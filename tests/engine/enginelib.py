@@ -245,8 +245,9 @@ class Engine:
         wrong = []
         for name, (method, path) in list(self.changes.items())[-1000:]:      # older ones may be beyond the list
             words = re.sub(r"[;?].*", "", path).split("/")[2:]
-            member = OBJECTS.get(words[0]) if len(words) > (2 if method == "DELETE" else 1) else None
-            if not any("user" in event and (not member or member in event) for event in told.get(name, [])):
+            objects = words[:-1] if method == "DELETE" and len(words) % 2 == 0 else words      # what is removed is not referred to
+            members = [OBJECTS[kind] for kind in objects[:-1:2] if kind in OBJECTS]             # each has its id behind it
+            if not any("user" in event and (not members or any(member in event for member in members)) for event in told.get(name, [])):
                 wrong.append("%s %s: %s" % (method, path, told.get(name, "no event")))
         ok(not wrong, "every change has an event with user, correlation id and object", *wrong)
         self.changes = {}
