@@ -483,26 +483,38 @@ static void test_events(void **state)
 
 #define EVENTS 10000
 
+struct flood {
+	unsigned fill;
+	sem_t done;
+};
+
 /* All at once, numbered from 0, each with so many bytes to fill it. */
 static void publish_many(void *data)
 {
-	g_autofree char *fill = g_strnfill(GPOINTER_TO_UINT(data), 'x');
+	struct flood *flood = data;
+	g_autofree char *fill = g_strnfill(flood->fill, 'x');
 
 	for (int i = 0; i < EVENTS; i++) {
 		g_autofree char *params = g_strdup_printf("{\"n\": %d, \"fill\": \"%s\"}", i, fill);
 
 		channel_server_publish(world.server, "|net|host_conn|no_id", params);
 	}
+	sem_post(&flood->done);
 }
 
-/* Publishes them to one that does not read; another connection is answered meanwhile. */
+/* Publishes them to one that does not read; another connection is answered all the same. */
 static struct peer *peer_flooded(unsigned fill)
 {
 	struct peer *slow = peer_ready(), *other = peer_ready();
+	struct flood flood = { .fill = fill };
 
 	SEND(slow, "SUBSCRIBE\ndestination:jms.queue.events\nid:ev\n\n");
 	assert_quiet(slow);
-	loop_post(world.loop, publish_many, GUINT_TO_POINTER(fill), NULL);
+	sem_init(&flood.done, 0, 0);
+	loop_post(world.loop, publish_many, &flood, NULL);
+	while (sem_wait(&flood.done) < 0) /* the other's socket may have its turn before it */
+		;
+	sem_destroy(&flood.done);
 	assert_quiet(other);
 	peer_close(other);
 	return slow;
