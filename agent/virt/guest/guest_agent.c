@@ -38,6 +38,7 @@
 #define SILENCE_USEC (60 * G_USEC_PER_SEC)
 #define ARRIVAL_USEC (2 * G_USEC_PER_SEC)
 #define PLUG_USEC (10 * G_USEC_PER_SEC)
+#define PING_AGAIN_USEC (50 * 1000)
 
 static const struct { const char *name; int period_s; } queries[QUERY_MAX] = {
 	[QUERY_AGENT] = { "itself", 300 }, [QUERY_OS] = { "its system", 120 }, [QUERY_NETWORK] = { "its network", 120 }, [QUERY_USERS] = { "its users", 10 },
@@ -163,10 +164,30 @@ bool guest_answers(struct guest_talk *talk, int limit_s)
 	return answer != NULL;
 }
 
+/* As guest_answers(). libvirt that has just started tells the channel as connected before it talks with the agent itself, without an event when it does:
+   what it refuses at once is asked again, while the channel is connected. */
+static bool answers_in_time(struct guest_talk *talk, int limit_s)
+{
+	int64_t until = now_usec() + limit_s * (int64_t)G_USEC_PER_SEC;
+
+	while (!guest_answers(talk, limit_s)) {
+		bool connected;
+
+		{
+			AUTO_LOCK(&talk->vm->vms->lock);
+			connected = talk->vm->agent_connected;
+		}
+		if (libvirt_error_code() != VIR_ERR_AGENT_UNRESPONSIVE || !connected || now_usec() + PING_AGAIN_USEC > until)
+			return false;
+		g_usleep(PING_AGAIN_USEC);
+	}
+	return true;
+}
+
 /* false + error: no answer; the talk is over. */
 static bool ping(struct guest_talk *talk, int limit_s, GError **error)
 {
-	if (!guest_answers(talk, limit_s)) {
+	if (!answers_in_time(talk, limit_s)) {
 		guest_talk_failed(talk, ERR_NON_RESPONSIVE_GUEST_AGENT, "does its agent answer?", error);
 		guest_talk_end(talk);
 		return false;
