@@ -12,6 +12,7 @@
  * libvirt was asked. When libvirt went away in the middle, what came of it is seen when it is back (recovery.c).
  */
 #define LOG_MODULE "virt"
+#include <errno.h>
 #include <libvirt/virterror.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@
 #include "common/log.h"
 
 #define GONE_USEC 5000000
+#define START_TRIES 3
 
 struct start {
 	char *xml;                      /* of VM.create, with passwords */
@@ -151,13 +153,26 @@ static void wait_until_gone(struct vm *vm, virConnectPtr conn)
 	}
 }
 
+/* libvirt looks for a name that no tap device has, and then takes it: another libvirtd of this host may have been faster. It tries the next name then. */
+static bool lost_a_race(void)
+{
+	virErrorPtr last = virGetLastError();
+
+	return last && last->code == VIR_ERR_SYSTEM_ERROR && last->int1 == EBUSY;
+}
+
 /* flags: virDomainCreateFlags */
 static virDomainPtr make(struct vm *vm, virConnectPtr conn, const struct start *start, unsigned flags, GError **error)
 {
-	virDomainPtr domain = is_restore(start) ? restore(vm, conn, start, flags & VIR_DOMAIN_START_PAUSED) : virDomainCreateXML(conn, start->xml, flags);
+	for (unsigned i = 0; i < START_TRIES; i++) {
+		virDomainPtr domain = is_restore(start) ? restore(vm, conn, start, flags & VIR_DOMAIN_START_PAUSED)
+							: virDomainCreateXML(conn, start->xml, flags);
 
-	if (domain)
-		return domain;
+		if (domain)
+			return domain;
+		if (!lost_a_race())
+			break;
+	}
 	error_set_literal(error, ERR_CANNOT_CREATE_VM, virGetLastErrorMessage());
 	if (virConnectIsAlive(conn) != 1) {
 		AUTO_LOCK(&vm->vms->lock);
