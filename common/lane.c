@@ -46,6 +46,7 @@ struct lane {
 	struct lane *next_ready;
 };
 
+/* Lives as long as its pool, for the thread of another worker later: so it can be signalled without the lock. */
 struct worker {
 	pthread_cond_t wake;
 	bool woken;
@@ -61,6 +62,7 @@ struct lane_pool {
 	GQueue deadlines;
 	struct lane *first_ready, **last_ready;
 	struct worker *workers;              /* idle ones, last come first */
+	struct worker *spare;                /* without a thread */
 	unsigned n_threads, n_waiting, max_threads, unordered, holders;       /* at most max_threads of those that do not wait */
 	bool stopping;
 };
@@ -94,6 +96,11 @@ static void pool_release(struct lane_pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 	if (!last)
 		return;
+	for (struct worker *worker = pool->spare, *next; worker; worker = next) {
+		next = worker->next;
+		pthread_cond_destroy(&worker->wake);
+		g_free(worker);
+	}
 	g_hash_table_unref(pool->by_name);
 	pthread_cond_destroy(&pool->idle);
 	pthread_condattr_destroy(&pool->monotonic);
@@ -223,34 +230,49 @@ static bool wait_for_work(struct lane_pool *pool, struct worker *self)
 	return true;
 }
 
+static struct worker *worker_get(struct lane_pool *pool)
+{
+	struct worker *worker = pool->spare;
+
+	if (worker) {
+		pool->spare = worker->next;
+		return worker;
+	}
+	worker = g_new0(struct worker, 1);
+	pthread_cond_init(&worker->wake, &pool->monotonic);
+	return worker;
+}
+
 static void *work(void *data)
 {
 	struct lane_pool *pool = data;
-	struct worker self = { 0 };
+	struct worker *self;
 
 	own_pool = pool;
 	pthread_setname_np(pthread_self(), "lane");
-	pthread_cond_init(&self.wake, &pool->monotonic);
 	pthread_mutex_lock(&pool->lock);
+	self = worker_get(pool);
 	/* There may be too many after some waited: the others do the work. */
-	while (pool->n_threads - pool->n_waiting <= pool->max_threads && wait_for_work(pool, &self))
+	while (pool->n_threads - pool->n_waiting <= pool->max_threads && wait_for_work(pool, self))
 		run_one(pool, lane_take(pool));
+	self->next = pool->spare;
+	pool->spare = self;
 	pool->n_threads--;
 	pthread_cond_broadcast(&pool->idle);
 	pool_release(pool);
-	pthread_cond_destroy(&self.wake);
 	return NULL;
 }
 
-static void wake(struct lane_pool *pool)
+/* The worker to be signalled, best when the lock is dropped: it would run into it. NULL: none is idle. */
+static struct worker *wake(struct lane_pool *pool)
 {
 	struct worker *worker = pool->workers;
 
 	if (worker) {
 		pool->workers = worker->next;
 		worker->woken = true;
-		pthread_cond_signal(&worker->wake);
 	}
+	return worker;
 }
 
 static int start_worker(struct lane_pool *pool)
@@ -271,7 +293,7 @@ static int start_worker(struct lane_pool *pool)
 	return result;
 }
 
-bool lane_submit(struct lane_pool *pool, const char *lane_name, const struct lane_job *call, GError **error)
+static bool submit(struct lane_pool *pool, const char *lane_name, const struct lane_job *call, struct worker **ret_worker, GError **error)
 {
 	AUTO_LOCK(&pool->lock);
 	struct lane *lane = lane_name ? g_hash_table_lookup(pool->by_name, lane_name) : NULL;
@@ -317,9 +339,19 @@ bool lane_submit(struct lane_pool *pool, const char *lane_name, const struct lan
 	}
 	if (must_run) {
 		lane_ready(pool, job->lane);
-		wake(pool);
+		*ret_worker = wake(pool);
 	}
 	return true;
+}
+
+bool lane_submit(struct lane_pool *pool, const char *lane_name, const struct lane_job *call, GError **error)
+{
+	struct worker *worker = NULL;
+	bool good = submit(pool, lane_name, call, &worker, error);
+
+	if (worker)
+		pthread_cond_signal(&worker->wake);
+	return good;
 }
 
 void lane_wait_begin(void)
@@ -451,7 +483,7 @@ bool lane_pool_close(struct lane_pool *pool, int64_t wait_usec)
 		lane_drop_queued(pool, link->data, dropped);
 	}
 	while (pool->workers)
-		wake(pool);
+		pthread_cond_signal(&wake(pool)->wake);
 	pthread_mutex_unlock(&pool->lock);
 
 	for (guint i = 0; i < dropped->len; i++)

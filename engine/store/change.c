@@ -39,7 +39,7 @@ struct change *change_new(struct store *store)
 	change->items = g_array_new(FALSE, FALSE, sizeof(struct item));
 	g_array_set_clear_func(change->items, item_clear);
 	change->checks = g_array_new(FALSE, FALSE, sizeof(struct check));
-	pthread_cond_init(&change->finished, NULL);
+	sem_init(&change->finished, /* pshared= */ 0, 0);
 	return change;
 }
 
@@ -49,7 +49,7 @@ void change_free(struct change *change)
 		return;
 	g_array_unref(change->items);
 	g_array_unref(change->checks);
-	pthread_cond_destroy(&change->finished);
+	sem_destroy(&change->finished);
 	g_clear_error(&change->error);
 	g_free(change);
 }

@@ -4,6 +4,7 @@
 /* What the files of the store share; the tests look in too, nothing else does. */
 #include <jansson.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include "engine/store/database.h"
 #include "engine/store/store.h"
 
@@ -52,9 +53,8 @@ struct change {
 	unsigned given;                          /* items that the caller gave; those after them are implied */
 	/* while it is queued */
 	struct change *next;
-	bool done;
-	pthread_cond_t finished;
 	GError *error;
+	sem_t finished;                          /* its thread is told; error is set before */
 };
 
 /* What the changes of a batch make of the objects, before they are published: the newest state is this over the model. */

@@ -198,13 +198,11 @@ static void tell(struct store *store, enum store_news news)
 		store->told(news, store->told_data);
 }
 
-static void finish(struct store *store, struct change *change, const GError *error)
+/* The change is its thread's again. */
+static void finish(struct change *change, const GError *error)
 {
-	AUTO_LOCK(&store->lock);
-
 	change->error = error ? g_error_copy(error) : NULL;
-	change->done = true;
-	pthread_cond_signal(&change->finished);
+	sem_post(&change->finished);
 }
 
 /* Who waits is told, and who comes from now on at once. Whatever keeps the store from coming back is, to them, that it is away. */
@@ -227,7 +225,7 @@ static void go_away(struct store *store, const GError *cause)
 	while (queue) {
 		struct change *next = queue->next;
 
-		finish(store, queue, why);
+		finish(queue, why);
 		queue = next;
 	}
 	if (store->taken)
@@ -373,7 +371,7 @@ static void process(struct store *store, GPtrArray *batch)
 		if (change_apply(batch->pdata[i], &overlay, &problem))
 			g_ptr_array_add(good, batch->pdata[i]);
 		else
-			finish(store, batch->pdata[i], problem);
+			finish(batch->pdata[i], problem);
 	}
 	g_array_unref(overlay.pending);
 	if (!good->len)
@@ -384,7 +382,7 @@ static void process(struct store *store, GPtrArray *batch)
 		log_error("%u changes were not written: %s", good->len, error->message);
 	if (!error || good->len == 1 || store->away) {
 		for (unsigned i = 0; i < good->len; i++)
-			finish(store, good->pdata[i], error);
+			finish(good->pdata[i], error);
 		return;
 	}
 	for (unsigned i = 0; i < good->len; i++) {
@@ -456,7 +454,7 @@ static void *writer(void *data)
 	return NULL;
 }
 
-static bool submit(struct store *store, struct change *change, GError **error)
+static bool enqueue(struct store *store, struct change *change, GError **error)
 {
 	AUTO_LOCK(&store->lock);
 
@@ -472,23 +470,22 @@ static bool submit(struct store *store, struct change *change, GError **error)
 	*store->last = change;
 	store->last = &change->next;
 	store->queued++;
-	pthread_cond_signal(&store->work);
-	while (!change->done)
-		pthread_cond_wait(&change->finished, &store->lock);
-	if (!change->error)
-		return true;
-	g_propagate_error(error, g_steal_pointer(&change->error));
-	return false;
+	return true;
 }
 
 bool store_submit(struct store *store, struct change *change, GError **error)
 {
-	bool good;
-
+	if (!enqueue(store, change, error))
+		return false;
 	lane_wait_begin();
-	good = submit(store, change, error);
+	pthread_cond_signal(&store->work);       /* not under the lock: the writer would run into it */
+	while (sem_wait(&change->finished) < 0)
+		;
 	lane_wait_end();
-	return good;
+	if (!change->error)
+		return true;
+	g_propagate_error(error, g_steal_pointer(&change->error));
+	return false;
 }
 
 /* ---- life ---- */
