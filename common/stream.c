@@ -475,6 +475,9 @@ static bool pump_input(struct stream *stream)
 			stream->events.input(stream, bytes, n, stream->data);
 		if (stream->state == DEAD)
 			return false;
+		/* the socket had no more: it says so when it has, which saves one call of two */
+		if (n < sizeof(bytes) && !stream->pending)
+			return true;
 	}
 	return true;
 }
