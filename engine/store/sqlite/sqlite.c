@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "common/error.h"
 #include "common/log.h"
+#include "engine/store/sqlite/checkpoint.h"
 #include "engine/store/store-priv.h"
 
 #define LOG_MODULE "store"
@@ -26,6 +27,7 @@ struct sqlite {
 	sqlite3 *db;
 	char *part;                              /* what is written, until it gets its name; NULL: the file itself */
 	GHashTable *statements;                  /* text -> sqlite3_stmt */
+	struct checkpointer *checkpointer;       /* of the one that owns the file */
 	int lock_fd;
 };
 
@@ -138,6 +140,7 @@ static void sqlite_close(struct database *db)
 {
 	struct sqlite *sqlite = (struct sqlite *)db;
 
+	sqlite->checkpointer = checkpointer_free(sqlite->checkpointer);
 	g_hash_table_unref(sqlite->statements);
 	if (sqlite3_close(sqlite->db) != SQLITE_OK)
 		log_error("%s: cannot be closed: %s", db->name, sqlite3_errmsg(sqlite->db));
@@ -179,7 +182,12 @@ static bool open_file(struct sqlite *sqlite, enum database_use use, GError **err
 	if (sqlite3_open_v2(sqlite->part ? sqlite->part : name, &sqlite->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
 	    sqlite3_busy_timeout(sqlite->db, use == DATABASE_OWN ? BUSY_MSEC : READER_BUSY_MSEC) != SQLITE_OK)
 		return fail(sqlite, error);
-	return use != DATABASE_OWN || configure(sqlite, error);
+	if (use != DATABASE_OWN)
+		return true;
+	if (!configure(sqlite, error))
+		return false;
+	sqlite->checkpointer = checkpointer_new(sqlite->db, name, error);
+	return sqlite->checkpointer != NULL;
 }
 
 static void finalize(void *statement)
