@@ -12,6 +12,8 @@ static const struct field image_method_fields[] = {
 	FIELD_JSON_(D, headers, "headers", IN | SECRET, "sent with the request: {name: value}"),
 	FIELD_LONG_(D, length, "contentLength", IN, "download: length, where the server does not say it; upload: so many from the beginning; 0: all",
 		    .unit = "bytes", .def = "0", .min = 0, .max = -1),
+	FIELD_STRING_(D, checksum, "checksum", IN, "download: of the bytes, algorithm:hexadecimal, as in sha512:0f2e...; absent: not checked", .pattern =
+		      "md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}"),
 };
 const struct record_type image_method_type = RECORD_TYPE("imageSharingMethod", NULL, D, image_method_fields, "A server that has, or takes, an image");
 #undef D
@@ -59,7 +61,7 @@ PARAMS(image_sync_params, "Image.syncData", IMAGE, POOL, DOMAIN, FIELD_UUID_(D, 
        FIELD_STRING_(D, kind, "syncType", NEED, "ALL; INTERNAL: all but the leaf; LEAF", .pattern = "ALL|INTERNAL|LEAF"));
 PARAMS(image_share_params, "Image.download, Image.upload",
        FIELD_RECORD_(D, method, "methodArgs", NEED, &image_method_type, "how, and where"), POOL, DOMAIN, IMAGE,
-       FIELD_UUID_(D, volume_id, "volumeID", IN, "the image's volume, which must be its only one; absent: that one"));
+       FIELD_UUID_(D, volume_id, "volumeID", IN, "the image's volume, which must be its only one; absent: that one"), JOB);
 PARAMS(volume_copy_params, "Volume.copy", IDS, FIELD_UUID_(D, dst_domain_id, "dstSdUUID", NEED, "target domain"),
        FIELD_UUID_(D, dst_image_id, "dstImgUUID", NEED, "image of the copy"), FIELD_UUID_(D, dst_volume_id, "dstVolUUID", NEED, "id of the copy"),
        FIELD_STRING_(D, description, "desc", NEED, "at most 210 bytes are kept"),

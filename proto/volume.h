@@ -5,7 +5,7 @@
 #include "proto/storage.h"
 
 /* Where Image.download and Image.upload find the data. */
-struct image_method { struct record record; char *method, *url; json_t *headers; int64_t length; };
+struct image_method { struct record record; char *method, *url, *checksum; json_t *headers; int64_t length; };
 extern const struct record_type image_method_type;
 
 /* One for all verbs about a volume, an image, or a copy of one; each verb takes some of the members. */

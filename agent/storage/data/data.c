@@ -250,18 +250,18 @@ bool data_begin(struct agent *agent, const struct data_kind *kind, const void *p
 	return good;
 }
 
-bool data_task(struct agent *agent, const struct data_kind *kind, const void *params, const char *verb, GString *ret_result, GError **error)
+bool data_task(struct agent *agent, const struct data_kind *kind, const void *params, const char *verb, const char *id, GString *ret_result, GError **error)
 {
 	struct data_run run = { .params = params };
-	g_autofree char *id = NULL;
+	g_autofree char *given = NULL;
 
 	kind->target(&run);
 	for (size_t i = 0; i < run.n_claims; i++)
 		if (run.claims[i].write && !block_check_manager(agent->storage, run.claims[i].domain, error))
 			return false;
-	if (!data_begin(agent, kind, params, verb, /* id= */ NULL, &id, error))
+	if (!data_begin(agent, kind, params, verb, id, &given, error))
 		return false;
-	result_json(ret_result, json_string(id));
+	result_json(ret_result, json_string(given));
 	return true;
 }
 

@@ -56,12 +56,12 @@ enum job_run data_run(const struct data_kind *kind, struct job *job, json_t *sta
 /* Starts a job on the image's own lane; id NULL: a new one. ret_id may be NULL. */
 bool data_begin(struct agent *agent, const struct data_kind *kind, const void *params, const char *verb, const char *id, char **ret_id, GError **error);
 /* The same, as a storage task: its id is the answer. */
-bool data_task(struct agent *agent, const struct data_kind *kind, const void *params, const char *verb, GString *ret_result, GError **error);
+bool data_task(struct agent *agent, const struct data_kind *kind, const void *params, const char *verb, const char *id, GString *ret_result, GError **error);
 /* Its handler. */
 #define DATA_TASK_VERB(name, kind, verb) \
 	static bool name##_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error) \
 	{ \
-		return data_task(agent, &kind, data, verb, ret_result, error); \
+		return data_task(agent, &kind, data, verb, /* id= */ NULL, ret_result, error); \
 	}
 /* The same without a pool's manager: params are a struct volume_call, whose job_id is the job's, if there is one. */
 bool data_own_job(struct agent *agent, const struct data_kind *kind, const void *params, const char *verb, GString *ret_result, GError **error);

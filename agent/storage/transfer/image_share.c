@@ -6,7 +6,7 @@
  *
  * Download: what the server has is asked for before anything is touched. Then the volume is illegal until all of it is there and was found to be what the
  * metadata say and harmless (volume_verify()). On files the old data go first, and zeros are not written where the volume is thin; on block storage every
- * byte is. One that fails leaves an illegal volume without data. Killed: begun anew.
+ * byte is. Where the caller knows a checksum of the bytes, it must be theirs. One that fails leaves an illegal volume without data. Killed: begun anew.
  *
  * Upload: QEMU's own lock keeps writers out meanwhile. Killed: sent anew.
  *
@@ -15,6 +15,7 @@
 #define LOG_MODULE "transfer"
 #include <errno.h>
 #include <fcntl.h>
+#include <gcrypt.h>
 #include <stdlib.h>
 #include <string.h>
 #include "agent/storage/data/data.h"
@@ -100,6 +101,7 @@ struct fill {
 	char *buffer;                    /* PIECE */
 	size_t held;
 	int64_t at;                      /* of the buffer's first byte */
+	gcry_md_hd_t sum;                /* NULL: nothing to compare with */
 };
 
 static void download_target(struct data_run *run)
@@ -177,6 +179,8 @@ static bool take(void *data, const char *bytes, size_t n, GError **error)
 {
 	struct fill *fill = data;
 
+	if (fill->sum)
+		gcry_md_write(fill->sum, bytes, n);
 	while (n > 0) {
 		size_t part = MIN(n, PIECE - fill->held);
 
@@ -188,6 +192,46 @@ static bool take(void *data, const char *bytes, size_t n, GError **error)
 			return false;
 	}
 	return true;
+}
+
+/* "algorithm:hexadecimal" */
+static const char *checksum_of_request(const struct data_run *run)
+{
+	return ((const struct volume_call *)run->params)->method->checksum;
+}
+
+static bool begin_sum(struct fill *fill, GError **error)
+{
+	const char *wanted = checksum_of_request(fill->run);
+	g_autofree char *name = wanted ? g_strndup(wanted, strcspn(wanted, ":")) : NULL;
+
+	gcry_check_version(NULL);
+	if (!wanted || gcry_md_open(&fill->sum, gcry_md_map_name(name), 0) == 0)
+		return true;
+	error_set(error, ERR_COPY_IMAGE_ERROR, "checksum: '%s' cannot be computed here", name);
+	return false;
+}
+
+static bool check_sum(const struct fill *fill, GError **error)
+{
+	const char *wanted = checksum_of_request(fill->run);
+	const unsigned char *digest = fill->sum ? gcry_md_read(fill->sum, 0) : NULL;
+	g_autoptr(GString) found = g_string_new(NULL);
+
+	for (unsigned i = 0; digest && i < gcry_md_get_algo_dlen(gcry_md_get_algo(fill->sum)); i++)
+		g_string_append_printf(found, "%02x", digest[i]);
+	if (!digest || !strcmp(strchr(wanted, ':') + 1, found->str))
+		return true;
+	error_set(error, ERR_COPY_IMAGE_ERROR, "the image's checksum is %s, not %s", found->str, wanted);
+	return false;
+}
+
+static bool fetch(struct fill *fill, const struct web_request *request, GError **error)
+{
+	bool good = begin_sum(fill, error) && web_get(request, take, fill, error) && put_piece(fill, error) && check_sum(fill, error);
+
+	gcry_md_close(fill->sum);
+	return good;
 }
 
 static bool download(const struct data_run *run, GError **error)
@@ -208,7 +252,7 @@ static bool download(const struct data_run *run, GError **error)
 		files_error(error, ERR_COPY_IMAGE_ERROR, errno, "'%s'", run->volume);
 		return false;
 	}
-	return web_get(&request, take, &fill, error) && put_piece(&fill, error) &&
+	return fetch(&fill, &request, error) &&
 	       volume_settle(run->domain, run->image, run->volume, fill.at, run->job, error);
 }
 
@@ -368,7 +412,8 @@ void image_share_register(struct storage *storage)
 
 static bool share(struct agent *agent, const struct data_kind *kind, const struct volume_call *params, const char *verb, GString *ret_result, GError **error)
 {
-	return web_check(params->method->url, params->method->headers, error) && data_task(agent, kind, params, verb, ret_result, error);
+	return web_check(params->method->url, params->method->headers, error) &&
+	       data_task(agent, kind, params, verb, params->job_id, ret_result, error);
 }
 
 bool image_download_verb(struct agent *agent, const struct verb_call *call, void *data, GString *ret_result, GError **error)

@@ -20,7 +20,7 @@ static bool delete_volumes_verb(struct agent *agent, const struct verb_call *cal
 		error_set(error, ERR_INVALID_PARAMETER_EXCEPTION, "volumeList: is empty");
 		return false;
 	}
-	return data_task(agent, &image_delete_volumes_kind, data, "Image.deleteVolumes", ret_result, error);
+	return data_task(agent, &image_delete_volumes_kind, data, "Image.deleteVolumes", /* id= */ NULL, ret_result, error);
 }
 
 DATA_TASK_VERB(move, image_move_kind, "Image.move")
@@ -32,7 +32,7 @@ static bool copy_verb(struct agent *agent, const struct verb_call *call, void *d
 	const struct volume_call *params = data;
 
 	if (metadata_is_value(params->description))
-		return data_task(agent, &volume_copy_kind, data, "Volume.copy", ret_result, error);
+		return data_task(agent, &volume_copy_kind, data, "Volume.copy", /* id= */ NULL, ret_result, error);
 	error_set(error, ERR_INVALID_PARAMETER_EXCEPTION, "desc: contains control characters");
 	return false;
 }
