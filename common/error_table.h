@@ -519,6 +519,7 @@ ERROR_ROW(4900, UNICODE_ARGUMENT_EXCEPTION, "UnicodeArgumentException", 400, RET
 
 /* Callers' own */
 ERROR_ROW(5022, MESSAGE_TIMEOUT, "MessageTimeout", 504, RETRY_LATER, "Message timeout which can be caused by communication issues")
+ERROR_ROW(5050, PROVIDER_FAILURE, "ProviderFailure", 503, RETRY_LATER, "External provider failed")
 
 /* Berth's own */
 ERROR_ROW(6000, NOT_FOUND, "NotFound", 404, RETRY_AFTER_REFRESH, "Not found")

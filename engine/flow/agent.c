@@ -209,6 +209,21 @@ static json_t *job_wait(struct engine *engine, const char *host_id, const char *
 	}
 }
 
+/* The id is ours: a job that has it already was begun by this call, before the agent was restarted and could answer. */
+static bool begin_job(struct engine *engine, const char *host_id, const char *verb, const void *params, const char *flow_id, int patience_s, GError **error)
+{
+	GError *own = NULL;
+
+	if (agent_call(engine, host_id, verb, params, flow_id, patience_s, NULL, &own))
+		return true;
+	if (error_is(own, ERR_JOB_EXISTS)) {
+		g_error_free(own);
+		return true;
+	}
+	g_propagate_error(error, own);
+	return false;
+}
+
 bool agent_job(struct engine *engine, const char *host_id, const char *verb, const void *params, const char *job_id, const char *flow_id, int patience_s,
 	       int max_s, bool *ret_lost, GError **error)
 {
@@ -217,7 +232,7 @@ bool agent_job(struct engine *engine, const char *host_id, const char *verb, con
 
 	*ret_lost = false;
 	if (ok && json_is_null(job))
-		ok = agent_call(engine, host_id, verb, params, flow_id, patience_s, NULL, error);
+		ok = begin_job(engine, host_id, verb, params, flow_id, patience_s, error);
 	json_decref(job);
 	job = ok ? job_wait(engine, host_id, verb, job_id, flow_id, max_s, error) : NULL;
 	if (job && json_is_null(job)) {
