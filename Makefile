@@ -37,7 +37,7 @@ LDFLAGS_ALL = $(SANITIZE) -pthread -Wl,--as-needed -Wl,-z,pack-relative-relocs $
 PC_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(AGENT_PKGS) $(ENGINE_PKGS) $(CLIENT_PKGS) $(UNIT_PKGS) libsystemd 2>/dev/null)
 PC_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 AGENT_LIBS := $(shell pkg-config --libs $(AGENT_PKGS) 2>/dev/null) -lsanlock -lhttp_parser -l:libcurl-gnutls.so.4
-ENGINE_LIBS := $(shell pkg-config --libs $(ENGINE_PKGS) 2>/dev/null) -lhttp_parser -lcrypt
+ENGINE_LIBS := $(shell pkg-config --libs $(ENGINE_PKGS) 2>/dev/null) -lhttp_parser -lcrypt -l:libcurl-gnutls.so.4
 CLIENT_LIBS := $(shell pkg-config --libs $(CLIENT_PKGS) 2>/dev/null)
 UNIT_LIBS := $(shell pkg-config --libs $(UNIT_PKGS) 2>/dev/null)
 

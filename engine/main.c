@@ -101,6 +101,7 @@ static const struct option options[] = {
 	{ "storage", "manager_check", OPTION_INT, "10", 1, 3600, "Seconds between two looks at the manager of each pool of shared storage." },
 	{ "storage", "master_lost_after", OPTION_INT, "300", 1, 86400,
 	  "Seconds that no host sees the master domain of a data center before another data domain takes its place." },
+	{ "glance", "timeout", OPTION_INT, "20", 1, 600, "Seconds that an image service and its Keystone may take to answer a request, all pages of a list together." },
 };
 
 struct program {

@@ -46,7 +46,10 @@ static bool check_fit(struct model *model, const struct storage_domain *domain, 
 	struct cluster *cluster = host && host->cluster.id ? model_get(model, &cluster_kind, host->cluster.id) : NULL;
 	bool ok = false;
 
-	if (local != data_center->local)
+	if (domain->type == DOMAIN_IMAGE)
+		error_set(error, ERR_OPERATION_FAILED, "storage domain '%s' stands for an image service: it serves all data centers and is attached to none",
+			  domain->name);
+	else if (local != data_center->local)
 		error_set(error, ERR_OPERATION_FAILED, "storage domain '%s' is %s storage, data center '%s' takes %s storage", domain->name,
 			  local ? "local" : "shared", data_center->name, data_center->local ? "local" : "shared");
 	else if (local && (!cluster || g_strcmp0(cluster->data_center.id, data_center->id)))

@@ -15,6 +15,7 @@
 #include "common/error.h"
 #include "engine/api/action.h"
 #include "engine/api/res_data.h"
+#include "engine/api/res_image.h"
 #include "engine/api/res_qos.h"
 #include "engine/api/res_vm.h"
 #include "engine/api/statistics.h"
@@ -194,7 +195,7 @@ static bool check_input(const struct disk *disk, GError **error)
 	return true;
 }
 
-static void fill(struct model *model, const struct vm *vm, const struct storage_domain *domain, struct disk *disk)
+void disk_fill(struct model *model, const struct vm *vm, const struct storage_domain *domain, struct disk *disk)
 {
 	disk->id = g_uuid_string_random();
 	disk->image_id = g_uuid_string_random();
@@ -283,7 +284,7 @@ static bool create(struct request *request, const struct vm *vm, struct disk *di
 
 	if (!check_input(disk, error) || !(domain = usable_domain(model, disk_domain(disk), error)))
 		return false;
-	fill(model, vm, domain, disk);
+	disk_fill(model, vm, domain, disk);
 	domain_sizes_want(request->engine, domain);
 	ok = check_combination(disk, error) && check_data_center(request->engine, vm, domain, error) &&
 	     check_space(request, vm, domain, disk, error);
@@ -562,7 +563,12 @@ static bool deactivate(struct request *request, const void *object, const void *
 	return store_modify(request->engine->store, &disk_kind, object_id(object), edit_plug, &plugging, NULL, error);
 }
 
+#define EXPORT { "export", &disk_export_type, disk_export, "configure_disk_storage", "Copies the disk into a new image of an image service" }
+
+const struct action disk_actions[] = { EXPORT, { 0 } };
+
 static const struct action actions[] = {
+	EXPORT,
 	{ "activate", &plain_action_type, activate, "configure_disk_storage", "Plugs the disk into its VM, which must be down" },
 	{ "deactivate", &plain_action_type, deactivate, "configure_disk_storage", "Unplugs the disk from its VM, which must be down" },
 	{ 0 },
@@ -580,7 +586,7 @@ const struct resource resource_vm_disk = {
 const struct resource resource_disk = {
 	.kind = &disk_kind, .path = "disks", .methods = RESOURCE_LIST | RESOURCE_GET | RESOURCE_ADD | RESOURCE_REMOVE, .links = links, .asynchronous = true,
 	.permit_add = "create_disk", .permit_remove = "delete_disk", .doc = "All disks, those of VMs and floating ones", .view = disk_view, .add = add_floating,
-	.finish = disk_finish, .remove = disk_remove,
+	.finish = disk_finish, .remove = disk_remove, .actions = disk_actions,
 };
 
 /* ---- statistics ---- */

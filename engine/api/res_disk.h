@@ -8,6 +8,9 @@
 #include "engine/api/resource.h"
 #include "engine/flow/disk_flow.h"
 
+struct storage_domain;
+struct vm;
+
 extern const struct resource resource_disk_statistic;
 
 /* Handlers that the three collections share. */
@@ -15,5 +18,11 @@ void *disk_view(struct request *request, void *record);
 bool disk_add_on_domain(struct request *request, void *input, void **ret_record, GError **error);
 bool disk_finish(struct request *request, const void *record, GError **error);
 bool disk_remove(struct request *request, const void *current, const void *options, GError **error);
+
+/* What a new disk is that its input does not say: ids, size rounded up, locked, ...; vm may be NULL. */
+void disk_fill(struct model *model, const struct vm *vm, const struct storage_domain *domain, struct disk *disk);
+
+/* What can be done with any disk, wherever it is shown. */
+extern const struct action disk_actions[];
 
 #endif

@@ -42,7 +42,8 @@
 
 void storage_domain_fill(struct request *request, struct storage_domain *shown)
 {
-	domain_sizes_want(request->engine, shown);
+	if (shown->type != DOMAIN_IMAGE)
+		domain_sizes_want(request->engine, shown);
 	SET(shown, committed, domain_committed(request->engine->model, shown->id));
 	if (!HAS(shown, available))
 		SET(shown, available, 0);
@@ -126,6 +127,15 @@ static void find_missing(const struct request *request, const void *input, GPtrA
 		g_ptr_array_add(names, g_strdup("storage.vfsType"));
 }
 
+/* A domain that stands for an image service is what that is. */
+static bool check_own(const struct storage_domain *domain, const char *what, GError **error)
+{
+	if (domain->type == DOMAIN_IMAGE)
+		error_set(error, ERR_OPERATION_FAILED, "storage domain '%s' stands for an image service: it is %s with that (openstackimageproviders)", domain->name,
+			  what);
+	return domain->type != DOMAIN_IMAGE;
+}
+
 static bool check_kind(const struct storage_domain *domain, GError **error)
 {
 	if (storage_type_is_block(domain->storage_type) && domain->type != DOMAIN_DATA) {
@@ -133,8 +143,8 @@ static bool check_kind(const struct storage_domain *domain, GError **error)
 			  storage_type_names[domain->storage_type]);
 		return false;
 	}
-	if (domain->type == DOMAIN_IMAGE) {
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "type: 'image' needs an image service, of which this engine knows none");
+	if (domain->type == DOMAIN_IMAGE || domain->storage_type == STORAGE_GLANCE) {
+		error_set(error, ERR_OPERATION_FAILED, "type: 'image' on storage of type glance comes with its image service: add that to openstackimageproviders");
 		return false;
 	}
 	if (domain->storage_type == STORAGE_LOCALFS && domain->type != DOMAIN_DATA && domain->type != DOMAIN_ISO) {
@@ -323,6 +333,8 @@ static bool update(struct request *request, const void *current, void *changed, 
 	struct storage_domain *domain = changed;
 	struct change *change;
 
+	if (!check_own(domain, "changed", error))
+		return false;
 	if (storage_type_is_block(domain->storage_type)) {
 		bool extended = false;
 
@@ -432,6 +444,8 @@ static bool remove_domain(struct request *request, const void *current, const vo
 	struct host *host;
 	bool ok;
 
+	if (!check_own(domain, "removed", error))
+		return false;
 	if (!how) {
 		error_set_literal(error, ERR_INCOMPLETE, "storage-domain parameter is missing");
 		return false;
@@ -499,9 +513,11 @@ static const struct action domain_actions[] = {
 /* Which sub-collections a domain has depends on what it holds. */
 static char *domain_link(struct request *request, const void *record, const char *rel)
 {
+	enum { STORED = 1u << DOMAIN_DATA | 1u << DOMAIN_ISO | 1u << DOMAIN_EXPORT };
 	static const struct { const char *rel; unsigned types; } rows[] = {
 		{ "disks", 1u << DOMAIN_DATA | 1u << DOMAIN_EXPORT }, { "disksnapshots", 1u << DOMAIN_DATA }, { "diskprofiles", 1u << DOMAIN_DATA },
 		{ "files", 1u << DOMAIN_ISO | 1u << DOMAIN_DATA }, { "vms", 1u << DOMAIN_EXPORT }, { "templates", 1u << DOMAIN_EXPORT }, { "images", 1u << DOMAIN_IMAGE },
+		{ "storageconnections", STORED }, { "refreshluns", 1u << DOMAIN_DATA }, { "isattached", STORED },
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
@@ -535,5 +551,5 @@ static GPtrArray *disk_list(struct request *request, GError **error)
 const struct resource resource_storage_domain_disk = {
 	.kind = &disk_kind, .path = "disks", .parent = &resource_storage_domain, .methods = RESOURCE_READ | RESOURCE_ADD | RESOURCE_REMOVE, .links = no_links,
 	.asynchronous = true, .permit_add = "create_disk", .permit_remove = "delete_disk", .doc = "Disks on a storage domain", .list = disk_list,
-	.view = disk_view, .add = disk_add_on_domain, .finish = disk_finish, .remove = disk_remove,
+	.actions = disk_actions, .view = disk_view, .add = disk_add_on_domain, .finish = disk_finish, .remove = disk_remove,
 };

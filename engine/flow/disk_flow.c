@@ -64,12 +64,12 @@ json_t *disk_flow_data(struct engine *engine, const struct disk *disk, GError **
 	return data;
 }
 
-static struct storage_call call_of(const struct flow *flow)
+struct storage_call disk_flow_call(const struct flow *flow)
 {
 	return (struct storage_call){ flow->engine, flow_text(flow, "host"), flow->id, AGENT_PATIENCE_S };
 }
 
-static struct volume_place volume_of(const struct flow *flow)
+struct volume_place disk_flow_volume(const struct flow *flow)
 {
 	return (struct volume_place){
 		.pool_id = flow_text(flow, "pool"), .domain_id = flow_text(flow, "domain"), .image_id = flow->object_id, .volume_id = flow_text(flow, "volume"),
@@ -110,7 +110,7 @@ static void tell(struct flow *flow, struct change *change, int code, int floatin
 
 /* ---- create ---- */
 
-static bool create_record(struct flow *flow, GError **error)
+bool disk_record(struct flow *flow, GError **error)
 {
 	struct disk *disk = model_get(flow->engine->model, &disk_kind, flow->object_id);
 
@@ -123,7 +123,7 @@ static bool create_record(struct flow *flow, GError **error)
 	return there;
 }
 
-static bool create_forget(struct flow *flow, GError **error)
+bool disk_record_undo(struct flow *flow, GError **error)
 {
 	struct disk *disk = model_get(flow->engine->model, &disk_kind, flow->object_id);
 	struct change *change;
@@ -147,10 +147,10 @@ static bool is_ok(const struct flow *flow)
 	return ok;
 }
 
-static bool create_remove_volume(struct flow *flow, GError **error)
+bool disk_volume_undo(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow);
-	const struct volume_place volume = volume_of(flow);
+	const struct storage_call call = disk_flow_call(flow);
+	const struct volume_place volume = disk_flow_volume(flow);
 
 	if (is_ok(flow) || volume_remove(&call, &volume, error))
 		return true;
@@ -158,15 +158,15 @@ static bool create_remove_volume(struct flow *flow, GError **error)
 	return false;
 }
 
-static bool create_volume(struct flow *flow, GError **error)
+bool disk_volume(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow);
-	const struct volume_place volume = volume_of(flow);
+	const struct storage_call call = disk_flow_call(flow);
+	const struct volume_place volume = disk_flow_volume(flow);
 
 	return is_ok(flow) || volume_create(&call, &volume, error);
 }
 
-struct settling { struct flow *flow; int64_t capacity, used; };
+struct settling { struct flow *flow; void (*tell)(struct flow *flow, struct change *change, struct disk *disk); int64_t capacity, used; };
 
 static bool edit_settle(void *copy, struct change *change, void *data, GError **error)
 {
@@ -178,15 +178,15 @@ static bool edit_settle(void *copy, struct change *change, void *data, GError **
 	SET(disk, state, DISK_OK);
 	SET(disk, size, settling->capacity);
 	SET(disk, actual_size, settling->used);
-	tell(settling->flow, change, EVENT_ADDED, EVENT_FLOATING_ADDED, "The disk $d was successfully added to VM $v.", "The disk $d was successfully added.", NULL);
+	settling->tell(settling->flow, change, disk);
 	return true;
 }
 
-static bool create_settle(struct flow *flow, GError **error)
+bool disk_settle(struct flow *flow, void (*tell_end)(struct flow *flow, struct change *change, struct disk *disk), GError **error)
 {
-	const struct storage_call call = call_of(flow);
-	const struct volume_place volume = volume_of(flow);
-	struct settling settling = { .flow = flow };
+	const struct storage_call call = disk_flow_call(flow);
+	const struct volume_place volume = disk_flow_volume(flow);
+	struct settling settling = { .flow = flow, .tell = tell_end };
 
 	if (is_ok(flow))
 		return true;
@@ -197,6 +197,16 @@ static bool create_settle(struct flow *flow, GError **error)
 	return true;
 }
 
+static void tell_added(struct flow *flow, struct change *change, struct disk *disk)
+{
+	tell(flow, change, EVENT_ADDED, EVENT_FLOATING_ADDED, "The disk $d was successfully added to VM $v.", "The disk $d was successfully added.", NULL);
+}
+
+static bool create_settle(struct flow *flow, GError **error)
+{
+	return disk_settle(flow, tell_added, error);
+}
+
 static void create_failed(struct flow *flow, const GError *cause)
 {
 	tell(flow, NULL, EVENT_ADD_FAILED, EVENT_FLOATING_ADD_FAILED, "Add-Disk operation failed to complete on VM $v. (Disk: $d, User: $u) $w",
@@ -204,8 +214,8 @@ static void create_failed(struct flow *flow, const GError *cause)
 }
 
 static const struct flow_step create_steps[] = {
-	{ "record", create_record, create_forget },
-	{ "volume", create_volume, create_remove_volume },
+	{ "record", disk_record, disk_record_undo },
+	{ "volume", disk_volume, disk_volume_undo },
 	{ "settle", create_settle, NULL },
 };
 
@@ -266,8 +276,8 @@ static bool edit_unlock(void *copy, struct change *change, void *data, GError **
 
 static bool remove_unlock(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow);
-	const struct volume_place volume = volume_of(flow);
+	const struct storage_call call = disk_flow_call(flow);
+	const struct volume_place volume = disk_flow_volume(flow);
 	int64_t capacity, used;
 	int state = DISK_OK;
 	g_autoptr(GError) own = NULL;
@@ -285,8 +295,8 @@ static bool remove_unlock(struct flow *flow, GError **error)
 
 static bool remove_volume(struct flow *flow, GError **error)
 {
-	const struct storage_call call = call_of(flow);
-	const struct volume_place volume = volume_of(flow);
+	const struct storage_call call = disk_flow_call(flow);
+	const struct volume_place volume = disk_flow_volume(flow);
 
 	return !volume.volume_id || volume_remove(&call, &volume, error);
 }

@@ -478,6 +478,59 @@ bool volume_copy(const struct storage_call *call, const struct volume_place *fro
 	return outcome(own, error) && ok;
 }
 
+static struct volume_call *share_params(const struct volume_place *volume, const struct web_place *place, const char *job_id)
+{
+	struct volume_call *params = record_new(&image_share_params_type);
+
+	params->method = record_new(&image_method_type);
+	set_string(&params->method->method, "http");
+	set_string(&params->method->url, place->url);
+	params->method->headers = json_deep_copy(place->headers);
+	SET(params->method, length, place->length);
+	set_string(&params->method->checksum, place->checksum);
+	set_string(&params->pool_id, volume->pool_id);
+	set_string(&params->domain_id, volume->domain_id);
+	set_string(&params->image_id, volume->image_id);
+	set_string(&params->volume_id, volume->volume_id);
+	set_string(&params->job_id, job_id);
+	return params;
+}
+
+static bool share_once(const struct storage_call *call, const char *verb, const struct volume_call *params, const struct volume_place *into, bool *ret_lost,
+		       GError **error)
+{
+	bool done = false;
+
+	*ret_lost = false;
+	if (into && (!copy_is_done(call, into, &done, error) || done))
+		return done;
+	return agent_job(call->engine, call->host_id, verb, params, params->job_id, call->flow_id, call->patience_s, VOLUME_MAX_S, ret_lost, error);
+}
+
+/* into: the volume, when it is the one that is written */
+static bool share(const struct storage_call *call, const char *verb, struct volume_call *params, const struct volume_place *into, GError **error)
+{
+	bool lost = true, ok = false;
+	GError *own = NULL;
+
+	for (int i = 0; i < 2 && lost; i++) {
+		g_clear_error(&own);
+		ok = share_once(call, verb, params, into, &lost, &own);
+	}
+	record_unref(params);
+	return outcome(own, error) && ok;
+}
+
+bool volume_fetch(const struct storage_call *call, const struct web_place *from, const struct volume_place *to, const char *job_id, GError **error)
+{
+	return share(call, "Image.download", share_params(to, from, job_id), to, error);
+}
+
+bool volume_send(const struct storage_call *call, const struct volume_place *from, const struct web_place *to, const char *job_id, GError **error)
+{
+	return share(call, "Image.upload", share_params(from, to, job_id), NULL, error);
+}
+
 bool volume_copy_cancel(const struct storage_call *call, const char *job_id, GError **error)
 {
 	return agent_job_cancel(call->engine, call->host_id, job_id, call->flow_id, call->patience_s, error);

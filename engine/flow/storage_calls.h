@@ -58,6 +58,16 @@ bool volume_exists(const struct storage_call *call, const struct volume_place *v
 /* What a guest reads from `from` goes into `to`, which volume_create() made for it. job_id: ours, new; again the same when it is repeated. */
 bool volume_copy(const struct storage_call *call, const struct volume_place *from, const struct volume_place *to, const char *job_id, GError **error);
 bool volume_copy_cancel(const struct storage_call *call, const char *job_id, GError **error);
+/* The same, with a web server at the other end: its image, whose bytes are in the volume's own format, goes into the volume, and the volume's go there. */
+struct web_place {
+	const char *url;
+	const json_t *headers;               /* {name: value}; secret */
+	int64_t length;                      /* bytes; into a volume: as the server must have them; out of one: from the beginning; 0: all */
+	const char *checksum;                /* "sha512:0f2e..." of what goes into a volume; NULL: not known */
+};
+bool volume_fetch(const struct storage_call *call, const struct web_place *from, const struct volume_place *to, const char *job_id, GError **error);
+/* What was sent before is sent again: ask the server first. */
+bool volume_send(const struct storage_call *call, const struct volume_place *from, const struct web_place *to, const char *job_id, GError **error);
 /* All volumes of the image go; fine when there is none. */
 bool image_remove(const struct storage_call *call, const char *pool_id, const char *domain_id, const char *image_id, GError **error);
 

@@ -3,7 +3,7 @@
 #include "engine/model/storage_connection.h"
 #include "engine/model/kinds.h"
 
-static const char *const type_names[] = { "nfs", "posixfs", "iscsi", "fcp", "localfs", "glusterfs", "local", NULL };
+static const char *const type_names[] = { "nfs", "posixfs", "iscsi", "fcp", "localfs", "glusterfs", "glance", "local", NULL };
 static const char *const nfs_version_names[] = { "auto", "v3", "v4", "v4_1", NULL };
 
 #define CU (CREATE | UPDATE)

@@ -10,7 +10,7 @@ const char *const storage_domain_state_names[] = {
 	"active", "inactive", "locked", "mixed", "unattached", "maintenance", "preparing_for_maintenance", "detaching", "activating", "unknown", NULL
 };
 const char *const storage_domain_flavor_names[] = { "data", "iso", "export", "image", NULL };
-const char *const storage_type_names[] = { "nfs", "posixfs", "iscsi", "fcp", "localfs", "glusterfs", NULL };
+const char *const storage_type_names[] = { "nfs", "posixfs", "iscsi", "fcp", "localfs", "glusterfs", "glance", NULL };
 static const char *const nfs_version_names[] = { "auto", "v3", "v4", "v4_1", NULL };
 
 #define CU (CREATE | UPDATE)
@@ -57,6 +57,7 @@ static const char *const nfs_version_names[] = { "auto", "v3", "v4", "v4_1", NUL
 	FIELD_LIST_(struct storage_domain, data_centers, "data_centers/data_center", VOLATILE_, &object_ref_type, "data center it is attached to", \
 		    .target = "datacenters"), \
 	FIELD_REF_(struct storage_domain, local_host, "local_host", INTERNAL | WEAK, "hosts", "the one host that sees a local domain"), \
+	FIELD_REF_(struct storage_domain, provider, "provider", INTERNAL | FOLLOWS, "openstackimageproviders", "image service that it stands for"), \
 	FIELD_LIST_(struct storage_domain, connections, "connections/storage_connection", INTERNAL, &object_ref_type, "how it is reached", \
 		    .target = "storageconnections")
 

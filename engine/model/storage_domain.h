@@ -14,7 +14,7 @@ enum storage_domain_state {
 extern const char *const storage_domain_state_names[];
 enum storage_domain_flavor { DOMAIN_DATA, DOMAIN_ISO, DOMAIN_EXPORT, DOMAIN_IMAGE, DOMAIN_FLAVOR_MAX };
 extern const char *const storage_domain_flavor_names[];
-enum storage_type { STORAGE_NFS, STORAGE_POSIXFS, STORAGE_ISCSI, STORAGE_FCP, STORAGE_LOCALFS, STORAGE_GLUSTERFS, STORAGE_TYPE_MAX };
+enum storage_type { STORAGE_NFS, STORAGE_POSIXFS, STORAGE_ISCSI, STORAGE_FCP, STORAGE_LOCALFS, STORAGE_GLUSTERFS, STORAGE_GLANCE, STORAGE_TYPE_MAX };
 extern const char *const storage_type_names[];
 
 struct storage_domain {
@@ -43,6 +43,7 @@ struct storage_domain {
 	GPtrArray *data_centers;             /* struct object_ref: the one of data_center, as a list; shown elsewhere than below it */
 	/* INTERNAL */
 	struct ref local_host;               /* localfs: the one host that sees it */
+	struct ref provider;                 /* image: the service that it stands for; it goes with that */
 	GPtrArray *connections;              /* struct object_ref: storage connections by which it is reached */
 };
 extern const struct record_type storage_domain_type;

@@ -36,7 +36,7 @@ PATIENCE = 4                    # times as long as is said a machine with much e
 # What events refer to, by the collection that it is in
 OBJECTS = {"vms": "vm", "hosts": "host", "clusters": "cluster", "datacenters": "data_center", "storagedomains": "storage_domain", "templates": "template"}
 # Actions that change nothing
-QUESTIONS = ("/isattached", "/iscsidiscover", "/unregisteredstoragedomainsdiscover", "/refresh")
+QUESTIONS = ("/isattached", "/iscsidiscover", "/unregisteredstoragedomainsdiscover", "/refresh", "/testconnectivity")
 
 _points = {"n": 0, "failed": 0}
 _engines = []
