@@ -54,6 +54,9 @@ static bool check_details(struct storage_connection *connection, GError **error)
 	case STORAGE_FCP:
 		error_set(error, ERR_OPERATION_FAILED, "storage_connection: type: fcp needs no connection: the host's adapters see the storage");
 		return false;
+	case STORAGE_GLANCE:
+		error_set(error, ERR_OPERATION_FAILED, "storage_connection: type: glance needs no connection: an image service is added to openstackimageproviders");
+		return false;
 	case STORAGE_NFS:
 		(void)is_missing(names, connection->address, "address");
 		(void)is_missing(names, connection->path, "path");
