@@ -11,6 +11,7 @@
 #include <string.h>
 #include "common/error.h"
 #include "engine/api/api-priv.h"
+#include "engine/model/features.h"
 #include "engine/model/model.h"
 
 const char *const action_state_names[] = { "pending", "in_progress", "complete", "failed", NULL };
@@ -75,7 +76,8 @@ static void run(struct call *call)
 
 	invocation_run(api->invocations, call->invocation);
 	void *object = object_of_call(call, &error);
-	bool ok = object && action->run(&call->request, object, call->input, &result, &error);
+	bool ok = object && (!action->feature || feature_check(api->engine->model, object, action->feature, &error)) &&
+		  action->run(&call->request, object, call->input, &result, &error);
 	record_unref(object);
 	invocation_end(api->invocations, call->invocation, result, error);
 	if (call->exchange) {

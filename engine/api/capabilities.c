@@ -10,6 +10,7 @@
 #include "engine/model/cluster.h"
 #include "engine/model/datacenter.h"
 #include "engine/model/disk.h"
+#include "engine/model/features.h"
 #include "engine/model/fence_agent.h"
 #include "engine/model/host.h"
 #include "engine/model/gluster.h"
@@ -54,9 +55,9 @@
 	X(statistic_types, statistic_type, statistic_class_names, "kinds of statistics") \
 	X(statistic_units, statistic_unit, statistic_unit_names, "units of statistics")
 
-struct feature { struct record record; char *name; };
-static const struct field feature_fields[] = { FIELD_STRING_(struct feature, name, "name", READ_ONLY, "what can be done") };
-static const struct record_type feature_type = RECORD_TYPE("feature", NULL, struct feature, feature_fields, "A feature");
+struct feature_shown { struct record record; char *name; };
+static const struct field feature_fields[] = { FIELD_STRING_(struct feature_shown, name, "name", READ_ONLY, "what can be done") };
+static const struct record_type feature_type = RECORD_TYPE("feature", NULL, struct feature_shown, feature_fields, "A feature");
 
 struct cpu { struct record record; char *id; int level; char *architecture; };
 static const struct field cpu_fields[] = {
@@ -107,22 +108,6 @@ static const struct field capabilities_fields[] = {
 const struct record_type capabilities_type =
 	RECORD_TYPE("capabilities", NULL, struct capabilities, capabilities_fields, "What the API knows, by compatibility level");
 
-/* Since which 3.x, name, and the element that stands for the feature. */
-static const struct { int minor; const char *name; } features[] = {
-	{ 0, "Transparent-Huge-Pages Memory Policy" },
-	{ 1, "Gluster Support" }, { 1, "POSIX-FS Storage Type" }, { 1, "Port Mirroring" }, { 1, "Display Server Time" }, { 1, "Display Host Memory" },
-	{ 1, "Display Host Sockets" }, { 1, "Search - Case Sensitivity" }, { 1, "Maximum Results for GET Request" }, { 1, "JSON Content-Type" },
-	{ 1, "Correlation-ID" }, { 1, "Activate/Deactivate Disk" }, { 1, "Activate/Deactivate Network Interface" }, { 1, "Snapshot Refactoring" },
-	{ 1, "Remove Template Disk From Specified Storage Domain" }, { 1, "Floating Disk" }, { 1, "Asynchronous Delete" },
-	{ 1, "Session Based Authentication" }, { 1, "Virtual Machine Applications" },
-	{ 3, "VirtIO-SCSI" }, { 3, "Custom Comment" }, { 3, "Refresh Host Capabilities" }, { 3, "Memory Snapshot" }, { 3, "Watchdog Device" },
-	{ 3, "SSH Authentication Method" }, { 3, "Force Select SPM" }, { 3, "Console Device" }, { 3, "Storage Server Connections for Storage Domain" },
-	{ 3, "Attach/Detach Storage Server Connections to/from Storage Domain" }, { 3, "Single PCI for QXL" },
-	{ 3, "Add Virtual Machine from OVF Configuration" },
-	{ 3, "VNIC Profiles" }, { 3, "Image Storage Domains" }, { 3, "Virtual Machine FQDN" }, { 3, "Attach Disk Snapshot to Virtual Machine" },
-	{ 3, "Cloud-Init" }, { 3, "Gluster Brick Management" }, { 3, "Copy and Move Disks" }, { 3, "Network Labels" }, { 3, "Reboot Virtual Machine" },
-};
-
 char *feature_version_id(int major, int minor)
 {
 	/* always the same: the level's number in the last digits */
@@ -143,11 +128,11 @@ static void fill(struct capability_version *version, const struct level *level)
 	SET(version, minor, level->minor);
 	SET(version, current, level[1].major == 0);
 	version->features = list_new();
-	for (size_t i = 0; i < G_N_ELEMENTS(features); i++) {
-		if (features[i].minor > level->minor)
+	for (const struct feature *feature = features; feature->name; feature++) {
+		if (feature->minor > level->minor)
 			continue;
-		struct feature *feature = list_add(&version->features, &feature_type);
-		feature->name = g_strdup(features[i].name);
+		struct feature_shown *shown = list_add(&version->features, &feature_type);
+		shown->name = g_strdup(feature->name);
 	}
 	for (size_t i = 0; cpu_families[i].id; i++) {
 		struct cpu *cpu = list_add(&version->cpus, &cpu_type);

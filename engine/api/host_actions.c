@@ -204,7 +204,7 @@ static bool force_spm(struct request *request, const void *object, const void *p
 const struct action host_actions[] = {
 	{ "upgrade", &install_action_type, host_upgrade, "edit_host_configuration", "Refused: packages are upgraded on the host itself" },
 	{ "install", &install_action_type, host_install, "edit_host_configuration", "Takes the host's agent into use anew" },
-	{ "forceselectspm", &plain_action_type, force_spm, "manipulate_host", "Makes the host the storage manager of its data center" },
+	{ "forceselectspm", &plain_action_type, force_spm, "manipulate_host", "Makes the host the storage manager of its data center", "Force Select SPM" },
 	{ "enrollcertificate", &plain_action_type, host_enroll, "edit_host_configuration", "Gives the agent a new key and certificate, when this engine has the key of the CA" },
 	{ "iscsilogin", &iscsi_login_type, host_iscsi_login, "manipulate_host", "Logs the host in to an iSCSI target" },
 	{ "iscsidiscover", &iscsi_discover_type, host_iscsi_discover, "manipulate_host", "Asks an iSCSI portal for its targets" },
@@ -217,6 +217,6 @@ const struct action host_actions[] = {
 	{ "nics/setupnetworks", &nics_setup_action_type, host_nics_setup, "configure_host_network", "Older form of setupnetworks" },
 	{ "commitnetconfig", &plain_action_type, commit_networks, "configure_host_network", "Keeps the present networks over the next boot" },
 	{ "fence", &fence_action_type, host_fence, "manipulate_host", "Switches the host's power through its power devices" },
-	{ "refresh", &plain_action_type, refresh, "manipulate_host", "Reads the host's capabilities anew" },
+	{ "refresh", &plain_action_type, refresh, "manipulate_host", "Reads the host's capabilities anew", "Refresh Host Capabilities" },
 	{ 0 },
 };

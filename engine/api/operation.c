@@ -9,6 +9,7 @@
 #include <string.h>
 #include "common/error.h"
 #include "engine/api/api-priv.h"
+#include "engine/model/features.h"
 #include "engine/model/kinds.h"
 #include "engine/model/model.h"
 #include "engine/search/search.h"
@@ -285,6 +286,7 @@ static void add(struct call *call)
 
 	bool ok = api_permitted_somewhere(call, resource->permit_add, &error) && add_input(call, &error) &&
 		  api_permitted(call, resource->permit_add, call->request.parent ? NULL : call->input, &error) &&
+		  features_check(call->api->engine->model, call->input, NULL, &error) &&
 		  add_record(&call->request, call->input, &object, &error);
 	if (!ok) {
 		failure_event(call, "POST", call->input, error);
@@ -344,6 +346,7 @@ static bool update_once(struct call *call, void **ret_record, GError **error)
 		return false;
 	void *changed = record_copy(current);
 	bool ok = record_merge(changed, call->input, error) && api_permitted_there(call, call->request.resource->permit_update, current, changed, error) &&
+		  features_check(call->api->engine->model, changed, current, error) &&
 		  update_record(&call->request, current, changed, call->input, ret_record, error);
 	record_unref(changed);
 	record_unref(current);

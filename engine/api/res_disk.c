@@ -25,6 +25,7 @@
 #include "engine/flow/storage_flow.h"
 #include "engine/flow/vm_definition.h"
 #include "engine/model/disk_profile.h"
+#include "engine/model/features.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
 #include "engine/model/quota.h"
@@ -378,7 +379,7 @@ static bool edit_attach_with(void *copy, struct change *change, void *data, GErr
 	change_check(change, one_boot_disk, disk);
 	if (disk->active)
 		change_check(change, vm_is_down, disk);
-	return check_combination(disk, error);
+	return check_combination(disk, error) && features_check(attachment->request->engine->model, disk, NULL, error);
 }
 
 static bool attach(struct request *request, const struct disk *input, void **ret_record, GError **error)

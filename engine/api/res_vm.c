@@ -13,6 +13,7 @@
 #include "engine/flow/vm_flow.h"
 #include "engine/model/cluster.h"
 #include "engine/model/disk.h"
+#include "engine/model/features.h"
 #include "engine/model/host.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
@@ -135,6 +136,7 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 	if (template)
 		vm_inherit(vm, template);
 	record_unref(template);
+	features_mask(request->engine->model, vm);
 	SET(vm, state, VM_DOWN);
 	SET(vm, creation_time, wall_msec());
 	SET(vm, stop_time, vm->creation_time);

@@ -41,6 +41,7 @@ struct action {
 	bool (*run)(struct request *request, const void *object, const void *params, void **ret_result, GError **error);
 	const char *permit;                      /* permit needed, "run_vm"... */
 	const char *doc;
+	const char *feature;                     /* needs the level that has it (model/features.h); NULL: any */
 };
 
 #define RESOURCE_LIST   1u

@@ -278,7 +278,7 @@ const struct action vm_actions[] = {
 	{ "start", &start_action_type, start, "run_vm", "Starts a VM that is down, or resumes one that is paused" },
 	{ "stop", &plain_action_type, stop, "stop_vm", "Powers a VM off at once" },
 	{ "shutdown", &plain_action_type, shutdown_vm, "shut_down_vm", "Asks the guest to shut down" },
-	{ "reboot", &plain_action_type, reboot, "reboot_vm", "Asks the guest to reboot" },
+	{ "reboot", &plain_action_type, reboot, "reboot_vm", "Asks the guest to reboot", "Reboot Virtual Machine" },
 	{ "suspend", &plain_action_type, suspend, "hibernate_vm", "Saves the memory to storage and stops the VM; start goes on from there" },
 	{ "export", &export_action_type, vm_export, "import_export_vm", "Copies a VM that is down to an export domain" },
 	{ "ticket", &ticket_action_type, ticket, "connect_to_vm", "Sets a password for the console, for some time" },

@@ -18,6 +18,7 @@
 #include "engine/flow/import_flow.h"
 #include "engine/flow/storage_flow.h"
 #include "engine/model/cluster.h"
+#include "engine/model/features.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
 #include "engine/model/network.h"
@@ -149,6 +150,7 @@ static void plan_vm(struct model *model, const struct vm *defined, const struct 
 	set_string(&vm->cpu_architecture, cluster->cpu_architecture);
 	vm_inherit(vm, blank);
 	record_unref(blank);
+	features_mask(model, vm);
 	SET(vm, creation_time, HAS(defined, creation_time) && !how->clone ? defined->creation_time : wall_msec());
 	SET(vm, stop_time, wall_msec());
 	SET(vm, next_run_configuration_exists, false);
@@ -344,6 +346,20 @@ static bool run(struct request *request, const struct import *import, GError **e
 	return data && flow_run(request->engine, &import_vm_flow, import->vm->id, &request->actor, data, NULL, error);
 }
 
+/* Of a VM of a later level: its disks would be on a controller that hosts here need not know. */
+static bool check_level(struct model *model, const struct import *import, GError **error)
+{
+	for (guint i = 0; i < import->disks->len; i++) {
+		const struct disk *disk = import->disks->pdata[i];
+
+		if (HAS(disk, interface) && disk->interface == DISK_VIRTIO_SCSI && !feature_check(model, import->vm, "VirtIO-SCSI", error)) {
+			error_wrap(error, "disk '%s'", disk->name);
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool plan_and_run(struct request *request, const struct import_action *how, const struct cluster *cluster, const struct storage_domain *target,
 			 const struct ovf *ovf, GError **error)
 {
@@ -355,7 +371,7 @@ static bool plan_and_run(struct request *request, const struct import_action *ho
 	plan_vm(model, ovf->vm, how, cluster, &import);
 	plan_disks(ovf, how, &import);
 	import.lost = lost = plan_nics(model, ovf, how, &import);
-	ok = check_choice(how, ovf, error) && check_name(model, import.vm, error) && run(request, &import, error);
+	ok = check_choice(how, ovf, error) && check_name(model, import.vm, error) && check_level(model, &import, error) && run(request, &import, error);
 	record_unref(import.vm);
 	g_ptr_array_unref(import.disks);
 	g_ptr_array_unref(import.sources);
