@@ -362,6 +362,7 @@ static const struct field vm_figures_row_fields[] = {
 	FIELD_DECIMAL_(struct vm_figures_row, cpu_user, "cpuUser", OUT, "guest time of one CPU", .unit = "%"),
 	FIELD_DECIMAL_(struct vm_figures_row, cpu_sys, "cpuSys", OUT, "QEMU's own time of one CPU", .unit = "%"),
 	FIELD_INT_(struct vm_figures_row, mem_usage, "memUsage", OUT, "memory used in the guest", .unit = "%"),
+	FIELD_INT_(struct vm_figures_row, balloon_ignored, "balloonIgnored", OUT, "so often in a row it was asked to shrink, and did not at all; absent below 3"),
 	FIELD_LONG_(struct vm_figures_row, sampled_usec, "sampled", OUT, "monotonic time of the NICs' counters", .unit = "us"),
 	FIELD_JSON_(struct vm_figures_row, disks, "disks", OUT,
 		    "of each disk [taken (bytes), read, written (bytes/s), read, write, flush latency (ns)], as truesize .. flushLatency in VM.getStats"),

@@ -163,7 +163,7 @@ struct vm_figures_row {
 	/* it runs */
 	int64_t elapsed_time;
 	char *facts;
-	double cpu_user, cpu_sys; int mem_usage;
+	double cpu_user, cpu_sys; int mem_usage, balloon_ignored;
 	int64_t sampled_usec;
 	json_t *disks, *nics;
 	/* facts */

@@ -11,7 +11,8 @@
  * What is lacking is shared among VMs in proportion to what each can spare, what there is in proportion to what each lacks. A VM can spare what it has above
  * its guaranteed memory, and above 110 % of what its guest says it uses; below 5 % the guest's word no longer counts, only the guarantee. One look changes a
  * VM by at most 5 % of its size (20 % in the emergency), so that guests have time to make room; changes below 4 MiB are not made. A VM below its guarantee
- * gets that at once: it is a promise. VMs that migrate, start or stand still are left alone.
+ * gets that at once: it is a promise. VMs that migrate, start or stand still are left alone. Each command is logged, as MOM does it; a VM whose balloon does
+ * not move is told of once, in the log and to the engine (balloonIgnored of Host.getAllVmFigures): balloons.h.
  *
  * Parameters are what engines send (Host.setMOMPolicyParameters): balloonEnabled, ksmEnabled, ksmMergeAcrossNodes; both off until then. They are kept
  * in state_dir/memory_policy.json, so that an agent that was restarted goes on with them. Balloons stay as they are when ballooning is turned off; KSM is
@@ -174,8 +175,7 @@ static void look_at_balloons(struct policy *policy, const struct policy_memory *
 
 	policy_balloons(memory, (const struct balloon *)(void *)balloons->data, balloons->len, (int64_t *)(void *)targets->data);
 	for (guint i = 0; i < balloons->len; i++)
-		if (g_array_index(targets, int64_t, i))
-			balloon_aim(policy->agent->vms, g_array_index(balloons, struct balloon, i).id, g_array_index(targets, int64_t, i));
+		balloon_aim(policy->agent->vms, &g_array_index(balloons, struct balloon, i), g_array_index(targets, int64_t, i));
 }
 
 static void look_at_ksm(const struct policy_memory *memory)

@@ -11,6 +11,7 @@
 #include "agent/virt/domain/domain_xml.h"
 #include "agent/virt/libvirt_connection.h"
 #include "agent/virt/life/ending.h"
+#include "agent/virt/stats/balloons.h"
 #include "agent/virt/vms.h"
 
 /* What the guest's agent told; absent members: not known. */
@@ -87,6 +88,7 @@ struct vm {
 	bool time_is_stale;                      /* the guest's clock is to be set when its agent answers */
 	unsigned agent_silences;                 /* so often in a row it did not answer */
 	struct vm_sample *sample;
+	struct balloon_watch balloon;            /* what came of shrinking it */
 	GHashTable *disk_sizes;                  /* path -> struct disk_sizes, as far as known */
 	int disk_looks;                          /* atomic: looks at them that are not over */
 	int64_t disk_looks_at_usec;              /* the next */

@@ -156,6 +156,7 @@ struct vm_figures *figures_from_row(const struct report_row *row, const struct v
 	figures->cpu_user = row->cpu_user;
 	figures->cpu_sys = row->cpu_sys;
 	figures->mem_usage = row->mem_usage;
+	figures->balloon_ignored = row->balloon_ignored > 0;
 	figures->sampled_usec = row->sampled_usec;
 	for (unsigned i = 0; i < figures->n_disks; i++)
 		read_disk(&figures->disks[i], row->disks[i]);
@@ -175,6 +176,7 @@ struct vm_figures *figures_from_stats(const struct vm_stats *stats, const struct
 	figures->cpu_sys = HAS(stats, cpu_sys) || !before ? stats->cpu_sys : before->cpu_sys;
 	figures->mem_usage = HAS(stats, mem_usage) || !before ? stats->mem_usage : before->mem_usage;
 	if (before) {
+		figures->balloon_ignored = before->balloon_ignored;
 		figures->sampled_usec = before->sampled_usec;
 		memcpy(figures->nics, before->nics, before->n_nics * sizeof(*before->nics));
 		memcpy(figures->disks, before->disks, before->n_disks * sizeof(*before->disks));

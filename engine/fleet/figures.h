@@ -39,6 +39,7 @@ struct vm_figures {
 	const struct vm_facts *facts;           /* never NULL */
 	double cpu_user, cpu_sys;               /* % of one CPU: the guest's, QEMU's own */
 	int mem_usage;                          /* % of the VM's memory */
+	bool balloon_ignored;                   /* its host asks it to shrink, in vain */
 	unsigned n_disks, n_nics;               /* at most those of the facts, in their order */
 	int64_t sampled_usec;                   /* of the host's clock: the counters of the NICs */
 	struct nic_figures *nics;

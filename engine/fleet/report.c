@@ -182,6 +182,7 @@ READER(read_elapsed, json_read_long(reader, &row->elapsed_time))
 READER(read_cpu_user, json_read_double(reader, &row->cpu_user))
 READER(read_cpu_sys, json_read_double(reader, &row->cpu_sys))
 READER(read_mem, read_int(reader, &row->mem_usage))
+READER(read_balloon, read_int(reader, &row->balloon_ignored))
 READER(read_sampled, json_read_long(reader, &row->sampled_usec))
 READER(read_exit_code, read_int(reader, &row->exit_code))
 READER(read_exit_reason, read_int(reader, &row->exit_reason))
@@ -195,8 +196,8 @@ READER(read_fqdn, read_string(reader, &row->guest_fqdn))
 static const struct { const char *name; bool (*read)(struct json_reader *reader, struct report_row *row); } members[] = {
 	{ "vmId", read_id }, { "status", read_status }, { "statusTime", read_status_time }, { "exitCode", read_exit_code }, { "exitReason", read_exit_reason },
 	{ "exitMessage", read_exit_message }, { "pauseCode", read_pause }, { "elapsedTime", read_elapsed }, { "facts", read_digest },
-	{ "cpuUser", read_cpu_user }, { "cpuSys", read_cpu_sys }, { "memUsage", read_mem }, { "sampled", read_sampled }, { "disks", read_disks },
-	{ "nics", read_nics }, { "displayInfo", read_displays }, { "guestIPs", read_ips }, { "guestFQDN", read_fqdn }, { "guestOsInfo", read_os },
+	{ "cpuUser", read_cpu_user }, { "cpuSys", read_cpu_sys }, { "memUsage", read_mem }, { "balloonIgnored", read_balloon }, { "sampled", read_sampled },
+	{ "disks", read_disks }, { "nics", read_nics }, { "displayInfo", read_displays }, { "guestIPs", read_ips }, { "guestFQDN", read_fqdn }, { "guestOsInfo", read_os },
 	{ "diskIDs", read_disk_ids }, { "nicMACs", read_nic_macs },
 };
 
@@ -213,7 +214,7 @@ static void clear(struct report_row *row)
 	row->status_time = row->elapsed_time = row->sampled_usec = 0;
 	row->digest = 0;
 	row->cpu_user = row->cpu_sys = 0;
-	row->mem_usage = row->display_port = row->display_secure_port = 0;
+	row->mem_usage = row->balloon_ignored = row->display_port = row->display_secure_port = 0;
 	row->n_disks = row->n_nics = row->n_disk_ids = row->n_nic_macs = 0;
 	row->has_facts = false;
 }

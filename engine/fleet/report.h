@@ -28,6 +28,7 @@ struct report_row {
 	uint64_t digest;                        /* of its facts; 0: it has none */
 	double cpu_user, cpu_sys;               /* % */
 	int mem_usage;                          /* % */
+	int balloon_ignored;                    /* so often; 0: it follows */
 	int64_t sampled_usec;
 	unsigned n_disks, n_nics;
 	int64_t disks[REPORT_DISKS_MAX][ROW_DISK_NUMBERS], nics[REPORT_NICS_MAX][ROW_NIC_NUMBERS];

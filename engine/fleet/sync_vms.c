@@ -20,6 +20,7 @@
 
 #include "common/error.h"
 #include "common/log.h"
+#include "engine/model/host.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
 #include "engine/model/vm.h"
@@ -34,6 +35,7 @@
 #define EVENT_VM_PAUSED_ERROR 139
 #define EVENT_VM_PAUSED_EIO 145
 #define EVENT_VM_PAUSED 1025
+#define EVENT_VM_BALLOON_IGNORED 176
 
 /* It runs, and nobody made it paused from the beginning. */
 #define STATES_EXECUTING (1u << VM_UP | 1u << VM_POWERING_UP | 1u << VM_POWERING_DOWN | 1u << VM_REBOOT_IN_PROGRESS)
@@ -172,18 +174,35 @@ static void remember_stats(struct fleet *fleet, const char *host_id, const struc
 	g_mutex_unlock(&fleet->lock);
 }
 
+static void tell_balloon(struct fleet *fleet, const char *host_id, const char *vm_id)
+{
+	struct vm *vm = model_get(fleet->engine->model, &vm_kind, vm_id);
+	struct host *host = model_get(fleet->engine->model, &host_kind, host_id);
+
+	if (vm && host)
+		store_event(fleet->engine->store, EVENT_VM_BALLOON_IGNORED, NULL, (void *[]){ vm, host, NULL },
+			    "The Balloon driver on VM %s on host %s is requested but unavailable.", vm->name, host->name);
+	record_unref(host);
+	record_unref(vm);
+}
+
 /* false: its facts are not known. */
 static bool remember_row(struct fleet *fleet, const char *host_id, const struct report_row *row)
 {
 	struct vm_figures *figures;
+	bool first_ignored = false;
 	struct vm_seen *seen;
 
 	g_mutex_lock(&fleet->lock);
 	seen = g_hash_table_lookup(fleet->vms, row->vm_id);
 	figures = figures_from_row(row, base_of(seen, host_id));
-	if (figures)
+	if (figures) {
+		first_ignored = figures->balloon_ignored && !(seen && seen->figures && seen->figures->balloon_ignored);
 		keep(fleet, seen, host_id, row->vm_id, figures);
+	}
 	g_mutex_unlock(&fleet->lock);
+	if (first_ignored)
+		tell_balloon(fleet, host_id, row->vm_id);
 	return figures != NULL;
 }
 

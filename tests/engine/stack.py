@@ -65,7 +65,7 @@ class Agent:
         self.port, self.process = 0, None
         self.log = os.path.join(self.dir, "log")
         self.config = ("[rpc]\naddress=%s\nport=%%d\n[tls]\ncert=%s\nkey=%s\nca=%s\n[libvirt]\nuri=%s\n[vm]\nstats_period=1\n"
-                       "[agent]\nstate_dir=%s/state\nrun_dir=%s/run\nhooks_dir=%s/hooks\nlog_level=debug\n"
+                       "[host]\npolicy_period=1\n[agent]\nstate_dir=%s/state\nrun_dir=%s/run\nhooks_dir=%s/hooks\nlog_level=debug\n"
                        % (self.address, cert, key, stack.path("ca", "ca.pem"), stack.uri, self.dir, self.dir, self.dir))
         if sanlock:
             self.start_sanlock()

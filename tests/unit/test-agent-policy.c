@@ -60,6 +60,25 @@ static void test_balloons(void **state)
 }
 
 /* Whatever the numbers: no target leaves [guarantee, size], and under pressure no more is taken than lacks. */
+static void test_balloon_ignored(void **state)
+{
+	/* what is at hand at each look: current, sampled, asked for; how often it was ignored by then */
+	static const struct { int64_t current, sampled, target; unsigned ignored; } looks[] = {
+		{ 1000, 10, 0, 0 }, { 1000, 20, 900, 0 }, { 1000, 20, 900, 0 }, { 1000, 30, 900, 1 }, { 1000, 30, 900, 1 }, { 1000, 40, 900, 2 },
+		{ 990, 50, 890, 0 }, { 990, 60, 890, 1 }, { 990, 70, 890, 2 }, { 990, 80, 890, 3 }, { 990, 90, 890, 4 },       /* it moved, then no more */
+		{ 990, 100, 0, 0 }, { 990, 110, 890, 0 }, { 990, 120, 1000, 0 }, { 990, 130, 890, 0 }, { 990, 140, 890, 1 },   /* not asked to shrink */
+	};
+	struct balloon_watch watch = { 0 };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(looks); i++) {
+		struct balloon b = { .current_kib = looks[i].current, .sampled_usec = looks[i].sampled };
+
+		balloon_watch(&watch, &b, looks[i].target);
+		if (watch.ignored != looks[i].ignored)
+			fail_msg("look %zu: ignored %u times, expected %u", i, watch.ignored, looks[i].ignored);
+	}
+}
+
 static void test_balloons_bounds(void **state)
 {
 	g_autoptr(GRand) rand = g_rand_new_with_seed(7);
@@ -283,7 +302,7 @@ static void test_multipath(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_balloons), cmocka_unit_test(test_balloons_bounds), cmocka_unit_test(test_merging), cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_balloons), cmocka_unit_test(test_balloons_bounds), cmocka_unit_test(test_balloon_ignored), cmocka_unit_test(test_merging), cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_ksm), cmocka_unit_test(test_devices), cmocka_unit_test(test_packages),
 		cmocka_unit_test(test_multipath),
 	};

@@ -122,6 +122,8 @@ void vm_locked_write_figures(struct vm *vm, bool facts, GString *out)
 		SET(row, elapsed_time, vm_locked_elapsed(vm));
 		if (vm->info)
 			SET(row, mem_usage, vm_locked_mem_usage(vm));
+		if (vm->balloon.ignored >= BALLOON_IGNORED)
+			SET(row, balloon_ignored, (int)vm->balloon.ignored);
 		if (vm->sample)
 			fill_figures(vm, row);
 		row->facts = digest(vm);

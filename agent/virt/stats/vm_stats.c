@@ -213,6 +213,7 @@ bool vm_locked_balloon(const struct vm *vm, struct balloon *ret)
 	b.current_kib = m && m->balloon_current ? (int64_t)m->balloon_current : vm->info->memory_kib;
 	if (vm->params && HAS(vm->params, mem_guaranteed) && vm->params->mem_guaranteed > 0)
 		b.guaranteed_kib = MIN(b.max_kib, (int64_t)vm->params->mem_guaranteed * 1024);
+	b.sampled_usec = m ? m->at_usec : 0;
 	if (m && m->has_memory)
 		b.used_kib = MAX((int64_t)m->available - (int64_t)(m->unused + m->disk_caches), 0);
 	*ret = b;
