@@ -10,16 +10,15 @@
 #include "engine/api/res_cluster.h"
 #include "engine/api/res_data.h"
 #include "engine/api/res_network.h"
+#include "engine/flow/domain_content.h"
 #include "engine/flow/storage_pool.h"
 #include "engine/model/cluster.h"
 #include "engine/model/datacenter.h"
-#include "engine/model/disk.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
 #include "engine/model/network.h"
 #include "engine/model/nic.h"
 #include "engine/model/storage_domain.h"
-#include "engine/model/vm.h"
 #include "engine/store/store.h"
 
 #define EVENT_ADDED 950
@@ -143,49 +142,17 @@ static void let_go(struct change *change, const void *object, size_t member)
 	record_unref(copy);
 }
 
-static bool forget_vm(struct model *model, struct change *change, GHashTable *gone, const char *id, GError **error)
+static bool forget_storage(struct request *request, struct change *change, GHashTable *gone, const char *id, GError **error)
 {
-	struct vm *vm = g_hash_table_contains(gone, id) ? NULL : model_get(model, &vm_kind, id);
-	bool good = !vm || !vm_is_running(vm);
-
-	if (vm && good) {
-		g_hash_table_add(gone, g_strdup(id));
-		change_remove(change, vm);
-	}
-	if (!good)
-		error_set(error, ERR_OPERATION_FAILED, "VM '%s' is %s: it must be down", vm->name, vm_state_names[vm->state]);
-	record_unref(vm);
-	return good;
-}
-
-/* The disks on the domain, and the VMs they belong to with all their disks there. */
-static bool forget_disks(struct model *model, struct change *change, GHashTable *gone, const char *domain, GError **error)
-{
-	g_autoptr(GPtrArray) disks = model_list(model, &disk_kind);
-
-	for (unsigned i = 0; i < disks->len; i++) {
-		const struct disk *disk = disks->pdata[i];
-
-		if (g_strcmp0(disk_domain(disk), domain))
-			continue;
-		change_remove(change, disk);
-		if (disk->vm.id && !forget_vm(model, change, gone, disk->vm.id, error))
-			return false;
-	}
-	return true;
-}
-
-static bool forget_storage(struct model *model, struct change *change, GHashTable *gone, const char *id, GError **error)
-{
-	g_autoptr(GPtrArray) domains = model_referring(model, &storage_domain_kind, offsetof(struct storage_domain, data_center), id);
+	struct model *model = request->engine->model;
+	g_autoptr(GPtrArray) domains = model_referring(model, &storage_domain_kind, offsetof(struct storage_domain, data_center), id), data = g_ptr_array_new();
 
 	for (unsigned i = 0; i < domains->len; i++) {
 		const struct storage_domain *domain = domains->pdata[i];
 
 		if (domain->type == DOMAIN_DATA) {
 			change_remove(change, domain);
-			if (!forget_disks(model, change, gone, domain->id, error))
-				return false;
+			g_ptr_array_add(data, domain->id);
 		} else {
 			struct storage_domain *copy = record_copy(domain);
 
@@ -196,7 +163,7 @@ static bool forget_storage(struct model *model, struct change *change, GHashTabl
 			record_unref(copy);
 		}
 	}
-	return true;
+	return domain_content_forget(model, change, data, &request->actor, gone, error);
 }
 
 /* NICs of VMs that stay lose the networks that go. */
@@ -220,12 +187,13 @@ static void disconnect_nics(struct model *model, struct change *change, GHashTab
 	}
 }
 
-static bool force(struct model *model, struct change *change, const struct datacenter *dc, GError **error)
+static bool force(struct request *request, struct change *change, const struct datacenter *dc, GError **error)
 {
+	struct model *model = request->engine->model;
 	g_autoptr(GHashTable) gone = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autoptr(GPtrArray) clusters = clusters_of(model, dc->id);
 
-	if (!forget_storage(model, change, gone, dc->id, error))
+	if (!forget_storage(request, change, gone, dc->id, error))
 		return false;
 	disconnect_nics(model, change, gone, dc->id);
 	for (unsigned i = 0; i < clusters->len; i++)
@@ -242,7 +210,7 @@ static bool remove_(struct request *request, const void *current, const void *op
 	struct change *change = change_new(request->engine->store);
 
 	change_remove(change, dc);
-	if (forced && !force(model, change, dc, error)) {
+	if (forced && !force(request, change, dc, error)) {
 		change_free(change);
 		return false;
 	}

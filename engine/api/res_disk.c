@@ -349,6 +349,10 @@ static bool edit_attach(void *copy, struct change *change, void *data, GError **
 		record_unref(owner);
 		return false;
 	}
+	if (disk->template.id) {
+		error_set(error, ERR_OPERATION_FAILED, "disk '%s' is a template's", disk_label(disk));
+		return false;
+	}
 	if (disk->state != DISK_OK) {
 		error_set(error, ERR_WRONG_STATE, "cannot attach disk '%s': it is %s", disk_label(disk), disk_state_names[disk->state]);
 		return false;

@@ -18,6 +18,7 @@
 #include "engine/flow/agent.h"
 #include "engine/flow/block_calls.h"
 #include "engine/flow/disk_flow.h"
+#include "engine/flow/domain_content.h"
 #include "engine/flow/rivals.h"
 #include "engine/flow/storage_calls.h"
 #include "engine/flow/storage_pool.h"
@@ -554,11 +555,14 @@ static bool remove_forget(struct flow *flow, GError **error)
 		return true;
 	change = change_new(flow->engine->store);
 	if (flow_flag(flow, "destroy")) {
-		g_autoptr(GPtrArray) disks = model_list(flow->engine->model, &disk_kind);
+		g_autoptr(GPtrArray) domains = g_ptr_array_new();
 
-		for (guint i = 0; i < disks->len; i++)
-			if (!g_strcmp0(disk_domain(disks->pdata[i]), domain->id))
-				change_remove(change, disks->pdata[i]);
+		g_ptr_array_add(domains, domain->id);
+		if (!domain_content_forget(flow->engine->model, change, domains, &flow->actor, NULL, error)) {
+			change_free(change);
+			record_unref(domain);
+			return false;
+		}
 	}
 	change_remove(change, domain);
 	remove_connections(flow->engine->model, change, domain);

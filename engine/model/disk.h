@@ -18,7 +18,8 @@ struct disk {
 	struct record record;
 	char *id, *name;                     /* name: element "alias" ("name" is taken too) */
 	char *description, *comment;
-	struct ref vm;                       /* parent; absent: floating */
+	struct ref vm;                       /* parent; absent: floating, unless it is a template's */
+	struct ref template;
 	char *image_id;
 	GPtrArray *storage_domains;          /* struct object_ref */
 	int64_t size;                        /* "size" and "provisioned_size" */
