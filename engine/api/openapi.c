@@ -140,7 +140,23 @@ static void add_parameter(json_t *operation, const char *name, const char *where
 			      json_pack("{s:s, s:s, s:b, s:s, s:{s:s}}", "name", name, "in", where, "required", required, "description", doc, "schema", "type", "string"));
 }
 
-static json_t *operation_new(struct document *document, const char *path, const char *method, const char *doc, const char *permit)
+/* "/vms/{vm_id}/nics" and "list": vms_nics_list, what generated clients call their functions. An action has its name in the path: verb NULL. */
+static void name_operation(json_t *operation, const char *path, const char *verb)
+{
+	g_auto(GStrv) steps = g_strsplit(path, "/", -1);
+	GString *id = g_string_new(NULL);
+
+	for (char **step = steps; *step; step++)
+		if (**step && **step != '{')
+			g_string_append_printf(id, "%s%s", id->len ? "_" : "", *step);
+	json_object_set_new(operation, "tags", json_pack("[s#]", id->len ? id->str : "api", id->len ? (int)strcspn(id->str, "_") : 3));
+	if (verb)
+		g_string_append_printf(id, "%s%s", id->len ? "_" : "", verb);
+	json_object_set_new(operation, "operationId", json_string(id->str));
+	g_string_free(id, TRUE);
+}
+
+static json_t *operation_new(struct document *document, const char *path, const char *method, const char *verb, const char *doc, const char *permit)
 {
 	json_t *item = json_object_get(document->paths, path), *operation = json_pack("{s:[], s:{}}", "parameters", "responses");
 
@@ -150,6 +166,7 @@ static json_t *operation_new(struct document *document, const char *path, const 
 	}
 	json_object_set_new(item, method, operation);
 	describe(operation, doc);
+	name_operation(operation, path, verb);
 	if (permit)
 		json_object_set_new(operation, "x-permit", json_string(permit));
 	/* {vm_id} and the like */
@@ -157,7 +174,8 @@ static json_t *operation_new(struct document *document, const char *path, const 
 		g_autofree char *name = g_strndup(p + 1, strcspn(p + 1, "}"));
 		add_parameter(operation, name, "path", "id", true);
 	}
-	add_answer(operation, "default", "Refused or failed: why", reference_to(schema_name(document, &fault_type)));
+	add_answer(operation, "4XX", "Refused: why", reference_to(schema_name(document, &fault_type)));
+	add_answer(operation, "default", "Failed: why", reference_to(schema_name(document, &fault_type)));
 	return operation;
 }
 
@@ -189,7 +207,7 @@ static void add_actions(struct document *document, const struct resource *resour
 	for (const struct action *action = resource->actions; action && action->name; action++) {
 		const struct record_type *type = action->params ? action->params : &plain_action_type;
 		g_autofree char *path = g_strconcat(item, "/", action->name, NULL);
-		json_t *operation = operation_new(document, path, "post", action->doc, action->permit);
+		json_t *operation = operation_new(document, path, "post", NULL, action->doc, action->permit);
 
 		add_body(document, operation, type);
 		add_answer(operation, "200", "Done", reference_to(schema_name(document, type)));
@@ -207,7 +225,7 @@ static void add_resource(struct document *document, const struct resource *resou
 	resource_path(resource, false, collection);
 	resource_path(resource, true, item);
 	if (resource->methods & RESOURCE_LIST) {
-		operation = operation_new(document, collection->str, "get", resource->doc, NULL);
+		operation = operation_new(document, collection->str, "get", "list", resource->doc, NULL);
 		if (resource->kind) {
 			add_parameter(operation, "search", "query", "search query", false);
 			add_parameter(operation, "case_sensitive", "query", "true or false", false);
@@ -216,21 +234,21 @@ static void add_resource(struct document *document, const struct resource *resou
 		add_answer(operation, "200", "The members", list_of(document, type));
 	}
 	if (resource->methods & RESOURCE_ADD) {
-		operation = operation_new(document, collection->str, "post", resource->doc, resource->permit_add);
+		operation = operation_new(document, collection->str, "post", "add", resource->doc, resource->permit_add);
 		add_body(document, operation, type);
 		add_answer(operation, "201", "Made", reference_to(name));
 		if (resource->asynchronous)
 			add_answer(operation, "202", "Being made", reference_to(name));
 	}
 	if (resource->methods & RESOURCE_GET)
-		add_answer(operation_new(document, item->str, "get", type->doc, NULL), "200", "The object", reference_to(name));
+		add_answer(operation_new(document, item->str, "get", "get", type->doc, NULL), "200", "The object", reference_to(name));
 	if (resource->methods & RESOURCE_UPDATE) {
-		operation = operation_new(document, item->str, "put", type->doc, resource->permit_update);
+		operation = operation_new(document, item->str, "put", "update", type->doc, resource->permit_update);
 		add_body(document, operation, type);
 		add_answer(operation, "200", "Changed", reference_to(name));
 	}
 	if (resource->methods & RESOURCE_REMOVE) {
-		operation = operation_new(document, item->str, "delete", type->doc, resource->permit_remove);
+		operation = operation_new(document, item->str, "delete", "remove", type->doc, resource->permit_remove);
 		add_answer(operation, "204", "Removed", NULL);
 	}
 	add_actions(document, resource, item->str);
@@ -260,14 +278,15 @@ void answer_openapi(struct call *call)
 	for (size_t i = 0; resources[i]; i++)
 		if (!resources[i]->parent)
 			(void)schema_name(&document, resource_type(resources[i]));
-	add_answer(operation_new(&document, "/", "get", "The entry point", NULL), "200", "The entry point", reference_to(schema_name(&document, &entry_type)));
-	add_answer(operation_new(&document, "/capabilities", "get", "What each compatibility level knows", NULL), "200", "The capabilities",
+	add_answer(operation_new(&document, "/", "get", "get", "The entry point", NULL), "200", "The entry point", reference_to(schema_name(&document, &entry_type)));
+	add_answer(operation_new(&document, "/capabilities", "get", "get", "What each compatibility level knows", NULL), "200", "The capabilities",
 		   reference_to(schema_name(&document, &capabilities_type)));
 	for (size_t i = 0; resources[i]; i++)
 		add_resource(&document, resources[i]);
 	drop_marks(document.schemas);
-	root = json_pack("{s:s, s:{s:s, s:o}, s:[{s:s}], s:o, s:{s:o, s:{s:{s:s, s:s}, s:{s:s, s:s, s:s}}}, s:[{s:[]}, {s:[]}]}", "openapi", "3.0.3", "info", "title",
-			 "Berth", "version", json_sprintf("%d.%d", LEVEL_MAJOR, LEVEL_MINOR), "servers", "url", call->route.base, "paths", document.paths,
+	root = json_pack("{s:s, s:{s:s, s:o, s:{s:s, s:s}}, s:[{s:s}], s:o, s:{s:o, s:{s:{s:s, s:s}, s:{s:s, s:s, s:s}}}, s:[{s:[]}, {s:[]}]}", "openapi", "3.0.3", "info", "title",
+			 "Berth", "version", json_sprintf("%d.%d", LEVEL_MAJOR, LEVEL_MINOR), "license", "name", "Apache-2.0", "url",
+			 "https://www.apache.org/licenses/LICENSE-2.0", "servers", "url", call->route.base, "paths", document.paths,
 			 "components", "schemas", document.schemas, "securitySchemes", "basic", "type", "http", "scheme", "basic", "session", "type", "apiKey",
 			 "in", "cookie", "name", "JSESSIONID", "security", "basic", "session");
 	char *text = json_dumps(root, JSON_COMPACT);
