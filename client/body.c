@@ -8,7 +8,10 @@
  *   cluster=default                {"cluster":{"name":"default"}}    described as cluster.id|name; an id goes into "id"
  *   os.boot.dev=network,hd         {"os":{"boot":[{"dev":"network"},{"dev":"hd"}]}}     described as a collection
  *
- * The end of a name is enough where it is the end of one only: sockets=2. Never so short are names that any object may have: id, name, value.
+ *   version=3.6                    {"version":{"major":"3","minor":"6"}}
+ *
+ * The end of a name is enough where it is the end of one only: sockets=2. Never so short are names that any object may have: id, name, value. So is its
+ * beginning, where one member is required, or there is one only, or an id: cpu="Intel Penryn Family", ksm=true, vlan=20.
  */
 #include "client/client.h"
 #include "client/view.h"
@@ -140,6 +143,27 @@ static GPtrArray *find_ends(const struct rsdl_link *link, const char *name)
 	return found;
 }
 
+/* The parameter "vlan.id" that vlan=20 means. NULL: there is none; all: the names that begin so. */
+static const char *find_beginning(const struct rsdl_link *link, const char *name, GPtrArray *all)
+{
+	g_autofree char *prefix = g_strconcat(name, ".", NULL), *id = g_strconcat(name, ".id", NULL);
+	const char *required = NULL, *by_id = NULL;
+	unsigned n_required = 0;
+
+	for (guint i = 0; i < link->parameters->len; i++) {
+		const struct rsdl_parameter *parameter = link->parameters->pdata[i];
+
+		if (!g_str_has_prefix(parameter->name, prefix))
+			continue;
+		g_ptr_array_add(all, parameter->name);
+		if (parameter->required && n_required++ == 0)
+			required = parameter->name;
+		if (strcmp(parameter->name, id) == 0)
+			by_id = parameter->name;
+	}
+	return n_required == 1 ? required : all->len == 1 ? all->pdata[0] : by_id;
+}
+
 /* Which parameter is meant; ret->path stays NULL when the description does not list it. false: said, it may be several. */
 static bool find(const struct rsdl_link *link, const char *operation, const char *name, const char *value, struct match *ret)
 {
@@ -151,6 +175,18 @@ static bool find(const struct rsdl_link *link, const char *operation, const char
 	ends = find_ends(link, name);
 	if (ends->len == 1)
 		(void)find_exact(link, ends->pdata[0], value, ret);
+	if (ends->len == 0) {
+		g_autoptr(GPtrArray) members = g_ptr_array_new();
+		const char *member = find_beginning(link, name, members);
+
+		if (member)
+			(void)find_exact(link, member, value, ret);
+		if (member || !members->len)
+			return true;
+		list = joined(members);
+		(void)usage_error("%s: '%s' has several members: %s; write the whole name of one", operation, name, list);
+		return false;
+	}
 	if (ends->len < 2)
 		return true;
 	list = joined(ends);
@@ -228,6 +264,22 @@ static bool put_list(json_t *body, const struct match *match, const char *text)
 	return true;
 }
 
+/* version=3.6, where there is version.major and version.minor */
+static bool take_version(json_t *body, const struct rsdl_link *link, const char *name, const char *value)
+{
+	g_autofree char *major = g_strconcat(name, ".major", NULL), *minor = g_strconcat(name, ".minor", NULL);
+	g_auto(GStrv) numbers = g_strsplit(value, ".", 2);
+	struct match match = { 0 };
+	bool both = link && g_strv_length(numbers) == 2;
+
+	for (int i = 0; i < 2 && both; i++) {
+		both = find_exact(link, i ? minor : major, numbers[i], &match) && match.path;
+		g_clear_pointer(&match.path, g_free);
+		g_clear_pointer(&match.item, g_free);
+	}
+	return both && put(body, major, json_string(numbers[0])) && put(body, minor, json_string(numbers[1]));
+}
+
 static bool take_pair(json_t *body, const struct rsdl_link *link, const char *operation, const char *word)
 {
 	const char *equals = strchr(word, '=');
@@ -249,6 +301,8 @@ static bool take_pair(json_t *body, const struct rsdl_link *link, const char *op
 	}
 	name = g_strndup(word, (gsize)(equals - word));
 	g_strdelimit(name, "/@", '.');
+	if (take_version(body, link, name, equals + 1))
+		return true;
 	if (!find(link, operation, name, equals + 1, &match))
 		return false;
 	/* A name that the description does not list may be another spelling that the engine takes; if not, it refuses it: we ask for strictness. */

@@ -16,6 +16,8 @@ static void values_topic(void)
 	     "  name=web1                         a text\n"
 	     "  cpu.topology.sockets=2            a member of a member: dots\n"
 	     "  sockets=2                         the end of a name, where it is the end of one only\n"
+	     "  vlan=20                           its beginning, where one member is required, or the id, or all there is\n"
+	     "  version=3.6                       version.major and version.minor\n"
 	     "  memory=1.5GiB                     a size: B; K, M, G, T, P or KiB, MiB, ... are powers of 1024; kB, MB, ... of 1000\n"
 	     "  cluster=Default                   another object, by its name or id\n"
 	     "  os.boot.dev=network,hd            a list\n"

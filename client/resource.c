@@ -7,6 +7,8 @@
  *   berth COLLECTION delete NAME...                          berth COLLECTION ACTION NAME... [NAME=VALUE...]
  *   berth COLLECTION NAME SUBCOLLECTION ...                  and the same again below it
  *
+ * Who comes from oVirt's shell says add for create, and remove for delete.
+ *
  * Which actions, sub-collections and parameters there are, the engine says (rsdl.c). Objects are named by id or name.
  */
 #include "client/resource.h"
@@ -33,6 +35,12 @@ const size_t n_resource_options = G_N_ELEMENTS(resource_options);
 static bool has_name(const GPtrArray *names, const char *name)
 {
 	return g_ptr_array_find_with_equal_func((GPtrArray *)names, name, g_str_equal, NULL);
+}
+
+/* As oVirt's shell calls them. */
+static const char *synonym(const char *word)
+{
+	return strcmp(word, "add") == 0 ? "create" : strcmp(word, "remove") == 0 ? "delete" : word;
 }
 
 static bool is_argument(const char *word)
@@ -229,15 +237,25 @@ static int run_below(struct client *client, const struct place *place, const cha
 	return status;
 }
 
-/* What to say of `berth vms WORD [BELOW]` that means nothing. */
-static int misunderstood(const struct client *client, const struct place *place, const char *word, const char *below)
+/* What an operation of a sub-collection, or its name, stands for in the hint that puts words into order. */
+static const char *name_of_one(const GPtrArray *operations, const char *word)
+{
+	return word && !is_argument(word) && !has_name(operations, word) ? word : "NAME";
+}
+
+/* What to say of `berth vms WORD [BELOW [AFTER]]` that means nothing. */
+static int misunderstood(const struct client *client, const struct place *place, const char *word, const char *below, const char *after)
 {
 	g_autoptr(GPtrArray) operations = place_operations(client, place), known = rsdl_subcollections(client->rsdl, place->template);
 	g_autofree char *meant = did_you_mean(word, operations), *list = joined(known);
 
-	if (has_name(known, word))
-		return usage_error("%s: '%s' stands after the name of one: berth %s %s %s", place->shown, word, place->shown,
-				   below && !is_argument(below) ? below : "NAME", word);
+	if (has_name(known, word)) {
+		/* nics create web1, nics web1 create: web1 nics create */
+		const char *operation = below && has_name(operations, below) ? below : after && has_name(operations, after) ? after : NULL;
+
+		return usage_error("%s: '%s' stands after the name of one: berth %s %s %s%s%s", place->shown, word, place->shown,
+				   name_of_one(operations, below == operation ? after : below), word, operation ? " " : "", operation ? operation : "");
+	}
 	if (below && has_name(operations, below))
 		return usage_error("%s: '%s' comes first: berth %s %s %s", place->shown, below, place->shown, below, word);
 	if (below && nearest(below, known))
@@ -252,6 +270,7 @@ static int misunderstood(const struct client *client, const struct place *place,
 static int descend(struct client *client, const struct place *place, GPtrArray *words, guint from)
 {
 	const char *name = words->pdata[from], *below = from + 1 < words->len ? words->pdata[from + 1] : NULL;
+	const char *after = from + 2 < words->len ? synonym(words->pdata[from + 2]) : NULL;
 	g_autoptr(GPtrArray) known = rsdl_subcollections(client->rsdl, place->template), ids = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(GPtrArray) operations = place_operations(client, place);
 	g_autoptr(GError) error = NULL;
@@ -260,7 +279,7 @@ static int descend(struct client *client, const struct place *place, GPtrArray *
 	if (!below && is_argument(name))
 		return usage_error("%s: '%s' needs an operation before it: berth %s create %s", place->shown, name, place->shown, name);
 	if (has_name(known, name) || (below && client->rsdl && !has_name(known, below)))
-		return misunderstood(client, place, name, below);
+		return misunderstood(client, place, name, below ? synonym(below) : NULL, after);
 	id = place_resolve(client, place, name, &error);
 	if (!id && !below && error_is(error, ERR_NOT_FOUND) && nearest(name, operations)) {
 		complain("%s: there is no operation '%s', and nothing of that name; did you mean '%s'?", place->shown, name, nearest(name, operations));
@@ -277,7 +296,7 @@ static int descend(struct client *client, const struct place *place, GPtrArray *
 /* Objects need not be there to be told about: `berth vms nics create -h`, `berth vms web1 nics create -h`. */
 static int run_help(struct client *client, const struct place *place, GPtrArray *words, guint from)
 {
-	const char *word = from < words->len ? words->pdata[from] : NULL, *below = word && from + 1 < words->len ? words->pdata[from + 1] : NULL;
+	const char *word = from < words->len ? synonym(words->pdata[from]) : NULL, *below = word && from + 1 < words->len ? words->pdata[from + 1] : NULL;
 	g_autoptr(GPtrArray) known = rsdl_subcollections(client->rsdl, place->template), operations = place_operations(client, place);
 
 	if (!word || !client->rsdl)
@@ -288,12 +307,12 @@ static int run_help(struct client *client, const struct place *place, GPtrArray 
 		return run_below(client, place, "{}", "NAME", words, from);
 	if (below && has_name(known, below))
 		return run_below(client, place, "{}", word, words, from + 1);
-	return misunderstood(client, place, word, below);
+	return misunderstood(client, place, word, below, NULL);
 }
 
 static int run(struct client *client, const struct place *place, GPtrArray *words, guint from)
 {
-	const char *word = from < words->len ? words->pdata[from] : NULL;
+	const char *word = from < words->len ? synonym(words->pdata[from]) : NULL;
 	g_autoptr(GPtrArray) actions = NULL;
 	g_autoptr(GError) error = NULL;
 

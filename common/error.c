@@ -5,6 +5,7 @@
  */
 #include "common/error.h"
 #include <stdlib.h>
+#include <string.h>
 
 static const struct error_info rows[] = {
 #define ERROR_ROW(code_, symbol_, name_, http_, retry_, text_) \
@@ -73,6 +74,7 @@ void error_set_errno(GError **error, enum error_code code, int errnum, const cha
 void error_wrap(GError **error, const char *format, ...)
 {
 	g_autofree char *noun = NULL;
+	const char *general;
 	va_list args;
 
 	if (!error || !*error)
@@ -80,5 +82,9 @@ void error_wrap(GError **error, const char *format, ...)
 	va_start(args, format);
 	noun = g_strdup_vprintf(format, args);
 	va_end(args);
+	/* between nouns "Operation Failed" says nothing; other texts say what kind of failure it is */
+	general = error_info(ERR_OPERATION_FAILED)->text;
+	if (error_is(*error, ERR_OPERATION_FAILED) && g_str_has_prefix((*error)->message, general) && g_str_has_prefix((*error)->message + strlen(general), ": "))
+		memmove((*error)->message, (*error)->message + strlen(general) + 2, strlen((*error)->message) - strlen(general) - 1);
 	g_prefix_error(error, "%s: ", noun);
 }

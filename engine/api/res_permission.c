@@ -95,17 +95,54 @@ static bool check_covered(struct request *request, const struct permission *perm
 	return false;
 }
 
-static bool add_on(struct request *request, struct permission *permission, void *object, GError **error)
+/* The one that is there with this holder, role and object. NULL: none */
+static struct permission *same_permission(struct model *model, const struct permission *permission)
 {
+	size_t member = permission->user.id ? offsetof(struct permission, user) : offsetof(struct permission, group);
+	g_autoptr(GPtrArray) held = model_referring(model, &permission_kind, member, permission->user.id ? permission->user.id : permission->group.id);
+
+	for (guint i = 0; i < held->len; i++) {
+		const struct permission *other = held->pdata[i];
+
+		if (!g_strcmp0(other->role.id, permission->role.id) && !g_strcmp0(other->object_kind, permission->object_kind) &&
+		    !g_strcmp0(other->object_id, permission->object_id))
+			return record_ref(other);
+	}
+	return NULL;
+}
+
+static bool check_new(struct model *model, void *data, GError **error)
+{
+	struct permission *same = same_permission(model, data);
+
+	if (same)
+		error_set(error, ERR_OPERATION_FAILED, "permission: it is there already (id '%s')", same->id);
+	record_unref(same);
+	return !same;
+}
+
+/* Giving what somebody has changes nothing: the answer is what is there, as oVirt does it, and the event is as well. */
+static bool add_on(struct request *request, struct permission *permission, void *object, void **ret_record, GError **error)
+{
+	struct permission *same;
 	struct change *change;
+	bool ok;
 
 	if (!check_covered(request, permission, object, error))
 		return false;
 	permission_set_object(permission, object);
+	same = same_permission(request->engine->model, permission);
 	change = change_new(request->engine->store);
-	change_add(change, permission);
+	if (!same) {
+		change_check(change, check_new, permission);
+		change_add(change, permission);
+	}
 	permission_tell(request, change, true, permission, object);
-	return change_commit(change, error);
+	ok = change_commit(change, error);
+	if (ok)
+		*ret_record = record_ref(same ? same : permission);
+	record_unref(same);
+	return ok;
 }
 
 void permission_missing(const struct request *request, const void *input, GPtrArray *names)
@@ -137,10 +174,8 @@ bool permission_add(struct request *request, void *input, void **ret_record, GEr
 	for (size_t i = 0; i < permission_type.n_fields; i++)
 		if (permission_type.fields[i].flags & WEAK)
 			record_clear(permission, permission_type.fields[i].offset);
-	ok = add_on(request, permission, of_holder ? object : request->parent, error);
+	ok = add_on(request, permission, of_holder ? object : request->parent, ret_record, error);
 	record_unref(object);
-	if (ok)
-		*ret_record = record_ref(permission);
 	return ok;
 }
 

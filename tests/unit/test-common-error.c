@@ -86,6 +86,17 @@ static void test_wrap(void **state)
 	error_wrap(&error, "start VM %s", "web1");
 	assert_string_equal(error->message, "start VM web1: prepare disk d3: Virtual machine does not exist");
 	assert_true(error_is(error, ERR_NO_SUCH_VM));
+	g_clear_error(&error);
+	/* what only says that it failed is not repeated in the middle */
+	error_set(&error, ERR_OPERATION_FAILED, "no host can run it");
+	error_wrap(&error, "reserve");
+	error_wrap(&error, "start VM %s", "web1");
+	assert_string_equal(error->message, "start VM web1: reserve: no host can run it");
+	assert_true(error_is(error, ERR_OPERATION_FAILED));
+	g_clear_error(&error);
+	error_set(&error, ERR_OPERATION_FAILED, NULL);
+	error_wrap(&error, "reserve");
+	assert_string_equal(error->message, "reserve: Operation Failed");
 }
 
 int main(void)
