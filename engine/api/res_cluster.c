@@ -151,7 +151,8 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 	set_ref(&profile->cluster, cluster->id);
 	change_add(change, profile);
 	record_unref(profile);
-	change_event(change, EVENT_ADDED, &request->actor, (void *[]) { cluster, NULL }, "Cluster %s was added by %s", cluster->name, request->actor.user_name);
+	change_event(change, EVENT_ADDED, &request->actor, (void *[]) { cluster, request->parent, NULL }, "Cluster %s was added by %s", cluster->name,
+		     request->actor.user_name);
 	if (!change_commit(change, error))
 		return false;
 	*ret_record = record_ref(cluster);
@@ -203,7 +204,7 @@ static const char *const links[] = { "networks", "permissions", "glustervolumes"
 	.update = update, .remove = remove_
 const struct resource resource_cluster = { CLUSTER_RESOURCE, .doc = "Hosts between which virtual machines can move" };
 const struct resource resource_datacenter_cluster = {
-	CLUSTER_RESOURCE, .type = &datacenter_cluster_type, .parent = &resource_datacenter, .doc = "Clusters of the data center"
+	CLUSTER_RESOURCE, .by_itself = true, .type = &datacenter_cluster_type, .parent = &resource_datacenter, .doc = "Clusters of the data center"
 };
 const struct resource resource_cluster_permission = PERMISSION_RESOURCE(&resource_cluster);
 

@@ -35,7 +35,7 @@ static bool check(struct model *model, void *record, GError **error)
 }
 
 static const char *const links[] = { "permissions", NULL };
-#define PROFILE_RESOURCE .kind = &cpu_profile_kind, .path = "cpuprofiles", .methods = RESOURCE_ALL, .links = links, .check = check, .updated = limits_of_all, \
+#define PROFILE_RESOURCE .kind = &cpu_profile_kind, .path = "cpuprofiles", .methods = RESOURCE_ALL, .by_itself = true, .links = links, .check = check, .updated = limits_of_all, \
 	.event_added = 10130, .event_removed = 10132, .event_updated = 10134, \
 	.permit_add = "edit_cluster_configuration", .permit_update = "edit_cluster_configuration", .permit_remove = "edit_cluster_configuration"
 const struct resource resource_cpu_profile = { PROFILE_RESOURCE, .doc = "CPU limits for the virtual machines of a cluster" };

@@ -319,8 +319,15 @@ const struct resource resource_group = {
 };
 const struct resource resource_group_permission = PERMISSION_RESOURCE(&resource_group);
 
+/* What a role allows is told where it stands by itself. */
+static char *role_link(struct request *request, const void *seen, const char *name)
+{
+	return g_strdup_printf("%s/roles/%s/%s", request->base, object_id(seen), name);
+}
+
 #define ROLES_RESOURCE(of, text) { \
 	.type = &assigned_role_type, .path = "roles", .parent = (of), .methods = RESOURCE_READ | RESOURCE_ADD | RESOURCE_REMOVE, .links = role_links, \
-	.permit_add = "manipulate_users", .permit_remove = "manipulate_users", .doc = (text), .list = holder_roles, .add = role_add, .remove = role_remove }
+	.permit_add = "manipulate_users", .permit_remove = "manipulate_users", .doc = (text), .list = holder_roles, .link = role_link, \
+	.add = role_add, .remove = role_remove }
 const struct resource resource_user_role = ROLES_RESOURCE(&resource_user, "Roles that the user has on everything");
 const struct resource resource_group_role = ROLES_RESOURCE(&resource_group, "Roles that the group has on everything");

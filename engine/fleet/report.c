@@ -197,8 +197,8 @@ static const struct { const char *name; bool (*read)(struct json_reader *reader,
 	{ "vmId", read_id }, { "status", read_status }, { "statusTime", read_status_time }, { "exitCode", read_exit_code }, { "exitReason", read_exit_reason },
 	{ "exitMessage", read_exit_message }, { "pauseCode", read_pause }, { "elapsedTime", read_elapsed }, { "facts", read_digest },
 	{ "cpuUser", read_cpu_user }, { "cpuSys", read_cpu_sys }, { "memUsage", read_mem }, { "balloonIgnored", read_balloon }, { "sampled", read_sampled },
-	{ "disks", read_disks }, { "nics", read_nics }, { "displayInfo", read_displays }, { "guestIPs", read_ips }, { "guestFQDN", read_fqdn }, { "guestOsInfo", read_os },
-	{ "diskIDs", read_disk_ids }, { "nicMACs", read_nic_macs },
+	{ "disks", read_disks }, { "nics", read_nics }, { "displayInfo", read_displays }, { "guestIPs", read_ips }, { "guestFQDN", read_fqdn },
+	{ "guestOsInfo", read_os }, { "diskIDs", read_disk_ids }, { "nicMACs", read_nic_macs },
 };
 
 /* Empties what the row before left: its texts and all numbers but those of its devices. */
