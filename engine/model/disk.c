@@ -19,7 +19,7 @@ static const struct field disk_fields[] = {
 	FIELD_REF_(struct disk, vm, "vm", READ_ONLY, "vms", "virtual machine that has it"),
 	FIELD_REF_(struct disk, template, "template", READ_ONLY, "templates", "template that has it"),
 	FIELD_STRING_(struct disk, name, "alias", CU | SEARCH, "name of the disk", .max = 255),
-	FIELD_STRING_(struct disk, name, "name", CU, "the same, as other resources call it", .max = 255),
+	FIELD_STRING_(struct disk, name, "name", CU | SEARCH, "the same, as other resources call it", .max = 255),
 	FIELD_STRING_(struct disk, image_id, "image_id", READ_ONLY, "volume on the storage"),
 	FIELD_LIST_(struct disk, storage_domains, "storage_domains/storage_domain", CU | WITHIN, &object_ref_type, "where it is stored",
 		    .target = "storagedomains"),
