@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The network part of Host.getCapabilities, and Host.getNetworkCapabilities: read from the kernel at each call; only which links are networks comes from
- * the running configuration. What differs from it is what a plan from the kernel's state to it would change.
+ * the running configuration, or that which is tried and nobody confirmed yet. What differs from it is what a plan from the kernel's state to it would
+ * change. Who asks while links change waits for that, milliseconds.
  */
 #include <arpa/inet.h>
 #include <linux/rtnetlink.h>
@@ -303,17 +304,14 @@ static json_t *networks_object(const struct net_state *state, const struct net_c
 
 static bool fill(struct net *net, struct netlink *netlink, const char *local_address, struct network_caps *caps, GError **error)
 {
+	AUTO_READ(&net->telling);
 	struct net_state *state = net_state_read(netlink, /* addresses= */ true, error);
-	json_t *running = net_running(net);
-	json_t *leases = net_leases(net);
-	struct net_config *config = net_config_new(running, leases);
+	struct net_config *config = net_tried_config(net);
 	struct net_topology *topology = state ? net_topology_new(config, error) : NULL;
 	const struct net_link *client;
 	const char *name;
 	json_t *network;
 
-	json_decref(running);
-	json_decref(leases);
 	if (topology) {
 		caps->networks = networks_object(state, config, topology);
 		add_differences(netlink, config, topology, caps->networks);

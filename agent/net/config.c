@@ -233,3 +233,8 @@ struct net_config *net_running_config(struct net *net)
 	json_decref(leases);
 	return config;
 }
+
+struct net_config *net_tried_config(struct net *net)
+{
+	return net->trying ? net_config_new(net->trying, net->trying_leases) : net_running_config(net);
+}

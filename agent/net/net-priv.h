@@ -385,6 +385,8 @@ struct net {
 	pthread_mutex_t lock;            /* guards what follows but clients and watch */
 	pthread_cond_t confirm;
 	bool confirmed;
+	pthread_rwlock_t telling;        /* taken before lock; for writing: links and what is wanted of them do not fit together. Guards the next two */
+	json_t *trying, *trying_leases;  /* as running and leases: what the kernel has been made to have, and is not yet kept. NULL: nothing */
 	bool same_boot;                  /* running.json was of this boot when the agent started */
 	json_t *running, *persistent;    /* {"version": 1, "boot_id": ..., "networks": {}, "bonds": {}}; replaced, never changed */
 	json_t *leases, *offered;        /* key -> {ip, mask, gateway, nameservers, until (epoch, s)}; offered: not yet looked at, null: lost */
@@ -402,6 +404,7 @@ struct net {
 /* {"networks", "bonds", "host"} of the running configuration; new reference. (config.c) */
 json_t *net_running(struct net *net);
 struct net_config *net_running_config(struct net *net);                       /* the same, with the leases. net_config_free */
+struct net_config *net_tried_config(struct net *net);                         /* what links should be as now; telling is held. net_config_free */
 bool net_write_running(struct net *net, json_t *config, GError **error);      /* takes over {"networks", "bonds", "host"} */
 bool net_write_leases(struct net *net, json_t *leases, GError **error);       /* takes over key -> lease */
 json_t *net_leases(struct net *net);                                          /* new reference, not to be changed */

@@ -10,6 +10,7 @@
  *      what DHCP servers give meanwhile adds steps of its own, to the journal first (take_leases); later it is a transaction by itself
  *   5  with connectivityCheck: a client must call Host.confirmConnectivity within connectivityTimeout
  *   6  running.json is written, the journal removed: done. commitOnSuccess: persistent.json too
+ * What is told meanwhile (capabilities.c) is of the state before 4 or after it, together with the wishes that are for it.
  * A failure in 4 to 6 undoes the steps, last first, and removes the journal. A journal found at start means the agent was killed in between: the state
  * before is restored from it.
  *
@@ -42,6 +43,36 @@ static bool write_journal(struct net *net, const GPtrArray *steps, GError **erro
 	return written;
 }
 
+/* ---- what is told while links change ---- */
+
+/* wanted NULL: the running configuration. The lock is held for writing. */
+static void tell(struct net *net, json_t *wanted, json_t *leases)
+{
+	json_decref(net->trying);
+	json_decref(net->trying_leases);
+	net->trying = wanted ? json_deep_copy(wanted) : NULL;
+	net->trying_leases = json_incref(leases);
+}
+
+static void undo(struct net *net, struct netlink *netlink, const GPtrArray *steps)
+{
+	AUTO_WRITE(&net->telling);
+
+	net_undo(netlink, steps, steps->len);
+	tell(net, NULL, NULL);
+}
+
+/* Steps from `from` on, to what is wanted with these leases. */
+static bool apply(struct net *net, struct netlink *netlink, const GPtrArray *steps, guint from, json_t *wanted, json_t *leases, GError **error)
+{
+	AUTO_WRITE(&net->telling);
+
+	if (!net_apply(netlink, steps, from, error))
+		return false;
+	tell(net, wanted, leases);
+	return true;
+}
+
 /* Restores the state before an interrupted transaction. */
 static bool recover(struct net *net, GError **error)
 {
@@ -58,7 +89,7 @@ static bool recover(struct net *net, GError **error)
 	}
 	log_warn("a network change was interrupted: restoring the state before");
 	steps = net_steps_from_json(json_object_get(journal, "steps"));
-	net_undo(netlink, steps, steps->len);
+	undo(net, netlink, steps);
 	netlink_free(netlink);
 	written = net_write_running(net, json_deep_copy(json_object_get(journal, "before")), error);
 	json_decref(journal);
@@ -149,7 +180,7 @@ static void take_leases(struct net *net, struct netlink *netlink, GPtrArray *ste
 
 		g_ptr_array_set_free_func(more, NULL);
 		g_ptr_array_extend_and_steal(steps, g_steal_pointer(&more));
-		if ((steps->len == had || write_journal(net, steps, &problem)) && net_apply(netlink, steps, had, &problem)) {
+		if ((steps->len == had || write_journal(net, steps, &problem)) && apply(net, netlink, steps, had, change->wanted, leases, &problem)) {
 			net_config_free(change->after);
 			change->after = g_steal_pointer(&after);
 			json_decref(change->leases);
@@ -213,7 +244,11 @@ static bool commit(struct net *net, const GPtrArray *steps, const struct change 
 		json_decref(leases);
 	else if (!net_write_leases(net, leases, error))
 		return false;
-	return json_equal(change->running, change->wanted) || net_write_running(net, json_deep_copy(change->wanted), error);
+	if (!json_equal(change->running, change->wanted) && !net_write_running(net, json_deep_copy(change->wanted), error))
+		return false;
+	AUTO_WRITE(&net->telling);
+	tell(net, NULL, NULL);
+	return true;
 }
 
 /* Steps 3 to 6. timeout_s: for confirmation, 0: none */
@@ -221,7 +256,7 @@ static bool carry_out(struct net *net, struct netlink *netlink, GPtrArray *steps
 {
 	if (steps->len && !write_journal(net, steps, error))
 		return false;
-	if (!net_apply(netlink, steps, 0, error)) {
+	if (!apply(net, netlink, steps, 0, change->wanted, change->leases, error)) {
 		json_file_remove(net->directory, JOURNAL);
 		return false;
 	}
@@ -239,7 +274,7 @@ static bool carry_out(struct net *net, struct netlink *netlink, GPtrArray *steps
 		net_servers_tidy(net, change->after);
 		return true;
 	}
-	net_undo(netlink, steps, steps->len);
+	undo(net, netlink, steps);
 	json_file_remove(net->directory, JOURNAL);
 	net_dhcp_sync(net, change->before);
 	net_servers_sync(net, change->before);
@@ -576,6 +611,9 @@ struct net *net_free(struct net *net)
 	json_decref(net->leases);
 	json_decref(net->running);
 	json_decref(net->persistent);
+	json_decref(net->trying);
+	json_decref(net->trying_leases);
+	pthread_rwlock_destroy(&net->telling);
 	pthread_cond_destroy(&net->confirm);
 	pthread_mutex_destroy(&net->lock);
 	g_free(net->directory);
@@ -591,6 +629,7 @@ struct net *net_new(struct agent *agent, GError **error)
 	net->agent = agent;
 	net->directory = g_build_filename(agent->state_dir, "net", NULL);
 	pthread_mutex_init(&net->lock, NULL);
+	pthread_rwlock_init(&net->telling, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&net->confirm, &monotonic);

@@ -179,6 +179,65 @@ static void test_machine_meanwhile(void **state)
 	assert_same(before);
 }
 
+static struct room *hooked;
+static unsigned steps_seen;
+
+/* Between two steps nobody reads the links to tell of them. */
+static void nobody_tells(unsigned n)
+{
+	assert_int_equal(pthread_rwlock_tryrdlock(&hooked->agent.net->telling), EBUSY);
+	steps_seen++;
+}
+
+static void *set_up_and_wait(void *data)
+{
+	assert_int_equal(call_full(data, "Host.setupNetworks", request("{\"net2\": {\"ipaddr\": \"192.0.2.9\", \"netmask\": \"24\"}}",
+				   "{\"connectivityCheck\": true, \"connectivityTimeout\": 150}"), NULL), 0);
+	return NULL;
+}
+
+static void take_lease(void *data)
+{
+	net_dhcp_apply(((struct room *)data)->agent.net);
+}
+
+/* What is told while something changes is of one state: what waits to be confirmed is told, and a lease that is being taken in is not somebody's change. */
+static void test_told_meanwhile(void **state)
+{
+	struct room *room = hooked = *state;
+	struct net *net = room->agent.net;
+	json_t *network = NULL;
+	pthread_t thread;
+
+	net_before_step = nobody_tells;
+	pthread_create(&thread, NULL, set_up_and_wait, room);
+	while (!(network = told(room, "net2")))
+		usleep(10 * 1000);
+	assert_string_equal(json_string_value(json_object_get(network, "addr")), "192.0.2.9");
+	assert_in_sync(room, NULL);
+	assert_int_equal(call_full(room, "Host.confirmConnectivity", json_object(), NULL), 0);
+	pthread_join(thread, NULL);
+	json_decref(network);
+	assert_in_sync(room, NULL);
+	assert_int_equal(setup(room, "{\"net1\": {\"bootproto\": \"dhcp\"}}"), 0);
+	steps_seen = 0;
+	{
+		AUTO_LOCK(&net->lock);
+		json_object_set_new(net->offered, "net1", json_pack("{s:s, s:s, s:s, s:[], s:I}", "ip", "10.5.0.7", "mask", "24", "gateway", "", "nameservers",
+								    "until", (json_int_t)4102444800));
+	}
+	assert_true(lane_submit(room->agent.lanes, "network", &(struct lane_job){ .name = "lease", .run = take_lease, .data = room }, NULL));
+	/* each answer is from before the lease or after it */
+	for (bool has = false; !has; json_decref(network)) {
+		assert_non_null(network = told(room, "net1"));
+		assert_true(json_is_true(json_object_get(network, "in_sync")));
+		has = !strcmp(json_string_value(json_object_get(network, "addr")), "10.5.0.7");
+	}
+	assert_int_equal(setup(room, "{\"net1\": {\"remove\": true}, \"net2\": {\"remove\": true}}"), 0);
+	assert_true(steps_seen > 3);
+	net_before_step = NULL;
+}
+
 struct rival { struct room *room; const char *networks; int code; };
 
 static void *contend(void *data)
@@ -214,7 +273,8 @@ static void test_two_at_once(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { ROOM_TEST(test_differences), ROOM_TEST(test_small_mtu), ROOM_TEST(test_machine_meanwhile), ROOM_TEST(test_two_at_once) };
+	const struct CMUnitTest tests[] = { ROOM_TEST(test_differences), ROOM_TEST(test_small_mtu), ROOM_TEST(test_told_meanwhile),
+					     ROOM_TEST(test_machine_meanwhile), ROOM_TEST(test_two_at_once) };
 
 	return room_enter() ? cmocka_run_group_tests(tests, NULL, NULL) : 0;
 }
