@@ -53,9 +53,11 @@ static int set(struct netlink *netlink, enum net_step_kind kind, const char *lin
 	case STEP_QOS:
 		return net_qos_set(link, value);
 	case STEP_FOREIGN_AWAY:
-		return unless(netlink_foreign(netlink, link, value, false), ESRCH);
+	case STEP_LEARNED_AWAY:
+		return unless(unless(net_foreign_set(netlink, link, value, false), ESRCH), EADDRNOTAVAIL);
 	case STEP_FOREIGN_BACK:
-		return unless(netlink_foreign(netlink, link, value, true), EEXIST);
+	case STEP_LEARNED_BACK:
+		return unless(net_foreign_set(netlink, link, value, true), EEXIST);
 	case STEP_KIND_MAX:
 		break;
 	}
@@ -67,7 +69,8 @@ static const enum net_step_kind inverse[] = { [STEP_LINK_ADD] = STEP_LINK_DELETE
 	[STEP_ROUTE_ADD] = STEP_ROUTE_DELETE, [STEP_ROUTE_DELETE] = STEP_ROUTE_ADD, [STEP_RULE_ADD] = STEP_RULE_DELETE,
 	[STEP_RULE_DELETE] = STEP_RULE_ADD, [STEP_PEER_ADD] = STEP_PEER_DELETE, [STEP_PEER_DELETE] = STEP_PEER_ADD, [STEP_RESOLV] = STEP_RESOLV,
 	[STEP_FORWARDING] = STEP_FORWARDING, [STEP_RULESET] = STEP_RULESET,
-	[STEP_QOS] = STEP_QOS, [STEP_FOREIGN_AWAY] = STEP_FOREIGN_BACK, [STEP_FOREIGN_BACK] = STEP_FOREIGN_AWAY };
+	[STEP_QOS] = STEP_QOS, [STEP_FOREIGN_AWAY] = STEP_FOREIGN_BACK, [STEP_FOREIGN_BACK] = STEP_FOREIGN_AWAY,
+	[STEP_LEARNED_AWAY] = STEP_LEARNED_BACK, [STEP_LEARNED_BACK] = STEP_LEARNED_AWAY };
 
 static bool is_as_before(int errnum)
 {

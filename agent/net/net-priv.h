@@ -13,11 +13,16 @@
 #include "proto/endpoint.h"
 
 /* ---- netlink.c: the kernel's state ---- */
-struct net_address { int family; char *text, *broadcast; bool link_local; };     /* "192.0.2.1/24"; broadcast: "" when none */
+/* "192.0.2.1/24"; broadcast: "" when none; learned: by router advertisements */
+struct net_address { int family; char *text, *broadcast; bool link_local, learned; };
 /* destination: "default" or "10.0.0.0/8"; gateway "-": none; protocol: RTPROT_*. Those with a gateway of table main, and ours (NET_PROTOCOL) of others */
-struct net_route { int family; char *destination, *gateway; uint32_t metric, table; unsigned protocol; };
-/* One that somebody put there, in whatever table: raw is it as the kernel tells it, source its address (NULL: any). */
-struct net_foreign { struct net_route route; char *source; GBytes *raw; };
+struct net_route { int family; char *destination, *gateway; uint32_t metric, table; unsigned protocol; uint32_t object; };
+/*
+ * What somebody put there, in whatever table: a route, a next-hop object, an address. raw is the kernel's message, source the route's address (NULL: any),
+ * route.object the number of the object that it is or uses (0: none). See foreign.c
+ */
+struct net_hop { int index; char *link, *gateway; };
+struct net_foreign { int type; struct net_route route; char *source; GPtrArray *hops; GBytes *raw; };
 #define NET_PROTOCOL 66                   /* of our rules and the routes of their tables: tells them from those of others */
 struct net_link {
 	int index, master, lower;        /* master, lower (device below): index, 0: none */
@@ -34,12 +39,12 @@ struct net_link {
 	int aggregator;                  /* 802.3ad, of bonds and slaves; 0: none */
 	uint64_t rx_bytes, tx_bytes, rx_errors, tx_errors, rx_dropped, tx_dropped;
 	GPtrArray *addresses, *routes, *peers;        /* peers: of a VXLAN, texts */
-	GPtrArray *foreign;              /* struct net_foreign: all routes but the kernel's own; some are in routes, too */
+	GPtrArray *foreign;              /* struct net_foreign: all routes but the kernel's own; some are in routes, too. What needs others is before them */
+	GPtrArray *learned;              /* struct net_foreign: by router advertisements; default routes are in routes, too */
 };
 /* rules: ours, texts "from 192.0.2.0/24 table 7", "fwmark 7 table 7". resolv: content of resolv.conf, NULL: not read */
 /* nft: digest of our table, "": none; NULL: not read, plan.c does when it needs it. forwarding: IPv4 */
 struct net_state { GPtrArray *links, *rules; char *resolv, *nft; bool forwarding; };
-void net_foreign_free(void *foreign);
 struct netlink;
 struct netlink *netlink_new(GError **error);
 struct netlink *netlink_free(struct netlink *netlink);
@@ -68,7 +73,6 @@ int netlink_veth(struct netlink *netlink, const char *name, int space, const cha
 int netlink_link_delete(struct netlink *netlink, const char *name);
 int netlink_address(struct netlink *netlink, const char *name, const char *address, bool add);     /* "192.0.2.1/24 brd 192.0.2.255" */
 int netlink_route(struct netlink *netlink, const char *name, const char *route, bool add); /* "default via 192.0.2.254 metric 0 proto 4 table 254" */
-int netlink_foreign(struct netlink *netlink, const char *name, const char *route, bool add);      /* "... raw HEX", of a struct net_foreign; over this link */
 int netlink_peer(struct netlink *netlink, const char *name, const char *peer, bool add);   /* of a VXLAN: "192.0.2.7" */
 int netlink_rule(struct netlink *netlink, const char *rule, bool add);                     /* as in net_state */
 int net_set_accept_ra(const char *name, const char *value);
@@ -77,8 +81,22 @@ int net_set_forwarding(const char *value);                                    /*
 extern const char *net_resolv_path;
 int net_write_resolv(const char *content);
 
-/* ---- options.c ---- */
+/* ---- foreign.c: what others put on links, and what routers told ---- */
 struct nlattr;
+struct nlmsghdr;
+void net_foreign_free(void *foreign);
+bool net_foreign_is_shared(const struct net_foreign *foreign);                /* it is about other links, too: the kernel alone takes it away */
+/* For what reads the state: of a message and its attributes. link NULL: several hops */
+void net_foreign_route(const struct net_state *state, struct net_link *link, const struct net_route *route, struct nlmsghdr *header, struct nlattr **a);
+void net_foreign_address(struct net_link *link, struct nlmsghdr *header, struct nlattr **a);      /* the last of its addresses */
+int net_foreign_objects(struct netlink *netlink, struct net_state *state);    /* when links are known. 0 or libnl's error */
+/* For steps; with the hops that are used (uses NULL: all). g_free */
+char *net_foreign_text(const struct net_foreign *foreign, bool (*uses)(const struct net_hop *hop, void *data), void *data);
+char *net_foreign_plain(const char *text);                                    /* of a step's text, for people: "10.0.0.0/8 via 192.0.2.9 ...". g_free */
+int net_foreign_set(struct netlink *netlink, const char *link, const char *text, bool add);       /* 0 or errno */
+void net_solicit(const char *link);                                           /* asks routers to tell about themselves */
+
+/* ---- options.c ---- */
 /* The options of a request, name -> value as the kernel tells it. NULL + error */
 GHashTable *net_bond_options(const char *name, const char *text, GError **error);
 GHashTable *net_bridge_options(const char *name, const char *text, GError **error);
@@ -231,7 +249,8 @@ struct net_topology *net_topology_free(struct net_topology *topology);
 enum net_step_kind {
 	STEP_LINK_ADD, STEP_LINK_DELETE, STEP_LINK_SET, STEP_ACCEPT_RA, STEP_ADDRESS_ADD, STEP_ADDRESS_DELETE, STEP_ROUTE_ADD, STEP_ROUTE_DELETE,
 	STEP_RULE_ADD, STEP_RULE_DELETE, STEP_PEER_ADD, STEP_PEER_DELETE, STEP_RESOLV, STEP_FORWARDING, STEP_RULESET, STEP_QOS,
-	STEP_FOREIGN_AWAY, STEP_FOREIGN_BACK,         /* a route of somebody else, "10.0.0.0/8 via ... raw HEX" (plan_away.c) */
+	STEP_FOREIGN_AWAY, STEP_FOREIGN_BACK,         /* a route of somebody else (foreign.c, plan_away.c) */
+	STEP_LEARNED_AWAY, STEP_LEARNED_BACK,         /* what routers told */
 	STEP_KIND_MAX
 };
 struct net_step { enum net_step_kind kind; char *link, *value, *old; };

@@ -85,17 +85,6 @@ static void route_free(void *data)
 	g_free(route);
 }
 
-void net_foreign_free(void *data)
-{
-	struct net_foreign *foreign = data;
-
-	g_free(foreign->route.destination);
-	g_free(foreign->route.gateway);
-	g_free(foreign->source);
-	g_bytes_unref(foreign->raw);
-	g_free(foreign);
-}
-
 static void link_free(void *data)
 {
 	struct net_link *link = data;
@@ -103,6 +92,7 @@ static void link_free(void *data)
 	g_ptr_array_unref(link->addresses);
 	g_ptr_array_unref(link->routes);
 	g_ptr_array_unref(link->foreign);
+	g_ptr_array_unref(link->learned);
 	g_ptr_array_unref(link->peers);
 	g_free(link->name);
 	g_free(link->kind);
@@ -151,6 +141,7 @@ struct net_link *net_state_add(struct net_state *state, const char *name, const 
 	link->addresses = g_ptr_array_new_with_free_func(address_free);
 	link->routes = g_ptr_array_new_with_free_func(route_free);
 	link->foreign = g_ptr_array_new_with_free_func(net_foreign_free);
+	link->learned = g_ptr_array_new_with_free_func(net_foreign_free);
 	link->peers = g_ptr_array_new_with_free_func(g_free);
 	g_ptr_array_add(state->links, link);
 	return link;
@@ -335,6 +326,7 @@ static int on_address(struct nl_msg *message, void *data)
 	memcpy(&prefix.address, nla_data(address), (size_t)nla_len(address));
 	g_autofree char *text = net_prefix_text(&prefix);
 	net_link_add_address(link, text);
+	net_foreign_address(link, header, a);
 	if (prefix.family == AF_INET && a[IFA_BROADCAST]) {
 		struct net_address *added = link->addresses->pdata[link->addresses->len - 1];
 		char broadcast[INET_ADDRSTRLEN];
@@ -345,40 +337,23 @@ static int on_address(struct nl_msg *message, void *data)
 	return NL_OK;
 }
 
-/* Not what the kernel made by itself. A route of a next-hop object cannot be told without it. */
-static void note_foreign(struct net_link *link, const struct net_route *route, struct nlmsghdr *header, struct nlattr **a)
-{
-	struct net_foreign *foreign;
-	char text[INET6_ADDRSTRLEN];
-
-	if (route->protocol == RTPROT_REDIRECT || route->protocol == RTPROT_KERNEL || route->protocol == RTPROT_RA || route->table == RT_TABLE_LOCAL ||
-	    a[RTA_NH_ID])
-		return;
-	foreign = g_new0(struct net_foreign, 1);
-	foreign->route = *route;
-	foreign->route.destination = g_strdup(route->destination);
-	foreign->route.gateway = g_strdup(route->gateway);
-	foreign->source = a[RTA_PREFSRC] ? g_strdup(inet_ntop(route->family, nla_data(a[RTA_PREFSRC]), text, sizeof(text))) : NULL;
-	foreign->raw = g_bytes_new(nlmsg_data(header), (gsize)nlmsg_datalen(header));
-	g_ptr_array_add(link->foreign, foreign);
-}
-
 static int on_route(struct nl_msg *message, void *data)
 {
 	struct nlmsghdr *header = nlmsg_hdr(message);
 	struct rtmsg *info = nlmsg_data(header);
 	struct nlattr *a[RTA_MAX + 1];
 	struct net_prefix gateway = { 0 }, destination = { 0 };
+	const struct net_state *kept = ((struct netlink *)data)->state;
 	struct net_route *route;
-	struct net_link *link;
+	struct net_link *link = NULL;
 	char text[INET6_ADDRSTRLEN];
 	uint32_t table;
 
 	if (header->nlmsg_type != RTM_NEWROUTE || nlmsg_parse(header, sizeof(*info), a, RTA_MAX, NULL) < 0 || info->rtm_type != RTN_UNICAST ||
-	    !a[RTA_OIF] || (info->rtm_family != AF_INET && info->rtm_family != AF_INET6) || (info->rtm_flags & RTM_F_CLONED))
+	    (!a[RTA_OIF] && !a[RTA_MULTIPATH]) || (info->rtm_family != AF_INET && info->rtm_family != AF_INET6) || (info->rtm_flags & RTM_F_CLONED))
 		return NL_OK;
 	table = a[RTA_TABLE] ? nla_get_u32(a[RTA_TABLE]) : info->rtm_table;
-	if (!(link = net_state_index(((struct netlink *)data)->state, (int)attribute_number(a[RTA_OIF]))))
+	if (a[RTA_OIF] && !(link = net_state_index(kept, (int)attribute_number(a[RTA_OIF]))))
 		return NL_OK;
 	if (a[RTA_GATEWAY])
 		memcpy(&gateway.address, nla_data(a[RTA_GATEWAY]), MIN((size_t)nla_len(a[RTA_GATEWAY]), sizeof(gateway.address)));
@@ -387,6 +362,7 @@ static int on_route(struct nl_msg *message, void *data)
 	route->protocol = info->rtm_protocol;
 	route->metric = (uint32_t)attribute_number(a[RTA_PRIORITY]);
 	route->table = table;
+	route->object = (uint32_t)attribute_number(a[RTA_NH_ID]);
 	route->gateway = g_strdup(a[RTA_GATEWAY] ? inet_ntop(info->rtm_family, &gateway.address, text, sizeof(text)) : "-");
 	if (info->rtm_dst_len && a[RTA_DST]) {
 		destination.family = info->rtm_family;
@@ -395,8 +371,8 @@ static int on_route(struct nl_msg *message, void *data)
 		route->destination = net_prefix_text(&destination);
 	} else
 		route->destination = g_strdup("default");
-	note_foreign(link, route, header, a);
-	if (table == RT_TABLE_MAIN ? a[RTA_GATEWAY] != NULL : info->rtm_protocol == NET_PROTOCOL)
+	net_foreign_route(kept, link, route, header, a);
+	if (link && (table == RT_TABLE_MAIN ? a[RTA_GATEWAY] != NULL : info->rtm_protocol == NET_PROTOCOL))
 		g_ptr_array_add(link->routes, route);
 	else
 		route_free(route);
@@ -495,6 +471,8 @@ struct net_state *net_state_read(struct netlink *netlink, bool addresses, GError
 			result = dump(netlink, RTM_GETROUTE, AF_INET, on_route);
 		if (result >= 0 && addresses)
 			result = dump(netlink, RTM_GETROUTE, AF_INET6, on_route);
+		if (result >= 0 && addresses)
+			result = net_foreign_objects(netlink, netlink->state);
 		if (result >= 0 && addresses)
 			result = dump(netlink, RTM_GETRULE, AF_UNSPEC, on_rule);
 		if (result >= 0 && addresses && has_vxlan(netlink->state))

@@ -203,44 +203,6 @@ int netlink_route(struct netlink *netlink, const char *name, const char *route, 
 	return netlink_transact(netlink, message);
 }
 
-static bool read_hex(const char *text, GByteArray *bytes)
-{
-	for (; text[0] && text[1]; text += 2) {
-		int high = g_ascii_xdigit_value(text[0]), low = g_ascii_xdigit_value(text[1]);
-		uint8_t byte = (uint8_t)(high << 4 | low);
-
-		if (high < 0 || low < 0)
-			return false;
-		g_byte_array_append(bytes, &byte, 1);
-	}
-	return !*text && bytes->len >= sizeof(struct rtmsg);
-}
-
-/* The link may be another one of that name by now. */
-int netlink_foreign(struct netlink *netlink, const char *name, const char *route, bool add)
-{
-	g_autoptr(GByteArray) bytes = g_byte_array_new();
-	const char *raw = strstr(route, " raw ");
-	struct nl_msg *message;
-	struct nlattr *a;
-	struct rtmsg info;
-	int left;
-	WITH_INDEX(name);
-
-	if (!raw || !read_hex(raw + strlen(" raw "), bytes))
-		return EINVAL;
-	memcpy(&info, bytes->data, sizeof(info));
-	info.rtm_flags &= RTNH_F_ONLINK;          /* the rest is the kernel's to tell */
-	message = nlmsg_alloc_simple(add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_EXCL : 0);
-	nlmsg_append(message, &info, sizeof(info), NLMSG_ALIGNTO);
-	nla_for_each_attr(a, (struct nlattr *)(void *)(bytes->data + NLMSG_ALIGN(sizeof(info))), (int)(bytes->len - NLMSG_ALIGN(sizeof(info))), left)
-		if (nla_type(a) == RTA_OIF)
-			nla_put_u32(message, RTA_OIF, (uint32_t)index);
-		else if (nla_type(a) != RTA_CACHEINFO)
-			nla_put(message, nla_type(a), nla_len(a), nla_data(a));
-	return netlink_transact(netlink, message);
-}
-
 /* Of a VXLAN: all that has no known place goes to this host, too. */
 int netlink_peer(struct netlink *netlink, const char *name, const char *peer, bool add)
 {
@@ -301,8 +263,11 @@ static int write_file(const char *path, const char *value)
 int net_set_accept_ra(const char *name, const char *value)
 {
 	g_autofree char *path = g_strdup_printf("/proc/sys/net/ipv6/conf/%s/accept_ra", name);
+	int errnum = write_file(path, value);
 
-	return write_file(path, value);
+	if (!errnum && *value != '0')
+		net_solicit(name);                /* the kernel asks only when the link comes up */
+	return errnum;
 }
 
 int net_set_forwarding(const char *value)

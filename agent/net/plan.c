@@ -28,15 +28,12 @@ static bool has_address(const struct net_link *link, const char *text)
 	return false;
 }
 
-static void set_accept_ra(struct plan *plan, struct net_link *link, bool autoconf)
+/* Without autoconf what routers told goes: it would stay as long as they said. */
+static void settle_autoconf(struct plan *plan, const struct net_want *want, struct net_link *link)
 {
-	int wanted = autoconf ? 2 : 0;               /* 2: also on a host that routes */
-	g_autofree char *old = g_strdup_printf("%d", link->accept_ra);
-
-	if (link->accept_ra == wanted || (link->accept_ra < 0 && !autoconf))
-		return;
-	net_step_add(plan->steps, STEP_ACCEPT_RA, link->name, autoconf ? "2" : "0", old);
-	link->accept_ra = wanted;
+	plan_accept_ra(plan, link, want->autoconf);
+	if (!want->autoconf)
+		plan_drop_learned(plan, link);
 }
 
 /* Locally administered, not multicast. An address of its own keeps a bridge's MAC when ports come and go. */
@@ -150,7 +147,7 @@ static void keep_routes(struct net_link *link, const char *top, GPtrArray *kept)
 		const struct net_route *route = link->routes->pdata[i];
 		struct kept *keep;
 
-		if (!strcmp(route->destination, "default") || route->table != RT_TABLE_MAIN)
+		if (!strcmp(route->destination, "default") || route->table != RT_TABLE_MAIN || route->protocol == RTPROT_RA || route->object)
 			continue;
 		keep = g_new0(struct kept, 1);
 		keep->link = top;
@@ -164,7 +161,7 @@ static bool check_addresses(const struct net_want *want, const struct net_want *
 	for (guint i = 0; i < link->addresses->len; i++) {
 		const struct net_address *address = link->addresses->pdata[i];
 
-		if (address->link_local || plan_has(top->addresses, address->text) || (address->family == AF_INET ? top->dhcp : top->dhcpv6))
+		if (address->link_local || address->learned || plan_has(top->addresses, address->text) || (address->family == AF_INET ? top->dhcp : top->dhcpv6))
 			continue;
 		error_set(error, ERR_USED_NIC, "network '%s': nic '%s' has the address %s, which the network does not take over", plan_user(want), link->name,
 			  address->text);
@@ -339,7 +336,7 @@ static bool enslave(struct plan *plan, const struct net_want *want, struct net_l
 static bool lift(struct plan *plan, const struct net_want *want, struct net_link *link, GPtrArray *kept, GError **error)
 {
 	if (want->top)
-		set_accept_ra(plan, link, want->autoconf);
+		settle_autoconf(plan, want, link);
 	if (link->mtu < want->mtu)
 		plan_mtu(plan, link, want->mtu);
 	plan_up(plan, link, true);
@@ -408,8 +405,8 @@ static void add_route(struct plan *plan, struct net_link *link, const char *text
 }
 
 /*
- * A default route that came along with the link (of a DHCP client, of router advertisements) gives way to the network's; later, one that somebody put in its
- * place: the kernel has one of each metric.
+ * A default route that came along with the link (of a DHCP client) gives way to the network's; later, one that somebody put in its place: the kernel has one
+ * of each metric. Those of router advertisements are the kernel's.
  */
 static void drop_default_routes(struct plan *plan, const struct net_want *want, struct net_link *link)
 {
@@ -418,11 +415,12 @@ static void drop_default_routes(struct plan *plan, const struct net_want *want, 
 	for (guint w = 0; w < want->routes->len; w++)
 		for (guint i = 0; i < link->routes->len;) {
 			const struct net_route *route = link->routes->pdata[i];
+			bool gives_way = route->protocol != RTPROT_RA && !route->object;
 			bool family = !strchr(want->routes->pdata[w], ':') == (route->family == AF_INET);
 			bool instead = g_str_has_prefix(want->routes->pdata[w], "default ") && g_str_has_suffix(want->routes->pdata[w], " table 254") &&
-				       route->metric == (route->family == AF_INET ? 0 : IP6_RT_PRIO_USER) && route->protocol != RTPROT_RA;
+				       route->metric == (route->family == AF_INET ? 0 : IP6_RT_PRIO_USER);
 
-			if (family && !strcmp(route->destination, "default") && route->table == RT_TABLE_MAIN && (is_new || instead) &&
+			if (family && gives_way && !strcmp(route->destination, "default") && route->table == RT_TABLE_MAIN && (is_new || instead) &&
 			    !plan_is_route(route, want->routes->pdata[w]))
 				plan_drop_route(plan, link, i);
 			else
@@ -455,7 +453,7 @@ static bool finish(struct plan *plan, const struct net_want *want, struct net_li
 		return true;
 	if (!strcmp(want->kind, "bridge"))
 		set_arp(plan, link, want->mute);
-	set_accept_ra(plan, link, want->autoconf);
+	settle_autoconf(plan, want, link);
 	drop_default_routes(plan, want, link);
 	for (guint i = 0; i < want->addresses->len; i++)
 		add_address(plan, link, want->addresses->pdata[i]);
@@ -593,6 +591,7 @@ static bool plan_new(struct plan *plan, GError **error)
 		if (!for_kind(plan, kinds[i], kept, error, check_free) || !for_kind(plan, kinds[i], kept, error, finish))
 			return false;
 	}
+	plan_shared_back(plan);
 	if (!for_kind(plan, "", kept, error, shape) || !for_kind(plan, "bond", kept, error, shape))
 		return false;
 	plan_resolv(plan);

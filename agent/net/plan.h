@@ -32,11 +32,13 @@ struct net_route *plan_find_route(const struct net_link *link, const char *text)
 void plan_set(struct plan *plan, const struct net_link *link, const char *kind, const char *name, const char *value, const char *old);
 void plan_up(struct plan *plan, struct net_link *link, bool up);
 bool plan_has_ipv6(const struct plan *plan);                                  /* the host */
+void plan_accept_ra(struct plan *plan, struct net_link *link, bool autoconf);
 void plan_mtu(struct plan *plan, struct net_link *link, unsigned mtu);
 void plan_note_port(struct plan *plan, struct net_link *bridge);              /* a bridge whose MTU nobody set takes the least of its ports */
 void plan_master(struct plan *plan, struct net_link *link, struct net_link *master);      /* NULL: out of its bridge or bond */
 void plan_drop_route(struct plan *plan, struct net_link *link, guint i);      /* the i-th of the link */
 void plan_drop_address(struct plan *plan, struct net_link *link, guint i);
+void plan_drop_learned(struct plan *plan, struct net_link *link);             /* what routers told */
 void plan_drop_peer(struct plan *plan, struct net_link *link, guint i);
 void plan_drop_all(struct plan *plan, struct net_link *link);                 /* but the addresses that the kernel gives each link */
 /* From the shares of was to those of will (NULL: none). Where somebody else has put a qdisc, it stays: ERR_USED_NIC */
@@ -46,6 +48,7 @@ bool plan_qos(struct plan *plan, const struct net_want *was, const struct net_wa
 void plan_lose_routes(struct plan *plan, struct net_link *link, int family, const char *source);  /* of others. AF_UNSPEC: both; source NULL: any */
 /* Those that there is a place for again, where they were: over a link of that name, from its addresses, by a gateway of its networks. */
 void plan_routes_back(struct plan *plan, const struct net_want *want, struct net_link *link);
+void plan_shared_back(struct plan *plan);                                     /* those of several hops and of next-hop objects, at the end */
 void plan_mark_lost(struct plan *plan);                                       /* the others, when all is planned: NET_STEP_LOST */
 void plan_lost_free(void *lost);
 bool plan_away(struct plan *plan, GError **error);                            /* what is no longer wanted, or would have to be made anew */

@@ -5,7 +5,7 @@
  * Routes of others over a link of ours are not touched, but the kernel drops them with what they need: the link, its last IPv4 address, the address that
  * they are from. So that undoing brings them back they are steps of the plan, with all that the kernel told about them. They come back at once when what
  * there is then, by the same name, can carry them; those that do not are told in the log: to refuse the removal would leave a host where only somebody
- * who knows who made the route can remove the network.
+ * who knows who made the route can remove the network. How they are kept is in foreign.c.
  */
 #include <linux/rtnetlink.h>
 #include <string.h>
@@ -44,42 +44,57 @@ void plan_lost_free(void *data)
 	g_free(lost);
 }
 
-/* "10.0.0.0/8 via 192.0.2.9 metric 0 proto 4 table 254 raw 0218..." g_free */
-static char *foreign_text(const struct net_foreign *foreign)
+static bool is_lost(const struct plan *plan, const struct net_foreign *foreign)
 {
-	g_autofree char *route = plan_route_text(&foreign->route);
-	GString *text = g_string_new(route);
-	gsize size;
-	const uint8_t *raw = g_bytes_get_data(foreign->raw, &size);
+	for (guint i = 0; i < plan->lost->len; i++)
+		if (g_bytes_equal(((const struct lost *)plan->lost->pdata[i])->foreign->raw, foreign->raw))
+			return true;
+	return false;
+}
 
-	g_string_append(text, " raw ");
-	for (gsize i = 0; i < size; i++)
-		g_string_append_printf(text, "%02x", raw[i]);
-	return g_string_free(text, FALSE);
+/* The i-th of the link. What is over several links is one step, the first: undone, it comes when all of them are as before. */
+static void lose(struct plan *plan, struct net_link *link, guint i)
+{
+	const struct net_foreign *foreign = link->foreign->pdata[i];
+	g_autofree char *route = plan_route_text(&foreign->route);
+	g_autofree char *text = net_foreign_text(foreign, NULL, NULL);
+	struct net_route *same = foreign->type == RTM_NEWROUTE ? plan_find_route(link, route) : NULL;
+	struct lost *lost;
+
+	if (same)
+		g_ptr_array_remove(link->routes, same);
+	if (is_lost(plan, foreign)) {
+		g_ptr_array_remove_index(link->foreign, i);
+		return;
+	}
+	net_step_add(plan->steps, STEP_FOREIGN_AWAY, link->name, text, NULL);
+	lost = g_new0(struct lost, 1);
+	*lost = (struct lost){ .link = g_strdup(link->name), .foreign = g_ptr_array_steal_index(link->foreign, i),
+		.step = plan->steps->pdata[plan->steps->len - 1] };
+	g_ptr_array_add(plan->lost, lost);
 }
 
 void plan_lose_routes(struct plan *plan, struct net_link *link, int family, const char *source)
 {
 	for (guint i = 0; i < link->foreign->len;) {
 		const struct net_foreign *foreign = link->foreign->pdata[i];
-		struct net_route *same;
-		struct lost *lost;
-		g_autofree char *route = plan_route_text(&foreign->route);
-		g_autofree char *text = NULL;
 
-		if ((family != AF_UNSPEC && foreign->route.family != family) || (source && g_strcmp0(foreign->source, source))) {
+		if ((family == AF_UNSPEC || (foreign->type == RTM_NEWROUTE && foreign->route.family == family)) &&
+		    (!source || !g_strcmp0(foreign->source, source)))
+			lose(plan, link, i);
+		else
 			i++;
-			continue;
-		}
-		text = foreign_text(foreign);
-		net_step_add(plan->steps, STEP_FOREIGN_AWAY, link->name, text, NULL);
-		if ((same = plan_find_route(link, route)))
-			g_ptr_array_remove(link->routes, same);
-		lost = g_new0(struct lost, 1);
-		*lost = (struct lost){ .link = g_strdup(link->name), .foreign = g_ptr_array_steal_index(link->foreign, i),
-			.step = plan->steps->pdata[plan->steps->len - 1] };
-		g_ptr_array_add(plan->lost, lost);
 	}
+}
+
+/* Of a link that goes, before its addresses: an object needs them when it comes back. */
+static void lose_shared(struct plan *plan, struct net_link *link)
+{
+	for (guint i = 0; i < link->foreign->len;)
+		if (net_foreign_is_shared(link->foreign->pdata[i]))
+			lose(plan, link, i);
+		else
+			i++;
 }
 
 void plan_routes_back(struct plan *plan, const struct net_want *want, struct net_link *link)
@@ -90,7 +105,7 @@ void plan_routes_back(struct plan *plan, const struct net_want *want, struct net
 		bool gateway = !strcmp(route->gateway, "-") || g_str_has_prefix(route->gateway, "fe80:"), source = lost->foreign->source == NULL, is = false;
 		g_autofree char *text = NULL;
 
-		if (strcmp(lost->link, want->name) || lost->back)
+		if (strcmp(lost->link, want->name) || lost->back || net_foreign_is_shared(lost->foreign))
 			continue;
 		for (guint k = 0; k < want->addresses->len; k++) {
 			struct net_prefix prefix;
@@ -105,8 +120,64 @@ void plan_routes_back(struct plan *plan, const struct net_want *want, struct net
 		lost->back = is || (gateway && source);
 		if (is || !lost->back)
 			continue;
-		text = foreign_text(lost->foreign);
+		text = net_foreign_text(lost->foreign, NULL, NULL);
 		net_step_add(plan->steps, STEP_FOREIGN_BACK, link->name, text, NULL);
+	}
+}
+
+/* Can the hop be as it was? Where nothing was lost, it is. */
+static bool is_usable(const struct net_hop *hop, void *data)
+{
+	const struct plan *plan = data;
+	const struct net_link *link = net_state_link(plan->state, hop->link);
+	bool usable = link && (!strcmp(hop->gateway, "-") || g_str_has_prefix(hop->gateway, "fe80:"));
+
+	for (guint i = 0; link && i < link->addresses->len; i++) {
+		struct net_prefix prefix;
+
+		usable |= net_prefix_parse(((const struct net_address *)link->addresses->pdata[i])->text, &prefix) && net_prefix_contains(&prefix, hop->gateway);
+	}
+	return usable;
+}
+
+static bool is_on_host(const struct plan *plan, const char *source)
+{
+	for (guint i = 0; i < plan->state->links->len; i++) {
+		const struct net_link *link = plan->state->links->pdata[i];
+
+		for (guint k = 0; k < link->addresses->len; k++)
+			if (is_address(((const struct net_address *)link->addresses->pdata[k])->text, source))
+				return true;
+	}
+	return false;
+}
+
+/*
+ * Objects before groups before routes. A group or what uses objects comes back when all of it can. Of a route of several hops the kernel keeps those whose
+ * link is without an address, for later; but forgets all of them when one's link is made anew: then those that can come back.
+ */
+void plan_shared_back(struct plan *plan)
+{
+	for (guint i = plan->lost->len; i-- > 0;) {
+		struct lost *lost = plan->lost->pdata[i];
+		const struct net_foreign *foreign = lost->foreign;
+		guint usable = 0, gone = 0;
+		g_autofree char *text = NULL;
+
+		if (!net_foreign_is_shared(foreign))
+			continue;
+		for (guint k = 0; k < foreign->hops->len; k++) {
+			const struct net_hop *hop = foreign->hops->pdata[k];
+			const struct net_link *link = net_state_link(plan->state, hop->link);
+
+			usable += is_usable(hop, plan);
+			gone += !link || link->made;
+		}
+		lost->back = usable == foreign->hops->len && (!foreign->source || is_on_host(plan, foreign->source));
+		if (!lost->back && (!usable || !gone || foreign->route.object))
+			continue;
+		text = net_foreign_text(foreign, is_usable, plan);
+		net_step_add(plan->steps, STEP_FOREIGN_BACK, lost->link, text, NULL);
 	}
 }
 
@@ -341,8 +412,14 @@ bool plan_away(struct plan *plan, GError **error)
 			continue;
 		if (!check_machines(plan, was, will, link, error))
 			return false;
-		plan_deletions(plan, was, will, link);
 		replaced = *was->kind ? is_replaced(plan, was, will) : !will;
+		if (replaced && *was->kind)
+			lose_shared(plan, link);
+		plan_deletions(plan, was, will, link);
+		if (was->autoconf && !(will && will->top)) {
+			plan_accept_ra(plan, link, false);
+			plan_drop_learned(plan, link);
+		}
 		if (replaced && !plan_qos(plan, was, NULL, link->name, error))
 			return false;
 		if (!replaced)

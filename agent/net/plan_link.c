@@ -105,6 +105,17 @@ static void note_mtu(struct plan *plan, struct net_link *link, unsigned mtu)
 	}
 }
 
+void plan_accept_ra(struct plan *plan, struct net_link *link, bool autoconf)
+{
+	int wanted = autoconf ? 2 : 0;               /* 2: also on a host that routes */
+	g_autofree char *old = g_strdup_printf("%d", link->accept_ra);
+
+	if (link->accept_ra == wanted || (link->accept_ra < 0 && !autoconf))
+		return;
+	net_step_add(plan->steps, STEP_ACCEPT_RA, link->name, autoconf ? "2" : "0", old);
+	link->accept_ra = wanted;
+}
+
 void plan_mtu(struct plan *plan, struct net_link *link, unsigned mtu)
 {
 	g_autofree char *text = g_strdup_printf("%u", mtu);
@@ -185,6 +196,24 @@ void plan_drop_address(struct plan *plan, struct net_link *link, guint i)
 	g_ptr_array_remove_index(link->addresses, i);
 }
 
+void plan_drop_learned(struct plan *plan, struct net_link *link)
+{
+	for (guint i = 0; i < link->learned->len; i++) {
+		const struct net_foreign *learned = link->learned->pdata[i];
+		g_autofree char *text = net_foreign_text(learned, NULL, NULL);
+		g_autofree char *route = plan_route_text(&learned->route);
+		struct net_route *same = plan_find_route(link, route);
+
+		net_step_add(plan->steps, STEP_LEARNED_AWAY, link->name, text, NULL);
+		if (same)
+			g_ptr_array_remove(link->routes, same);
+	}
+	g_ptr_array_set_size(link->learned, 0);
+	for (guint i = link->addresses->len; i-- > 0;)
+		if (((const struct net_address *)link->addresses->pdata[i])->learned)
+			g_ptr_array_remove_index(link->addresses, i);
+}
+
 void plan_drop_peer(struct plan *plan, struct net_link *link, guint i)
 {
 	net_step_add(plan->steps, STEP_PEER_DELETE, link->name, link->peers->pdata[i], NULL);
@@ -195,8 +224,12 @@ void plan_drop_all(struct plan *plan, struct net_link *link)
 {
 	while (link->peers->len)
 		plan_drop_peer(plan, link, 0);
-	while (link->routes->len)
-		plan_drop_route(plan, link, 0);
+	plan_drop_learned(plan, link);
+	for (guint i = 0; i < link->routes->len;)
+		if (((const struct net_route *)link->routes->pdata[i])->object)
+			i++;
+		else
+			plan_drop_route(plan, link, i);
 	plan_lose_routes(plan, link, AF_UNSPEC, /* source= */ NULL);
 	for (guint i = 0; i < link->addresses->len;)
 		if (((const struct net_address *)link->addresses->pdata[i])->link_local)

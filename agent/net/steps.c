@@ -10,7 +10,7 @@ static const char *const kind_names[] = { [STEP_LINK_ADD] = "link add", [STEP_LI
 	[STEP_ROUTE_DELETE] = "route delete", [STEP_RULE_ADD] = "rule add", [STEP_RULE_DELETE] = "rule delete",
 	[STEP_PEER_ADD] = "peer add", [STEP_PEER_DELETE] = "peer delete", [STEP_RESOLV] = "resolv",
 	[STEP_FORWARDING] = "forwarding", [STEP_RULESET] = "ruleset", [STEP_QOS] = "qos", [STEP_FOREIGN_AWAY] = "foreign route away",
-	[STEP_FOREIGN_BACK] = "foreign route back", NULL };
+	[STEP_FOREIGN_BACK] = "foreign route back", [STEP_LEARNED_AWAY] = "learned away", [STEP_LEARNED_BACK] = "learned back", NULL };
 
 void net_step_free(void *data)
 {
@@ -81,11 +81,13 @@ json_t *net_steps_differences(const GPtrArray *steps)
 		[STEP_LINK_DELETE] = { "link", false }, [STEP_ADDRESS_ADD] = { "address", true }, [STEP_ADDRESS_DELETE] = { "address", false },
 		[STEP_ROUTE_ADD] = { "route", true }, [STEP_ROUTE_DELETE] = { "route", false }, [STEP_RULE_ADD] = { "rule", true },
 		[STEP_RULE_DELETE] = { "rule", false }, [STEP_PEER_ADD] = { "peer", true }, [STEP_PEER_DELETE] = { "peer", false },
-		[STEP_FOREIGN_AWAY] = { "foreign route", false }, [STEP_FOREIGN_BACK] = { "foreign route", true } };
+		[STEP_FOREIGN_AWAY] = { "foreign route", false }, [STEP_FOREIGN_BACK] = { "foreign route", true },
+		[STEP_LEARNED_AWAY] = { "autoconf", false } };
 	json_t *list = json_array();
 
 	for (guint i = 0; i < steps->len; i++) {
 		const struct net_step *step = steps->pdata[i];
+		g_autofree char *value = net_foreign_plain(step->value);
 
 		if (step->kind == STEP_ACCEPT_RA && !strcmp(step->value, step->old))
 			continue;
@@ -99,8 +101,8 @@ json_t *net_steps_differences(const GPtrArray *steps)
 							      step->value, "actual", step->old));
 		else
 			json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "link", step->link, "property", told[step->kind].property, "expected",
-							      told[step->kind].missing ? step->value : "", "actual",
-							      told[step->kind].missing ? "" : step->value));
+							      told[step->kind].missing ? value : "", "actual",
+							      told[step->kind].missing ? "" : value));
 	}
 	return list;
 }
@@ -109,10 +111,10 @@ void net_steps_warn(const GPtrArray *steps)
 {
 	for (guint i = 0; i < steps->len; i++) {
 		const struct net_step *step = steps->pdata[i];
+		g_autofree char *route = net_foreign_plain(step->value);
 
 		if (step->kind == STEP_FOREIGN_AWAY && !strcmp(step->old, NET_STEP_LOST))
-			log_warn("the route %.*s over '%s', which somebody else made, went with the link or its address",
-				 (int)(strstr(step->value, " raw ") - step->value), step->value, step->link);
+			log_warn("the route %s over '%s', which somebody else made, went with the link or its address", route, step->link);
 	}
 }
 
