@@ -159,8 +159,8 @@ char *net_nat_vip(const struct network_config *config);                       /*
 /* The text of our table for all of them, "": none is needed. NULL + error. g_free */
 char *net_nft_ruleset(const struct net_config *config, GError **error);
 /*
- * Rules for the place where bridges' connections are not tracked yet, "add rule CHAIN ..." each, "": none is needed: what comes in from a network with nat
- * is in that network's zone there already. Where bridges track, too, the host does not look a second time. g_free
+ * Rules for the place where bridges' connections are not tracked yet, "add rule CHAIN ..." each, "": none is needed: what comes in from a network is in
+ * that network's zone there already. Where bridges track, too, the host does not look a second time. g_free
  */
 char *net_nft_bridge_zones(const struct net_config *config, const char *chain);
 char *net_nft_digest(const char *ruleset);

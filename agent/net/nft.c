@@ -13,7 +13,7 @@
  * host's address, are not) and has the network's mark, as have those to its forwarded ports; a packet gets the mark of its connection before its way is
  * looked for, and a rule leads it into the network's table (topology.c). Broadcasts, as those of DHCP, stay without: each of them is alike in all
  * networks and its answers are none. Where ports have stateful rules the bridge tracks a connection before the host does, and it is put into its zone
- * there (net_nft_bridge_zones()). The highest bit of a mark is port.c's. What the host itself begins with such an address goes to one of them.
+ * there, that of a network without nat, too (net_nft_bridge_zones()). The highest bit of a mark is port.c's. What the host itself begins with such an address goes to one of them.
  *
  * The table's comment is the digest of its text: it tells whether the kernel has the table that is wanted, without comparing nft's spelling of rules.
  */
@@ -244,25 +244,36 @@ static int compare_names(gconstpointer a, gconstpointer b)
 	return strcmp(a, b);
 }
 
-/* Of the name, so that it stays when other networks come and go; the next when two names have the same. */
+/*
+ * The number of each network: of its name, so that it stays when others come and go; the next when two names have the same. Those with nat are first: to
+ * other networks it means less.
+ */
+static GHashTable *number_networks(const struct net_config *config)
+{
+	GHashTable *numbers = g_hash_table_new(g_str_hash, g_str_equal);
+	GList *names = g_list_sort(g_hash_table_get_keys(config->networks), compare_names);
+	g_autoptr(GHashTable) taken = g_hash_table_new(NULL, NULL);
+
+	for (int pass = 0; pass < 2; pass++)
+		for (GList *l = names; l; l = l->next) {
+			uint32_t number = 1 + g_str_hash(l->data) % MARK_NETWORKS;
+
+			if (is_nat(g_hash_table_lookup(config->networks, l->data)) == pass)
+				continue;
+			while (!g_hash_table_add(taken, GUINT_TO_POINTER(number)))
+				number = 1 + number % MARK_NETWORKS;
+			g_hash_table_insert(numbers, l->data, GUINT_TO_POINTER(number));
+		}
+	g_list_free(names);
+	return numbers;
+}
+
 uint32_t net_nat_mark(const struct net_config *config, const char *name)
 {
 	const struct network_config *network = g_hash_table_lookup(config->networks, name);
-	GList *names = network && is_nat(network) ? g_list_sort(g_hash_table_get_keys(config->networks), compare_names) : NULL;
-	g_autoptr(GHashTable) taken = g_hash_table_new(NULL, NULL);
-	uint32_t number = 0;
+	g_autoptr(GHashTable) numbers = network && is_nat(network) ? number_networks(config) : NULL;
 
-	for (GList *l = names; l; l = l->next) {
-		if (!is_nat(g_hash_table_lookup(config->networks, l->data)))
-			continue;
-		number = 1 + g_str_hash(l->data) % MARK_NETWORKS;
-		while (!g_hash_table_add(taken, GUINT_TO_POINTER(number)))
-			number = 1 + number % MARK_NETWORKS;
-		if (!strcmp(l->data, name))
-			break;
-	}
-	g_list_free(names);
-	return number ? MARK | number : 0;
+	return numbers ? MARK | GPOINTER_TO_UINT(g_hash_table_lookup(numbers, name)) : 0;
 }
 
 /* Where the rules of a table go. */
@@ -293,25 +304,25 @@ static bool add_nat(struct rules *r, GHashTable *taken, const char *name, const 
 
 char *net_nft_bridge_zones(const struct net_config *config, const char *chain)
 {
+	g_autoptr(GHashTable) numbers = number_networks(config);
 	GString *text = g_string_new(NULL);
 	GHashTableIter iter;
-	void *name, *network;
+	void *name, *number;
 
-	g_hash_table_iter_init(&iter, config->networks);
-	while (g_hash_table_iter_next(&iter, &name, &network)) {
+	g_hash_table_iter_init(&iter, numbers);
+	while (g_hash_table_iter_next(&iter, &name, &number)) {
+		const struct network_config *network = g_hash_table_lookup(config->networks, name);
 		g_autofree char *address = is_nat(network) ? net_config_ipv4(network) : NULL;
 		g_autofree char *subnet = address ? net_prefix_network(address) : NULL;
-		uint32_t zone = address ? net_nat_mark(config, name) & 0xffff : 0;
 
-		if (!address)
-			continue;
-		/* what is for another machine of the network stays in it, both ways */
-		for (int host = 0; host < 2; host++) {
-			g_string_append_printf(text, "add rule %s meta ibrname \"%s\" ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00 ip saddr %s", chain,
-					       (char *)name, subnet);
-			if (!host)
-				g_string_append_printf(text, " ip daddr %s ip daddr != %.*s", subnet, (int)strcspn(address, "/"), address);
-			g_string_append_printf(text, " ct %szone set %u accept\n", host ? "original " : "", zone);
+		/* what is for the host, or through it, is answered outside of the network; what is for another machine stays in it, both ways */
+		for (int host = 1; host >= 0 && network->bridged; host--) {
+			g_string_append_printf(text, "add rule %s meta ibrname \"%s\" ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00", chain, (char *)name);
+			if (subnet)
+				g_string_append_printf(text, " ip saddr %s", subnet);
+			if (host)
+				g_string_append(text, " meta pkttype host");
+			g_string_append_printf(text, " ct %szone set %u accept\n", host ? "original " : "", GPOINTER_TO_UINT(number));
 		}
 	}
 	return g_string_free(text, FALSE);
