@@ -82,6 +82,25 @@ char *net_mask_text(unsigned length)
 }
 
 /* "" is as good as absent: engines send both. */
+GArray *net_ranges_parse(const char *text, unsigned max)
+{
+	g_autoptr(GArray) ranges = g_array_new(FALSE, FALSE, sizeof(struct net_range));
+	g_auto(GStrv) words = g_strsplit(text, ",", -1);
+
+	for (size_t i = 0; words[i]; i++) {
+		g_auto(GStrv) ends = g_strsplit(words[i], "-", 2);
+		guint64 from, to;
+
+		if (!ends[0] || !g_ascii_string_to_unsigned(ends[0], 10, 1, max, &from, NULL))
+			return NULL;
+		to = from;
+		if (ends[1] && !g_ascii_string_to_unsigned(ends[1], 10, from, max, &to, NULL))
+			return NULL;
+		g_array_append_val(ranges, ((struct net_range){ (unsigned)from, (unsigned)to }));
+	}
+	return ranges->len ? g_steal_pointer(&ranges) : NULL;
+}
+
 bool net_given(const char *text)
 {
 	return text && text[0];

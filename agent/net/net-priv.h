@@ -116,6 +116,9 @@ char *net_prefix_network(const char *text);                                   /*
 bool net_prefix_contains(const struct net_prefix *prefix, const char *address);
 int net_mask_length(const char *netmask);                                     /* "255.255.255.0" or "24"; -1: bad */
 char *net_mask_text(unsigned length);                                         /* "255.255.255.0" */
+/* "80,443,1000-2000" as an array of struct net_range, each 1 to max; NULL: it is no such list. g_array_unref */
+struct net_range { unsigned from, to; };
+GArray *net_ranges_parse(const char *text, unsigned max);
 bool net_given(const char *text);                                             /* not NULL and not "" */
 /* Checks one network of a request by itself: ERR_BAD_PARAMS, ERR_BAD_ADDR, ERR_BAD_VLAN..., ERR_UNSUPPORTED_OPERATION naming the member. */
 bool net_check_config(const char *name, const struct network_config *config, GError **error);

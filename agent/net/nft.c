@@ -13,7 +13,8 @@
  * host's address, are not) and has the network's mark, as have those to its forwarded ports; a packet gets the mark of its connection before its way is
  * looked for, and a rule leads it into the network's table (topology.c). Broadcasts, as those of DHCP, stay without: each of them is alike in all
  * networks and its answers are none. Where ports have stateful rules the bridge tracks a connection before the host does, and it is put into its zone
- * there, that of a network without nat, too (net_nft_bridge_zones()). The highest bit of a mark is port.c's. What the host itself begins with such an address goes to one of them.
+ * there, that of a network without nat, too (net_nft_bridge_zones()). The highest bit of a mark is port.c's. What the host itself begins with such an
+ * address goes to one of them.
  *
  * The table's comment is the digest of its text: it tells whether the kernel has the table that is wanted, without comparing nft's spelling of rules.
  */

@@ -70,21 +70,11 @@ static bool is_known(const char *name, const json_t *value)
 	return g_strv_contains(guards, name) && json_is_boolean(value);
 }
 
-/* "80,443,1000-2000" */
 static bool is_ports(const char *text)
 {
-	g_auto(GStrv) words = g_strsplit(text, ",", -1);
-	unsigned n = g_strv_length(words);
+	g_autoptr(GArray) ranges = net_ranges_parse(text, 65535);
 
-	for (unsigned i = 0; i < n; i++) {
-		g_auto(GStrv) ends = g_strsplit(words[i], "-", 2);
-		guint64 from, to;
-
-		if (!ends[0] || !g_ascii_string_to_unsigned(ends[0], 10, 1, 65535, &from, NULL) ||
-		    (ends[1] && (!g_ascii_string_to_unsigned(ends[1], 10, 1, 65535, &to, NULL) || to < from)))
-			return false;
-	}
-	return n >= 1 && n <= PORTS_MAX;
+	return ranges && ranges->len <= PORTS_MAX;
 }
 
 static bool is_remote(const char *text)

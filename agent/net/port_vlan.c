@@ -36,26 +36,14 @@ static void put(uint8_t *set, unsigned id, bool in)
 
 /* ---- what is asked for ---- */
 
-/* "10-29,40" */
 static bool read_list(const char *text, bool in, uint8_t *set)
 {
-	g_auto(GStrv) words = g_strsplit(text, ",", -1);
+	g_autoptr(GArray) ranges = strlen(text) <= LIST_MAX ? net_ranges_parse(text, NET_VLAN_MAX) : NULL;
 
-	if (!*text || strlen(text) > LIST_MAX)
-		return false;
-	for (size_t i = 0; words[i]; i++) {
-		g_auto(GStrv) ends = g_strsplit(words[i], "-", 2);
-		guint64 from, to;
-
-		if (!ends[0] || !g_ascii_string_to_unsigned(ends[0], 10, 1, NET_VLAN_MAX, &from, NULL))
-			return false;
-		to = from;
-		if (ends[1] && (!g_ascii_string_to_unsigned(ends[1], 10, from, NET_VLAN_MAX, &to, NULL)))
-			return false;
-		for (guint64 id = from; id <= to; id++)
-			put(set, (unsigned)id, in);
-	}
-	return true;
+	for (guint i = 0; ranges && i < ranges->len; i++)
+		for (unsigned id = g_array_index(ranges, struct net_range, i).from; id <= g_array_index(ranges, struct net_range, i).to; id++)
+			put(set, id, in);
+	return ranges != NULL;
 }
 
 static bool is_id(const json_t *json)

@@ -536,10 +536,28 @@ static void test_addresses(void **unused)
 	}
 }
 
+static void test_ranges(void **unused)
+{
+	static const char *const bad[] = { "", ",", "1,", ",1", "0", "0-1", "5-4", "1-", "-1", "1-2-3", "1 ,2", " 1", "+1", "101", "1-101", "a", "0x10", "99999999999999999999",
+		"1\n", "1 }; flush ruleset" };
+	g_autoptr(GArray) good = net_ranges_parse("7,1-3,100-100,99", 100);
+
+	assert_non_null(good);
+	assert_int_equal(good->len, 4);
+	assert_int_equal(g_array_index(good, struct net_range, 0).from, 7);
+	assert_int_equal(g_array_index(good, struct net_range, 0).to, 7);
+	assert_int_equal(g_array_index(good, struct net_range, 1).to, 3);
+	assert_int_equal(g_array_index(good, struct net_range, 2).to, 100);
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+		if (net_ranges_parse(bad[i], 100))
+			fail_msg("'%s'", bad[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_addresses), cmocka_unit_test(test_check), cmocka_unit_test(test_check_hostile), cmocka_unit_test(test_check_bond), cmocka_unit_test(test_add),
+		cmocka_unit_test(test_addresses), cmocka_unit_test(test_ranges), cmocka_unit_test(test_check), cmocka_unit_test(test_check_hostile),
+		cmocka_unit_test(test_check_bond), cmocka_unit_test(test_add),
 		cmocka_unit_test(test_filtering), cmocka_unit_test(test_openvswitch),
 		cmocka_unit_test(test_layers), cmocka_unit_test(test_change),
 		cmocka_unit_test(test_refused),
