@@ -31,7 +31,7 @@ static bool has_address(const struct net_link *link, const char *text)
 /* Without autoconf what routers told goes: it would stay as long as they said. */
 static void settle_autoconf(struct plan *plan, const struct net_want *want, struct net_link *link)
 {
-	plan_accept_ra(plan, link, want->autoconf);
+	plan_accept_ra(plan, link, want->autoconf ? ACCEPT_RA_AUTOCONF : 0);
 	if (!want->autoconf)
 		plan_drop_learned(plan, link);
 }

@@ -6,6 +6,7 @@
 
 #define MTU_DEFAULT 1500
 #define ACCEPT_RA_NEW 1                   /* of a new link, unless the host is told otherwise */
+#define ACCEPT_RA_AUTOCONF 2              /* also on a host that routes */
 
 /* What a plan is made with. */
 struct plan {
@@ -32,7 +33,9 @@ struct net_route *plan_find_route(const struct net_link *link, const char *text)
 void plan_set(struct plan *plan, const struct net_link *link, const char *kind, const char *name, const char *value, const char *old);
 void plan_up(struct plan *plan, struct net_link *link, bool up);
 bool plan_has_ipv6(const struct plan *plan);                                  /* the host */
-void plan_accept_ra(struct plan *plan, struct net_link *link, bool autoconf);
+void plan_accept_ra(struct plan *plan, struct net_link *link, int wanted);
+/* A step that changes nothing: undone after the next one, which makes the kernel forget it, it gives it back. */
+void plan_keep_accept_ra(struct plan *plan, const struct net_link *link);
 void plan_mtu(struct plan *plan, struct net_link *link, unsigned mtu);
 void plan_note_port(struct plan *plan, struct net_link *bridge);              /* a bridge whose MTU nobody set takes the least of its ports */
 void plan_master(struct plan *plan, struct net_link *link, struct net_link *master);      /* NULL: out of its bridge or bond */

@@ -332,13 +332,14 @@ static bool plan_removal(struct plan *plan, const struct net_want *was, struct n
 	plan_lose_routes(plan, link, AF_UNSPEC, /* source= */ NULL);
 	plan_drop_all(plan, link);
 	release_ports(plan, link);
+	plan_keep_accept_ra(plan, link);
 	text = link_text(plan, link);
 	net_step_add(plan->steps, STEP_LINK_DELETE, link->name, text, NULL);
 	g_ptr_array_remove(plan->state->links, link);
 	return true;
 }
 
-/* A nic that no network needs any more, or less of it: no master, the usual MTU. */
+/* A nic that no network needs any more, or less of it: no master, the usual MTU; what routers tell it is heard as usual (plan_away). */
 static void plan_release(struct plan *plan, const struct net_want *was, struct net_link *link)
 {
 	const struct net_link *master = net_state_index(plan->state, link->master);
@@ -416,10 +417,10 @@ bool plan_away(struct plan *plan, GError **error)
 		if (replaced && *was->kind)
 			lose_shared(plan, link);
 		plan_deletions(plan, was, will, link);
-		if (was->autoconf && !(will && will->top)) {
-			plan_accept_ra(plan, link, false);
+		if (was->autoconf && !(will && will->top))
 			plan_drop_learned(plan, link);
-		}
+		if (was->top && !(will && will->top) && !(replaced && *was->kind))
+			plan_accept_ra(plan, link, ACCEPT_RA_NEW);
 		if (replaced && !plan_qos(plan, was, NULL, link->name, error))
 			return false;
 		if (!replaced)

@@ -105,15 +105,23 @@ static void note_mtu(struct plan *plan, struct net_link *link, unsigned mtu)
 	}
 }
 
-void plan_accept_ra(struct plan *plan, struct net_link *link, bool autoconf)
+void plan_accept_ra(struct plan *plan, struct net_link *link, int wanted)
 {
-	int wanted = autoconf ? 2 : 0;               /* 2: also on a host that routes */
+	g_autofree char *text = g_strdup_printf("%d", wanted);
 	g_autofree char *old = g_strdup_printf("%d", link->accept_ra);
 
-	if (link->accept_ra == wanted || (link->accept_ra < 0 && !autoconf))
+	if (link->accept_ra == wanted || (link->accept_ra < 0 && wanted != ACCEPT_RA_AUTOCONF))
 		return;
-	net_step_add(plan->steps, STEP_ACCEPT_RA, link->name, autoconf ? "2" : "0", old);
+	net_step_add(plan->steps, STEP_ACCEPT_RA, link->name, text, old);
 	link->accept_ra = wanted;
+}
+
+void plan_keep_accept_ra(struct plan *plan, const struct net_link *link)
+{
+	g_autofree char *text = g_strdup_printf("%d", link->accept_ra);
+
+	if (link->accept_ra >= 0 && link->accept_ra != ACCEPT_RA_NEW)
+		net_step_add(plan->steps, STEP_ACCEPT_RA, link->name, text, text);
 }
 
 void plan_mtu(struct plan *plan, struct net_link *link, unsigned mtu)
@@ -123,12 +131,8 @@ void plan_mtu(struct plan *plan, struct net_link *link, unsigned mtu)
 
 	if (link->mtu == mtu)
 		return;
-	/* changes nothing: undone after the MTU, it gives back what the kernel forgets */
-	if (mtu < NET_IPV6_MTU_MIN && link->accept_ra >= 0) {
-		g_autofree char *accept_ra = g_strdup_printf("%d", link->accept_ra);
-
-		net_step_add(plan->steps, STEP_ACCEPT_RA, link->name, accept_ra, accept_ra);
-	}
+	if (mtu < NET_IPV6_MTU_MIN)
+		plan_keep_accept_ra(plan, link);
 	plan_set(plan, link, "link", "mtu", text, old);
 	note_mtu(plan, link, mtu);
 }
