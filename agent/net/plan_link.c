@@ -151,6 +151,24 @@ void plan_note_port(struct plan *plan, struct net_link *bridge)
 		bridge->mtu = least;
 }
 
+static bool is_last_in(const struct plan *plan, const struct net_link *link, const struct net_link *master)
+{
+	for (guint i = 0; i < plan->state->links->len; i++) {
+		const struct net_link *other = plan->state->links->pdata[i];
+
+		if (other != link && other->master == master->index)
+			return false;
+	}
+	return true;
+}
+
+/* Changes nothing. Undone, when the bond has the address of whichever slave came back first, it gives back the one that it had. */
+static void keep_mac(struct plan *plan, const struct net_link *bond)
+{
+	if (*bond->mac)
+		plan_set(plan, bond, "link", "address", bond->mac, bond->mac);
+}
+
 void plan_master(struct plan *plan, struct net_link *link, struct net_link *master)
 {
 	const struct net_link *old = net_state_index(plan->state, link->master);
@@ -158,6 +176,8 @@ void plan_master(struct plan *plan, struct net_link *link, struct net_link *mast
 
 	if (link->master == index)
 		return;
+	if (old && !strcmp(old->kind, "bond") && is_last_in(plan, link, old))
+		keep_mac(plan, old);
 	plan_set(plan, link, "link", "master", master ? master->name : "", old ? old->name : "");
 	link->master = index;
 	if (old && !strcmp(old->kind, "bond"))

@@ -391,6 +391,11 @@ ok(test.returncode == 0 and "which this kernel has not" not in test.stdout, "of 
 test = subprocess.run([os.path.join(os.path.dirname(os.path.realpath(__file__)), "net-vlan.test")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 ok(test.returncode == 0 and "and no other" in test.stdout, "VLANs of machines' ports", test.stdout)
 
+# ---- what networks exchange: what needs VLANs and bonds ----
+test = subprocess.run([os.path.join(os.path.dirname(os.path.realpath(__file__)), "net-moves.test"), "needed"], stdout=subprocess.PIPE,
+                      stderr=subprocess.STDOUT, text=True)
+ok(test.returncode == 0 and "VLANs go to another bond" in test.stdout, "they exchange VLANs, and bonds their slaves", test.stdout)
+
 # ---- the next boot ----
 ok(drive("Host.setSafeNetworkConfig")[0] == 0, "saved")
 sh("ip -batch - <<X\nlink del blue\nlink del mgmt\nlink del bond0\nrule del from 10.6.0.0/24\nlink set h1 up\nlink set h2 up\nX\n"
