@@ -5,8 +5,12 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lab"))
+from ports import free_port  # noqa: E402
 
 BASE = "dc=example,dc=org"
 ADMIN, ADMIN_PASSWORD = "cn=admin," + BASE, "pw of the directory"
@@ -70,12 +74,6 @@ sn: Berth
 userPassword: {service_password}
 
 """
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Slapd:

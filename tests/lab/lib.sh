@@ -16,7 +16,7 @@
 #   is GOT EXPECTED NAME         like TEXT PATTERN NAME (bash pattern)        matches TEXT REGEX NAME
 #   skip NAME REASON             skip_all REASON         diag TEXT            bail TEXT
 #   requires COMMAND|FILE...     skips the whole test when one is missing
-#   wait_for SECONDS COMMAND...  until the command succeeds; only where nothing tells us by an event
+#   wait_for SECONDS COMMAND...  until the command succeeds, 90 s at least (a loaded machine); only where nothing tells us by an event
 #   start_daemon NAME COMMAND... returns when the daemon has sent READY=1; ended at exit. $T/NAME.pid, $T/NAME.log
 #   stop_daemon NAME [SIGNAL]    alive NAME       daemon_pid NAME
 #   start_libvirtd               a private one in $T/v: sets URI, defines v (virsh on it); ended at exit
@@ -88,7 +88,7 @@ requires() {
 	done
 }
 wait_for() {
-	local end=$((${EPOCHREALTIME/./} + $1 * 1000000))
+	local end=$((${EPOCHREALTIME/./} + ($1 > 90 ? $1 : 90) * 1000000))
 	shift
 	until "$@"; do
 		[ "${EPOCHREALTIME/./}" -lt "$end" ] || { diag "gave up waiting for: $*"; return 1; }
@@ -125,4 +125,4 @@ start_guest() {
 		v define "$T/$name.xml" >/dev/null &&
 		"$LABDIR/domain-wait.py" "$URI" "$name" agent --start --timeout 60
 }
-free_port() { /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+free_port() { "$LABDIR/ports.py"; }
