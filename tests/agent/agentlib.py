@@ -30,7 +30,7 @@ LABDIR = os.path.join(ROOT, "tests/lab")
 AGENT = os.path.join(BUILD, "berth-agent")
 LAB = os.environ.get("LAB", os.path.join(ROOT, "build/lab"))
 PAUSE = 0.02            # s between two looks
-PATIENCE = 90           # s: a guest boots in three, but not on a machine that has ten other things to do
+PATIENCE = 90           # s: a guest boots in three, but not on a machine that has ten other things to do. No wait gives up sooner, whatever it asks for
 
 _count = _failed = 0
 _labs = []
@@ -138,7 +138,7 @@ class Client:
     patience = 60                       # seconds that call() waits for its answer
 
     def __init__(self, port, address="127.0.0.1", events=True, tls=None):
-        self.socket = socket.create_connection((address, port), 10)
+        self.socket = socket.create_connection((address, port), PATIENCE)
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_hostname=address)
         self.socket.settimeout(None)
@@ -219,9 +219,9 @@ class Client:
     def call(self, method, *positional, **params):
         return self.answer(self.send(method, list(positional) if positional else params), self.patience)
 
-    def call_when_ready(self, method, timeout=20, **params):
+    def call_when_ready(self, method, timeout=PATIENCE, **params):
         """Until recovery is over (error 99) and libvirt is connected (40); nothing tells a client that."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + max(timeout, PATIENCE)
         while True:
             try:
                 return self.call(method, **params)
@@ -239,7 +239,7 @@ class Client:
 
     def wait_event(self, vm, fits, timeout=PATIENCE, since=0):
         """(index, status object) of the first event of that VM from index `since` on that fits."""
-        name = "|virt|VM_status|" + vm
+        name, timeout = "|virt|VM_status|" + vm, max(timeout, PATIENCE)
         at, found = since, False
 
         def over():
@@ -293,11 +293,13 @@ def run(*command, **kw):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kw).stdout.strip()
 
 
-def wait_until(condition, seconds):
+def wait_until(condition, seconds=PATIENCE):
     """For what no event tells: true when the condition came true in time."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + max(seconds, PATIENCE)
     while not condition():
         if time.monotonic() > end:
+            caller = sys._getframe(1)
+            diag("%s:%d: waited in vain" % (os.path.basename(caller.f_code.co_filename), caller.f_lineno))
             return False
         time.sleep(PAUSE)
     return True
@@ -352,12 +354,12 @@ class Lab:
     def virsh(self, *arguments):
         return run("virsh", "-q", "-c", self.uri, *arguments)
 
-    def inside(self, command, name="guest", timeout=20):
+    def inside(self, command, name="guest", timeout=PATIENCE):
         """What a shell command prints inside a guest. One that has to wait for something waits there."""
         def agent(**query):
             return json.loads(self.virsh("qemu-agent-command", name, json.dumps(query)))["return"]
         pid = agent(execute="guest-exec", arguments={"path": "/bin/sh", "arg": ["-c", command], "capture-output": True})["pid"]
-        end = time.monotonic() + timeout
+        end = time.monotonic() + max(timeout, PATIENCE)
         while True:
             status = agent(execute="guest-exec-status", arguments={"pid": pid})
             if status["exited"]:
@@ -366,7 +368,7 @@ class Lab:
                 raise Failed(-4, "inside the guest, '%s' does not end within %g s" % (command, timeout))
             time.sleep(0.02)
 
-    def inside_until(self, condition, name="guest", timeout=20):
+    def inside_until(self, condition, name="guest", timeout=PATIENCE):
         """true when the condition comes true inside the guest."""
         turns = int(timeout * 20)
         return self.inside("n=0; until %s; do n=$((n+1)); [ $n -gt %d ] && exit; usleep 50000; done; echo yes" % (condition, turns), name,
@@ -411,7 +413,7 @@ class Lab:
 
     def stop_agent(self):
         self.agent.terminate()
-        return self.agent.wait(20)
+        return self.agent.wait(PATIENCE)
 
     def client(self, **kw):
         return Client(self.port, **kw)
@@ -488,7 +490,7 @@ class Lab:
 def vnc_login(stats, password):
     """(socket, stream) of an authenticated connection (RFC 6143) to the console that VM.getStats names; None when it is refused. Needs openssl."""
     display = stats["displayInfo"][0]
-    s = socket.create_connection((display["ipAddress"], int(display["port"])), 10)
+    s = socket.create_connection((display["ipAddress"], int(display["port"])), PATIENCE)
     stream = s.makefile("rwb")
 
     def say(data):

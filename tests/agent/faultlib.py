@@ -48,7 +48,7 @@ class Deaths:
         except (Failed, OSError):
             answered = False
         try:
-            self.lab.agent.wait(60)
+            self.lab.agent.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             return bail("the agent does not come to '%s'" % point)
         self.restart()

@@ -224,7 +224,7 @@ def within(name, function, *arguments, **more):
         enter("host")
 
 
-def wait_until(condition, seconds=60):
+def wait_until(condition, seconds=90):
     """For what nobody tells: true when it came true in time."""
     end = time.monotonic() + seconds
     while not condition():

@@ -76,7 +76,7 @@ class San:
         nsenter = self.lab.agent.pid
         with open("/proc/%d/task/%d/children" % (nsenter, nsenter)) as f:
             os.kill(int(f.read().split()[0]), signal.SIGTERM)
-        return self.lab.agent.wait(20)
+        return self.lab.agent.wait(PATIENCE)
 
     def cut(self):
         with open(self.flag, "w"):

@@ -17,7 +17,7 @@ BLANK = "00000000-0000-0000-0000-000000000000"
 SIZE = 64 << 20
 
 
-def wait_job(c, job, timeout=60):
+def wait_job(c, job, timeout=PATIENCE):
     """The end of a job, in the form of Host.getJobs; its events wake us."""
     end = time.monotonic() + timeout
 
@@ -163,7 +163,7 @@ class Guest:
         """In the background; its pid, for ended()."""
         return self.agent("guest-exec", path="/bin/sh", arg=["-c", script], **{"capture-output": True})["pid"]
 
-    def ended(self, pid, timeout=60):
+    def ended(self, pid, timeout=PATIENCE):
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             status = self.agent("guest-exec-status", pid=pid)
@@ -302,7 +302,7 @@ class Saver:
         self.found.set()
 
     def wait(self):
-        if not self.found.wait(30):
+        if not self.found.wait(PATIENCE):
             self.wanted = False
             bail("nobody saves memory")
 
@@ -310,7 +310,7 @@ class Saver:
         os.kill(self.pid, signal.SIGCONT)
 
 
-def wait_log(lab, text, timeout=20):
+def wait_log(lab, text, timeout=PATIENCE):
     """Until the agent's log says it."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:

@@ -371,7 +371,7 @@ class Engine:
                          % (name, cluster, extra), expect="201-created")
 
     # ---- sockets ----
-    def socket(self, timeout=10):
+    def socket(self, timeout=60):
         sock = socket.create_connection(("127.0.0.1", self.port), timeout)
         return self.context.wrap_socket(sock, server_hostname="localhost")
 

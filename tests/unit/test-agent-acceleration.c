@@ -44,7 +44,7 @@ static void test_this_machine(void **state)
 	enum acceleration_level level;
 	bool works = acceleration_probe("/dev/kvm", &level, &reason);
 
-	assert_true(g_get_monotonic_time() - begun < 3 * G_USEC_PER_SEC);
+	assert_true(g_get_monotonic_time() - begun < 20 * G_USEC_PER_SEC);
 	assert_true(works == !reason);
 	assert_true(works == (level == ACCELERATION_LONG_MODE));
 }

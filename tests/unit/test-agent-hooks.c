@@ -159,7 +159,7 @@ static void test_time_limit(void **state)
 	script("before_vm_start", "10", "sleep 30 & sleep 30", 0755);
 	message = run_with(*state, NULL, NULL);
 	assert_non_null(strstr(message, "did not end within 0.5 s"));
-	assert_true(now_usec() - begun < 5 * G_USEC_PER_SEC);
+	assert_true(now_usec() - begun < 20 * G_USEC_PER_SEC);
 }
 
 static void test_much_output(void **state)
@@ -220,7 +220,7 @@ static void test_limits(void **state)
 	script("before_vm_start", "10", "exec sleep 30", 0755);
 	said = run_with(hooks, NULL, NULL);
 	assert_non_null(strstr(said, "did not end within 1 s"));
-	assert_in_range(now_usec() - begun, 900 * 1000, 10 * G_USEC_PER_SEC);
+	assert_in_range(now_usec() - begun, 900 * 1000, 20 * G_USEC_PER_SEC);
 	hooks_free(hooks);
 	settings.limits = "before_vm_begin=1";
 	assert_null(hooks_new(&settings, &error));

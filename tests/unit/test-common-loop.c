@@ -245,8 +245,8 @@ static void test_no_wake_ups_at_rest(void **state)
 	getrusage(RUSAGE_THREAD, &before);
 	loop_run(test->loop);
 	getrusage(RUSAGE_THREAD, &after);
-	/* the one timer, which the coarse clock may split into a few */
-	assert_in_range(after.ru_nvcsw - before.ru_nvcsw, 1, 6);
+	/* the one timer, which the coarse clock may split into a few; a page that is not there counts, too. One that turns does it thousands of times */
+	assert_in_range(after.ru_nvcsw - before.ru_nvcsw, 1, 60);
 }
 
 int main(void)

@@ -191,7 +191,7 @@ static void test_clocks(void **state)
 	g_free(text);
 	g_free(listen_to_end(silent));
 	assert_true(now_usec() - start >= 290000);
-	assert_true(now_usec() - start < 5 * G_USEC_PER_SEC);
+	assert_true(now_usec() - start < 60 * G_USEC_PER_SEC);
 }
 
 static void test_old_clients(void **state)
