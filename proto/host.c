@@ -82,7 +82,7 @@ static const struct field host_caps_fields[] = {
 	FIELD_JSON_(C, vlans, "vlans", OUT, "name -> VLAN"),
 	FIELD_JSON_(C, nameservers, "nameservers", OUT, "addresses"),
 	FIELD_BOOL_(C, supports_ipv6, "supportsIPv6", OUT, "true"),
-	FIELD_BOOL_(C, openvswitch, "openvswitch", OUT, "Open vSwitch runs on this host; its switches are not made by us (a member of our own)"),
+	FIELD_BOOL_(C, openvswitch, "openvswitch", OUT, "Open vSwitch runs on this host: networks can have switch ovs (a member of our own)"),
 	FIELD_STRING_(C, net_config_dirty, "netConfigDirty", OUT, "True when the running network configuration is not saved"),
 	FIELD_STRING_(C, last_client_iface, "lastClientIface", OUT, "device through which this client came in"),
 };

@@ -82,7 +82,7 @@ static const struct field network_config_fields[] = {
 	FIELD_RECORD_(N, overlay, "overlay", IN, &overlay_config_type, "the bridge goes on to other hosts (a member of our own)"),
 	FIELD_LIST_(N, subnets, "subnets", IN, &subnet_config_type,
 		    "addresses and names that machines get from this host by DHCP and DNS, at most one of each family (a member of our own)"),
-	FIELD_STRING_(N, switch_type, "switch", IN, "legacy (Linux bridge) or ovs", .def = "legacy", .pattern = "legacy|ovs"),
+	FIELD_STRING_(N, switch_type, "switch", IN, "legacy (Linux bridge) or ovs (Open vSwitch, where it runs)", .def = "legacy", .pattern = "legacy|ovs"),
 	FIELD_BOOL_(N, remove, "remove", IN, "remove the network", .def = "false"),
 };
 const struct record_type network_config_type = RECORD_TYPE("network", NULL, N, network_config_fields, "One network of Host.setupNetworks");
@@ -90,7 +90,8 @@ const struct record_type network_config_type = RECORD_TYPE("network", NULL, N, n
 static const struct field bond_config_fields[] = {
 	FIELD_STRINGS_(B, nics, "nics", IN, "interfaces, at least one"),
 	FIELD_STRING_(B, options, "options", IN,
-		      "options of the kernel's bonding driver, \"mode=4 miimon=100\"; miimon is 100 when neither it nor arp_interval is given"),
+		      "options of the kernel's bonding driver, \"mode=4 miimon=100\"; miimon is 100 when neither it nor arp_interval is given. With switch ovs: "
+		      "mode active-backup, balance-slb, balance-tcp or lacp; lacp off, active or passive; lacp_rate, miimon, updelay, downdelay, primary"),
 	FIELD_STRING_(B, hwaddr, "hwaddr", IN, "MAC address; absent: of an interface"),
 	FIELD_STRING_(B, switch_type, "switch", IN, "legacy or ovs", .def = "legacy", .pattern = "legacy|ovs"),
 	FIELD_BOOL_(B, remove, "remove", IN, "remove the bond", .def = "false"),
@@ -108,7 +109,7 @@ static const struct field network_caps_fields[] = {
 	FIELD_JSON_(struct network_caps, vlans, "vlans", OUT, "name -> VLAN"),
 	FIELD_JSON_(struct network_caps, nameservers, "nameservers", OUT, "addresses"),
 	FIELD_BOOL_(struct network_caps, supports_ipv6, "supportsIPv6", OUT, "true"),
-	FIELD_BOOL_(struct network_caps, openvswitch, "openvswitch", OUT, "Open vSwitch runs on this host; its switches are not made by us (a member of our own)"),
+	FIELD_BOOL_(struct network_caps, openvswitch, "openvswitch", OUT, "Open vSwitch runs on this host: networks can have switch ovs (a member of our own)"),
 	FIELD_STRING_(struct network_caps, net_config_dirty, "netConfigDirty", OUT, "True when the running network configuration is not saved"),
 	FIELD_STRING_(struct network_caps, last_client_iface, "lastClientIface", OUT, "device through which this client came in"),
 };

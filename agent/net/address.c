@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Addresses as text, and what one network or bond of a request may say by itself. */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <string.h>
-#include <sys/un.h>
-#include <unistd.h>
 #include "agent/net/net-priv.h"
 
 #define NAME_MAX_BYTES (IFNAMSIZ - 1)
@@ -224,28 +221,11 @@ static bool check_ipv6(const char *name, const struct network_config *config, GE
 	return check_address(name, "ipv6addr", config->ipv6addr, AF_INET6, "ipv6gateway", config->ipv6gateway, error);
 }
 
-const char *net_openvswitch_path = "/run/openvswitch/db.sock";
-
-/* Its database answers at this socket, whatever its data path is. */
-bool net_has_openvswitch(void)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool has;
-
-	g_strlcpy(address.sun_path, net_openvswitch_path, sizeof(address.sun_path));
-	has = fd >= 0 && (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 || errno == EAGAIN);
-	if (fd >= 0)
-		close(fd);
-	return has;
-}
-
 bool net_check_switch(const char *kind, const char *name, const char *switch_type, GError **error)
 {
-	if (!net_given(switch_type) || !strcmp(switch_type, "legacy"))
+	if (!net_is_ovs(switch_type) || net_has_openvswitch())
 		return true;
-	error_set(error, ERR_UNSUPPORTED_OPERATION, "%s '%s': switch '%s' is not supported, only legacy (Linux bridges and bonds); Open vSwitch %s", kind, name,
-		  switch_type, net_has_openvswitch() ? "runs on this host, but only its own tools change it" : "does not run on this host");
+	error_set(error, ERR_UNSUPPORTED_OPERATION, "%s '%s': switch '%s' is not supported: Open vSwitch does not run on this host", kind, name, switch_type);
 	return false;
 }
 
@@ -354,7 +334,7 @@ bool net_check_config(const char *name, const struct network_config *config, GEr
 		return false;
 	if (config->remove)
 		return true;
-	if (!net_check_switch("network", name, config->switch_type, error))
+	if (!net_check_switch("network", name, config->switch_type, error) || !net_check_ovs(name, config, error))
 		return false;
 	if (net_given(config->nic) && net_given(config->bonding)) {
 		error_set(error, ERR_BAD_PARAMS, "network '%s': nic '%s' and bonding '%s' exclude each other", name, config->nic, config->bonding);
@@ -404,6 +384,8 @@ bool net_check_bond(const char *name, const struct bond_config *config, GError *
 		error_set(error, ERR_BAD_BONDING, "bond '%s': hwaddr '%s' is no MAC address of an interface", name, config->hwaddr);
 		return false;
 	}
+	if (net_is_ovs(config->switch_type))
+		return net_check_ovs_bond(name, config, error);
 	if (!(options = net_bond_options(name, config->options, error)))
 		return false;
 	if (net_given(config->hwaddr) && !g_strcmp0(g_hash_table_lookup(options, "fail_over_mac"), "1") && !strcmp(g_hash_table_lookup(options, "mode"), "1")) {

@@ -17,6 +17,7 @@ static int unless(int errnum, int fine)
 	return errnum == fine ? 0 : errnum;
 }
 
+/* Of Open vSwitch it is ovs.c, which says more. */
 static int set(struct netlink *netlink, enum net_step_kind kind, const char *link, const char *value)
 {
 	switch (kind) {
@@ -58,6 +59,7 @@ static int set(struct netlink *netlink, enum net_step_kind kind, const char *lin
 	case STEP_FOREIGN_BACK:
 	case STEP_LEARNED_BACK:
 		return unless(net_foreign_set(netlink, link, value, true), EEXIST);
+	case STEP_OVS:
 	case STEP_KIND_MAX:
 		break;
 	}
@@ -69,7 +71,7 @@ static const enum net_step_kind inverse[] = { [STEP_LINK_ADD] = STEP_LINK_DELETE
 	[STEP_ROUTE_ADD] = STEP_ROUTE_DELETE, [STEP_ROUTE_DELETE] = STEP_ROUTE_ADD, [STEP_RULE_ADD] = STEP_RULE_DELETE,
 	[STEP_RULE_DELETE] = STEP_RULE_ADD, [STEP_PEER_ADD] = STEP_PEER_DELETE, [STEP_PEER_DELETE] = STEP_PEER_ADD, [STEP_RESOLV] = STEP_RESOLV,
 	[STEP_FORWARDING] = STEP_FORWARDING, [STEP_RULESET] = STEP_RULESET,
-	[STEP_QOS] = STEP_QOS, [STEP_FOREIGN_AWAY] = STEP_FOREIGN_BACK, [STEP_FOREIGN_BACK] = STEP_FOREIGN_AWAY,
+	[STEP_QOS] = STEP_QOS, [STEP_OVS] = STEP_OVS, [STEP_FOREIGN_AWAY] = STEP_FOREIGN_BACK, [STEP_FOREIGN_BACK] = STEP_FOREIGN_AWAY,
 	[STEP_LEARNED_AWAY] = STEP_LEARNED_BACK, [STEP_LEARNED_BACK] = STEP_LEARNED_AWAY };
 
 static bool is_as_before(int errnum)
@@ -77,22 +79,47 @@ static bool is_as_before(int errnum)
 	return errnum == 0 || errnum == EEXIST || errnum == ENODEV || errnum == EADDRNOTAVAIL || errnum == ESRCH || errnum == ENOENT;
 }
 
-static void undo(struct netlink *netlink, const GPtrArray *steps, unsigned from, unsigned n)
+/* Is there a link that the step would have made? In its place there may still be one of another kind. */
+static bool is_of_kind(struct netlink *netlink, const struct net_step *step)
 {
+	struct net_state *state = net_state_read(netlink, /* addresses= */ false, NULL);
+	const struct net_link *link = state ? net_state_link(state, step->link) : NULL;
+	bool same = !state || (link && strlen(link->kind) == strcspn(step->value, " ") && g_str_has_prefix(step->value, link->kind));
+
+	net_state_free(state);
+	return same;
+}
+
+/* false: as net_undo(). An ovs-vswitchd that does not make what it is told is waited for once only; so is the database. */
+static bool undo(struct netlink *netlink, const GPtrArray *steps, unsigned from, unsigned n)
+{
+	bool whole = true, waits = true;         /* whole: the database of Open vSwitch answers */
+
 	while (n-- > from) {
 		const struct net_step *step = steps->pdata[n];
 		enum net_step_kind kind = inverse[step->kind];
 		bool two_sided = kind == step->kind;
-		int errnum = set(netlink, kind, step->link, two_sided ? step->old : step->value);
+		g_autoptr(GError) problem = NULL;
+		int errnum = 0;
 
+		if (step->kind == STEP_LINK_ADD && !is_of_kind(netlink, step))
+			continue;
+		if (step->kind != STEP_OVS)
+			errnum = set(netlink, kind, step->link, two_sided ? step->old : step->value);
+		else if (whole && !net_ovs_set(step->link, step->old, /* strict= */ false, waits, &problem)) {
+			log_error("cannot undo on '%s': %s, ignoring", step->link, problem->message);
+			whole = problem->code != ERR_OVS_CONNECTION;
+			waits = false;
+		}
 		if (!is_as_before(errnum))
 			log_error("cannot undo on '%s' ('%s'): %s, ignoring", step->link, step->value, g_strerror(errnum));
 	}
+	return whole;
 }
 
-void net_undo(struct netlink *netlink, const GPtrArray *steps, unsigned n)
+bool net_undo(struct netlink *netlink, const GPtrArray *steps, unsigned n)
 {
-	undo(netlink, steps, 0, n);
+	return undo(netlink, steps, 0, n);
 }
 
 static enum error_code code_of(const struct net_step *step)
@@ -142,24 +169,37 @@ static bool check_free(struct netlink *netlink, const GPtrArray *steps, guint fr
 	return is_free;
 }
 
-bool net_apply(struct netlink *netlink, const GPtrArray *steps, unsigned from, GError **error)
+static bool apply(struct netlink *netlink, const struct net_step *step, unsigned number, unsigned n, GError **error)
 {
-	bool checked = false;
+	int errnum;
+
+	if (step->kind == STEP_OVS)
+		return net_ovs_set(step->link, step->value, /* strict= */ true, /* waits= */ true, error);
+	if (!(errnum = set(netlink, step->kind, step->link, step->value)))
+		return true;
+	error_set_errno(error, code_of(step), errnum, "'%s': step %u of %u ('%.128s')", step->link, number, n, step->value);
+	return false;
+}
+
+bool net_apply(struct netlink *netlink, const GPtrArray *steps, unsigned from, bool *ret_undone, GError **error)
+{
+	bool checked = false, undone;
+
+	if (!ret_undone)
+		ret_undone = &undone;
 
 	for (guint i = from; i < steps->len; i++) {
 		const struct net_step *step = steps->pdata[i];
-		int errnum;
 
 		if (net_before_step)
 			net_before_step(i);
 		if (step->kind == STEP_LINK_DELETE && !checked && !(checked = check_free(netlink, steps, i, error))) {
-			undo(netlink, steps, from, i);
+			*ret_undone = undo(netlink, steps, from, i);
 			return false;
 		}
-		if ((errnum = set(netlink, step->kind, step->link, step->value))) {
-			error_set_errno(error, code_of(step), errnum, "'%s': step %u of %u ('%.128s')", step->link, i + 1, steps->len, step->value);
+		if (!apply(netlink, step, i + 1, steps->len, error)) {
 			/* what is set may be set in part; what could not be made may be somebody else's */
-			undo(netlink, steps, from, step->kind == STEP_LINK_SET || step->kind == STEP_QOS ? i + 1 : i);
+			*ret_undone = undo(netlink, steps, from, step->kind == STEP_LINK_SET || step->kind == STEP_QOS || step->kind == STEP_OVS ? i + 1 : i);
 			return false;
 		}
 	}

@@ -149,19 +149,99 @@ static json_t *vlan_object(const struct net_state *state, const struct net_link 
 	return object;
 }
 
+/* ---- Open vSwitch ---- */
+
+/* Ports of the bridge: all (tag NULL), or those that a network of this VLAN has, its own excepted. */
+static json_t *ovs_ports(const json_t *bridge, const char *own, const char *tag)
+{
+	json_t *ports = json_array(), *port;
+	const char *name;
+
+	json_object_foreach(json_object_get(bridge, "ports"), name, port) {
+		const char *its = json_string_value(json_object_get(port, "tag"));
+
+		if (!tag || (strcmp(name, own) && (!its || !strcmp(its, tag))))
+			json_array_append_new(ports, json_string(name));
+	}
+	return ports;
+}
+
+/* The bond of this bridge; link: the one that the bridge has itself. */
+static json_t *ovs_bond_object(const struct net_state *state, const struct net_want *want, const json_t *port, const struct net_link *link)
+{
+	json_t *object = device(link), *slaves = json_array(), *options = json_object(), *value;
+	g_auto(GStrv) nics = g_strsplit(json_string_value(json_object_get(port, "interfaces")), " ", -1);
+	const char *active = json_string_value(json_object_get(port, "active")), *member, *duplex;
+	const struct net_link *nic = NULL;
+	int speed = 0;
+
+	for (size_t i = 0; nics[i]; i++) {
+		const struct net_link *slave = net_state_link(state, nics[i]);
+
+		json_array_append_new(slaves, json_string(nics[i]));
+		if (slave && (!nic || !g_strcmp0(slave->mac, active)))
+			nic = slave;
+	}
+	json_object_foreach(json_object_get(want->ports, want->bond), member, value) {
+		const json_t *actual = json_object_get(port, member);
+
+		if (strcmp(member, "interfaces") && actual)
+			json_object_set(options, !strcmp(member, "bond_mode") ? "mode" : strchr(member, ':') ? strchr(member, ':') + 1 : member, (json_t *)actual);
+	}
+	if (nic)
+		net_link_speed(nic->name, &speed, &duplex);
+	json_object_set_new(object, "mtu", json_sprintf("%u", nic ? nic->mtu : 0));
+	set_text(object, "hwaddr", nic ? nic->mac : "");
+	json_object_set_new(object, "slaves", slaves);
+	set_text(object, "active_slave", nic && !g_strcmp0(nic->mac, active) ? nic->name : "");
+	json_object_set_new(object, "opts", options);
+	json_object_set_new(object, "speed", json_integer(speed));
+	set_text(object, "switch", "ovs");
+	return object;
+}
+
+static void add_ovs(const struct net_state *state, const struct net_topology *topology, struct network_caps *caps)
+{
+	for (guint i = 0; i < topology->wants->len; i++) {
+		const struct net_want *want = topology->wants->pdata[i];
+		const json_t *bridge = json_object_get(state->ovs, want->name), *bond;
+		const struct net_link *link = net_state_link(state, want->name);
+		json_t *object;
+
+		if (strcmp(want->kind, "ovsbridge") || !link || !bridge)
+			continue;
+		object = device(link);
+		json_object_set_new(object, "ports", ovs_ports(bridge, "", NULL));
+		set_text(object, "stp", "off");
+		set_text(object, "switch", "ovs");
+		json_object_set_new(object, "opts", json_object());
+		json_object_set_new(caps->bridges, want->name, object);
+		bond = want->bond ? json_object_get(json_object_get(bridge, "ports"), want->bond) : NULL;
+		if (bond)
+			json_object_set_new(caps->bondings, want->bond, ovs_bond_object(state, want, bond, link));
+	}
+}
+
 /* top: the link with the network's addresses; south: the one below its bridge, else top itself ("": none). */
 static json_t *network_object(const struct net_state *state, const struct net_link *top, const char *south, const struct network_config *config)
 {
+	bool is_ovs = net_is_ovs(config->switch_type);
 	json_t *object = device(top);
 
 	set_text(object, "iface", top->name);
 	json_object_set_new(object, "bridged", json_boolean(config->bridged));
-	json_object_set_new(object, "ports", config->bridged ? ports_of(state, top) : json_pack("[s]", top->name));
+	if (is_ovs) {
+		g_autofree char *bridge = net_ovs_bridge(top->name, config);
+		g_autofree char *tag = g_strdup_printf("%d", net_ovs_tag(config));
+
+		json_object_set_new(object, "ports", ovs_ports(json_object_get(state->ovs, bridge), top->name, tag));
+	} else
+		json_object_set_new(object, "ports", config->bridged ? ports_of(state, top) : json_pack("[s]", top->name));
 	set_text(object, "stp", stp_text(top));
 	set_text(object, "southbound", south);
 	if (HAS(config, vlan))
 		json_object_set_new(object, "vlanid", json_integer(config->vlan));
-	set_text(object, "switch", "legacy");
+	set_text(object, "switch", is_ovs ? "ovs" : "legacy");
 	set_text(object, "bootproto", config->bootproto ? config->bootproto : "none");
 	json_object_set_new(object, "dhcpv4", json_boolean(!g_strcmp0(config->bootproto, "dhcp")));
 	json_object_set_new(object, "dhcpv6", json_boolean(config->dhcpv6));
@@ -234,12 +314,26 @@ static const struct net_link *link_of_address(const struct net_state *state, con
 	return NULL;
 }
 
+/* What Open vSwitch has, which is asked once: it may not answer. */
+struct ovs { json_t *bridges; GError *problem; };
+
+static bool needs_ovs(const struct net_topology *topology)
+{
+	for (guint i = 0; i < topology->wants->len; i++)
+		if (!strcmp(((const struct net_want *)topology->wants->pdata[i])->kind, "ovsbridge"))
+			return true;
+	return false;
+}
+
 /* What a plan for these would change; NULL + error: it cannot be made. */
-static json_t *differences(struct netlink *netlink, const struct net_config *config, GHashTable *touched, GError **error)
+static json_t *differences(struct netlink *netlink, const struct net_config *config, const struct ovs *ovs, GHashTable *touched, GError **error)
 {
 	struct net_state *state = net_state_read(netlink, /* addresses= */ true, error);
-	g_autoptr(GPtrArray) steps = state ? net_plan(state, config, config, touched, error) : NULL;
+	g_autoptr(GPtrArray) steps = NULL;
 
+	if (state && ovs->bridges)
+		state->ovs = json_deep_copy(ovs->bridges);
+	steps = state ? net_plan(state, config, config, touched, error) : NULL;
 	net_state_free(state);
 	return steps ? net_steps_differences(steps) : NULL;
 }
@@ -261,24 +355,34 @@ static json_t *differences_of(json_t *list, const struct net_topology *topology,
 }
 
 /* in_sync and what differs, for each network. When one cannot even be planned, each is by itself. */
-static void add_differences(struct netlink *netlink, const struct net_config *config, const struct net_topology *topology, json_t *networks)
+static void add_differences(struct netlink *netlink, const struct net_config *config, const struct net_topology *topology, const struct ovs *ovs,
+			    json_t *networks)
 {
-	json_t *all = differences(netlink, config, config->networks, NULL), *object;
+	json_t *all = ovs->problem ? NULL : differences(netlink, config, ovs, config->networks, NULL), *object;
 	const char *name;
 
 	json_object_foreach(networks, name, object) {
 		g_autoptr(GHashTable) touched = g_hash_table_new(g_str_hash, g_str_equal);
-		g_autoptr(GError) problem = NULL;
+		const struct network_config *network = g_hash_table_lookup(config->networks, name);
+		bool unknown = ovs->problem && net_is_ovs(network->switch_type);
+		g_autoptr(GError) problem = unknown ? g_error_copy(ovs->problem) : NULL;
 		json_t *list;
 
 		g_hash_table_add(touched, (char *)name);
-		list = all ? differences_of(all, topology, name) : differences(netlink, config, touched, &problem);
+		list = all ? differences_of(all, topology, name) : unknown ? NULL : differences(netlink, config, ovs, touched, &problem);
 		if (!list)
 			list = json_pack("[{s:s, s:s, s:s, s:s}]", "link", name, "property", "link", "expected", "usable", "actual", problem->message);
 		json_object_set_new(object, "in_sync", json_boolean(json_array_size(list) == 0));
 		json_object_set_new(object, "differences", list);
 	}
 	json_decref(all);
+}
+
+static const char *south_of(const struct net_want *top, const struct net_want *port, const struct network_config *network)
+{
+	if (!strcmp(top->kind, "ovs"))
+		return net_given(network->nic) ? network->nic : network->bonding ? network->bonding : "";
+	return !network->bridged ? top->name : port ? port->name : "";
 }
 
 /* The networks of the running configuration that have their link. */
@@ -297,7 +401,7 @@ static json_t *networks_object(const struct net_state *state, const struct net_c
 		for (guint k = 0; k < topology->wants->len && !port; k++)
 			if (!strcmp(((struct net_want *)topology->wants->pdata[k])->master, want->name))
 				port = topology->wants->pdata[k];
-		json_object_set_new(networks, name, network_object(state, link, network->bridged ? port ? port->name : "" : want->name, network));
+		json_object_set_new(networks, name, network_object(state, link, south_of(want, port, network), network));
 	}
 	return networks;
 }
@@ -309,12 +413,16 @@ static bool fill(struct net *net, struct netlink *netlink, const char *local_add
 	struct net_config *config = net_tried_config(net);
 	struct net_topology *topology = state ? net_topology_new(config, error) : NULL;
 	const struct net_link *client;
+	struct ovs ovs = { 0 };
 	const char *name;
 	json_t *network;
 
 	if (topology) {
+		if (needs_ovs(topology))
+			ovs.bridges = net_ovs_read(&ovs.problem);
+		state->ovs = json_incref(ovs.bridges);
 		caps->networks = networks_object(state, config, topology);
-		add_differences(netlink, config, topology, caps->networks);
+		add_differences(netlink, config, topology, &ovs, caps->networks);
 		json_object_foreach(caps->networks, name, network)
 			net_servers_describe(net, name, g_hash_table_lookup(config->networks, name), network);
 		caps->bridges = json_object();
@@ -334,6 +442,9 @@ static bool fill(struct net *net, struct netlink *netlink, const char *local_add
 			else if (net_link_is_nic(link))
 				json_object_set_new(caps->nics, link->name, nic_object(link));
 		}
+		add_ovs(state, topology, caps);
+		json_decref(ovs.bridges);
+		g_clear_error(&ovs.problem);
 		SET(caps, supports_ipv6, true);
 		SET(caps, openvswitch, net_has_openvswitch());
 		set_string(&caps->net_config_dirty, net_config_dirty(net) ? "True" : "False");

@@ -435,9 +435,9 @@ static bool check_wish(struct net *net, const struct net_endpoint *endpoint, GEr
 	const struct network_config *network = g_hash_table_lookup(config->networks, endpoint->network);
 	bool good = false;
 
-	if (!network || !network->bridged || !if_nametoindex(endpoint->network))
+	if (!network || !network->bridged || net_is_ovs(network->switch_type) || !if_nametoindex(endpoint->network))
 		error_set(error, ERR_BAD_BRIDGE, "end point %s: network '%s' %s", endpoint->id, endpoint->network,
-			  !network ? "does not exist on this host" : "has no bridge");
+			  !network ? "does not exist on this host" : net_is_ovs(network->switch_type) ? "has switch 'ovs', which has no end points" : "has no bridge");
 	else if (net_given(endpoint->name) && !net_subnets_is_name(endpoint->name))
 		error_set(error, ERR_BAD_PARAMS, "end point %s: name '%s' is no name of a host", endpoint->id, endpoint->name);
 	else

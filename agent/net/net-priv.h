@@ -44,7 +44,8 @@ struct net_link {
 };
 /* rules: ours, texts "from 192.0.2.0/24 table 7", "fwmark 7 table 7". resolv: content of resolv.conf, NULL: not read */
 /* nft: digest of our table, "": none; NULL: not read, plan.c does when it needs it. forwarding: IPv4 */
-struct net_state { GPtrArray *links, *rules; char *resolv, *nft; bool forwarding; };
+/* ovs: of net_ovs_read(), NULL: not read, likewise */
+struct net_state { GPtrArray *links, *rules; char *resolv, *nft; bool forwarding; json_t *ovs; };
 struct netlink;
 struct netlink *netlink_new(GError **error);
 struct netlink *netlink_free(struct netlink *netlink);
@@ -123,8 +124,6 @@ bool net_given(const char *text);                                             /*
 /* Checks one network of a request by itself: ERR_BAD_PARAMS, ERR_BAD_ADDR, ERR_BAD_VLAN..., ERR_UNSUPPORTED_OPERATION naming the member. */
 bool net_check_config(const char *name, const struct network_config *config, GError **error);
 bool net_check_bond(const char *name, const struct bond_config *config, GError **error);
-extern const char *net_openvswitch_path;                                      /* of its database's socket; another one in tests */
-bool net_has_openvswitch(void);                                               /* it runs. Does not block */
 /* Of network, bond or options "kind 'name'": absent or legacy; ERR_UNSUPPORTED_OPERATION */
 bool net_check_switch(const char *kind, const char *name, const char *switch_type, GError **error);
 /* The address of the config as "192.0.2.1/24", in the kernel's spelling; NULL: none. g_free */
@@ -216,9 +215,49 @@ bool net_port_qos_parse(const json_t *json, struct net_port_qos *ret_qos, GError
 bool net_port_qos_set(struct net *net, const char *tap, const struct net_port_qos *qos, GError **error);
 void net_port_qos_sweep(struct net *net);         /* what is left of taps that are gone; networks may have another rate now */
 
+/* ---- ovsdb.c: a connection to Open vSwitch's database. ERR_OVS_CONNECTION. Workers ---- */
+extern const char *net_openvswitch_path;          /* of its socket, in tests; NULL: db.sock in OVS_RUNDIR, as for its own tools, or /run/openvswitch */
+extern int64_t net_openvswitch_usec;                                          /* how long it, and ovs-vswitchd, may take; less in tests */
+bool net_has_openvswitch(void);                                               /* it runs. Does not block */
+struct ovsdb;
+struct ovsdb *ovsdb_new(GError **error);                                      /* does not block */
+struct ovsdb *ovsdb_free(struct ovsdb *db);
+int ovsdb_fd(const struct ovsdb *db);
+/* The result (new reference); params and operations are taken over. NULL + error */
+json_t *ovsdb_call(struct ovsdb *db, const char *method, json_t *params, int64_t limit_usec, GError **error);
+/* One transaction: a result of each operation. *ret_waited (may be NULL): it was a "wait" that did not come true. Also ERR_FAILED_IFUP */
+json_t *ovsdb_transact(struct ovsdb *db, json_t *operations, int64_t limit_usec, bool *ret_waited, GError **error);
+bool ovsdb_send(struct ovsdb *db, const char *method, json_t *params, GError **error);   /* not waiting for the answer. Does not block */
+json_t *ovsdb_next(struct ovsdb *db, GError **error);                         /* a message that has come; NULL: none, or + error. Does not block */
+
+/* ---- ovs.c: bridges of Open vSwitch; theory of operation there ---- */
+/* name -> {"ours", "ports": {name: {"ours", "interfaces", ...}}}. NULL + ERR_OVS_CONNECTION. Worker */
+json_t *net_ovs_read(GError **error);
+/* Makes the bridge so; strict: also looks whether what goes is in use (ERR_RESOURCE_UNAVAILABLE), and whether all could be made. Worker */
+bool net_ovs_set(const char *name, const char *text, bool strict, bool waits, GError **error);
+bool net_ovs_ready(GError **error);                                           /* ovs-vswitchd makes what is wanted. Worker */
+const char *net_ovs_user(const json_t *bridge, const char *tag);              /* a port of others of this VLAN (NULL: any); NULL: none */
+
+/* ---- ovs_watch.c: what changes in Open vSwitch ---- */
+struct net_ovs_watch;
+struct net_ovs_watch *net_ovs_watch_new(struct loop *loop, void (*changed)(void *data), void *data);
+struct net_ovs_watch *net_ovs_watch_free(struct net_ovs_watch *watch);
+void net_ovs_watch_set(struct net_ovs_watch *watch, const struct net_config *config);     /* it watches while there are networks of it. Any thread */
+
+/* ---- topology_ovs.c ---- */
+struct net_want;
+struct net_topology;
+bool net_is_ovs(const char *switch_type);
+bool net_check_ovs(const char *name, const struct network_config *config, GError **error);        /* ERR_UNSUPPORTED_OPERATION naming the member */
+bool net_check_ovs_bond(const char *name, const struct bond_config *config, GError **error);
+char *net_ovs_bridge(const char *name, const struct network_config *config);  /* that the network is in. g_free */
+int net_ovs_tag(const struct network_config *config);                         /* of its ports; 0: no VLAN */
+bool net_ovs_add_bond(struct net_topology *topology, const char *name, const struct bond_config *config, GError **error);
+struct net_want *net_ovs_add_network(struct net_topology *topology, const char *name, const struct network_config *config, GError **error);
+
 /* ---- topology.c: the links that a configuration needs ---- */
 struct net_want {
-	const char *kind;                /* "" nic (or bond of others), "bond", "vlan", "vxlan", "bridge" */
+	const char *kind;                /* "" nic (or bond of others), "bond", "vlan", "vxlan", "bridge"; of Open vSwitch: "ovsbridge", "ovs" (a port) */
 	char *name, *lower, *master;     /* lower, master: "" none */
 	char *dhcp, *dhcpv6;             /* keys of the leases whose addresses are here; NULL: none */
 	char *untagged;                  /* network that is on it without a VLAN; NULL: none */
@@ -230,6 +269,9 @@ struct net_want {
 	bool nat;                        /* the top of a network behind this host: its addresses may be those of another one */
 	char *vip;                       /* "192.0.2.50/32": a further address, of outboundNat; NULL: none */
 	bool mute;                       /* takes no part in ARP */
+	char *ovs;                       /* of nics and of "ovs": the bridge of Open vSwitch that it is in; NULL: none */
+	char *bond;                      /* of "ovsbridge": its bond; NULL: none */
+	json_t *ports;                   /* of "ovsbridge": as ovs.c has them, without what is chosen when they are made */
 	GHashTable *options;             /* name -> value; may be NULL */
 	GArray *shares;                  /* of qos.c; NULL: none */
 	char *qos;                       /* text of STEP_QOS; "" none */
@@ -244,6 +286,8 @@ struct net_topology {
 	char *ruleset;                   /* of nft.c */
 	GHashTable *behind;              /* names of the networks it is about (a set) */
 };
+struct net_want *net_want_find(const struct net_topology *topology, const char *name);
+struct net_want *net_want_add(struct net_topology *topology, const char *kind, const char *name);
 /* NULL + error naming what contradicts what. */
 struct net_topology *net_topology_new(const struct net_config *config, GError **error);
 struct net_topology *net_topology_free(struct net_topology *topology);
@@ -252,6 +296,7 @@ struct net_topology *net_topology_free(struct net_topology *topology);
 enum net_step_kind {
 	STEP_LINK_ADD, STEP_LINK_DELETE, STEP_LINK_SET, STEP_ACCEPT_RA, STEP_ADDRESS_ADD, STEP_ADDRESS_DELETE, STEP_ROUTE_ADD, STEP_ROUTE_DELETE,
 	STEP_RULE_ADD, STEP_RULE_DELETE, STEP_PEER_ADD, STEP_PEER_DELETE, STEP_RESOLV, STEP_FORWARDING, STEP_RULESET, STEP_QOS,
+	STEP_OVS,                                     /* a bridge of Open vSwitch as ovs.c has it */
 	STEP_FOREIGN_AWAY, STEP_FOREIGN_BACK,         /* a route of somebody else (foreign.c, plan_away.c) */
 	STEP_LEARNED_AWAY, STEP_LEARNED_BACK,         /* what routers told */
 	STEP_KIND_MAX
@@ -275,10 +320,10 @@ GPtrArray *net_plan(struct net_state *state, const struct net_config *before, co
 
 /* ---- apply.c ---- */
 extern void (*net_before_step)(unsigned n);       /* tests only: called before each step and, with n = number of steps, after the last */
-/* All steps from `from` on in order, or none of them: what was done is undone. */
-bool net_apply(struct netlink *netlink, const GPtrArray *steps, unsigned from, GError **error);
-/* Undoes steps n-1 .. 0, which may have been done or not. */
-void net_undo(struct netlink *netlink, const GPtrArray *steps, unsigned n);
+/* All steps from `from` on in order, or none of them: what was done is undone; *ret_undone (may be NULL, set when it failed): as net_undo(). */
+bool net_apply(struct netlink *netlink, const GPtrArray *steps, unsigned from, bool *ret_undone, GError **error);
+/* Undoes steps n-1 .. 0, which may have been done or not. false: those of Open vSwitch could not be, as it does not answer; the others have been */
+bool net_undo(struct netlink *netlink, const GPtrArray *steps, unsigned n);
 
 /* ---- child.c: a program that runs beside the agent for one network ---- */
 struct net_child_kind {
@@ -416,6 +461,7 @@ struct net {
 	json_t *serving;                 /* network -> {text, problem}: servers that have started, or did not (server.c) */
 	struct net_endpoints *endpoints;
 	struct net_watch *watch;
+	struct net_ovs_watch *ovs_watch;
 	struct net_lldp *lldp;
 	struct net_rates *rates;
 	GHashTable *pending_ports;       /* names of taps that have rules and will come -> what they wait for (port.c) */

@@ -12,11 +12,12 @@
  *   6  running.json is written, the journal removed: done. commitOnSuccess: persistent.json too
  * What is told meanwhile (capabilities.c) is of the state before 4 or after it, together with the wishes that are for it.
  * A failure in 4 to 6 undoes the steps, last first, and removes the journal. A journal found at start means the agent was killed in between: the state
- * before is restored from it.
+ * before is restored from it. The journal stays while that cannot be done: the database of Open vSwitch does not answer.
  *
  * The files of what was set up are in config.c; what links a network needs, in topology.c.
  *
- * What we did not make is never touched: other links, addresses that others put on our bridges. Link changes are told by |net|host_conn|no_id (watch.c).
+ * What we did not make is never touched: other links, addresses that others put on our bridges. Changes are told by |net|host_conn|no_id (watch.c,
+ * ovs_watch.c).
  */
 #define LOG_MODULE "net"
 #include "agent/net/net-priv.h"
@@ -54,20 +55,23 @@ static void tell(struct net *net, json_t *wanted, json_t *leases)
 	net->trying_leases = json_incref(leases);
 }
 
-static void undo(struct net *net, struct netlink *netlink, const GPtrArray *steps)
+/* false: as net_undo() */
+static bool undo(struct net *net, struct netlink *netlink, const GPtrArray *steps)
 {
 	AUTO_WRITE(&net->telling);
+	bool undone = net_undo(netlink, steps, steps->len);
 
-	net_undo(netlink, steps, steps->len);
 	tell(net, NULL, NULL);
+	return undone;
 }
 
 /* Steps from `from` on, to what is wanted with these leases. */
-static bool apply(struct net *net, struct netlink *netlink, const GPtrArray *steps, guint from, json_t *wanted, json_t *leases, GError **error)
+static bool apply(struct net *net, struct netlink *netlink, const GPtrArray *steps, guint from, json_t *wanted, json_t *leases, bool *ret_undone,
+		  GError **error)
 {
 	AUTO_WRITE(&net->telling);
 
-	if (!net_apply(netlink, steps, from, error))
+	if (!net_apply(netlink, steps, from, ret_undone, error))
 		return false;
 	tell(net, wanted, leases);
 	return true;
@@ -79,7 +83,7 @@ static bool recover(struct net *net, GError **error)
 	json_t *journal = json_file_read(net->directory, JOURNAL);
 	g_autoptr(GPtrArray) steps = NULL;
 	struct netlink *netlink;
-	bool written;
+	bool written, undone;
 
 	if (!journal)
 		return true;
@@ -89,8 +93,13 @@ static bool recover(struct net *net, GError **error)
 	}
 	log_warn("a network change was interrupted: restoring the state before");
 	steps = net_steps_from_json(json_object_get(journal, "steps"));
-	undo(net, netlink, steps);
+	undone = undo(net, netlink, steps);
 	netlink_free(netlink);
+	if (!undone) {
+		error_set(error, ERR_OVS_CONNECTION, "a network change was interrupted, and cannot be undone while the database of Open vSwitch does not answer");
+		json_decref(journal);
+		return false;
+	}
 	written = net_write_running(net, json_deep_copy(json_object_get(journal, "before")), error);
 	json_decref(journal);
 	if (written)
@@ -180,7 +189,7 @@ static void take_leases(struct net *net, struct netlink *netlink, GPtrArray *ste
 
 		g_ptr_array_set_free_func(more, NULL);
 		g_ptr_array_extend_and_steal(steps, g_steal_pointer(&more));
-		if ((steps->len == had || write_journal(net, steps, &problem)) && apply(net, netlink, steps, had, change->wanted, leases, &problem)) {
+		if ((steps->len == had || write_journal(net, steps, &problem)) && apply(net, netlink, steps, had, change->wanted, leases, NULL, &problem)) {
 			net_config_free(change->after);
 			change->after = g_steal_pointer(&after);
 			json_decref(change->leases);
@@ -254,10 +263,13 @@ static bool commit(struct net *net, const GPtrArray *steps, const struct change 
 /* Steps 3 to 6. timeout_s: for confirmation, 0: none */
 static bool carry_out(struct net *net, struct netlink *netlink, GPtrArray *steps, struct change *change, int timeout_s, GError **error)
 {
+	bool undone;
+
 	if (steps->len && !write_journal(net, steps, error))
 		return false;
-	if (!apply(net, netlink, steps, 0, change->wanted, change->leases, error)) {
-		json_file_remove(net->directory, JOURNAL);
+	if (!apply(net, netlink, steps, 0, change->wanted, change->leases, &undone, error)) {
+		if (undone)
+			json_file_remove(net->directory, JOURNAL);
 		return false;
 	}
 	{
@@ -272,13 +284,23 @@ static bool carry_out(struct net *net, struct netlink *netlink, GPtrArray *steps
 	    commit(net, steps, change, error)) {
 		json_file_remove(net->directory, JOURNAL);
 		net_servers_tidy(net, change->after);
+		net_ovs_watch_set(net->ovs_watch, change->after);
 		return true;
 	}
-	undo(net, netlink, steps);
-	json_file_remove(net->directory, JOURNAL);
+	if (undo(net, netlink, steps))
+		json_file_remove(net->directory, JOURNAL);
 	net_dhcp_sync(net, change->before);
 	net_servers_sync(net, change->before);
 	return false;
+}
+
+/* Before anything is touched: an ovs-vswitchd that is dead or hangs would make nothing of it. */
+static bool check_ovs(const GPtrArray *steps, GError **error)
+{
+	for (guint i = 0; i < steps->len; i++)
+		if (((const struct net_step *)steps->pdata[i])->kind == STEP_OVS)
+			return net_ovs_ready(error);
+	return true;
 }
 
 static bool transact(struct net *net, struct change *change, int timeout_s, GError **error)
@@ -286,7 +308,7 @@ static bool transact(struct net *net, struct change *change, int timeout_s, GErr
 	struct netlink *netlink = netlink_new(error);
 	struct net_state *state = netlink ? net_state_read(netlink, /* addresses= */ true, error) : NULL;
 	g_autoptr(GPtrArray) steps = state ? net_plan(state, change->before, change->after, change->touched, error) : NULL;
-	bool done = steps && carry_out(net, netlink, steps, change, timeout_s, error);
+	bool done = steps && check_ovs(steps, error) && carry_out(net, netlink, steps, change, timeout_s, error);
 
 	if (done && steps->len) {
 		net_vlan_uplinks(net);
@@ -356,6 +378,15 @@ static bool read_timeout(const json_t *timeout, int *ret_seconds, GError **error
 	return true;
 }
 
+/* Each network and bond says it for itself. */
+static bool check_switch(const char *kind, GError **error)
+{
+	if (!net_given(kind) || !strcmp(kind, "legacy"))
+		return true;
+	error_set(error, ERR_UNSUPPORTED_OPERATION, "options: switch '%s' is not supported: it is a member of each network and bond", kind);
+	return false;
+}
+
 /* Members it does not know are of other versions. */
 static bool read_options(const json_t *json, struct options *ret_options, GError **error)
 {
@@ -371,7 +402,7 @@ static bool read_options(const json_t *json, struct options *ret_options, GError
 	}
 	return read_timeout(json_object_get(json, "connectivityTimeout"), &ret_options->timeout_s, error) &&
 	       read_flag(json, "connectivityCheck", &ret_options->check, error) && read_flag(json, "commitOnSuccess", &ret_options->commit, error) &&
-	       net_check_switch("options", "switch", json_string_value(kind), error);
+	       check_switch(json_string_value(kind), error);
 }
 
 /* What kinds of objects a request has: networks and bonds. */
@@ -600,6 +631,7 @@ struct net *net_free(struct net *net)
 	if (!net)
 		return NULL;
 	net_watch_free(net->watch);
+	net_ovs_watch_free(net->ovs_watch);
 	net_lldp_free(net->lldp);
 	net_dhcp_free(net);
 	net_servers_free(net);
@@ -644,6 +676,7 @@ struct net *net_new(struct agent *agent, GError **error)
 		error_set_errno(error, ERR_UNEXPECTED_ERROR, errno, "'%s'", net->directory);
 		return net_free(net);
 	}
+	net->ovs_watch = net_ovs_watch_new(agent->loop, on_change, net);
 	net->same_boot = net_config_load(net);
 	net_endpoints_new(net);
 	if (!(net->lldp = net_lldp_new(agent->loop, error)) || !(net->watch = net_watch_new(agent->loop, on_change, on_port, net, error)))
@@ -652,7 +685,7 @@ struct net *net_new(struct agent *agent, GError **error)
 }
 
 /* The networks that lack a link, and their bonds. */
-static GHashTable *missing(const struct net_config *config, GError **error)
+static GHashTable *missing(const struct net *net, const struct net_config *config, GError **error)
 {
 	GHashTable *names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	struct net_topology *topology = net_topology_new(config, error);
@@ -662,7 +695,8 @@ static GHashTable *missing(const struct net_config *config, GError **error)
 	for (guint i = 0; topology && i < topology->wants->len; i++) {
 		const struct net_want *want = topology->wants->pdata[i];
 
-		if (!*want->kind || if_nametoindex(want->name))
+		/* Open vSwitch makes its links again after a boot, but without addresses */
+		if (!*want->kind || (if_nametoindex(want->name) && (net->same_boot || strcmp(want->kind, "ovs"))))
 			continue;
 		g_hash_table_iter_init(&iter, want->users);
 		while (g_hash_table_iter_next(&iter, &user, NULL))
@@ -681,7 +715,7 @@ static bool bring_up_missing(struct net *net, GError **error)
 
 	change.before = net_config_new(change.running, change.leases);
 	change.after = net_config_new(change.wanted, change.leases);
-	change.touched = missing(change.after, &problem);
+	change.touched = missing(net, change.after, &problem);
 	if (g_hash_table_size(change.touched) && !transact(net, &change, /* timeout_s= */ 0, &problem)) {
 		g_autoptr(GHashTable) all = g_hash_table_ref(change.touched);
 		GHashTableIter iter;
@@ -709,6 +743,7 @@ static bool bring_up_missing(struct net *net, GError **error)
 	}
 	net_dhcp_sync(net, change.after);
 	net_servers_sync(net, change.after);
+	net_ovs_watch_set(net->ovs_watch, change.after);
 	change_clear(&change);
 	return fine;
 }
@@ -725,14 +760,45 @@ bool net_restore(struct net *net, GError **error)
 	return fine;
 }
 
-char *net_bridge_of(struct net *net, const char *network, GError **error)
+/* A network of Open vSwitch: it may have a link of the same name, which is a port. */
+static char *ovs_bridge_of(const struct net_config *config, const char *network, int *ret_tag, bool *ret_is, GError **error)
 {
-	struct netlink *netlink = netlink_new(error);
-	struct net_state *state = netlink ? net_state_read(netlink, /* addresses= */ false, error) : NULL;
-	const struct net_link *bridge = state ? net_state_link(state, network) : NULL;
-	char *name = bridge && !strcmp(bridge->kind, "bridge") ? g_strdup(bridge->name) : NULL;
+	const struct network_config *known = g_hash_table_lookup(config->networks, network);
 
-	if (state && !name)
+	*ret_is = known && net_is_ovs(known->switch_type);
+	if (!*ret_is)
+		return NULL;
+	if (!known->bridged)
+		error_set(error, ERR_BAD_BRIDGE, "network '%s' has no bridge", network);
+	else if (!ret_tag)
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "network '%s' has switch 'ovs': this needs a bridge of the kernel", network);
+	else {
+		*ret_tag = net_ovs_tag(known);
+		return net_ovs_bridge(network, known);
+	}
+	return NULL;
+}
+
+char *net_bridge_of(struct net *net, const char *network, int *ret_tag, GError **error)
+{
+	struct net_config *config = net_running_config(net);
+	struct netlink *netlink = NULL;
+	struct net_state *state = NULL;
+	const struct net_link *bridge;
+	bool is_ovs;
+	char *name = ovs_bridge_of(config, network, ret_tag, &is_ovs, error);
+
+	net_config_free(config);
+	if (is_ovs)
+		return name;
+	netlink = netlink_new(error);
+	state = netlink ? net_state_read(netlink, /* addresses= */ false, error) : NULL;
+	bridge = state ? net_state_link(state, network) : NULL;
+	if (bridge && !strcmp(bridge->kind, "bridge")) {
+		name = g_strdup(bridge->name);
+		if (ret_tag)
+			*ret_tag = -1;
+	} else if (state)
 		error_set(error, ERR_BAD_BRIDGE, "network '%s' %s", network, bridge ? "has no bridge" : "does not exist on this host");
 	net_state_free(state);
 	netlink_free(netlink);
@@ -744,11 +810,12 @@ char *net_link_of(struct net *net, const char *network, GError **error)
 	json_t *running = net_running(net);
 	struct net_config *config = net_config_new(running, /* leases= */ NULL);
 	const struct network_config *known = g_hash_table_lookup(config->networks, network);
-	char *name = known && !known->bridged ? net_config_link(known) : NULL;
+	bool is_ovs = known && net_is_ovs(known->switch_type);
+	char *name = known && !known->bridged && !is_ovs ? net_config_link(known) : NULL;
 
 	if (!name)
-		error_set(error, ERR_BAD_BRIDGE, "network '%s' %s", network, known ? "has a bridge: a NIC cannot be attached to it directly" :
-			  "does not exist on this host");
+		error_set(error, ERR_BAD_BRIDGE, "network '%s' %s", network, is_ovs ? "has switch 'ovs': a NIC cannot be attached to it directly" :
+			  known ? "has a bridge: a NIC cannot be attached to it directly" : "does not exist on this host");
 	net_config_free(config);
 	json_decref(running);
 	return name;

@@ -18,8 +18,12 @@ bool net_restore(struct net *net, GError **error);
 bool net_capabilities(struct net *net, const char *local_address, struct host_caps *caps, GError **error);
 /* name -> counters, and the sums of drops. Worker. */
 bool net_statistics(struct net *net, struct host_stats *stats, GError **error);
-/* The bridge a VM's NIC is plugged into: ERR_BAD_BRIDGE... when the network is unknown or has no bridge. Worker. g_free. */
-char *net_bridge_of(struct net *net, const char *network, GError **error);
+/*
+ * The bridge a VM's NIC is plugged into: ERR_BAD_BRIDGE... when the network is unknown or has no bridge. *ret_tag: -1, a bridge of the kernel; else one of
+ * Open vSwitch, and the VLAN of the NIC's port, which libvirt makes there. ret_tag NULL: one of Open vSwitch will not do, ERR_UNSUPPORTED_OPERATION.
+ * Worker. g_free.
+ */
+char *net_bridge_of(struct net *net, const char *network, int *ret_tag, GError **error);
 /* The link below a network without a bridge, which machines attach to directly (macvtap): ERR_BAD_BRIDGE when it is unknown or has one. Worker. g_free. */
 char *net_link_of(struct net *net, const char *network, GError **error);
 /* The host's end of a VM's NIC into a bridge ("": into none). Worker. (tap.c) */

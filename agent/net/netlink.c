@@ -123,6 +123,7 @@ struct net_state *net_state_free(struct net_state *state)
 	g_ptr_array_unref(state->rules);
 	g_free(state->resolv);
 	g_free(state->nft);
+	json_decref(state->ovs);
 	g_free(state);
 	return NULL;
 }

@@ -11,7 +11,8 @@
  * a network or bond of the request needs. What goes is planned in plan_away.c, single changes in plan_link.c.
  *
  * Order: what goes, from bridges to nics; bonds; bridges; VLANs; what joins; MTUs that sink, from bridges to nics; addresses; up; routes. So that a
- * device that carries the host's address is without it for the few steps in which it joins its bridge.
+ * device that carries the host's address is without it for the few steps in which it joins its bridge. Bridges of Open vSwitch (plan_ovs.c) come
+ * after bonds.
  */
 #include <linux/ipv6_route.h>
 #include <linux/rtnetlink.h>
@@ -37,7 +38,7 @@ static void settle_autoconf(struct plan *plan, const struct net_want *want, stru
 }
 
 /* Locally administered, not multicast. An address of its own keeps a bridge's MAC when ports come and go. */
-static char *random_mac(void)
+char *plan_random_mac(void)
 {
 	return g_strdup_printf("02:%02x:%02x:%02x:%02x:%02x", g_random_int_range(0, 256), g_random_int_range(0, 256), g_random_int_range(0, 256),
 			       g_random_int_range(0, 256), g_random_int_range(0, 256));
@@ -77,7 +78,7 @@ static void plan_addition(struct plan *plan, const struct net_want *want)
 	bool is_bridge = !strcmp(want->kind, "bridge");
 	const struct net_want *slave = !strcmp(want->kind, "bond") ? first_slave(plan, want) : NULL;
 	const struct net_link *like = is_bridge ? bottom_of(plan, want) : slave ? net_state_link(plan->state, slave->name) : NULL;
-	g_autofree char *mac = *want->mac ? g_strdup(want->mac) : like ? g_strdup(like->mac) : is_bridge ? random_mac() : g_strdup("");
+	g_autofree char *mac = *want->mac ? g_strdup(want->mac) : like ? g_strdup(like->mac) : is_bridge ? plan_random_mac() : g_strdup("");
 	g_autofree char *options = net_options_text(want->kind, want->options);
 	g_autoptr(GString) text = g_string_new(want->kind);
 	GHashTableIter iter;
@@ -141,7 +142,7 @@ static void kept_free(void *data)
 	g_free(data);
 }
 
-static void keep_routes(struct net_link *link, const char *top, GPtrArray *kept)
+void plan_keep_routes(struct net_link *link, const char *top, GPtrArray *kept)
 {
 	for (guint i = 0; i < link->routes->len; i++) {
 		const struct net_route *route = link->routes->pdata[i];
@@ -156,7 +157,7 @@ static void keep_routes(struct net_link *link, const char *top, GPtrArray *kept)
 	}
 }
 
-static bool check_addresses(const struct net_want *want, const struct net_want *top, const struct net_link *link, GError **error)
+bool plan_check_addresses(const struct net_want *want, const struct net_want *top, const struct net_link *link, GError **error)
 {
 	for (guint i = 0; i < link->addresses->len; i++) {
 		const struct net_address *address = link->addresses->pdata[i];
@@ -186,10 +187,10 @@ static bool plan_join(struct plan *plan, const struct net_want *want, struct net
 			  now->name);
 		return false;
 	}
-	if (master && !check_addresses(want, top, link, error))
+	if (master && !plan_check_addresses(want, top, link, error))
 		return false;
 	if (master) {
-		keep_routes(link, top->name, kept);
+		plan_keep_routes(link, top->name, kept);
 		plan_drop_all(plan, link);
 	}
 	if (bond)
@@ -576,17 +577,18 @@ static bool plan_new(struct plan *plan, GError **error)
 	g_autoptr(GPtrArray) kept = g_ptr_array_new_with_free_func(kept_free);
 
 	if (!for_kind(plan, "", kept, error, check_nic_of) || !for_kind(plan, "bond", kept, error, make) || !for_kind(plan, "", kept, error, enslave) ||
-	    !for_kind(plan, "", kept, error, lift) || !for_kind(plan, "bond", kept, error, lift) || !for_kind(plan, "bridge", kept, error, make) ||
+	    !for_kind(plan, "", kept, error, lift) || !for_kind(plan, "bond", kept, error, lift) || !for_kind(plan, "ovsbridge", kept, error, plan_ovs_bridge) ||
+	    !for_kind(plan, "bridge", kept, error, make) ||
 	    !for_kind(plan, "vlan", kept, error, make) || !for_kind(plan, "vxlan", kept, error, make) ||
 	    !for_kind(plan, "", kept, error, join_bridge) || !for_kind(plan, "bond", kept, error, join_bridge))
 		return false;
 	/* what sinks, from above */
-	if (!for_kind(plan, "bridge", kept, error, settle) || !for_kind(plan, "vxlan", kept, error, settle) ||
+	if (!for_kind(plan, "bridge", kept, error, settle) || !for_kind(plan, "ovs", kept, error, settle) || !for_kind(plan, "vxlan", kept, error, settle) ||
 	    !for_kind(plan, "vlan", kept, error, settle) || !for_kind(plan, "bond", kept, error, settle) ||
 	    !for_kind(plan, "", kept, error, settle))
 		return false;
-	for (size_t i = 0; i < 5; i++) {
-		static const char *const kinds[] = { "", "bond", "vlan", "vxlan", "bridge" };
+	for (size_t i = 0; i < 6; i++) {
+		static const char *const kinds[] = { "", "bond", "ovs", "vlan", "vxlan", "bridge" };
 
 		if (!for_kind(plan, kinds[i], kept, error, check_free) || !for_kind(plan, kinds[i], kept, error, finish))
 			return false;

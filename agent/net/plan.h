@@ -47,13 +47,27 @@ void plan_drop_all(struct plan *plan, struct net_link *link);                 /*
 /* From the shares of was to those of will (NULL: none). Where somebody else has put a qdisc, it stays: ERR_USED_NIC */
 bool plan_qos(struct plan *plan, const struct net_want *was, const struct net_want *will, const char *link, GError **error);
 
+/* ---- plan.c ---- */
+char *plan_random_mac(void);                                                  /* g_free */
+/* Are the link's addresses those of the network (top) that it becomes part of? ERR_USED_NIC */
+bool plan_check_addresses(const struct net_want *want, const struct net_want *top, const struct net_link *link, GError **error);
+void plan_keep_routes(struct net_link *link, const char *top, GPtrArray *kept);          /* they go on over top */
+
+/* ---- plan_ovs.c ---- */
+bool plan_ovs_port_away(struct plan *plan, const struct net_want *was, const struct net_want *will, struct net_link *link, GError **error);
+bool plan_ovs_bridge_away(struct plan *plan, const struct net_want *was, const struct net_want *will, GError **error);
+bool plan_ovs_bridge(struct plan *plan, const struct net_want *want, struct net_link *link, GPtrArray *kept, GError **error);
+
 /* ---- plan_away.c ---- */
+void plan_deletions(struct plan *plan, const struct net_want *was, const struct net_want *will, struct net_link *link);
 void plan_lose_routes(struct plan *plan, struct net_link *link, int family, const char *source);  /* of others. AF_UNSPEC: both; source NULL: any */
 /* Those that there is a place for again, where they were: over a link of that name, from its addresses, by a gateway of its networks. */
 void plan_routes_back(struct plan *plan, const struct net_want *want, struct net_link *link);
 void plan_shared_back(struct plan *plan);                                     /* those of several hops and of next-hop objects, at the end */
 void plan_mark_lost(struct plan *plan);                                       /* the others, when all is planned: NET_STEP_LOST */
 void plan_lost_free(void *lost);
+/* Down, before the link goes and one of Open vSwitch has its name, or the other way round: undone on the one that is there again, it is as it was. */
+void plan_rest(struct plan *plan, struct net_link *link);
 bool plan_away(struct plan *plan, GError **error);                            /* what is no longer wanted, or would have to be made anew */
 
 #endif

@@ -315,7 +315,16 @@ static void release_ports(struct plan *plan, const struct net_link *link)
 	}
 }
 
-static bool plan_removal(struct plan *plan, const struct net_want *was, struct net_link *link, GError **error)
+void plan_rest(struct plan *plan, struct net_link *link)
+{
+	g_autofree char *accept_ra = g_strdup_printf("%d", link->accept_ra);
+
+	if (link->accept_ra >= 0)
+		net_step_add(plan->steps, STEP_ACCEPT_RA, link->name, accept_ra, accept_ra);
+	plan_up(plan, link, false);
+}
+
+static bool plan_removal(struct plan *plan, const struct net_want *was, const struct net_want *will, struct net_link *link, GError **error)
 {
 	g_autofree char *users = NULL;
 	g_autofree char *text = NULL;
@@ -333,6 +342,8 @@ static bool plan_removal(struct plan *plan, const struct net_want *was, struct n
 	plan_drop_all(plan, link);
 	release_ports(plan, link);
 	plan_keep_accept_ra(plan, link);
+	if (will && !strcmp(will->kind, "ovs"))
+		plan_rest(plan, link);
 	text = link_text(plan, link);
 	net_step_add(plan->steps, STEP_LINK_DELETE, link->name, text, NULL);
 	g_ptr_array_remove(plan->state->links, link);
@@ -352,7 +363,7 @@ static void plan_release(struct plan *plan, const struct net_want *was, struct n
 }
 
 /* Addresses, routes and rules that were ours and are no longer wanted here. */
-static void plan_deletions(struct plan *plan, const struct net_want *was, const struct net_want *will, struct net_link *link)
+void plan_deletions(struct plan *plan, const struct net_want *was, const struct net_want *will, struct net_link *link)
 {
 	for (guint i = 0; i < was->rules->len; i++)
 		if (!will || !plan_has(will->rules, was->rules->pdata[i]))
@@ -409,6 +420,11 @@ bool plan_away(struct plan *plan, GError **error)
 
 		if (!plan_touches(plan, was) && !(will && plan_touches(plan, will)))
 			continue;
+		if (!strcmp(was->kind, "ovs") || !strcmp(was->kind, "ovsbridge")) {
+			if (*(was->kind + 3) ? !plan_ovs_bridge_away(plan, was, will, error) : !plan_ovs_port_away(plan, was, will, link, error))
+				return false;
+			continue;
+		}
 		if (!link)
 			continue;
 		if (!check_machines(plan, was, will, link, error))
@@ -427,7 +443,7 @@ bool plan_away(struct plan *plan, GError **error)
 			continue;
 		if (!*was->kind)
 			plan_release(plan, was, link);
-		else if (!plan_removal(plan, was, link, error))
+		else if (!plan_removal(plan, was, will, link, error))
 			return false;
 	}
 	return true;

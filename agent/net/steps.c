@@ -9,7 +9,7 @@ static const char *const kind_names[] = { [STEP_LINK_ADD] = "link add", [STEP_LI
 	[STEP_ACCEPT_RA] = "accept_ra", [STEP_ADDRESS_ADD] = "address add", [STEP_ADDRESS_DELETE] = "address delete", [STEP_ROUTE_ADD] = "route add",
 	[STEP_ROUTE_DELETE] = "route delete", [STEP_RULE_ADD] = "rule add", [STEP_RULE_DELETE] = "rule delete",
 	[STEP_PEER_ADD] = "peer add", [STEP_PEER_DELETE] = "peer delete", [STEP_RESOLV] = "resolv",
-	[STEP_FORWARDING] = "forwarding", [STEP_RULESET] = "ruleset", [STEP_QOS] = "qos", [STEP_FOREIGN_AWAY] = "foreign route away",
+	[STEP_FORWARDING] = "forwarding", [STEP_RULESET] = "ruleset", [STEP_QOS] = "qos", [STEP_OVS] = "ovs", [STEP_FOREIGN_AWAY] = "foreign route away",
 	[STEP_FOREIGN_BACK] = "foreign route back", [STEP_LEARNED_AWAY] = "learned away", [STEP_LEARNED_BACK] = "learned back", NULL };
 
 void net_step_free(void *data)
@@ -77,6 +77,36 @@ static void add_words(json_t *list, const struct net_step *step)
 	}
 }
 
+/* Of the ports of a bridge, one difference a member. */
+static void add_ports(json_t *list, const struct net_step *step)
+{
+	json_t *wanted = json_loads(step->value, 0, NULL), *actual = json_loads(step->old, 0, NULL), *all = json_object(), *port, *value;
+	const char *name, *member;
+
+	if (!wanted != !actual || !strcmp(step->value, step->old))
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "link", step->link, "property", "link", "expected", step->value, "actual",
+						      wanted && actual ? "not made" : step->old));
+	json_object_update(all, wanted);
+	json_object_update_missing(all, actual);
+	json_object_foreach(all, name, port) {
+		json_t *will = json_object_get(wanted, name), *was = json_object_get(actual, name), *members = json_object();
+
+		json_object_update(members, will);
+		json_object_update_missing(members, was);
+		json_object_foreach(members, member, value) {
+			const char *expected = json_string_value(json_object_get(will, member)), *is = json_string_value(json_object_get(was, member));
+
+			if (wanted && actual && g_strcmp0(expected, is))
+				json_array_append_new(list, json_pack("{s:s, s:s++, s:s, s:s}", "link", step->link, "property", name, " ", member,
+								      "expected", expected ? expected : "", "actual", is ? is : ""));
+		}
+		json_decref(members);
+	}
+	json_decref(all);
+	json_decref(wanted);
+	json_decref(actual);
+}
+
 json_t *net_steps_differences(const GPtrArray *steps)
 {
 	static const struct { const char *property; bool missing; } told[STEP_KIND_MAX] = { [STEP_LINK_ADD] = { "link", true },
@@ -95,6 +125,8 @@ json_t *net_steps_differences(const GPtrArray *steps)
 			continue;
 		if (step->kind == STEP_LINK_SET)
 			add_words(list, step);
+		else if (step->kind == STEP_OVS)
+			add_ports(list, step);
 		else if (step->kind == STEP_RULESET || step->kind == STEP_QOS)
 			json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "link", step->link, "property", kind_names[step->kind], "expected",
 							      step->kind == STEP_QOS ? step->value : "ours", "actual", "missing or changed"));

@@ -6,6 +6,8 @@
  *   nic --(master)--> bond <--(lower)-- VLAN "bond0.5" --(master)--> bridge, named as the network
  *                                       VXLAN "vx5001" --(master)--> bridge
  *
+ * Those of Open vSwitch are in topology_ovs.c.
+ *
  * Each part may be absent. The last link of a network's chain is its `top`: there are the host's addresses of the network. The MTU of a nic or bond
  * is the largest of its networks.
  *
@@ -22,7 +24,7 @@
 
 #define MTU_DEFAULT 1500
 
-static const char *const kinds[] = { "", "bond", "vlan", "vxlan", "bridge" };
+static const char *const kinds[] = { "", "bond", "ovsbridge", "ovs", "vlan", "vxlan", "bridge" };
 
 static void want_free(void *data)
 {
@@ -37,6 +39,9 @@ static void want_free(void *data)
 	g_free(want->mac);
 	g_free(want->qos);
 	g_free(want->vip);
+	g_free(want->ovs);
+	g_free(want->bond);
+	json_decref(want->ports);
 	if (want->options)
 		g_hash_table_unref(want->options);
 	if (want->shares)
@@ -64,12 +69,12 @@ struct net_topology *net_topology_free(struct net_topology *topology)
 	return NULL;
 }
 
-static struct net_want *want_find(const struct net_topology *topology, const char *name)
+struct net_want *net_want_find(const struct net_topology *topology, const char *name)
 {
 	return g_hash_table_lookup(topology->index, name);
 }
 
-static struct net_want *want_add(struct net_topology *topology, const char *kind, const char *name)
+struct net_want *net_want_add(struct net_topology *topology, const char *kind, const char *name)
 {
 	struct net_want *want = g_new0(struct net_want, 1);
 
@@ -103,17 +108,19 @@ static void set(char **slot, const char *value)
 
 static bool add_bond(struct net_topology *topology, const char *name, const struct bond_config *config, GError **error)
 {
-	GHashTable *options = net_bond_options(name, config->options, error);
-	struct net_want *bond = want_find(topology, name);
+	GHashTable *options;
+	struct net_want *bond = net_want_find(topology, name);
 
-	if (!options)
+	if (net_is_ovs(config->switch_type))
+		return net_ovs_add_bond(topology, name, config, error);
+	if (!(options = net_bond_options(name, config->options, error)))
 		return false;
 	if (bond) {
 		error_set(error, ERR_BAD_BONDING, "bond '%s' is a nic of bond '%s'", name, bond->master);
 		g_hash_table_unref(options);
 		return false;
 	}
-	bond = want_add(topology, "bond", name);
+	bond = net_want_add(topology, "bond", name);
 	bond->options = options;
 	if (net_given(config->hwaddr)) {
 		g_free(bond->mac);
@@ -121,14 +128,14 @@ static bool add_bond(struct net_topology *topology, const char *name, const stru
 	}
 	use(bond, name);
 	for (guint i = 0; i < config->nics->len; i++) {
-		struct net_want *nic = want_find(topology, config->nics->pdata[i]);
+		struct net_want *nic = net_want_find(topology, config->nics->pdata[i]);
 
 		if (nic) {
-			error_set(error, *nic->kind ? ERR_BAD_BONDING : ERR_USED_NIC, "bond '%s': nic '%s' is %s%s", name, nic->name,
-				  *nic->kind ? "a bond itself" : "a nic of bond ", nic->master);
+			error_set(error, *nic->kind ? ERR_BAD_BONDING : ERR_USED_NIC, "bond '%s': nic '%s' is %s%s", name, (char *)config->nics->pdata[i],
+				  *nic->kind ? "a bond itself" : nic->ovs ? "a nic of another bond, with switch 'ovs'" : "a nic of bond ", nic->master);
 			return false;
 		}
-		nic = want_add(topology, "", config->nics->pdata[i]);
+		nic = net_want_add(topology, "", config->nics->pdata[i]);
 		set(&nic->master, name);
 		use(nic, name);
 	}
@@ -142,11 +149,15 @@ static struct net_want *lower_of(struct net_topology *topology, const char *name
 {
 	const char *lower = net_given(config->nic) ? config->nic : config->bonding;
 	bool is_bond = !net_given(config->nic);
-	struct net_want *want = want_find(topology, lower);
+	struct net_want *want = net_want_find(topology, lower);
 
 	if (!want) {
-		want = want_add(topology, "", lower);
+		want = net_want_add(topology, "", lower);
 		want->is_bond = is_bond;
+	} else if (want->ovs || !strcmp(want->kind, "ovsbridge")) {
+		error_set(error, *want->kind ? ERR_USED_BOND : ERR_USED_NIC, "network '%s' with switch 'legacy': %s '%s' has switch 'ovs'", name,
+			  *want->kind ? "bond" : "nic", lower);
+		return NULL;
 	} else if (!is_bond && !strcmp(want->kind, "bond")) {
 		error_set(error, ERR_BAD_NIC, "network '%s': nic '%s' is a bond", name, lower);
 		return NULL;
@@ -164,7 +175,7 @@ static struct net_want *add_vlan(struct net_topology *topology, const char *name
 {
 	g_autofree char *link = net_config_link(config);
 	int id = config->vlan;
-	struct net_want *vlan = want_find(topology, link);
+	struct net_want *vlan = net_want_find(topology, link);
 
 	if (strlen(link) >= IFNAMSIZ) {
 		error_set(error, ERR_BAD_VLAN, "network '%s': the link of vlan %d would be '%s', which is longer than %d characters", name, id, link, IFNAMSIZ - 1);
@@ -178,7 +189,7 @@ static struct net_want *add_vlan(struct net_topology *topology, const char *name
 		error_set(error, ERR_BAD_VLAN, "network '%s': the link of vlan %d would be '%s', as a %s is named", name, id, link, *vlan->kind ? vlan->kind : "nic");
 		return NULL;
 	}
-	vlan = want_add(topology, "vlan", link);
+	vlan = net_want_add(topology, "vlan", link);
 	vlan->vlan = id;
 	set(&vlan->lower, lower->name);
 	set(&vlan->untagged, name);
@@ -188,14 +199,14 @@ static struct net_want *add_vlan(struct net_topology *topology, const char *name
 static struct net_want *add_vxlan(struct net_topology *topology, const char *name, const struct overlay_config *overlay, GError **error)
 {
 	g_autofree char *link = net_overlay_link(overlay);
-	struct net_want *vxlan = want_find(topology, link);
+	struct net_want *vxlan = net_want_find(topology, link);
 
 	if (vxlan) {
 		error_set(error, ERR_BAD_PARAMS, "network '%s': overlay: vni %d is that of network '%s' already", name, overlay->vni,
 			  vxlan->untagged ? vxlan->untagged : link);
 		return NULL;
 	}
-	vxlan = want_add(topology, "vxlan", link);
+	vxlan = net_want_add(topology, "vxlan", link);
 	vxlan->options = net_overlay_options(overlay);
 	g_ptr_array_unref(vxlan->peers);
 	vxlan->peers = net_overlay_peers(overlay);
@@ -282,7 +293,10 @@ static bool add_network(struct net_topology *topology, const char *name, const s
 	struct net_want *lower = NULL, *top = NULL, *bridge;
 	const char *bridge_opts = json_string_value(json_object_get(config->custom, "bridge_opts"));
 
-	if (net_given(config->nic) || net_given(config->bonding)) {
+	if (net_is_ovs(config->switch_type)) {
+		if (!(top = net_ovs_add_network(topology, name, config, error)))
+			return false;
+	} else if (net_given(config->nic) || net_given(config->bonding)) {
 		if (!(top = lower = lower_of(topology, name, config, error)))
 			return false;
 		use(lower, name);
@@ -300,13 +314,13 @@ static bool add_network(struct net_topology *topology, const char *name, const s
 	}
 	if (config->overlay && !(top = add_vxlan(topology, name, config->overlay, error)))
 		return false;
-	if (config->bridged) {
-		if (want_find(topology, name)) {
+	if (config->bridged && !net_is_ovs(config->switch_type)) {
+		if (net_want_find(topology, name)) {
 			error_set(error, ERR_BAD_BRIDGE, "network '%s': its bridge cannot be named as the %s of the same name", name,
-				  *want_find(topology, name)->kind ? want_find(topology, name)->kind : "nic");
+				  *net_want_find(topology, name)->kind ? net_want_find(topology, name)->kind : "nic");
 			return false;
 		}
-		bridge = want_add(topology, "bridge", name);
+		bridge = net_want_add(topology, "bridge", name);
 		if (!(bridge->options = net_bridge_options(name, bridge_opts, error)))
 			return false;
 		g_hash_table_insert(bridge->options, g_strdup("stp_state"), g_strdup(config->stp ? "1" : "0"));
@@ -379,7 +393,7 @@ static int compare_names(gconstpointer a, gconstpointer b)
 	return strcmp(a, b);
 }
 
-/* Who uses the bond uses its nics, and they have its MTU. */
+/* Who uses the bond, or bridge of Open vSwitch, uses its nics, and they have its MTU. */
 static void pass_on(struct net_topology *topology)
 {
 	for (guint i = 0; i < topology->wants->len; i++) {
@@ -392,8 +406,8 @@ static void pass_on(struct net_topology *topology)
 		want->qos = net_qos_text(want->shares);
 		if (want->vip && !g_ptr_array_find_with_equal_func(want->addresses, want->vip, g_str_equal, NULL))
 			g_ptr_array_add(want->addresses, g_strdup(want->vip));
-		bond = want->master[0] && !*want->kind ? want_find(topology, want->master) : NULL;
-		if (!bond || strcmp(bond->kind, "bond"))
+		bond = *want->kind ? NULL : want->ovs ? net_want_find(topology, want->ovs) : want->master[0] ? net_want_find(topology, want->master) : NULL;
+		if (!bond || !strcmp(bond->kind, "bridge"))
 			continue;
 		want->mtu = bond->mtu ? bond->mtu : MTU_DEFAULT;
 		g_hash_table_iter_init(&iter, bond->users);

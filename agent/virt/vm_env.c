@@ -76,11 +76,11 @@ static bool holds_leases(void *data, GError **error)
 	return false;
 }
 
-static char *bridge(void *data, const char *network, GError **error)
+static char *bridge(void *data, const char *network, int *ret_tag, GError **error)
 {
 	const struct vm_xml_env *env = data;
 
-	return net_bridge_of(env->agent->net, network, error);
+	return net_bridge_of(env->agent->net, network, ret_tag, error);
 }
 
 static char *link_below(void *data, const char *network, GError **error)
@@ -92,7 +92,9 @@ static char *link_below(void *data, const char *network, GError **error)
 
 static char *address(void *data, const char *network)
 {
-	g_autofree char *name = bridge(data, network, NULL);
+	int tag = -1;
+	g_autofree char *place = bridge(data, network, &tag, NULL);
+	const char *name = place && tag >= 0 ? network : place;       /* of Open vSwitch: the host's own port is named as the network */
 	struct ifaddrs *all = NULL, *a;
 	char text[INET6_ADDRSTRLEN], *found = NULL;
 
@@ -149,7 +151,7 @@ static bool mirror(void *data, const char *mac, const char *const *networks, GEr
 		return false;
 	}
 	for (; *networks; networks++) {
-		char *name = bridge(data, *networks, error);
+		char *name = bridge(data, *networks, /* ret_tag= */ NULL, error);
 
 		if (!name) {
 			error_wrap(error, "portMirroring");

@@ -177,8 +177,8 @@ def drive(*arguments, kill_at=-1):
     return done.returncode, done.stdout + done.stderr
 
 
-def setup(networks, **more):
-    return drive("Host.setupNetworks", json.dumps({"networks": networks, "bondings": {}, "options": {}}), **more)
+def setup(networks, bondings=None, options=None, **more):
+    return drive("Host.setupNetworks", json.dumps({"networks": networks, "bondings": bondings or {}, "options": options or {}}), **more)
 
 
 class Life:
@@ -198,10 +198,11 @@ class Life:
             print("Bail out! %s: %s" % (verb, self.process.stderr.read()))
             sys.exit(255)
         answer = json.loads(answer)
+        self.events = answer["events"]                  # how many there were of host_conn
         return answer["code"], answer.get("message"), answer.get("result")
 
-    def setup(self, networks, **options):
-        return self.call("Host.setupNetworks", networks=networks, bondings={}, options=options)
+    def setup(self, networks, bondings=None, **options):
+        return self.call("Host.setupNetworks", networks=networks, bondings=bondings or {}, options=options)
 
     def network(self, name):
         return self.call("Host.getNetworkCapabilities")[2]["networks"].get(name)

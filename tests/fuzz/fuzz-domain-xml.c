@@ -37,8 +37,9 @@ static bool prepare(void *data, const char *domain, const char *image, const cha
 	return false;
 }
 
-static char *bridge(void *data, const char *network, GError **error)
+static char *bridge(void *data, const char *network, int *ret_tag, GError **error)
 {
+	*ret_tag = *(const uint8_t *)data & 8 ? 5 : -1;
 	if (*(const uint8_t *)data & 4)
 		return g_strdup_printf("br-%.8s", network);
 	error_set(error, ERR_BAD_BRIDGE, "%s", network);

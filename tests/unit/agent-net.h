@@ -46,6 +46,8 @@ static inline struct room *room_open_at(const char *directory, const char *hooks
 	struct room *room = g_new0(struct room, 1);
 	GError *error = NULL;
 
+	if (g_getenv("OVS_LIMIT_MS"))
+		net_openvswitch_usec = atoi(g_getenv("OVS_LIMIT_MS")) * (int64_t)1000;
 	log_set_level(NULL, g_getenv("WARNINGS") ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR);
 	room->directory = g_strdup(directory);
 	room->agent.state_dir = room->directory;

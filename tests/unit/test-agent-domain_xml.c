@@ -46,12 +46,13 @@ static bool holds_leases(void *data, GError **error)
 	return true;
 }
 
-static char *bridge(void *data, const char *network, GError **error)
+static char *bridge(void *data, const char *network, int *ret_tag, GError **error)
 {
 	if (!strcmp(network, "nowhere")) {
 		error_set(error, ERR_BAD_BRIDGE, "network '%s' is not on this host", network);
 		return NULL;
 	}
+	*ret_tag = g_str_has_prefix(network, "ovs") ? 5 : -1;
 	return g_strconcat("br-", network, NULL);
 }
 

@@ -32,9 +32,9 @@ static void test_setup(void **state)
 	assert_int_equal(sh("ip -o link show eth0 | grep -q 'mtu 1400 .*master net1'"), 0);
 	assert_int_equal(sh("ip route show default | grep -q 'via 192.0.2.254 dev net1'"), 0);
 	assert_true(net_config_dirty(room->agent.net));
-	bridge = net_bridge_of(room->agent.net, "net1", &error);
+	bridge = net_bridge_of(room->agent.net, "net1", NULL, &error);
 	assert_string_equal(bridge, "net1");
-	assert_null(net_bridge_of(room->agent.net, "eth0", &error));
+	assert_null(net_bridge_of(room->agent.net, "eth0", NULL, &error));
 	assert_int_equal(error->code, 27);
 	/* again: nothing to do */
 	after = snapshot();
@@ -630,7 +630,11 @@ static int kill_at;
 
 static void kill_before(unsigned n)
 {
-	if ((int)n == kill_at)
+	const char *other = g_getenv("STOPPED_PID");
+
+	if ((int)n == kill_at && other)
+		kill(atoi(other), SIGSTOP);
+	else if ((int)n == kill_at)
 		kill(getpid(), SIGKILL);
 }
 
@@ -757,7 +761,8 @@ static void converse(struct room *room)
 		json_t *answer;
 		int code = call_whole(room, words[0], json_loads(words[1], 0, NULL), &message, &result);
 
-		answer = json_pack("{s:i, s:s?, s:o*}", "code", code, "message", message, "result", result ? json_loads(result, JSON_DECODE_ANY, NULL) : NULL);
+		answer = json_pack("{s:i, s:i, s:s?, s:o*}", "code", code, "events", __atomic_load_n(&room->events, __ATOMIC_SEQ_CST), "message", message,
+				   "result", result ? json_loads(result, JSON_DECODE_ANY, NULL) : NULL);
 		json_dumpf(answer, stdout, JSON_COMPACT);
 		json_decref(answer);
 		puts("");

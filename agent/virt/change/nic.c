@@ -12,6 +12,8 @@
  *	ethernet          B                   link up              B
  *	ethernet          none                link down            ""
  *
+ * A NIC in a network of Open vSwitch stays in its bridge, in the VLAN of its XML; in no network its link is down.
+ *
  * <network> of the metadata says which network it is in; empty: in none, which is how it starts on another host.
  * Mirroring is net/mirror.c, policies are net/port.c; <portMirroring> and <policies> of the metadata say what.
  */
@@ -46,13 +48,15 @@ static char *mac_of(const xmlNode *nic)
 	return xml_get(xml_child(nic, "mac"), "address");
 }
 
-/* A network of ours, or a bridge of that name. g_free */
-static char *bridge_of(const struct live *live, const char *network, GError **error)
+/* A network of ours, or a bridge of that name; ret_tag: of net_bridge_of(). g_free */
+static char *bridge_of(const struct live *live, const char *network, int *ret_tag, GError **error)
 {
 	g_autoptr(GError) cause = NULL;
 	g_autofree char *path = g_strdup_printf("/sys/class/net/%s/bridge", network);
-	char *bridge = net_bridge_of(net_of(live), network, &cause);
+	char *bridge = net_bridge_of(net_of(live), network, ret_tag, &cause);
 
+	if (ret_tag && !bridge)
+		*ret_tag = -1;
 	if (!bridge && !strchr(network, '/') && access(path, F_OK) == 0)
 		return g_strdup(network);
 	if (!bridge)
@@ -81,7 +85,7 @@ static bool mirror(const struct live *live, const char *tap, const GPtrArray *ne
 	g_autoptr(GPtrArray) bridges = g_ptr_array_new_with_free_func(g_free);
 
 	for (guint i = 0; networks && i < networks->len; i++) {
-		char *bridge = bridge_of(live, networks->pdata[i], error);
+		char *bridge = bridge_of(live, networks->pdata[i], /* ret_tag= */ NULL, error);
 
 		if (!bridge)
 			return false;
@@ -173,7 +177,7 @@ void nic_settle(struct live *live)
 		if (!ours && !networks)
 			continue;
 		/* the network may have another bridge here than where the metadata come from */
-		port = !ours ? NULL : network && *network ? bridge_of(live, network, &error) : g_strdup("");
+		port = !ours ? NULL : network && *network ? bridge_of(live, network, /* ret_tag= */ NULL, &error) : g_strdup("");
 		if (error || (port && !net_tap_bridge(net_of(live), tap, port, &error)) || (networks && !mirror(live, tap, networks, &error)))
 			log_warn("VM %s: NIC '%s' is not where it should be: %s", live->vm->id, tap, error->message);
 		if (ours && !settle_policies(live, nic, tap, kept, &cause))         /* its VLANs are those of the bridge it is in now */
@@ -309,12 +313,25 @@ static bool is_out(const xmlNode *nic, const struct place *place)
 	return place->network ? !*place->network : xml_is(nic, "type", "ethernet");
 }
 
+/* libvirt changes the VLAN of a port of Open vSwitch while the VM runs, but does not move it to another bridge, and the agent neither. */
+static bool check_switch(const xmlNode *nic, const char *network, const char *bridge, int tag, GError **error)
+{
+	g_autofree char *now = xml_get(xml_child(nic, "source"), "bridge");
+
+	if (!device_is_ovs(nic) == (tag < 0) && (tag < 0 || !g_strcmp0(now, bridge)))
+		return true;
+	error_set(error, ERR_UPDATE_DEVICE_FAILED, "a NIC in '%s' cannot go to network '%s' (%s '%s') while the VM runs", now ? now : "no network", network,
+		  tag < 0 ? "bridge" : "Open vSwitch bridge", bridge);
+	return false;
+}
+
 /* Network and link of the XML, and the place that goes with it. */
 static bool set_network(const struct live *live, xmlNode *nic, const char *network, struct place *place, GError **error)
 {
 	bool was_out = is_out(nic, place), is_bridge = xml_is(nic, "type", "bridge");
 	xmlNode *link = xml_child(nic, "link");
 	g_autofree char *bridge = NULL;
+	int tag = -1;
 
 	if (!is_bridge && !xml_is(nic, "type", "ethernet")) {
 		g_autofree char *type = xml_get(nic, "type");
@@ -322,7 +339,9 @@ static bool set_network(const struct live *live, xmlNode *nic, const char *netwo
 		error_set(error, ERR_UPDATE_DEVICE_FAILED, "a NIC of type '%s' cannot change its network", type);
 		return false;
 	}
-	if (*network && !(bridge = bridge_of(live, network, error)))
+	if (*network && !(bridge = bridge_of(live, network, &tag, error)))
+		return false;
+	if (*network && !check_switch(nic, network, bridge, tag, error))
 		return false;
 	if (!link)
 		link = xml_add(nic, "link");
@@ -331,9 +350,9 @@ static bool set_network(const struct live *live, xmlNode *nic, const char *netwo
 	else if (was_out)
 		xml_set(link, "state", "up");
 	if (*network && is_bridge)
-		xml_set(xml_child(nic, "source"), "bridge", bridge);
+		device_plug(nic, bridge, tag);
 	g_free(place->port);
-	place->port = *network && is_bridge ? NULL : g_strdup(bridge ? bridge : "");
+	place->port = is_bridge && (*network || device_is_ovs(nic)) ? NULL : g_strdup(bridge ? bridge : "");
 	g_free(place->network);
 	place->network = g_strdup(network);
 	return true;
@@ -364,6 +383,11 @@ static bool apply_wishes(const struct live *live, xmlNode *nic, const struct dev
 
 		error_set(error, ERR_UPDATE_DEVICE_FAILED, "%s: what a NIC of type '%s' sends passes the host's bridges by",
 			  json_object_size(u->policies) ? "policies" : "portMirroring", type);
+		return false;
+	}
+	if ((json_object_size(u->policies) || (u->port_mirroring && u->port_mirroring->len)) && device_is_ovs(nic)) {
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "%s: the NIC is in a network with switch 'ovs'",
+			  json_object_size(u->policies) ? "policies" : "portMirroring");
 		return false;
 	}
 	if (u->port_mirroring) {

@@ -25,6 +25,9 @@ const char *device_text(const struct vm_device *device, const char *name, const 
 bool device_check(const char *member, const char *value, const char *const *names, GError **error);
 /* QoS, added to a NIC: spec_params' inbound and outbound, each {average, peak (KiB/s), burst (KiB)} in texts; others are left out. ERR_INVALID_PARAMETER. */
 bool device_bandwidth(xmlNode *nic, const json_t *spec_params, GError **error);
+/* Into this bridge; tag: of net_bridge_of(). */
+void device_plug(xmlNode *nic, const char *bridge, int tag);
+bool device_is_ovs(const xmlNode *nic);
 /* The policies of a NIC with that address (both may be NULL) take hold, and it gets the name that they are for. Errors of net_port_set(). */
 bool device_policies(xmlNode *nic, const char *mac, const json_t *policies, const struct domain_xml_env *env, GError **error);
 /* Alias, boot order, address: what every device may have. */

@@ -95,6 +95,26 @@ bool device_bandwidth(xmlNode *nic, const json_t *spec_params, GError **error)
 	return true;
 }
 
+bool device_is_ovs(const xmlNode *nic)
+{
+	return xml_is(xml_child(nic, "virtualport"), "type", "openvswitch");
+}
+
+void device_plug(xmlNode *nic, const char *bridge, int tag)
+{
+	g_autofree char *id = g_strdup_printf("%d", tag);
+
+	if (tag < 0 || !device_is_ovs(nic))            /* one that is there already has a number of libvirt's, which stays */
+		xml_remove(xml_child(nic, "virtualport"));
+	xml_remove(xml_child(nic, "vlan"));
+	xml_set(xml_child(nic, "source") ? xml_child(nic, "source") : xml_add(nic, "source"), "bridge", bridge);
+	if (tag < 0)
+		return;
+	if (!device_is_ovs(nic))
+		xml_add_with(nic, "virtualport", "type", "openvswitch", NULL);
+	xml_add_with(xml_add(nic, "vlan"), "tag", "id", id, NULL);
+}
+
 bool device_policies(xmlNode *nic, const char *mac, const json_t *policies, const struct domain_xml_env *env, GError **error)
 {
 	g_autofree char *tap = NULL, *bridge = xml_get(xml_child(nic, "source"), "bridge");
@@ -104,6 +124,10 @@ bool device_policies(xmlNode *nic, const char *mac, const json_t *policies, cons
 	if (xml_is(nic, "type", "hostdev") || xml_is(nic, "type", "direct")) {
 		error_set(error, ERR_INVALID_PARAMETER, "policies: what a NIC of device %s sends passes the host's bridges by",
 			  xml_is(nic, "type", "direct") ? "direct" : "hostdev");
+		return false;
+	}
+	if (device_is_ovs(nic)) {
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "policies: NIC '%s' is in a network with switch 'ovs', which has none", mac ? mac : "");
 		return false;
 	}
 	if (!(tap = env->port(env->data, mac, bridge, policies, error)))
@@ -153,6 +177,18 @@ static bool add_function(const struct device_build *b, GError **error)
 	return true;
 }
 
+/* What a port of Open vSwitch cannot have; policies are in device_policies(). */
+static bool check_ovs(const struct vm_device *d, GError **error)
+{
+	bool filter = d->filter && *d->filter;
+
+	if (!filter && !json_array_size(d->port_mirroring))
+		return true;
+	error_set(error, ERR_UNSUPPORTED_OPERATION, "%s: NIC '%s' is in network '%s', which has switch 'ovs'", filter ? "filter" : "portMirroring",
+		  d->mac_addr ? d->mac_addr : "", d->network);
+	return false;
+}
+
 /* <source>: where a NIC of this device is attached. */
 static bool add_source(xmlNode *nic, const struct device_build *b, GError **error)
 {
@@ -161,12 +197,13 @@ static bool add_source(xmlNode *nic, const struct device_build *b, GError **erro
 	const struct vm_device *d = b->device;
 	const char *mode = device_text(d, "mode", "bridge");
 	g_autofree char *place = NULL;
+	int tag = -1;
 
 	if (!xml_is(nic, "type", "direct")) {
-		if (!(place = env->bridge(env->data, d->network, error)))
+		if (!(place = env->bridge(env->data, d->network, &tag, error)))
 			return false;
-		xml_add_with(nic, "source", "bridge", place, NULL);
-		return true;
+		device_plug(nic, place, tag);
+		return tag < 0 || check_ovs(d, error);
 	}
 	if ((d->filter && *d->filter) || json_array_size(d->port_mirroring)) {
 		error_set(error, ERR_INVALID_PARAMETER, "%s: what a NIC of device direct sends passes the host's bridges by",

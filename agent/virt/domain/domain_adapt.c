@@ -275,7 +275,8 @@ static bool fit_nic(xmlNode *nic, const struct fit *fit, GError **error)
 	const xmlNode *kept = mac ? vm_metadata_device(fit->metadata, "mac_address", mac) : NULL;
 	g_autoptr(GError) cause = NULL;
 	json_t *policies;
-	bool good;
+	bool good, has_policies;
+	int tag = -1;
 
 	if ((!mac || !*mac) && env->mac) {
 		g_free(mac);
@@ -290,6 +291,7 @@ static bool fit_nic(xmlNode *nic, const struct fit *fit, GError **error)
 	if (!vm_metadata_policies(kept, &policies, error))
 		return false;
 	good = device_policies(nic, mac, policies, env, error);
+	has_policies = json_object_size(policies) > 0;
 	json_decref(policies);
 	if (!good)
 		return false;
@@ -311,7 +313,7 @@ static bool fit_nic(xmlNode *nic, const struct fit *fit, GError **error)
 		xml_add_with(nic, "link", "state", "down", NULL);
 		return true;
 	}
-	found = env->bridge(env->data, network ? network : bridge, &cause);
+	found = env->bridge(env->data, network ? network : bridge, &tag, &cause);
 	if (!found) {
 		real = g_strdup_printf("/sys/class/net/%s/bridge", bridge);
 		if (strchr(bridge, '/') || access(real, F_OK) < 0) {
@@ -320,7 +322,12 @@ static bool fit_nic(xmlNode *nic, const struct fit *fit, GError **error)
 		}
 		return true;
 	}
-	xml_set(source, "bridge", found);
+	if (tag >= 0 && (filter || xml_is(xml_child(nic, "target"), "managed", "no") || has_policies)) {
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "%s: NIC '%s' is in network '%s', which has switch 'ovs' on this host",
+			  filter ? "filter" : has_policies ? "policies" : "end point", mac ? mac : "", network ? network : bridge);
+		return false;
+	}
+	device_plug(nic, found, tag);
 	return true;
 }
 

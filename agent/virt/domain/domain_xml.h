@@ -34,8 +34,8 @@ struct domain_xml_env {
 	/* the lease of a volume, or without an image: one by its own name (Lease.create) -> path, g_free, and offset; NULL: there are none. Errors of storage */
 	bool (*lease)(void *data, const char *domain, const char *image, const char *lease, char **ret_path, int64_t *ret_offset, GError **error);
 	bool (*holds_leases)(void *data, GError **error);        /* libvirt does, on this host; ERR_CANNOT_CREATE_VM */
-	/* network -> bridge, g_free */
-	char *(*bridge)(void *data, const char *network, GError **error);
+	/* network -> bridge, g_free; ret_tag: of net_bridge_of() */
+	char *(*bridge)(void *data, const char *network, int *ret_tag, GError **error);
 	/* network without a bridge -> the link below it, g_free */
 	char *(*link)(void *data, const char *network, GError **error);
 	/* network -> the host's address in it, g_free; NULL: it has none */
