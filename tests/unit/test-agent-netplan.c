@@ -157,10 +157,11 @@ static struct net_state *ovs_host(const char *text)
 		json_object_foreach(json_object_get(bridge, "ports"), name, port) {
 			struct net_link *link = json_object_get(port, "type") ? net_state_add(state, name, "tun") : NULL;
 
-			if (link)
-				*link = (struct net_link){ .index = 90 + (int)state->links->len, .name = link->name, .kind = link->kind, .mac = link->mac,
-					.addresses = link->addresses, .routes = link->routes, .peers = link->peers, .foreign = link->foreign, .mtu = 1500,
-					.flags = IFF_UP, .accept_ra = -1 };
+			if (!link)
+				continue;
+			link->index = 90 + (int)state->links->len;
+			link->flags = IFF_UP;
+			link->type = 0;
 		}
 	return state;
 }
