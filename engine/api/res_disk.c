@@ -112,8 +112,7 @@ static bool check_combination(const struct disk *disk, GError **error)
 	return false;
 }
 
-/* The domain takes disks now; NULL + error if not. New reference. */
-static struct storage_domain *usable_domain(struct model *model, const char *id, GError **error)
+struct storage_domain *disk_usable_domain(struct model *model, const char *id, GError **error)
 {
 	struct storage_domain *domain = model_get(model, &storage_domain_kind, id);
 
@@ -139,8 +138,7 @@ static bool check_data_center(struct engine *engine, const struct vm *vm, const 
 	return false;
 }
 
-/* For change_check(): the quota is of the domain's data center, the disk profile of the domain. */
-static bool limits_fit(struct model *model, void *data, GError **error)
+bool disk_limits_fit(struct model *model, void *data, GError **error)
 {
 	const struct disk *disk = data;
 	struct storage_domain *domain = disk_domain(disk) ? model_get(model, &storage_domain_kind, disk_domain(disk)) : NULL;
@@ -245,7 +243,7 @@ static bool store_new(struct request *request, const struct vm *vm, struct disk 
 	change = change_new(request->engine->store);
 	request_add(request, change, disk);
 	change_check(change, one_boot_disk, disk);
-	change_check(change, limits_fit, disk);
+	change_check(change, disk_limits_fit, disk);
 	if (vm && disk->active)
 		change_check(change, vm_is_down, disk);
 	flow_announce(change, &create_disk_flow, disk->id, &request->actor, data);
@@ -283,7 +281,7 @@ static bool create(struct request *request, const struct vm *vm, struct disk *di
 	g_autofree char *host = NULL;
 	bool ok;
 
-	if (!check_input(disk, error) || !(domain = usable_domain(model, disk_domain(disk), error)))
+	if (!check_input(disk, error) || !(domain = disk_usable_domain(model, disk_domain(disk), error)))
 		return false;
 	disk_fill(model, vm, domain, disk);
 	domain_sizes_want(request->engine, domain);
@@ -403,7 +401,7 @@ static bool attach(struct request *request, const struct disk *input, void **ret
 		return false;
 	}
 	if (disk_domain(disk))
-		domain = usable_domain(request->engine->model, disk_domain(disk), error);
+		domain = disk_usable_domain(request->engine->model, disk_domain(disk), error);
 	ok = domain && check_data_center(request->engine, request->parent, domain, error) &&
 	     store_modify(request->engine->store, &disk_kind, disk->id, edit_attach_with, &attachment, ret_record, error);
 	record_unref(domain);
@@ -460,7 +458,7 @@ static bool update(struct request *request, const void *current, void *changed, 
 	change_replace(change, before, disk);
 	change_check(change, one_boot_disk, disk);
 	if (g_strcmp0(before->quota, disk->quota) || g_strcmp0(before->disk_profile.id, disk->disk_profile.id))
-		change_check(change, limits_fit, disk);
+		change_check(change, disk_limits_fit, disk);
 	if (noticed)
 		change_check(change, vm_is_down, disk);
 	change_event(change, EVENT_UPDATED, &request->actor, (void *[]){ vm, disk, NULL }, "VM %s %s disk was updated by %s.", vm->name, disk_label(disk),
@@ -508,7 +506,7 @@ static bool detach(struct request *request, const struct disk *current, GError *
 bool disk_remove(struct request *request, const void *current, const void *options, GError **error)
 {
 	const struct disk *disk = current;
-	struct storage_domain *domain = disk_domain(disk) ? usable_domain(request->engine->model, disk_domain(disk), error) : NULL;
+	struct storage_domain *domain = disk_domain(disk) ? disk_usable_domain(request->engine->model, disk_domain(disk), error) : NULL;
 	g_autofree char *host = domain ? storage_host(request->engine, domain, error) : NULL;
 	json_t *data = NULL;
 
@@ -570,7 +568,11 @@ static bool deactivate(struct request *request, const void *object, const void *
 
 #define EXPORT { "export", &disk_export_type, disk_export, "configure_disk_storage", "Copies the disk into a new image of an image service" }
 
-const struct action disk_actions[] = { EXPORT, { 0 } };
+const struct action disk_actions[] = {
+	EXPORT,
+	{ "copy", &copy_disk_type, disk_copy, "configure_disk_storage", "Makes another disk with the same content, on the same or another storage domain" },
+	{ 0 },
+};
 
 static const struct action actions[] = {
 	EXPORT,
@@ -589,7 +591,8 @@ const struct resource resource_vm_disk = {
 };
 
 const struct resource resource_disk = {
-	.kind = &disk_kind, .path = "disks", .methods = RESOURCE_LIST | RESOURCE_GET | RESOURCE_ADD | RESOURCE_REMOVE, .links = links, .asynchronous = true,
+	.kind = &disk_kind, .path = "disks", .methods = RESOURCE_LIST | RESOURCE_GET | RESOURCE_ADD | RESOURCE_REMOVE, .links = links,
+	.asynchronous = true,
 	.permit_add = "create_disk", .permit_remove = "delete_disk", .doc = "All disks, those of VMs and floating ones", .view = disk_view, .add = add_floating,
 	.finish = disk_finish, .remove = disk_remove, .actions = disk_actions,
 };

@@ -15,6 +15,7 @@
 #include "engine/flow/agent.h"
 #include "engine/flow/definitions.h"
 #include "engine/flow/domain_sizes.h"
+#include "engine/flow/image_copies.h"
 #include "engine/flow/import_flow.h"
 #include "engine/flow/storage_flow.h"
 #include "engine/model/cluster.h"
@@ -202,11 +203,8 @@ static void plan_disks(const struct ovf *ovf, const struct import_action *how, s
 			disk->id = g_uuid_string_random();
 			disk->image_id = g_uuid_string_random();
 		}
-		/* a copy fills a volume of fixed size: on LUNs only one without a format of its own has that */
-		if (storage_type_is_block(import->target->storage_type) && import->source != import->target) {
-			SET(disk, format, DISK_RAW);
-			SET(disk, sparse, false);
-		}
+		if (import->source != import->target)
+			copies_fit(disk, import->target);
 		if (!disk->name)
 			disk->name = g_strdup_printf("%s_Disk%u", import->vm->name, i + 1);
 		g_ptr_array_add(import->sources, record_ref(source));

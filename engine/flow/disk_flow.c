@@ -45,6 +45,27 @@ const char *disk_label(const struct disk *disk)
 	return disk->name ? disk->name : disk->id;
 }
 
+void disk_change_state(struct change *change, const struct disk *disk, int state)
+{
+	struct disk *copy = record_copy(disk);
+
+	SET(copy, state, state);
+	change_replace(change, disk, copy);
+	record_unref(copy);
+}
+
+bool disk_is_at_rest(struct model *model, void *data, GError **error)
+{
+	const struct disk *disk = data;
+	struct vm *vm = disk->vm.id ? model_get(model, &vm_kind, disk->vm.id) : NULL;
+	bool ok = !vm || !vm_is_running(vm) || !disk->active;
+
+	if (!ok)
+		error_set(error, ERR_WRONG_STATE, "disk '%s' is in use: VM '%s' is %s", disk_label(disk), vm->name, vm_state_names[vm->state]);
+	record_unref(vm);
+	return ok;
+}
+
 json_t *disk_flow_data(struct engine *engine, const struct disk *disk, GError **error)
 {
 	const char *id = disk_domain(disk);
@@ -225,19 +246,6 @@ const struct flow_type create_disk_flow = {
 
 /* ---- remove ---- */
 
-/* Run by the store's writer, so that a start of the VM comes wholly before or wholly after. data: a struct disk */
-static bool vm_is_down(struct model *model, void *data, GError **error)
-{
-	const struct disk *disk = data;
-	struct vm *vm = disk->vm.id ? model_get(model, &vm_kind, disk->vm.id) : NULL;
-	bool ok = !vm || !vm_is_running(vm) || !disk->active;
-
-	if (!ok)
-		error_set(error, ERR_WRONG_STATE, "cannot remove disk '%s': VM '%s' is %s", disk_label(disk), vm->name, vm_state_names[vm->state]);
-	record_unref(vm);
-	return ok;
-}
-
 static bool edit_lock(void *copy, struct change *change, void *data, GError **error)
 {
 	struct disk *disk = copy;
@@ -248,7 +256,7 @@ static bool edit_lock(void *copy, struct change *change, void *data, GError **er
 		return false;
 	}
 	SET(disk, state, DISK_LOCKED);
-	change_check(change, vm_is_down, disk);
+	change_check(change, disk_is_at_rest, disk);
 	return true;
 }
 

@@ -5,6 +5,7 @@
 #include "engine/flow/flow.h"
 #include "engine/flow/storage_calls.h"
 #include "engine/model/disk.h"
+#include "engine/store/store.h"
 
 struct change;
 
@@ -32,5 +33,9 @@ struct volume_place disk_flow_volume(const struct flow *flow);
 json_t *disk_flow_data(struct engine *engine, const struct disk *disk, GError **error);
 /* "disk d1": its name or its id. */
 const char *disk_label(const struct disk *disk);
+/* In the change, the disk gets that state. */
+void disk_change_state(struct change *change, const struct disk *disk, int state);
+/* For change_check(), so that a start of its VM comes wholly before or wholly after: no running VM has it plugged. data: a struct disk */
+bool disk_is_at_rest(struct model *model, void *data, GError **error);
 
 #endif

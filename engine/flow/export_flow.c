@@ -70,15 +70,6 @@ json_t *export_data(struct engine *engine, const struct vm *vm, const struct sto
 
 /* ---- lock ---- */
 
-static void change_disk(struct change *change, const struct disk *disk, int state)
-{
-	struct disk *copy = record_copy(disk);
-
-	SET(copy, state, state);
-	change_replace(change, disk, copy);
-	record_unref(copy);
-}
-
 /* All disks of the flow, in the change. */
 static bool lock_disks(const struct flow *flow, struct change *change, GError **error)
 {
@@ -90,7 +81,7 @@ static bool lock_disks(const struct flow *flow, struct change *change, GError **
 		struct disk *disk = model_get(flow->engine->model, &disk_kind, json_string_value(id));
 
 		if (disk && disk->state == DISK_OK && !g_strcmp0(disk->vm.id, flow->object_id))
-			change_disk(change, disk, DISK_LOCKED);
+			disk_change_state(change, disk, DISK_LOCKED);
 		else {
 			error_set(error, ERR_WRONG_STATE, "disk '%s' is %s", disk ? disk_label(disk) : json_string_value(id),
 				  !disk ? "gone" : disk->state != DISK_OK ? disk_state_names[disk->state] : "no longer the VM's");
@@ -112,7 +103,7 @@ static void unlock_disks(const struct flow *flow, struct change *change)
 		struct disk *disk = model_get(flow->engine->model, &disk_kind, json_string_value(id));
 
 		if (disk && disk->state == DISK_LOCKED)
-			change_disk(change, disk, DISK_OK);
+			disk_change_state(change, disk, DISK_OK);
 		record_unref(disk);
 	}
 }

@@ -11,10 +11,19 @@ void copies_add(json_t *copies, const struct disk *from, const char *from_domain
 {
 	g_autofree char *job = g_uuid_string_random();
 
-	json_array_append_new(copies, json_pack("{s:s, s:{s:s, s:s, s:s}, s:{s:s, s:s, s:s}, s:b, s:b, s:s}", "name", disk_label(to),
+	json_array_append_new(copies, json_pack("{s:s, s:{s:s, s:s, s:s}, s:{s:s, s:s, s:s}, s:b, s:b, s:b, s:s}", "name", disk_label(to),
 						"from", "domain", from_domain, "image", from->id, "volume", from->image_id,
 						"to", "domain", to_domain, "image", to->id, "volume", to->image_id,
-						"cow", to->format == DISK_COW, "sparse", to->sparse, "job", job));
+						"cow", to->format == DISK_COW, "sparse", to->sparse, "wipe",
+						to->wipe_after_delete, "job", job));
+}
+
+void copies_fit(struct disk *to, const struct storage_domain *target)
+{
+	if (!storage_type_is_block(target->storage_type))
+		return;
+	SET(to, format, DISK_RAW);
+	SET(to, sparse, false);
 }
 
 static const char *text(const json_t *copy, const char *end, const char *key)
@@ -28,6 +37,7 @@ static struct volume_place place_of(const struct flow *flow, const json_t *copy,
 		.pool_id = flow_text(flow, "pool"), .domain_id = text(copy, end, "domain"), .image_id = text(copy, end, "image"),
 		.volume_id = text(copy, end, "volume"), .description = json_string_value(json_object_get(copy, "name")),
 		.cow = json_is_true(json_object_get(copy, "cow")), .sparse = json_is_true(json_object_get(copy, "sparse")),
+		.wipe = json_is_true(json_object_get(copy, "wipe")),
 	};
 }
 

@@ -11,9 +11,13 @@
  */
 #include "engine/flow/flow.h"
 #include "engine/model/disk.h"
+#include "engine/model/storage_domain.h"
 
 /* `to`: the disk as it will be: its ids, format and kind of allocation. */
 void copies_add(json_t *copies, const struct disk *from, const char *from_domain, const struct disk *to, const char *to_domain);
+
+/* The disk as it can be copied to the domain: a copy fills a volume of fixed size, and on LUNs only one without a format of its own has that. */
+void copies_fit(struct disk *to, const struct storage_domain *target);
 
 bool copies_check(struct flow *flow, GError **error);
 bool copies_make(struct flow *flow, GError **error);
