@@ -2,11 +2,13 @@
 /*
  * Exports.
  *
- *	export   lock (VM image_locked, disks locked) > clear (what is to be overwritten) > volumes > data > definition > unlock
+ *	export   lock (VM image_locked, disks locked) > check > volumes > data > definition > clear (what was to be overwritten) > unlock
  *	remove   definition > images
  *
- * Both are interrupted and go on. The definition comes last and goes first: what an export domain lists is whole. An export that fails takes its volumes
- * away again; what it was to overwrite is gone by then. Disks that VMs share are not exported: they belong to none of them.
+ * Both are interrupted and go on. The definition comes last and goes first: what an export domain lists is whole. What is overwritten stays as it is until the
+ * new one is: a disk that is there already gets another volume beside the old one, which the new definition, put in the place of the old in one go, does
+ * not name. So an export that fails takes its volumes away again, and the old one is still there. From the definition on the new one counts: what then cannot
+ * be cleared away is told and left. Disks that VMs share are not exported: they belong to none of them.
  */
 #include "engine/flow/export_flow.h"
 
@@ -14,6 +16,7 @@
 
 #include "common/error.h"
 #include "common/loop.h"
+#include "engine/flow/agent.h"
 #include "engine/flow/disk_flow.h"
 #include "engine/flow/image_copies.h"
 #include "engine/flow/pool_calls.h"
@@ -42,6 +45,41 @@ static json_t *images_of(const struct definition *definition, const json_t *more
 	return images;
 }
 
+static bool has_text(const json_t *array, const char *text)
+{
+	size_t i;
+	json_t *item;
+
+	json_array_foreach((json_t *)array, i, item)
+		if (!g_strcmp0(json_string_value(item), text))
+			return true;
+	return false;
+}
+
+/* Is the image one of what is to be overwritten? */
+static bool is_old(const json_t *old, const char *image)
+{
+	size_t i;
+	json_t *one;
+
+	json_array_foreach((json_t *)old, i, one)
+		if (has_text(json_object_get(one, "images"), image))
+			return true;
+	return false;
+}
+
+static void add_copy(json_t *copies, const struct disk *disk, const struct storage_domain *target, const json_t *old)
+{
+	struct disk *to = record_copy(disk);
+
+	if (is_old(old, disk->id)) {
+		set_string(&to->image_id, NULL);
+		to->image_id = g_uuid_string_random();
+	}
+	copies_add(copies, disk, disk_domain(disk), to, target->id);
+	record_unref(to);
+}
+
 json_t *export_data(struct engine *engine, const struct vm *vm, const struct storage_domain *target, const GPtrArray *old, GError **error)
 {
 	g_autofree char *host = storage_host(engine, target, error);
@@ -54,13 +92,15 @@ json_t *export_data(struct engine *engine, const struct vm *vm, const struct sto
 		if (disk->shareable || !disk->image_id || !disk_domain(disk))
 			continue;
 		json_array_append_new(ids, json_string(disk->id));
-		copies_add(copies, disk, disk_domain(disk), disk, target->id);
 	}
 	for (guint i = 0; i < old->len; i++) {
 		const struct definition *definition = old->pdata[i];
 
 		json_array_append_new(gone, json_pack("{s:s, s:o}", "id", definition->id, "images", images_of(definition, strcmp(definition->id, vm->id) ? NULL : ids)));
 	}
+	for (guint i = 0; i < disks->len; i++)
+		if (has_text(ids, object_id(disks->pdata[i])))
+			add_copy(copies, disks->pdata[i], target, gone);
 	data = json_pack("{s:s?, s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "host", host, "pool", target->data_center.id, "target", target->id, "target_name",
 			 target->name, "name", vm->name, "copies", copies, "disks", ids, "old", gone);
 	if (!host)
@@ -147,37 +187,40 @@ static bool unlock(struct flow *flow, GError **error)
 	return !flow_flag(flow, "locked") || store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_unlock, flow, NULL, error);
 }
 
-/* ---- clear ---- */
+/* ---- check ---- */
 
-static bool remove_images(const struct storage_call *call, const char *pool, const char *domain, const json_t *images, GError **error)
+/* What is at the target is to be overwritten, or it is not ours to touch. */
+static bool check_image(const struct flow *flow, const struct storage_call *call, const char *image, GError **error)
 {
-	size_t i;
-	json_t *image;
+	const char *target = flow_text(flow, "target");
+	json_t *volumes = is_old(json_object_get(flow->data, "old"), image) ? json_array() : image_volumes(call, flow_text(flow, "pool"), target, image, error);
+	bool ok = volumes && !json_array_size(volumes);
 
-	json_array_foreach((json_t *)images, i, image)
-		if (!image_remove(call, pool, domain, json_string_value(image), error)) {
-			error_wrap(error, "image %s", json_string_value(image));
-			return false;
-		}
-	return true;
+	if (volumes && !ok)
+		error_set(error, ERR_OPERATION_FAILED, "image %s is on storage domain '%s' already", image, flow_text(flow, "target_name"));
+	json_decref(volumes);
+	return ok;
 }
 
-static bool clear(struct flow *flow, GError **error)
+/* The text of the definition that is about to be replaced is kept, for the case that the new one comes to nothing after all. */
+static bool check(struct flow *flow, GError **error)
 {
 	const struct storage_call call = storage_flow_call(flow);
 	const char *pool = flow_text(flow, "pool"), *target = flow_text(flow, "target");
+	json_t *which = json_pack("[s]", flow->object_id), *texts, *id;
 	size_t i;
-	json_t *old;
 
-	json_array_foreach(json_object_get(flow->data, "old"), i, old) {
-		const char *id = json_string_value(json_object_get(old, "id"));
-
-		if (!pool_forget_definition(&call, pool, target, id, error) || !remove_images(&call, pool, target, json_object_get(old, "images"), error)) {
-			error_wrap(error, "'%s' on storage domain '%s'", id, flow_text(flow, "target_name"));
+	json_array_foreach(json_object_get(flow->data, "disks"), i, id)
+		if (!check_image(flow, &call, json_string_value(id), error)) {
+			json_decref(which);
 			return false;
 		}
-	}
-	return copies_check(flow, error);
+	texts = pool_definitions(&call, pool, target, which, error);
+	if (texts && json_object_get(texts, flow->object_id))
+		json_object_set(flow->data, "old_text", json_object_get(texts, flow->object_id));
+	json_decref(which);
+	json_decref(texts);
+	return texts != NULL;
 }
 
 /* ---- definition ---- */
@@ -195,10 +238,14 @@ static char *definition_text(struct flow *flow, GError **error)
 		return NULL;
 	}
 	json_array_foreach(json_object_get(flow->data, "disks"), i, id) {
-		struct disk *disk = model_get(flow->engine->model, &disk_kind, json_string_value(id));
+		struct disk *disk = model_get(flow->engine->model, &disk_kind, json_string_value(id)), *there;
 
-		if (disk)
-			g_ptr_array_add(disks, disk);
+		if (!disk)
+			continue;
+		there = record_copy(disk);
+		set_string(&there->image_id, copies_volume(flow, disk->id));
+		g_ptr_array_add(disks, there);
+		record_unref(disk);
 	}
 	text = ovf_write(flow->engine->model, vm, disks, wall_msec());
 	record_unref(vm);
@@ -216,8 +263,62 @@ static bool define(struct flow *flow, GError **error)
 static bool undefine(struct flow *flow, GError **error)
 {
 	const struct storage_call call = storage_flow_call(flow);
+	const char *old = flow_text(flow, "old_text");
 
+	if (old)
+		return pool_keep_definition(&call, flow_text(flow, "pool"), flow_text(flow, "target"), flow->object_id, old, error);
 	return pool_forget_definition(&call, flow_text(flow, "pool"), flow_text(flow, "target"), flow->object_id, error);
+}
+
+/* ---- clear ---- */
+
+static bool remove_images(const struct flow *flow, const struct storage_call *call, const char *domain, const json_t *images, GError **error)
+{
+	size_t i;
+	json_t *image;
+
+	json_array_foreach((json_t *)images, i, image)
+		if (!copies_volume(flow, json_string_value(image)) && !image_remove(call, flow_text(flow, "pool"), domain, json_string_value(image), error)) {
+			error_wrap(error, "image %s", json_string_value(image));
+			return false;
+		}
+	return true;
+}
+
+static bool clear_old(struct flow *flow, const char *id, const json_t *images, GError **error)
+{
+	const struct storage_call call = storage_flow_call(flow);
+	const char *target = flow_text(flow, "target");
+
+	return (!strcmp(id, flow->object_id) || pool_forget_definition(&call, flow_text(flow, "pool"), target, id, error)) &&
+	       remove_images(flow, &call, target, images, error);
+}
+
+/* Nothing takes the new one back now. */
+static bool clear(struct flow *flow, GError **error)
+{
+	struct storage_domain *target;
+	GError *own = NULL;
+	size_t i;
+	json_t *old;
+
+	json_array_foreach(json_object_get(flow->data, "old"), i, old)
+		if (!own)
+			(void)clear_old(flow, json_string_value(json_object_get(old, "id")), json_object_get(old, "images"), &own);
+	if (!own && json_array_size(json_object_get(flow->data, "old")))
+		(void)copies_renew(flow, &own);
+	if (!own)
+		return true;
+	if (agent_is_away(own)) {
+		g_propagate_error(error, own);
+		return false;
+	}
+	target = model_get(flow->engine->model, &storage_domain_kind, flow_text(flow, "target"));
+	store_event(flow->engine->store, EVENT_REMOVE_FAILED, &flow->actor, (void *[]){ target, NULL }, "Failed to remove the earlier VM %s from %s: %s",
+		    flow_text(flow, "name"), flow_text(flow, "target_name"), own->message);
+	record_unref(target);
+	g_error_free(own);
+	return true;
 }
 
 /* ---- end ---- */
@@ -251,8 +352,8 @@ static void export_failed(struct flow *flow, const GError *cause)
 }
 
 static const struct flow_step export_steps[] = {
-	{ "lock", lock, unlock }, { "clear", clear, NULL }, { "volumes", copies_make, copies_unmake }, { "data", copies_run, copies_stop },
-	{ "definition", define, undefine }, { "unlock", end, NULL },
+	{ "lock", lock, unlock }, { "check", check, NULL }, { "volumes", copies_make, copies_unmake }, { "data", copies_run, copies_stop },
+	{ "definition", define, undefine }, { "clear", clear, NULL, .waits = true }, { "unlock", end, NULL },
 };
 
 const struct flow_type export_vm_flow = {
@@ -288,7 +389,7 @@ static bool remove_rest(struct flow *flow, GError **error)
 	const struct storage_call call = storage_flow_call(flow);
 	struct storage_domain *domain;
 
-	if (!remove_images(&call, flow_text(flow, "pool"), flow_text(flow, "domain"), json_object_get(flow->data, "images"), error))
+	if (!remove_images(flow, &call, flow_text(flow, "domain"), json_object_get(flow->data, "images"), error))
 		return false;
 	domain = model_get(flow->engine->model, &storage_domain_kind, flow_text(flow, "domain"));
 	store_event(flow->engine->store, flow_flag(flow, "template") ? EVENT_TEMPLATE_REMOVED : EVENT_REMOVED, &flow->actor, (void *[]){ domain, NULL },

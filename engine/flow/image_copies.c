@@ -121,6 +121,29 @@ bool copies_stop(struct flow *flow, GError **error)
 	return each(flow, stop, error);
 }
 
+static bool renew(const struct flow *flow, const struct storage_call *call, const json_t *copy, GError **error)
+{
+	const struct volume_place to = place_of(flow, copy, "to");
+
+	return image_keep_only(call, &to, error);
+}
+
+bool copies_renew(struct flow *flow, GError **error)
+{
+	return each(flow, renew, error);
+}
+
+const char *copies_volume(const struct flow *flow, const char *image_id)
+{
+	size_t i;
+	json_t *copy;
+
+	json_array_foreach(json_object_get(flow->data, "copies"), i, copy)
+		if (!g_strcmp0(text(copy, "to", "image"), image_id))
+			return text(copy, "to", "volume");
+	return NULL;
+}
+
 bool copies_sizes(const struct flow *flow, const char *disk_id, int64_t *ret_capacity, int64_t *ret_used, GError **error)
 {
 	const struct storage_call call = storage_flow_call(flow);

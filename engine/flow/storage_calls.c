@@ -536,15 +536,70 @@ bool volume_copy_cancel(const struct storage_call *call, const char *job_id, GEr
 	return agent_job_cancel(call->engine, call->host_id, job_id, call->flow_id, call->patience_s, error);
 }
 
-bool image_remove(const struct storage_call *call, const char *pool_id, const char *domain_id, const char *image_id, GError **error)
+static struct volume_call *image_params(const struct record_type *type, const char *pool_id, const char *domain_id, const char *image_id)
 {
-	struct volume_call *params = record_new(&image_delete_params_type);
-	bool lost = true;
-	GError *own = NULL;
+	struct volume_call *params = record_new(type);
 
 	set_string(&params->pool_id, pool_id);
 	set_string(&params->domain_id, domain_id);
 	set_string(&params->image_id, image_id);
+	return params;
+}
+
+json_t *image_volumes(const struct storage_call *call, const char *pool_id, const char *domain_id, const char *image_id, GError **error)
+{
+	struct volume_call *params = image_params(&image_ids_type, pool_id, domain_id, image_id);
+	json_t *volumes = NULL;
+	GError *own = NULL;
+
+	if (!ask(call, "Image.getVolumes", params, AGENT_TIMEOUT_S, &volumes, &own) &&
+	    (forgive(&own, ERR_IMAGE_DOES_NOT_EXIST_IN_SD) || forgive(&own, ERR_VOLUME_DOES_NOT_EXIST)))
+		volumes = json_array();
+	record_unref(params);
+	if (own)
+		g_propagate_error(error, own);
+	return volumes;
+}
+
+/* ret_lost: the agent was restarted: begin anew */
+static bool keep_only_once(const struct storage_call *call, const struct volume_place *volume, bool *ret_lost, GError **error)
+{
+	struct volume_call *params = image_params(&image_delete_volumes_params_type, volume->pool_id, volume->domain_id, volume->image_id);
+	json_t *volumes = image_volumes(call, volume->pool_id, volume->domain_id, volume->image_id, error), *id;
+	bool ok = volumes;
+	size_t i;
+
+	params->volumes = strings_new();
+	json_array_foreach(volumes, i, id)
+		if (g_strcmp0(json_string_value(id), volume->volume_id))
+			g_ptr_array_add(params->volumes, g_strdup(json_string_value(id)));
+	SET(params, force, true);
+	*ret_lost = false;
+	if (ok && params->volumes->len)
+		ok = agent_task(call->engine, call->host_id, "Image.deleteVolumes", params, call->flow_id, call->patience_s, VOLUME_SPARSE_MAX_S, ret_lost, error);
+	json_decref(volumes);
+	record_unref(params);
+	return ok;
+}
+
+bool image_keep_only(const struct storage_call *call, const struct volume_place *volume, GError **error)
+{
+	bool lost = true;
+	GError *own = NULL;
+
+	for (int i = 0; i < 2 && lost; i++) {
+		g_clear_error(&own);
+		(void)keep_only_once(call, volume, &lost, &own);
+	}
+	return outcome(own, error);
+}
+
+bool image_remove(const struct storage_call *call, const char *pool_id, const char *domain_id, const char *image_id, GError **error)
+{
+	struct volume_call *params = image_params(&image_delete_params_type, pool_id, domain_id, image_id);
+	bool lost = true;
+	GError *own = NULL;
+
 	for (int i = 0; i < 2 && lost; i++) {
 		g_clear_error(&own);
 		if (!agent_task(call->engine, call->host_id, "Image.delete", params, call->flow_id, call->patience_s, VOLUME_SPARSE_MAX_S, &lost, &own))

@@ -68,6 +68,10 @@ struct web_place {
 bool volume_fetch(const struct storage_call *call, const struct web_place *from, const struct volume_place *to, const char *job_id, GError **error);
 /* What was sent before is sent again: ask the server first. */
 bool volume_send(const struct storage_call *call, const struct volume_place *from, const struct web_place *to, const char *job_id, GError **error);
+/* Ids of its volumes; none: there is no such image. New reference. */
+json_t *image_volumes(const struct storage_call *call, const char *pool_id, const char *domain_id, const char *image_id, GError **error);
+/* All but this one go, which nothing is based on, nor it on them. */
+bool image_keep_only(const struct storage_call *call, const struct volume_place *volume, GError **error);
 /* All volumes of the image go; fine when there is none. */
 bool image_remove(const struct storage_call *call, const char *pool_id, const char *domain_id, const char *image_id, GError **error);
 
