@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "agent/process.h"
 #include "common/error.h"
 #include "common/log.h"
@@ -240,12 +241,29 @@ json_t *qemu_img_measure(const char *image, const char *format, const char *targ
 	return json_parse(output, strlen(output), error);
 }
 
+/* "json:{...}": the beginning of a device. NULL: it is the whole source that is to be read. g_free */
+static char *beginning_of(const struct qemu_img_convert *what)
+{
+	g_autofree char *text = NULL;
+	struct stat st;
+	json_t *node;
+
+	if (!what->source_size || strcmp(what->source_format, "raw") || stat(what->source, &st) != 0 || !S_ISBLK(st.st_mode))
+		return NULL;
+	node = json_pack("{s:s, s:I, s:{s:s, s:s}}", "driver", "raw", "size", (json_int_t)what->source_size, "file", "driver", "host_device", "filename", what->source);
+	text = json_dumps(node, JSON_COMPACT);
+	json_decref(node);
+	return g_strconcat("json:", text, NULL);
+}
+
 bool qemu_img_convert(const struct qemu_img_convert *what, const struct qemu_img_work *work, GError **error)
 {
+	g_autofree char *beginning = beginning_of(what);
+	const char *source = beginning ? beginning : what->source;
 	g_autofree char *rate = what->rate ? g_strdup_printf("%" PRId64, what->rate) : NULL;
 	GPtrArray *argv = words("convert", "-p", "-O", what->target_format, NULL);
 
-	if (!g_str_has_prefix(what->source, "json:"))
+	if (!g_str_has_prefix(source, "json:"))
 		add(argv, "-f", what->source_format);
 	if (!what->create)
 		add(argv, "-n", NULL);
@@ -267,7 +285,7 @@ bool qemu_img_convert(const struct qemu_img_convert *what, const struct qemu_img
 		add(argv, "-S", "0");
 	if (rate)
 		add(argv, "-r", rate);
-	add(argv, "--", what->source);
+	add(argv, "--", source);
 	add(argv, what->target, NULL);
 	return long_run(argv, work, error);
 }

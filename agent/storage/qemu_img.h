@@ -50,6 +50,7 @@ bool qemu_img_end(const char *path, const char *format, int64_t *ret_end, GError
 
 struct qemu_img_convert {
 	const char *source, *source_format;    /* path, "json:{...}" or "nbd:..." */
+	int64_t source_size;                   /* of a raw one on a device that may be larger: no more is read; 0: all */
 	const char *target, *target_format;
 	const char *backing, *backing_format;  /* of both: only what lies above it is copied. NULL: everything */
 	bool create;                           /* make the target; else it is there and large enough */

@@ -98,6 +98,13 @@ bool chain_hold_all(struct chain_hold *hold, struct domain *domain, const char *
 	return hold_chain(hold, domain, image, volume, /* write= */ true, VOLUME_CHAIN_MAX, error);
 }
 
+int64_t chain_raw_size(const struct chain_hold *hold)
+{
+	g_autoptr(metadata) values = strcmp(hold->format, "raw") ? NULL : volume_read(hold->domain, hold->image, hold->volumes->pdata[0], NULL);
+
+	return values ? metadata_get_int(values, "CAP", 0) : 0;
+}
+
 void chain_release(struct chain_hold *hold)
 {
 	for (guint i = hold->volumes ? hold->volumes->len : 0; i > 0; i--)

@@ -82,6 +82,8 @@ struct chain_hold { struct domain *domain; const char *image; GPtrArray *volumes
 bool chain_hold(struct chain_hold *hold, struct domain *domain, const char *image, const char *volume, bool write, bool allow_illegal, GError **error);
 /* As chain_hold(), for writing into a chain that is being made: any of its volumes may be illegal. */
 bool chain_hold_all(struct chain_hold *hold, struct domain *domain, const char *image, const char *volume, GError **error);
+/* How much a guest reads of a raw volume, whose logical volume is made of whole extents; 0: it is not raw, or not known. */
+int64_t chain_raw_size(const struct chain_hold *hold);
 void chain_release(struct chain_hold *hold);
 void chain_keep(struct chain_hold *hold);        /* forgets it: the volumes stay held */
 /* The volumes from volume down to the root, char *; checked for loops. g_ptr_array_unref */

@@ -189,7 +189,8 @@ static bool copy_held(const struct data_run *run, const struct chain_hold *from,
 
 	if (backing && !parent)
 		return false;
-	return qemu_img_convert(&(struct qemu_img_convert){ .source = from->path, .source_format = from->format, .target = to->path, .target_format = to->format,
+	return qemu_img_convert(&(struct qemu_img_convert){ .source = from->path, .source_format = from->format,
+							    .source_size = chain_raw_size(from), .target = to->path, .target_format = to->format,
 							    .backing = backing, .backing_format = parent ? volume_format(parent) : NULL }, &work, error);
 }
 
@@ -393,7 +394,8 @@ static bool fill_copy(struct data_run *run, struct domain *to, GError **error)
 	if (!chain_hold(&source, run->domain, run->image, params->volume_id, /* write= */ false, /* allow_illegal= */ false, error))
 		return false;
 	if (chain_hold(&copy, to, params->dst_image_id, params->dst_volume_id, /* write= */ true, /* allow_illegal= */ true, error)) {
-		good = qemu_img_convert(&(struct qemu_img_convert){ .source = source.path, .source_format = source.format, .target = copy.path,
+		good = qemu_img_convert(&(struct qemu_img_convert){ .source = source.path, .source_format = source.format,
+								     .source_size = chain_raw_size(&source), .target = copy.path,
 								     .target_format = copy.format }, &work, error);
 		chain_release(&copy);
 	}

@@ -103,6 +103,7 @@ static bool convert_work(struct data_run *run, GError **error)
 	else if (chain_hold(&hold, run->domain, run->image, params->volume_id, /* write= */ false, /* allow_illegal= */ false, error)) {
 		what.source = hold.path;
 		what.source_format = hold.format;
+		what.source_size = chain_raw_size(&hold);
 	}
 	good = what.source && open_file(run, &end, error);
 	what.target = end.path;

@@ -35,6 +35,7 @@ union resource { struct sanlk_resource resource; char bytes[sizeof(struct sanlk_
 static const char *reason(int r)
 {
 	switch (r) {
+	case -EMSGSIZE: return "written only in part: there may be no space left";
 	case -ENOENT: return "not there";
 	case -ENOSPC: return "this host has no number in the domain, or lost it";
 	case -EAGAIN: return "held by another host, or in use";

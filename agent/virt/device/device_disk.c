@@ -5,6 +5,7 @@
  * specParams: ioTune {total_bytes_sec, ...}; pinToIoThread; vmPayload {volId, file: {path: base64}}: an image made of these files.
  */
 #include <string.h>
+#include "agent/storage/connection/device.h"
 #include "agent/virt/device/device.h"
 #include "agent/virt/vm_metadata.h"
 #include "common/xml.h"
@@ -97,6 +98,19 @@ static bool network_source(const struct vm_device *d, struct source *source, GEr
 	return true;
 }
 
+/* Of the device with that identity: as multipath shows it, or, where it does not, as the kernel does. g_free */
+static char *lun_path(const char *guid)
+{
+	char *path = g_strconcat("/dev/mapper/", guid, NULL);
+	g_autoptr(GPtrArray) devices = g_file_test(path, G_FILE_TEST_EXISTS) ? NULL : device_list();
+	const struct device *found = devices ? device_find(devices, guid) : NULL;
+
+	if (!found)
+		return path;
+	g_free(path);
+	return g_strdup(found->path);
+}
+
 static bool find_source(const struct device_build *b, const struct vm_device *d, const char *target, struct source *source, GError **error)
 {
 	const char *const ids[] = { d->domain_id, d->image_id, d->volume_id };
@@ -119,11 +133,11 @@ static bool find_source(const struct device_build *b, const struct vm_device *d,
 		if (!good)
 			return false;
 	} else if (d->guid || d->uuid) {
-		source->path = g_strconcat(d->guid ? "/dev/mapper/" : "/dev/disk/by-uuid/", d->guid ? d->guid : d->uuid, NULL);
 		if (strchr(d->guid ? d->guid : d->uuid, '/')) {
 			error_set(error, ERR_INVALID_PARAMETER, "%s: '%s'", d->guid ? "GUID" : "UUID", d->guid ? d->guid : d->uuid);
 			return false;
 		}
+		source->path = d->guid ? lun_path(d->guid) : g_strconcat("/dev/disk/by-uuid/", d->uuid, NULL);
 	} else if (d->path || (!given && is_removable(d))) {
 		source->path = g_strdup(d->path ? d->path : "");
 	} else {
