@@ -6,9 +6,12 @@
 
 #include "common/error.h"
 #include "engine/api/res_data.h"
+#include "engine/flow/disk_flow.h"
 #include "engine/flow/vm_limits.h"
 #include "engine/model/kinds.h"
 #include "engine/model/quota.h"
+#include "engine/model/vm.h"
+#include "engine/store/store.h"
 
 #define SHARE_MAX 100                        /* as oVirt has it */
 
@@ -87,6 +90,65 @@ bool qos_fits(struct model *model, const struct ref *ref, enum qos_class class_,
 	return fits;
 }
 
+/* ---- quotas ---- */
+
+bool quota_fits(struct model *model, const char *id, const char *data_center_id, const char *what, GError **error)
+{
+	struct quota *quota = id ? model_get(model, &quota_kind, id) : NULL;
+	bool fits = !id || (quota && !g_strcmp0(quota->data_center.id, data_center_id));
+
+	if (id && !quota)
+		error_set(error, ERR_NOT_FOUND, "%s: quota '%s'", what, id);
+	else if (!fits)
+		error_set(error, ERR_OPERATION_FAILED, "%s: quota '%s' is of another data center", what, quota->name);
+	record_unref(quota);
+	return fits;
+}
+
+bool quota_is_seen(const struct request *request, const char *id, const char *what, GError **error)
+{
+	struct quota *quota = id ? model_get(request->engine->model, &quota_kind, id) : NULL;
+	bool seen = !id || (quota && request_sees(request, quota));
+
+	if (!seen)
+		error_set(error, ERR_NOT_FOUND, "%s: quota '%s'", what, id);
+	record_unref(quota);
+	return seen;
+}
+
+/* Run by the writer. data: a struct quota */
+static bool quota_is_unused(struct model *model, void *data, GError **error)
+{
+	const struct quota *quota = data;
+	g_autoptr(GPtrArray) disks = model_list(model, &disk_kind), vms = model_list(model, &vm_kind);
+	const char *user = NULL, *noun = "disk";
+
+	for (guint i = 0; i < disks->len && !user; i++) {
+		const struct disk *disk = disks->pdata[i];
+
+		user = g_strcmp0(disk->quota, quota->id) ? NULL : disk_label(disk);
+	}
+	for (guint i = 0; i < vms->len && !user; i++) {
+		const struct vm *vm = vms->pdata[i];
+
+		noun = "VM";
+		user = g_strcmp0(vm->quota, quota->id) ? NULL : vm->name;
+	}
+	if (user)
+		error_set(error, ERR_OPERATION_FAILED, "quota '%s' cannot be removed: %s '%s' has it", quota->name, noun, user);
+	return !user;
+}
+
+static bool remove_quota(struct request *request, const void *current, const void *options, GError **error)
+{
+	struct change *change = change_new(request->engine->store);
+
+	change_check(change, quota_is_unused, (void *)current);
+	change_remove(change, current);
+	request_event(request, change, request->resource->event_removed, (void *)current, "removed");
+	return change_commit(change, error);
+}
+
 /* ---- what follows from a change ---- */
 
 void limits_of_all(struct request *request, const void *record)
@@ -113,5 +175,5 @@ const struct resource resource_datacenter_qos = {
 const struct resource resource_datacenter_quota = {
 	.kind = &quota_kind, .path = "quotas", .parent = &resource_datacenter, .methods = RESOURCE_READ | RESOURCE_ADD | RESOURCE_REMOVE, .links = no_links,
 	.event_added = 3000, .event_removed = 3004, .permit_add = "edit_storage_pool_configuration", .permit_remove = "edit_storage_pool_configuration",
-	.doc = "Quotas of the data center",
+	.doc = "Quotas of the data center", .remove = remove_quota,
 };

@@ -114,11 +114,48 @@ static bool guarantee_memory(struct vm *vm, bool asked, GError **error)
 	return true;
 }
 
+static bool profile_fits(struct model *model, const struct vm *vm, GError **error)
+{
+	struct cpu_profile *profile = vm->cpu_profile.id ? model_get(model, &cpu_profile_kind, vm->cpu_profile.id) : NULL;
+	bool fits = !profile || !g_strcmp0(profile->cluster.id, vm->cluster.id);
+
+	if (!fits)
+		error_set(error, ERR_OPERATION_FAILED, "vm '%s': cpu_profile '%s' is not of its cluster", vm->name, profile->name);
+	record_unref(profile);
+	return fits;
+}
+
+static bool vm_quota_fits(struct model *model, const struct vm *vm, GError **error)
+{
+	struct cluster *cluster = model_get(model, &cluster_kind, vm->cluster.id);
+	g_autofree char *what = g_strdup_printf("vm '%s'", vm->name);
+	bool fits = quota_fits(model, vm->quota, cluster ? cluster->data_center.id : NULL, what, error);
+
+	record_unref(cluster);
+	return fits;
+}
+
+/* For change_check(), data is a struct vm. */
+static bool limits_fit(struct model *model, void *data, GError **error)
+{
+	return profile_fits(model, data, error) && vm_quota_fits(model, data, error);
+}
+
+/* What the client has not given, but the template or the cluster that the VM was in, goes where it does not fit. */
+static void drop_misfits(struct model *model, struct vm *vm, bool own_profile, bool own_quota)
+{
+	if (!own_profile && !profile_fits(model, vm, NULL))
+		set_ref(&vm->cpu_profile, NULL);
+	if (!own_quota && !vm_quota_fits(model, vm, NULL))
+		set_string(&vm->quota, NULL);
+}
+
 static bool add(struct request *request, void *input, void **ret_record, GError **error)
 {
 	struct vm *vm = input;
 	struct cluster *cluster = model_get(request->engine->model, &cluster_kind, vm->cluster.id);
 	struct change *change = change_new(request->engine->store);
+	bool own_profile = vm->cpu_profile.id, own_quota = vm->quota;
 	struct template *template;
 
 	if (vm->snapshots && vm->snapshots->len) {
@@ -127,7 +164,7 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 		record_unref(cluster);
 		return false;
 	}
-	if (!guarantee_memory(vm, true, error)) {
+	if (!guarantee_memory(vm, true, error) || !quota_is_seen(request, vm->quota, "vm", error)) {
 		change_free(change);
 		record_unref(cluster);
 		return false;
@@ -137,6 +174,7 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 		vm_inherit(vm, template);
 	record_unref(template);
 	features_mask(request->engine->model, vm);
+	drop_misfits(request->engine->model, vm, own_profile, own_quota);
 	SET(vm, state, VM_DOWN);
 	SET(vm, creation_time, wall_msec());
 	SET(vm, stop_time, vm->creation_time);
@@ -145,6 +183,7 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 		set_string(&vm->cpu_architecture, cluster->cpu_architecture);
 	record_unref(cluster);
 	request_add(request, change, vm);
+	change_check(change, limits_fit, vm);
 	change_event(change, EVENT_ADDED, &request->actor, (void *[]){ vm, NULL }, "VM %s was created by %s.", vm->name, request->actor.user_name);
 	if (!change_commit(change, error))
 		return false;
@@ -164,6 +203,7 @@ static bool is_label(const struct field *field)
 static bool update(struct request *request, const void *current, void *changed, const void *input, void **ret_record, GError **error)
 {
 	const struct vm *before = current;
+	const struct vm *given = input;
 	struct vm *vm = changed;
 	struct change *change;
 
@@ -172,14 +212,19 @@ static bool update(struct request *request, const void *current, void *changed, 
 			  vm_state_names[before->state]);
 		return false;
 	}
-	if (!guarantee_memory(vm, HAS((const struct vm *)input, memory_guaranteed), error))
+	if (!guarantee_memory(vm, HAS(given, memory_guaranteed), error) ||
+	    (g_strcmp0(before->quota, vm->quota) && !quota_is_seen(request, vm->quota, "vm", error)))
 		return false;
+	if (g_strcmp0(before->cluster.id, vm->cluster.id))
+		drop_misfits(request->engine->model, vm, given->cpu_profile.id, given->quota);
 	if (vm_is_running(before))
 		for (size_t i = 0; i < vm_type.n_fields; i++)
 			if (!is_label(&vm_type.fields[i]) && !record_member_equal(before, vm, &vm_type.fields[i]))
 				SET(vm, next_run_configuration_exists, true);
 	change = change_new(request->engine->store);
 	change_replace(change, before, vm);
+	if (g_strcmp0(before->cluster.id, vm->cluster.id) || g_strcmp0(before->cpu_profile.id, vm->cpu_profile.id) || g_strcmp0(before->quota, vm->quota))
+		change_check(change, limits_fit, vm);
 	change_event(change, EVENT_UPDATED, &request->actor, (void *[]){ vm, NULL }, "VM %s configuration was updated by %s.", vm->name,
 		     request->actor.user_name);
 	if (!change_commit(change, error))
