@@ -38,7 +38,7 @@ static const struct field vm_device_fields[] = {
 	FIELD_UUID_(struct vm_device, domain_id, "domainID", IN, "storage domain of the volume"),
 	FIELD_UUID_(struct vm_device, image_id, "imageID", IN, "image (disk) of the volume"),
 	FIELD_UUID_(struct vm_device, volume_id, "volumeID", IN, "leaf volume"),
-	FIELD_STRING_(struct vm_device, guid, "GUID", IN, "direct LUN instead of the four ids: its multipath id, /dev/mapper/<GUID>"),
+	FIELD_STRING_(struct vm_device, guid, "GUID", IN, "direct LUN instead of the four ids: its multipath id, /dev/mapper/<GUID>, or that of a disk of the host"),
 	FIELD_STRING_(struct vm_device, uuid, "UUID", IN, "block device instead of the four ids, by the UUID of its file system, /dev/disk/by-uuid/<UUID>"),
 	FIELD_STRING_(struct vm_device, path, "path", IN, "file, block device or name of a network image instead of the four ids; empty: an empty drive"),
 	FIELD_STRING_(struct vm_device, format, "format", IN, "raw or cow (qcow2)", .def = "raw"),

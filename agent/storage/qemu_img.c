@@ -250,7 +250,8 @@ static char *beginning_of(const struct qemu_img_convert *what)
 
 	if (!what->source_size || strcmp(what->source_format, "raw") || stat(what->source, &st) != 0 || !S_ISBLK(st.st_mode))
 		return NULL;
-	node = json_pack("{s:s, s:I, s:{s:s, s:s}}", "driver", "raw", "size", (json_int_t)what->source_size, "file", "driver", "host_device", "filename", what->source);
+	node = json_pack("{s:s, s:I, s:{s:s, s:s}}", "driver", "raw", "size", (json_int_t)what->source_size, "file", "driver", "host_device",
+			 "filename", what->source);
 	text = json_dumps(node, JSON_COMPACT);
 	json_decref(node);
 	return g_strconcat("json:", text, NULL);

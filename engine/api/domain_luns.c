@@ -74,7 +74,7 @@ static bool check_once(const GPtrArray *units, GError **error)
 
 		if (logical_unit_in(units, unit->id) == unit)
 			continue;
-		error_set(error, ERR_BAD_VALUE, "storage/logical_unit: LUN '%s' is named twice", unit->id);
+		error_set(error, ERR_BAD_VALUE, "logical_unit: LUN '%s' is named twice", unit->id);
 		return false;
 	}
 	return true;
@@ -136,9 +136,9 @@ static bool plan_seen(const struct storage_call *call, int storage_type, const c
 		if (!g_strcmp0(json_string_value(json_object_get(device, "GUID")), id))
 			found = device;
 	if (!found)
-		error_set(error, ERR_NOT_FOUND, "storage/logical_unit: LUN '%s' is not seen by the host", id);
+		error_set(error, ERR_NOT_FOUND, "logical_unit: LUN '%s' is not seen by the host", id);
 	else if (strcmp(block_device_type(found), storage_type_names[storage_type]))
-		error_set(error, ERR_OPERATION_FAILED, "storage/logical_unit: LUN '%s' is of type %s, not %s", id, block_device_type(found),
+		error_set(error, ERR_OPERATION_FAILED, "logical_unit: LUN '%s' is of type %s, not %s", id, block_device_type(found),
 			  storage_type_names[storage_type]);
 	else
 		plan_paths(call, found, plan);

@@ -14,6 +14,7 @@
 
 #include "common/error.h"
 #include "engine/api/action.h"
+#include "engine/api/disk_lun.h"
 #include "engine/api/res_data.h"
 #include "engine/api/res_image.h"
 #include "engine/api/res_qos.h"
@@ -21,6 +22,7 @@
 #include "engine/api/statistics.h"
 #include "engine/fleet/fleet.h"
 #include "engine/flow/domain_sizes.h"
+#include "engine/flow/lun.h"
 #include "engine/flow/rivals.h"
 #include "engine/flow/storage_flow.h"
 #include "engine/flow/vm_definition.h"
@@ -28,7 +30,6 @@
 #include "engine/model/features.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
-#include "engine/model/quota.h"
 #include "engine/model/storage_domain.h"
 #include "engine/store/store.h"
 
@@ -143,18 +144,15 @@ bool disk_limits_fit(struct model *model, void *data, GError **error)
 	const struct disk *disk = data;
 	struct storage_domain *domain = disk_domain(disk) ? model_get(model, &storage_domain_kind, disk_domain(disk)) : NULL;
 	struct disk_profile *profile = disk->disk_profile.id ? model_get(model, &disk_profile_kind, disk->disk_profile.id) : NULL;
-	struct quota *quota = disk->quota ? model_get(model, &quota_kind, disk->quota) : NULL;
-	bool quota_fits = !disk->quota || (quota && domain && !g_strcmp0(quota->data_center.id, domain->data_center.id));
 	bool profile_fits = !disk->disk_profile.id || (profile && domain && !g_strcmp0(profile->storage_domain.id, domain->id));
+	g_autofree char *what = g_strdup_printf("disk '%s'", disk_label(disk));
+	bool fits = quota_fits(model, disk->quota, domain ? domain->data_center.id : NULL, what, error);
 
-	if (!quota_fits)
-		error_set(error, ERR_NOT_FOUND, "disk '%s': quota: '%s' in the data center of its storage domain", disk_label(disk), disk->quota);
-	else if (!profile_fits)
-		error_set(error, ERR_NOT_FOUND, "disk '%s': disk_profile: '%s' of its storage domain", disk_label(disk), disk->disk_profile.id);
-	record_unref(quota);
+	if (fits && !(fits = profile_fits))
+		error_set(error, ERR_NOT_FOUND, "%s: disk_profile: '%s' of its storage domain", what, disk->disk_profile.id);
 	record_unref(profile);
 	record_unref(domain);
-	return quota_fits && profile_fits;
+	return fits;
 }
 
 /* ---- create ---- */
@@ -167,16 +165,6 @@ static bool missing(const char *what, GError **error)
 
 static bool check_input(const struct disk *disk, GError **error)
 {
-	if (disk->lun_type || disk->logical_units) {
-		if (!disk->logical_units || !disk->logical_units->len)
-			return missing("lun_storage.logical_unit", error);
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "lun_storage: direct LUNs are not supported yet");
-		return false;
-	}
-	if (disk->snapshot) {
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "snapshot: disks of snapshots are not supported yet");
-		return false;
-	}
 	if (!HAS(disk, size) && !disk_domain(disk))
 		return missing("provisioned_size, storage_domains.storage_domain", error);
 	if (!HAS(disk, size))
@@ -194,10 +182,11 @@ static bool check_input(const struct disk *disk, GError **error)
 	return true;
 }
 
-void disk_fill(struct model *model, const struct vm *vm, const struct storage_domain *domain, struct disk *disk)
+void disk_fill(struct model *model, const struct vm *vm, bool wipe, struct disk *disk)
 {
 	disk->id = g_uuid_string_random();
-	disk->image_id = g_uuid_string_random();
+	if (!disk_is_lun(disk))
+		disk->image_id = g_uuid_string_random();
 	set_ref(&disk->vm, vm ? vm->id : NULL);
 	if (vm && !disk->name) {
 		g_autoptr(GPtrArray) disks = model_children(model, &disk_kind, vm->id);
@@ -214,7 +203,7 @@ void disk_fill(struct model *model, const struct vm *vm, const struct storage_do
 	if (!HAS(disk, sparse))
 		SET(disk, sparse, true);
 	if (!HAS(disk, wipe_after_delete))
-		SET(disk, wipe_after_delete, domain->wipe_after_delete);
+		SET(disk, wipe_after_delete, wipe);
 	if (!HAS(disk, bootable))
 		SET(disk, bootable, false);
 	if (!HAS(disk, shareable))
@@ -232,7 +221,8 @@ void disk_fill(struct model *model, const struct vm *vm, const struct storage_do
 	CLEAR(disk, snapshot);
 }
 
-static bool store_new(struct request *request, const struct vm *vm, struct disk *disk, void **ret_record, GError **error)
+/* connections: that are stored with it (may be NULL) */
+static bool store_new(struct request *request, const struct vm *vm, struct disk *disk, const GPtrArray *connections, void **ret_record, GError **error)
 {
 	json_t *data = disk_flow_data(request->engine, disk, error);
 	struct change *change;
@@ -241,8 +231,11 @@ static bool store_new(struct request *request, const struct vm *vm, struct disk 
 	if (!data)
 		return false;
 	change = change_new(request->engine->store);
+	for (guint i = 0; connections && i < connections->len; i++)
+		change_add(change, connections->pdata[i]);
 	request_add(request, change, disk);
 	change_check(change, one_boot_disk, disk);
+	change_check(change, lun_is_free, disk);
 	change_check(change, disk_limits_fit, disk);
 	if (vm && disk->active)
 		change_check(change, vm_is_down, disk);
@@ -274,6 +267,19 @@ static bool check_space(struct request *request, const struct vm *vm, const stru
 	return false;
 }
 
+static bool create_lun(struct request *request, const struct vm *vm, struct disk *disk, void **ret_record, GError **error)
+{
+	struct domain_plan plan = domain_plan_new();
+	bool ok = disk_plan_lun(request, vm, disk, &plan, error);
+
+	if (ok) {
+		disk_fill(request->engine->model, vm, /* wipe= */ false, disk);
+		ok = check_combination(disk, error) && store_new(request, vm, disk, plan.connections, ret_record, error);
+	}
+	domain_plan_clear(&plan);
+	return ok;
+}
+
 static bool create(struct request *request, const struct vm *vm, struct disk *disk, void **ret_record, GError **error)
 {
 	struct model *model = request->engine->model;
@@ -281,14 +287,22 @@ static bool create(struct request *request, const struct vm *vm, struct disk *di
 	g_autofree char *host = NULL;
 	bool ok;
 
+	if (disk->snapshot) {
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "snapshot: disks of snapshots are not supported yet");
+		return false;
+	}
+	if (!quota_is_seen(request, disk->quota, "disk", error))
+		return false;
+	if (disk_wants_lun(disk))
+		return create_lun(request, vm, disk, ret_record, error);
 	if (!check_input(disk, error) || !(domain = disk_usable_domain(model, disk_domain(disk), error)))
 		return false;
-	disk_fill(model, vm, domain, disk);
+	disk_fill(model, vm, domain->wipe_after_delete, disk);
 	domain_sizes_want(request->engine, domain);
 	ok = check_combination(disk, error) && check_data_center(request->engine, vm, domain, error) &&
 	     check_space(request, vm, domain, disk, error);
 	host = ok ? storage_host(request->engine, domain, error) : NULL;
-	ok = host && store_new(request, vm, disk, ret_record, error);
+	ok = host && store_new(request, vm, disk, /* connections= */ NULL, ret_record, error);
 	record_unref(domain);
 	return ok;
 }
@@ -391,8 +405,14 @@ static bool attach(struct request *request, const struct disk *input, void **ret
 	struct storage_domain *domain = NULL;
 	bool ok;
 
-	if (!disk) {
+	if (!disk || !request_sees(request, disk)) {
 		error_set(error, ERR_NOT_FOUND, "disk '%.128s'", input->id);
+		record_unref(disk);
+		return false;
+	}
+	if (!request_permits(request, "attach_disk", disk)) {
+		error_set(error, ERR_FORBIDDEN, "'%s' has no permit 'attach_disk' on disk '%s'", request->actor.user_name, disk_label(disk));
+		record_unref(disk);
 		return false;
 	}
 	if (input->snapshot) {
@@ -402,7 +422,7 @@ static bool attach(struct request *request, const struct disk *input, void **ret
 	}
 	if (disk_domain(disk))
 		domain = disk_usable_domain(request->engine->model, disk_domain(disk), error);
-	ok = domain && check_data_center(request->engine, request->parent, domain, error) &&
+	ok = (disk_is_lun(disk) || (domain && check_data_center(request->engine, request->parent, domain, error))) &&
 	     store_modify(request->engine->store, &disk_kind, disk->id, edit_attach_with, &attachment, ret_record, error);
 	record_unref(domain);
 	record_unref(disk);
@@ -450,7 +470,8 @@ static bool update(struct request *request, const void *current, void *changed, 
 	struct change *change;
 	bool noticed = false;
 
-	if (!check_update(before, disk, error))
+	if (!disk_keep_lun(before, disk, error) || !check_update(before, disk, error) ||
+	    (g_strcmp0(before->quota, disk->quota) && !quota_is_seen(request, disk->quota, "disk", error)))
 		return false;
 	for (size_t i = 0; i < disk_type.n_fields; i++)
 		noticed = noticed || (!is_label(&disk_type.fields[i]) && !record_member_equal(before, disk, &disk_type.fields[i]));
@@ -511,7 +532,7 @@ bool disk_remove(struct request *request, const void *current, const void *optio
 	json_t *data = NULL;
 
 	record_unref(domain);
-	if (!host)
+	if (!host && !disk_is_lun(disk))
 		return false;
 	if (disk->state == DISK_LOCKED) {
 		error_set(error, ERR_WRONG_STATE, "cannot remove disk '%s': it is locked", disk_label(disk));

@@ -24,8 +24,8 @@ struct storage_domain *disk_usable_domain(struct model *model, const char *id, G
 bool disk_limits_fit(struct model *model, void *data, GError **error);
 bool disk_remove(struct request *request, const void *current, const void *options, GError **error);
 
-/* What a new disk is that its input does not say: ids, size rounded up, locked, ...; vm may be NULL. */
-void disk_fill(struct model *model, const struct vm *vm, const struct storage_domain *domain, struct disk *disk);
+/* What a new disk is that its input does not say: ids, size rounded up, locked, ...; vm may be NULL. wipe: wipe_after_delete */
+void disk_fill(struct model *model, const struct vm *vm, bool wipe, struct disk *disk);
 
 /* What can be done with any disk, wherever it is shown. */
 extern const struct action disk_actions[];

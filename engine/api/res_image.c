@@ -135,7 +135,7 @@ static struct disk *plan_disk(struct request *request, const struct import_actio
 	SET(disk, format, cow ? DISK_COW : DISK_RAW);
 	/* on LUNs only qcow2 grows as it is written */
 	SET(disk, sparse, cow || !storage_type_is_block(target->storage_type));
-	disk_fill(request->engine->model, NULL, target, disk);
+	disk_fill(request->engine->model, NULL, target->wipe_after_delete, disk);
 	return disk;
 }
 

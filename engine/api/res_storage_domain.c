@@ -478,7 +478,7 @@ static bool is_attached(struct request *request, const void *object, const void 
 	struct host *host = storage_named_host(request, &how->host, error);
 	const struct storage_call call = { request->engine, host ? host->id : NULL, request->actor.correlation_id, AGENT_PATIENCE_NONE };
 	bool shared = !domain->local_host.id, ok = host && host_check_up(host, error);
-	json_t *targets = ok && shared ? storage_targets(request->engine->model, host->id, domain) : NULL, *target;
+	json_t *targets = ok && shared ? storage_targets(request->engine->model, host->id, domain->connections) : NULL, *target;
 	g_autofree char *pool = NULL;
 	size_t i;
 

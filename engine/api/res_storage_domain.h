@@ -6,7 +6,7 @@
 #include "engine/model/storage_domain.h"
 
 extern const struct resource resource_storage_domain, resource_storage_domain_permission, resource_storage_domain_disk, resource_storage_domain_file,
-	resource_storage_domain_disk_profile, resource_storage_domain_vm, resource_storage_domain_template;
+	resource_storage_domain_disk_profile, resource_storage_domain_disk_snapshot, resource_storage_domain_vm, resource_storage_domain_template;
 extern const struct resource resource_attached_domain;          /* after resource_datacenter */
 
 /* The host that a request names by id or name. NULL + error; new reference. */

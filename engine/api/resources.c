@@ -14,7 +14,8 @@
 	ROW(resource_host_hook) ROW(resource_host_network_attachment) ROW(resource_host_nic) ROW(resource_host_nic_label) ROW(resource_host_nic_statistic) \
 	ROW(resource_host_nic_vfs_label) ROW(resource_host_nic_vfs_network) ROW(resource_nic_network_attachment) ROW(resource_host_numa_node) ROW(resource_host_numa_node_statistic) ROW(resource_host_permission) \
 	ROW(resource_host_statistic) ROW(resource_host_tag) ROW(resource_host_storage) ROW(resource_host_unmanaged_network) \
-	ROW(resource_storage_domain) ROW(resource_storage_domain_disk) ROW(resource_storage_domain_disk_profile) ROW(resource_disk_profile) \
+	ROW(resource_storage_domain) ROW(resource_storage_domain_disk) ROW(resource_storage_domain_disk_profile) \
+	ROW(resource_storage_domain_disk_snapshot) ROW(resource_disk_profile) \
 	ROW(resource_storage_domain_file) ROW(resource_storage_domain_permission) ROW(resource_storage_domain_connection) ROW(resource_storage_connection) \
 	ROW(resource_storage_domain_vm) ROW(resource_storage_domain_template) ROW(resource_storage_domain_image) ROW(resource_image_provider) \
 	ROW(resource_template) ROW(resource_template_cdrom) ROW(resource_template_disk) ROW(resource_template_nic) ROW(resource_template_permission) \

@@ -107,6 +107,23 @@ bool block_check_seen(const struct storage_call *call, const json_t *ids, GError
 
 /* ---- volume groups ---- */
 
+bool block_domain_on(const struct storage_call *call, const char *device, char **ret_domain_id, GError **error)
+{
+	json_t *groups = NULL, *group, *unit;
+	const char *domain = NULL;
+	size_t i, j;
+
+	if (!ask(call, "Host.getLVMVolumeGroups", record_new(&group_list_params_type), &groups, error))
+		return false;
+	json_array_foreach(groups, i, group)
+		json_array_foreach(json_object_get(group, "pvlist"), j, unit)
+			if (!g_strcmp0(text(unit, "GUID"), device))
+				domain = text(group, "name");
+	*ret_domain_id = g_strdup(domain);
+	json_decref(groups);
+	return true;
+}
+
 /* NULL: error, or there is none; new reference */
 static json_t *group_named(const struct storage_call *call, const char *name, GError **error)
 {

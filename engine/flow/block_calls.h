@@ -27,6 +27,8 @@ bool block_domain_create(const struct storage_call *call, const char *domain_id,
 bool block_group_remove(const struct storage_call *call, const char *domain_id, GError **error);
 /* Its group's id (g_free) and LUNs (list of struct logical_unit); *ret_group NULL: the host sees no such group. */
 bool block_group(const struct storage_call *call, const char *domain_id, char **ret_group, GPtrArray **ret_units, GError **error);
+/* The domain whose group has the device; NULL: none. g_free */
+bool block_domain_on(const struct storage_call *call, const char *device, char **ret_domain_id, GError **error);
 /* Has its group all of these devices? */
 bool block_has(const struct storage_call *call, const char *domain_id, const json_t *devices, bool *ret_has, GError **error);
 /* The devices are added, by the pool's manager. */

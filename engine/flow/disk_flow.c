@@ -5,6 +5,8 @@
  *	create   record (locked) > volume > settle (ok)     interrupted: goes on; failed: volume and record are taken back
  *	remove   lock > volume > forget                     interrupted: goes on; failed: ok again, or illegal when the volume is gone
  *
+ * The volume of a disk that is a LUN (lun.h) is its session: the host logs in, and the last step looks at it; when it is removed the LUN stays as it is.
+ *
  * While its host is away a disk that is taken back stays locked: whether there is a volume is not known (flow.h).
  *
  * The agent makes or removes a volume whole or not at all and its ids are ours, so each step may be repeated: what is there already is not made again,
@@ -19,6 +21,7 @@
 #include "common/log.h"
 #include "engine/flow/agent.h"
 #include "engine/flow/domain_sizes.h"
+#include "engine/flow/lun.h"
 #include "engine/flow/rivals.h"
 #include "engine/flow/storage_calls.h"
 #include "engine/flow/storage_flow.h"
@@ -66,7 +69,7 @@ bool disk_is_at_rest(struct model *model, void *data, GError **error)
 	return ok;
 }
 
-json_t *disk_flow_data(struct engine *engine, const struct disk *disk, GError **error)
+static json_t *image_data(struct engine *engine, const struct disk *disk, GError **error)
 {
 	const char *id = disk_domain(disk);
 	struct storage_domain *domain = id ? model_get(engine->model, &storage_domain_kind, id) : NULL;
@@ -83,6 +86,14 @@ json_t *disk_flow_data(struct engine *engine, const struct disk *disk, GError **
 				 disk->format == DISK_COW, "sparse", disk->sparse, "wipe", disk->wipe_after_delete);
 	record_unref(domain);
 	return data;
+}
+
+json_t *disk_flow_data(struct engine *engine, const struct disk *disk, GError **error)
+{
+	if (!disk_is_lun(disk))
+		return image_data(engine, disk, error);
+	return json_pack("{s:b, s:s?, s:s, s:s?}", "lun", true, "host", disk->lun_hosts ? disk->lun_hosts->pdata[0] : NULL, "name", disk_label(disk), "vm",
+			 disk->vm.id);
 }
 
 struct storage_call disk_flow_call(const struct flow *flow)
@@ -153,6 +164,7 @@ bool disk_record_undo(struct flow *flow, GError **error)
 	if (disk && disk->state == DISK_LOCKED) {
 		change = change_new(flow->engine->store);
 		change_remove(change, disk);
+		storage_drop_connections(flow->engine->model, change, disk->connections, disk->id);
 		ok = change_commit(change, error);
 	}
 	record_unref(disk);
@@ -168,12 +180,23 @@ static bool is_ok(const struct flow *flow)
 	return ok;
 }
 
+static bool is_lun(const struct flow *flow)
+{
+	return flow_flag(flow, "lun");
+}
+
 bool disk_volume_undo(struct flow *flow, GError **error)
 {
 	const struct storage_call call = disk_flow_call(flow);
 	const struct volume_place volume = disk_flow_volume(flow);
 
-	if (is_ok(flow) || volume_remove(&call, &volume, error))
+	if (is_ok(flow))
+		return true;
+	if (is_lun(flow)) {
+		lun_leave(flow);
+		return true;
+	}
+	if (volume_remove(&call, &volume, error))
 		return true;
 	error_wrap(error, "volume %s on storage domain %s", volume.volume_id, volume.domain_id);
 	return false;
@@ -184,10 +207,15 @@ bool disk_volume(struct flow *flow, GError **error)
 	const struct storage_call call = disk_flow_call(flow);
 	const struct volume_place volume = disk_flow_volume(flow);
 
-	return is_ok(flow) || volume_create(&call, &volume, error);
+	return is_ok(flow) || (is_lun(flow) ? lun_reach(flow, error) : volume_create(&call, &volume, error));
 }
 
-struct settling { struct flow *flow; void (*tell)(struct flow *flow, struct change *change, struct disk *disk); int64_t capacity, used; };
+struct settling {
+	struct flow *flow;
+	void (*tell)(struct flow *flow, struct change *change, struct disk *disk);
+	int64_t capacity, used;
+	struct logical_unit *unit;
+};
 
 static bool edit_settle(void *copy, struct change *change, void *data, GError **error)
 {
@@ -199,6 +227,8 @@ static bool edit_settle(void *copy, struct change *change, void *data, GError **
 	SET(disk, state, DISK_OK);
 	SET(disk, size, settling->capacity);
 	SET(disk, actual_size, settling->used);
+	if (settling->unit)
+		lun_take(disk, settling->unit);
 	settling->tell(settling->flow, change, disk);
 	return true;
 }
@@ -208,14 +238,22 @@ bool disk_settle(struct flow *flow, void (*tell_end)(struct flow *flow, struct c
 	const struct storage_call call = disk_flow_call(flow);
 	const struct volume_place volume = disk_flow_volume(flow);
 	struct settling settling = { .flow = flow, .tell = tell_end };
+	bool ok;
 
 	if (is_ok(flow))
 		return true;
-	if (!volume_sizes(&call, &volume, &settling.capacity, &settling.used, error) ||
-	    !store_modify(flow->engine->store, &disk_kind, flow->object_id, edit_settle, &settling, NULL, error))
-		return false;
-	domain_sizes_refresh(flow->engine, volume.domain_id);
-	return true;
+	if (is_lun(flow)) {
+		ok = (settling.unit = lun_look(flow, error)) != NULL;
+		if (ok)
+			settling.capacity = settling.used = settling.unit->size;
+	} else {
+		ok = volume_sizes(&call, &volume, &settling.capacity, &settling.used, error);
+	}
+	ok = ok && store_modify(flow->engine->store, &disk_kind, flow->object_id, edit_settle, &settling, NULL, error);
+	record_unref(settling.unit);
+	if (ok && volume.domain_id)
+		domain_sizes_refresh(flow->engine, volume.domain_id);
+	return ok;
 }
 
 static void tell_added(struct flow *flow, struct change *change, struct disk *disk)
@@ -292,7 +330,7 @@ static bool remove_unlock(struct flow *flow, GError **error)
 
 	if (!flow_flag(flow, "locked"))
 		return true;
-	if (!volume_sizes(&call, &volume, &capacity, &used, &own) && agent_is_away(own)) {
+	if (!is_lun(flow) && !volume_sizes(&call, &volume, &capacity, &used, &own) && agent_is_away(own)) {
 		g_propagate_error(error, g_steal_pointer(&own));
 		return false;
 	}
@@ -306,7 +344,10 @@ static bool remove_volume(struct flow *flow, GError **error)
 	const struct storage_call call = disk_flow_call(flow);
 	const struct volume_place volume = disk_flow_volume(flow);
 
-	return !volume.volume_id || volume_remove(&call, &volume, error);
+	if (is_lun(flow))
+		lun_leave(flow);
+	/* with those that it is based on: a disk may have brought snapshots along */
+	return !volume.volume_id || image_remove(&call, volume.pool_id, volume.domain_id, volume.image_id, volume.wipe, error);
 }
 
 static bool remove_forget(struct flow *flow, GError **error)
@@ -319,10 +360,11 @@ static bool remove_forget(struct flow *flow, GError **error)
 		return true;
 	change = change_new(flow->engine->store);
 	change_remove(change, disk);
+	storage_drop_connections(flow->engine->model, change, disk->connections, disk->id);
 	tell(flow, change, EVENT_REMOVED, EVENT_FLOATING_REMOVED, "Disk was removed from VM $v by $u. ($d)", "Disk $d was successfully removed by $u.", NULL);
 	ok = change_commit(change, error);
 	record_unref(disk);
-	if (ok)
+	if (ok && !is_lun(flow))
 		domain_sizes_refresh(flow->engine, flow_text(flow, "domain"));
 	return ok;
 }

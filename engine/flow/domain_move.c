@@ -57,7 +57,7 @@ json_t *storage_move_data(struct engine *engine, enum storage_move move, const s
 
 	/* a directory of the host is always there; shared storage may not have been connected to this host yet */
 	if (!domain->local_host.id)
-		json_object_set_new(data, "targets", storage_targets(engine->model, host_id, domain));
+		json_object_set_new(data, "targets", storage_targets(engine->model, host_id, domain->connections));
 	return data;
 }
 
@@ -216,7 +216,7 @@ static bool tell_verb(struct flow *flow, const struct storage_domain *domain, GE
 	bool ok = host;
 
 	call.host_id = host;
-	targets = ok && is_shared(domain) ? storage_targets(flow->engine->model, host, domain) : NULL;
+	targets = ok && is_shared(domain) ? storage_targets(flow->engine->model, host, domain->connections) : NULL;
 	json_array_foreach(targets, i, target)
 		ok = ok && storage_connect(&call, target, error);
 	json_decref(targets);

@@ -278,7 +278,8 @@ static bool remove_images(const struct flow *flow, const struct storage_call *ca
 	json_t *image;
 
 	json_array_foreach((json_t *)images, i, image)
-		if (!copies_volume(flow, json_string_value(image)) && !image_remove(call, flow_text(flow, "pool"), domain, json_string_value(image), error)) {
+		if (!copies_volume(flow, json_string_value(image)) &&
+		    !image_remove(call, flow_text(flow, "pool"), domain, json_string_value(image), /* wipe= */ false, error)) {
 			error_wrap(error, "image %s", json_string_value(image));
 			return false;
 		}

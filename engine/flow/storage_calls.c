@@ -413,6 +413,20 @@ bool volume_sizes(const struct storage_call *call, const struct volume_place *vo
 	return true;
 }
 
+bool volume_describe(const struct storage_call *call, const struct volume_place *volume, struct volume_facts *ret_facts, GError **error)
+{
+	struct volume_info *info = volume_info(call, volume, error);
+
+	if (!info)
+		return false;
+	*ret_facts = (struct volume_facts){ .capacity = info->capacity, .used = info->truesize, .created_s = info->ctime, .cow = !g_strcmp0(info->format, "COW"),
+					    .sparse = !g_strcmp0(info->type, "SPARSE"), .good = !g_strcmp0(info->status, "OK") };
+	if (g_strcmp0(info->parent, BLANK_UUID))
+		g_strlcpy(ret_facts->parent_id, info->parent ? info->parent : "", sizeof(ret_facts->parent_id));
+	record_unref(info);
+	return true;
+}
+
 bool volume_exists(const struct storage_call *call, const struct volume_place *volume, bool *ret_exists, GError **error)
 {
 	GError *own = NULL;
@@ -594,15 +608,18 @@ bool image_keep_only(const struct storage_call *call, const struct volume_place 
 	return outcome(own, error);
 }
 
-bool image_remove(const struct storage_call *call, const char *pool_id, const char *domain_id, const char *image_id, GError **error)
+bool image_remove(const struct storage_call *call, const char *pool_id, const char *domain_id, const char *image_id, bool wipe, GError **error)
 {
 	struct volume_call *params = image_params(&image_delete_params_type, pool_id, domain_id, image_id);
 	bool lost = true;
 	GError *own = NULL;
 
+	SET(params, post_zero, wipe);
+	SET(params, force, true);
 	for (int i = 0; i < 2 && lost; i++) {
 		g_clear_error(&own);
-		if (!agent_task(call->engine, call->host_id, "Image.delete", params, call->flow_id, call->patience_s, VOLUME_SPARSE_MAX_S, &lost, &own))
+		if (!agent_task(call->engine, call->host_id, "Image.delete", params, call->flow_id, call->patience_s,
+				wipe ? VOLUME_MAX_S : VOLUME_SPARSE_MAX_S, &lost, &own))
 			(void)(forgive(&own, ERR_IMAGE_DOES_NOT_EXIST_IN_SD) || forgive(&own, ERR_VOLUME_DOES_NOT_EXIST));
 	}
 	record_unref(params);

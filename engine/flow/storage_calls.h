@@ -53,6 +53,8 @@ struct volume_place {
 };
 bool volume_create(const struct storage_call *call, const struct volume_place *volume, GError **error);
 bool volume_remove(const struct storage_call *call, const struct volume_place *volume, GError **error);
+struct volume_facts { char parent_id[37]; int64_t capacity, used, created_s; bool cow, sparse, good; };        /* parent_id "": none */
+bool volume_describe(const struct storage_call *call, const struct volume_place *volume, struct volume_facts *ret_facts, GError **error);
 bool volume_sizes(const struct storage_call *call, const struct volume_place *volume, int64_t *ret_capacity, int64_t *ret_used, GError **error);
 bool volume_exists(const struct storage_call *call, const struct volume_place *volume, bool *ret_exists, GError **error);
 /* What a guest reads from `from` goes into `to`, which volume_create() made for it. job_id: ours, new; again the same when it is repeated. */
@@ -72,7 +74,7 @@ bool volume_send(const struct storage_call *call, const struct volume_place *fro
 json_t *image_volumes(const struct storage_call *call, const char *pool_id, const char *domain_id, const char *image_id, GError **error);
 /* All but this one go, which nothing is based on, nor it on them. */
 bool image_keep_only(const struct storage_call *call, const struct volume_place *volume, GError **error);
-/* All volumes of the image go; fine when there is none. */
-bool image_remove(const struct storage_call *call, const char *pool_id, const char *domain_id, const char *image_id, GError **error);
+/* All volumes of the image go, overwritten with zeros if wipe says so; fine when there is none. */
+bool image_remove(const struct storage_call *call, const char *pool_id, const char *domain_id, const char *image_id, bool wipe, GError **error);
 
 #endif

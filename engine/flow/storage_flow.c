@@ -60,8 +60,7 @@ static int rank(const struct host *host)
 	return (host->storage_manager ? 200 : host->pool_id ? 100 : 0) + host->spm_priority;
 }
 
-/* The host of the data center that is up and works on its shared storage; g_free. NULL: none. */
-static char *worker_of(struct model *model, const char *data_center_id)
+char *storage_any_host(struct model *model, const char *data_center_id)
 {
 	g_autoptr(GPtrArray) hosts = model_list(model, &host_kind);
 	const struct host *best = NULL;
@@ -69,7 +68,7 @@ static char *worker_of(struct model *model, const char *data_center_id)
 	for (guint i = 0; i < hosts->len; i++) {
 		const struct host *host = hosts->pdata[i];
 		struct cluster *cluster = host->state == HOST_UP ? model_get(model, &cluster_kind, host->cluster.id) : NULL;
-		bool here = cluster && !g_strcmp0(cluster->data_center.id, data_center_id);
+		bool here = cluster && (!data_center_id || !g_strcmp0(cluster->data_center.id, data_center_id));
 
 		record_unref(cluster);
 		if (here && (!best || rank(host) > rank(best)))
@@ -84,7 +83,7 @@ char *storage_host_in(struct engine *engine, const struct storage_domain *domain
 
 	if (domain->storage_type == STORAGE_LOCALFS || domain->local_host.id)
 		return storage_host(engine, domain, error);
-	id = worker_of(engine->model, data_center_id);
+	id = storage_any_host(engine->model, data_center_id);
 	if (!id)
 		error_set(error, ERR_WRONG_STATE, "storage domain '%s': no host of the data center is up", domain->name);
 	return id;
@@ -132,8 +131,27 @@ static bool units_are_free(const GPtrArray *wanted, const GPtrArray *used, const
 
 		if (!logical_unit_in(used, unit->id))
 			continue;
-		error_set(error, ERR_OPERATION_FAILED, "storage/logical_unit: LUN '%s' is used by %s '%s'", unit->id, what, name);
+		error_set(error, ERR_OPERATION_FAILED, "logical_unit: LUN '%s' is used by %s '%s'", unit->id, what, name);
 		return false;
+	}
+	return true;
+}
+
+bool storage_units_are_free(struct model *model, const GPtrArray *units, const char *except, GError **error)
+{
+	g_autoptr(GPtrArray) domains = model_list(model, &storage_domain_kind), disks = model_list(model, &disk_kind);
+
+	for (guint i = 0; i < domains->len; i++) {
+		const struct storage_domain *domain = domains->pdata[i];
+
+		if (g_strcmp0(domain->id, except) && !units_are_free(units, domain->logical_units, "storage domain", domain->name, error))
+			return false;
+	}
+	for (guint i = 0; i < disks->len; i++) {
+		const struct disk *disk = disks->pdata[i];
+
+		if (g_strcmp0(disk->id, except) && !units_are_free(units, disk->logical_units, "disk", disk_label(disk), error))
+			return false;
 	}
 	return true;
 }
@@ -141,25 +159,28 @@ static bool units_are_free(const GPtrArray *wanted, const GPtrArray *used, const
 bool storage_place_is_free(struct model *model, void *data, GError **error)
 {
 	const struct storage_domain *wanted = data;
-	bool block = storage_type_is_block(wanted->storage_type);
-	g_autoptr(GPtrArray) domains = model_list(model, &storage_domain_kind), disks = block ? model_list(model, &disk_kind) : list_new();
+	g_autoptr(GPtrArray) domains = NULL;
 
-	for (guint i = 0; i < domains->len; i++) {
-		const struct storage_domain *domain = domains->pdata[i];
-		bool free = !g_strcmp0(domain->id, wanted->id) ? true :
-			    block ? units_are_free(wanted->logical_units, domain->logical_units, "storage domain", domain->name, error) :
-				    directory_is_free(wanted, domain, error);
-
-		if (!free)
+	if (storage_type_is_block(wanted->storage_type))
+		return storage_units_are_free(model, wanted->logical_units, wanted->id, error);
+	domains = model_list(model, &storage_domain_kind);
+	for (guint i = 0; i < domains->len; i++)
+		if (g_strcmp0(object_id(domains->pdata[i]), wanted->id) && !directory_is_free(wanted, domains->pdata[i], error))
 			return false;
-	}
-	for (guint i = 0; i < disks->len; i++) {
-		const struct disk *disk = disks->pdata[i];
-
-		if (!units_are_free(wanted->logical_units, disk->logical_units, "disk", disk_label(disk), error))
-			return false;
-	}
 	return true;
+}
+
+bool storage_is_among(const GPtrArray *connections, const char *connection_id)
+{
+	for (guint i = 0; connections && i < connections->len; i++)
+		if (!g_strcmp0(object_id(connections->pdata[i]), connection_id))
+			return true;
+	return false;
+}
+
+bool storage_domain_uses(const struct storage_domain *domain, const char *connection_id)
+{
+	return storage_is_among(domain->connections, connection_id);
 }
 
 char *storage_connection_user(struct model *model, const struct storage_connection *connection, const char *except)
@@ -175,22 +196,22 @@ char *storage_connection_user(struct model *model, const struct storage_connecti
 	for (guint i = 0; i < disks->len; i++) {
 		const struct disk *disk = disks->pdata[i];
 
-		for (guint j = 0; disk->logical_units && j < disk->logical_units->len; j++) {
-			const struct logical_unit *unit = disk->logical_units->pdata[j];
-
-			if (!g_strcmp0(unit->target, connection->target) && !g_strcmp0(unit->address, connection->address))
-				return g_strdup_printf("disk '%s'", disk_label(disk));
-		}
+		if (g_strcmp0(disk->id, except) && storage_is_among(disk->connections, connection->id))
+			return g_strdup_printf("disk '%s'", disk_label(disk));
 	}
 	return NULL;
 }
 
-bool storage_domain_uses(const struct storage_domain *domain, const char *connection_id)
+void storage_drop_connections(struct model *model, struct change *change, const GPtrArray *connections, const char *owner)
 {
-	for (guint i = 0; domain->connections && i < domain->connections->len; i++)
-		if (!g_strcmp0(object_id(domain->connections->pdata[i]), connection_id))
-			return true;
-	return false;
+	for (guint i = 0; connections && i < connections->len; i++) {
+		struct storage_connection *connection = model_get(model, &storage_connection_kind, object_id(connections->pdata[i]));
+		g_autofree char *user = connection ? storage_connection_user(model, connection, owner) : NULL;
+
+		if (connection && !user)
+			change_remove(change, connection);
+		record_unref(connection);
+	}
 }
 
 /* ---- create ---- */
@@ -463,8 +484,10 @@ const struct flow_type create_domain_flow = {
 
 json_t *storage_remove_data(struct engine *engine, const struct storage_domain *domain, const char *host_id, bool format, bool destroy)
 {
-	return json_pack("{s:s?, s:o, s:s, s:s, s:b, s:b}", "host", host_id, "targets", storage_targets(engine->model, host_id ? host_id : "", domain), "name",
-			 domain->name, "before", storage_domain_state_names[domain->state], "format", format, "destroy", destroy);
+	json_t *targets = storage_targets(engine->model, host_id ? host_id : "", domain->connections);
+
+	return json_pack("{s:s?, s:o, s:s, s:s, s:b, s:b}", "host", host_id, "targets", targets, "name", domain->name, "before",
+			 storage_domain_state_names[domain->state], "format", format, "destroy", destroy);
 }
 
 static bool edit_lock(void *copy, struct change *change, void *data, GError **error)
@@ -531,19 +554,6 @@ static bool remove_disconnect(struct flow *flow, GError **error)
 	return true;
 }
 
-/* Those that nothing else uses. */
-static void remove_connections(struct model *model, struct change *change, const struct storage_domain *domain)
-{
-	for (guint i = 0; domain->connections && i < domain->connections->len; i++) {
-		struct storage_connection *connection = model_get(model, &storage_connection_kind, object_id(domain->connections->pdata[i]));
-		g_autofree char *user = connection ? storage_connection_user(model, connection, domain->id) : NULL;
-
-		if (connection && !user)
-			change_remove(change, connection);
-		record_unref(connection);
-	}
-}
-
 static bool remove_forget(struct flow *flow, GError **error)
 {
 	struct storage_domain *domain = storage_flow_domain(flow, NULL);
@@ -565,7 +575,7 @@ static bool remove_forget(struct flow *flow, GError **error)
 		}
 	}
 	change_remove(change, domain);
-	remove_connections(flow->engine->model, change, domain);
+	storage_drop_connections(flow->engine->model, change, domain->connections, domain->id);
 	change_event(change, EVENT_REMOVED, &flow->actor, (void *[]){ domain, NULL }, "Storage Domain %s was removed by %s", domain->name, flow_user(flow));
 	ok = change_commit(change, error);
 	record_unref(domain);

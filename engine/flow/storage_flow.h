@@ -32,10 +32,19 @@ char *storage_host(struct engine *engine, const struct storage_domain *domain, G
 char *storage_worker(struct engine *engine, const struct storage_domain *domain, GError **error);
 /* As storage_host() for a domain that comes into the data center. */
 char *storage_host_in(struct engine *engine, const struct storage_domain *domain, const char *data_center_id, GError **error);
-/* What uses the connection, beside the domain `except` (may be NULL): "storage domain 'd'"; NULL: nothing. g_free */
+/* The host of the data center (NULL: of any) that is up and works on its shared storage; g_free. NULL: none. */
+char *storage_any_host(struct model *model, const char *data_center_id);
+/* What uses the connection, beside the domain or disk `except` (may be NULL): "storage domain 'd'"; NULL: nothing. g_free */
 char *storage_connection_user(struct model *model, const struct storage_connection *connection, const char *except);
+/* connections: struct object_ref; may be NULL */
+bool storage_is_among(const GPtrArray *connections, const char *connection_id);
 bool storage_domain_uses(const struct storage_domain *domain, const char *connection_id);
-/* Is its directory that of another domain of this host, or one of its LUNs that of another domain or disk? For change_check(): data is a struct storage_domain. */
+/* Of the connections of `owner` (an id) those that nothing else uses are removed with the change. */
+void storage_drop_connections(struct model *model, struct change *change, const GPtrArray *connections, const char *owner);
+/* No domain or disk but `except` (its id; may be NULL) has one of the LUNs (struct logical_unit; may be NULL); the error names who does. */
+bool storage_units_are_free(struct model *model, const GPtrArray *units, const char *except, GError **error);
+/* Is its directory that of another domain of this host, or one of its LUNs that of another domain or disk? For change_check(): data is a struct
+ * storage_domain. */
 bool storage_place_is_free(struct model *model, void *data, GError **error);
 
 /* For the steps of flows about a storage domain: calls to the flow's host; the domain, a new reference. */

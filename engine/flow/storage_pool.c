@@ -27,6 +27,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "engine/flow/agent.h"
+#include "engine/flow/lun.h"
 #include "engine/flow/pool_calls.h"
 #include "engine/flow/storage_calls.h"
 #include "engine/flow/storage_flow.h"
@@ -228,7 +229,7 @@ static bool edit_left(void *copy, struct change *change, void *data, GError **er
 
 bool storage_pool_reach(const struct storage_call *call, const struct storage_domain *domain, GError **error)
 {
-	json_t *targets = storage_targets(call->engine->model, call->host_id, domain), *target;
+	json_t *targets = storage_targets(call->engine->model, call->host_id, domain->connections), *target;
 	size_t i;
 	bool ok = true;
 
@@ -238,11 +239,12 @@ bool storage_pool_reach(const struct storage_call *call, const struct storage_do
 	return ok;
 }
 
-/* Is it one of another domain of the pool that is active? */
-static bool is_needed(struct model *model, const struct storage_domain *left, const json_t *target)
+/* Is it one of another domain of the pool that is active, when the host stays there; or of a LUN that the host has logged in for? */
+static bool is_needed(const struct storage_call *call, const struct storage_domain *left, bool stays, const json_t *target)
 {
-	g_autoptr(GPtrArray) domains = domains_of(model, left->data_center.id ? left->data_center.id : "");
-	bool needed = false;
+	struct model *model = call->engine->model;
+	g_autoptr(GPtrArray) domains = stays ? domains_of(model, left->data_center.id ? left->data_center.id : "") : list_new();
+	bool needed = lun_needs(model, json_string_value(json_object_get(target, "@id")), call->host_id);
 
 	for (guint i = 0; i < domains->len && !needed; i++)
 		needed = strcmp(object_id(domains->pdata[i]), left->id) && is_active(domains->pdata[i]) &&
@@ -253,12 +255,12 @@ static bool is_needed(struct model *model, const struct storage_domain *left, co
 /* stays: the host stays in the pool, whose other domains it goes on to use */
 static void let_go(const struct storage_call *call, const struct storage_domain *domain, bool stays)
 {
-	json_t *targets = storage_targets(call->engine->model, call->host_id, domain), *target;
+	json_t *targets = storage_targets(call->engine->model, call->host_id, domain->connections), *target;
 	g_autoptr(GError) error = NULL;
 	size_t i;
 
 	json_array_foreach(targets, i, target)
-		for (int try = 0; try < DISCONNECT_TRIES && !(stays && is_needed(call->engine->model, domain, target)); try++) {
+		for (int try = 0; try < DISCONNECT_TRIES && !is_needed(call, domain, stays, target); try++) {
 			g_clear_error(&error);
 			if (storage_disconnect(call, target, &error) || agent_is_away(error))
 				break;

@@ -25,12 +25,12 @@ json_t *storage_target_for(struct model *model, const char *host_id, const struc
 	return target;
 }
 
-json_t *storage_targets(struct model *model, const char *host_id, const struct storage_domain *domain)
+json_t *storage_targets(struct model *model, const char *host_id, const GPtrArray *connections)
 {
 	json_t *targets = json_array();
 
-	for (guint i = 0; domain->connections && i < domain->connections->len; i++) {
-		struct storage_connection *connection = model_get(model, &storage_connection_kind, object_id(domain->connections->pdata[i]));
+	for (guint i = 0; connections && i < connections->len; i++) {
+		struct storage_connection *connection = model_get(model, &storage_connection_kind, object_id(connections->pdata[i]));
 
 		if (connection)
 			json_array_append_new(targets, storage_target_for(model, host_id, connection));

@@ -13,7 +13,7 @@
 json_t *storage_target(const struct storage_connection *connection);
 /* The same for use by one host: with its own credentials, where it has some for the target. */
 json_t *storage_target_for(struct model *model, const char *host_id, const struct storage_connection *connection);
-/* Everything that the domain is reached by; array, new reference. */
-json_t *storage_targets(struct model *model, const char *host_id, const struct storage_domain *domain);
+/* All of a domain or disk (struct object_ref; may be NULL); array, new reference. */
+json_t *storage_targets(struct model *model, const char *host_id, const GPtrArray *connections);
 
 #endif

@@ -76,10 +76,14 @@ static bool add_disks(struct engine *engine, const struct vm *vm, const char *po
 		set_string(&device->device, "disk");
 		set_string(&device->iface, buses[disk->interface]);
 		SET(device, index, next[disk->interface]++);
-		set_string(&device->pool_id, pool);
-		set_string(&device->domain_id, disk_domain(disk));
-		set_string(&device->image_id, disk->id);
-		set_string(&device->volume_id, disk->image_id);
+		if (disk_is_lun(disk)) {
+			set_string(&device->guid, object_id(disk->logical_units->pdata[0]));
+		} else {
+			set_string(&device->pool_id, pool);
+			set_string(&device->domain_id, disk_domain(disk));
+			set_string(&device->image_id, disk->id);
+			set_string(&device->volume_id, disk->image_id);
+		}
 		set_string(&device->format, disk->format == DISK_COW ? "cow" : "raw");
 		set_string(&device->serial, disk->id);
 		set_string(&device->device_id, disk->id);

@@ -21,6 +21,7 @@
 #include "common/log.h"
 #include "engine/fleet/entries.h"
 #include "engine/flow/agent.h"
+#include "engine/flow/lun.h"
 #include "engine/flow/vm_definition.h"
 #include "engine/flow/vm_limits.h"
 #include "engine/flow/vm_memory.h"
@@ -252,7 +253,8 @@ static bool look(struct flow *flow, GError **error)
 static bool launch(struct flow *flow, GError **error)
 {
 	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
-	struct vm_create_params *params = vm ? vm_definition(flow->engine, vm, flow_flag(flow, "paused"), error) : NULL;
+	bool reached = vm && lun_connect_vm(flow, host_of(flow), vm->id, error);
+	struct vm_create_params *params = reached ? vm_definition(flow->engine, vm, flow_flag(flow, "paused"), error) : NULL;
 	json_t *answer = NULL;
 	GError *own = NULL;
 	bool ok = false, again;

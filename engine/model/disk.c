@@ -40,10 +40,20 @@ static const struct field disk_fields[] = {
 	FIELD_REF_(struct disk, disk_profile, "disk_profile", CU, "diskprofiles", "limits, of those that its storage domain offers"),
 	FIELD_STRING_(struct disk, quota, "quota@id", CU, "quota that it counts against", .max = 64),
 	FIELD_STRING_(struct disk, lun_type, "lun_storage/type", CREATE, "direct LUN: iscsi or fcp", .names = lun_type_names),
-	FIELD_LIST_(struct disk, logical_units, "lun_storage/logical_unit", CREATE, &logical_unit_type, "direct LUN"),
+	FIELD_LIST_(struct disk, logical_units, "lun_storage/logical_unit", CU, &logical_unit_type, "direct LUN; never becomes another one"),
+	FIELD_STRING_(struct disk, lun_type, "lunStorage/storage/type", CREATE, "other place of lun_storage/type", .names = lun_type_names),
+	FIELD_LIST_(struct disk, logical_units, "lunStorage/storage/logical_unit", CU, &logical_unit_type, "other place of lun_storage/logical_unit"),
+	FIELD_REF_(struct disk, lun_host, "lun_storage/host", CREATE | INPUT_ONLY, "hosts", "host that looks at a direct LUN; absent: one that is up"),
+	FIELD_LIST_(struct disk, connections, "connections/storage_connection", INTERNAL, &object_ref_type, "how the LUN is reached", .target = "storageconnections"),
+	FIELD_STRINGS_(struct disk, lun_hosts, "lun_hosts/host", INTERNAL, "hosts that may have logged in for it"),
 	FIELD_STRING_(struct disk, snapshot, "snapshot@id", CREATE | INPUT_ONLY, "attach the disk as it was in this snapshot", .max = 64),
 };
 const struct record_type disk_type = RECORD_TYPE("disk", "disks", struct disk, disk_fields, "A disk of a virtual machine, or a floating one");
+
+bool disk_is_lun(const struct disk *disk)
+{
+	return disk->logical_units && disk->logical_units->len;
+}
 
 const char *disk_domain(const struct disk *disk)
 {

@@ -2,7 +2,8 @@
 #ifndef BERTH_ENGINE_MODEL_DISK_H
 #define BERTH_ENGINE_MODEL_DISK_H
 /*
- * Disks (REST 15.6.1, 16). id is the image's id on the storage, image_id the id of its volume. A disk without vm floats.
+ * Disks (REST 15.6.1, 16). id is the image's id on the storage, image_id the id of its volume. A disk without vm floats. One that is a LUN of its own has
+ * neither storage domain nor volume; chapter 15 calls its place lun_storage, chapter 16 lunStorage/storage: both are taken and shown.
  */
 #include "common/record.h"
 #include "engine/model/logical_unit.h"
@@ -32,11 +33,15 @@ struct disk {
 	struct ref disk_profile;             /* of its storage domain */
 	char *quota;
 	char *lun_type;
-	GPtrArray *logical_units;            /* struct logical_unit */
+	GPtrArray *logical_units;            /* struct logical_unit: the one that the disk is; NULL: it has a volume */
+	struct ref lun_host;                 /* INPUT_ONLY */
+	GPtrArray *connections;              /* struct object_ref: storage connections by which the LUN is reached */
+	GPtrArray *lun_hosts;                /* char *: ids of hosts that may have logged in for it */
 	char *snapshot;                      /* INPUT_ONLY */
 };
 extern const struct record_type disk_type;
 
+bool disk_is_lun(const struct disk *disk);
 /* The disk's (first) storage domain or NULL. */
 const char *disk_domain(const struct disk *disk);
 

@@ -105,7 +105,8 @@ static bool convert(const struct data_run *run, const struct end *source, const 
 	if (params->bitmaps && target->domain && !drop_bitmaps(target->path, target->format, error))
 		return false;
 	return qemu_img_convert(&(struct qemu_img_convert){
-		.source = source->path, .source_format = source->format, .source_size = source->domain ? source->capacity : 0, .target = target->path, .target_format = target->format, .backing = backing,
+		.source = source->path, .source_format = source->format, .source_size = source->domain ? source->capacity : 0,
+		.target = target->path, .target_format = target->format, .backing = backing,
 		.backing_format = backing_format, .create = target->file != NULL, .rate = params->rate,
 		.zeroed = params->destination->is_zero && !target->domain && !target->file && !run->again,
 		.bitmaps = params->bitmaps && !strcmp(source->format, "qcow2") && !strcmp(target->format, "qcow2") }, &work, error);
