@@ -88,3 +88,17 @@ void error_wrap(GError **error, const char *format, ...)
 		memmove((*error)->message, (*error)->message + strlen(general) + 2, strlen((*error)->message) - strlen(general) - 1);
 	g_prefix_error(error, "%s: ", noun);
 }
+
+bool error_ensure(bool ok, GError **error, const char *format, ...)
+{
+	g_autofree char *noun = NULL;
+	va_list args;
+
+	if (ok || !error || *error)
+		return ok;
+	va_start(args, format);
+	noun = g_strdup_vprintf(format, args);
+	va_end(args);
+	error_set(error, ERR_UNEXPECTED_ERROR, "%s failed and did not say why", noun);
+	return false;
+}

@@ -12,6 +12,7 @@
  * Layers above prefix their own noun with error_wrap(): "start VM web1: prepare disk d3: No such file".
  */
 #include <glib.h>
+#include <stdbool.h>
 
 enum error_code {
 #define ERROR_ROW(code, symbol, name, http, retry, text) ERR_##symbol = (code),
@@ -46,6 +47,12 @@ void error_set_errno(GError **error, enum error_code code, int errnum, const cha
 
 /* Prefixes "<noun>: ". Does nothing when error is NULL or *error is NULL. */
 void error_wrap(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+/*
+ * For who calls functions out of a table and needs the reason when one fails: returns ok. What failed and set no error, which is a mistake of this program,
+ * gets ERR_UNEXPECTED_ERROR with "<noun> failed and did not say why", so that it ends as a failure that is told and not as a crash.
+ */
+bool error_ensure(bool ok, GError **error, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 /* True when *error is of BERTH_ERROR with this code. */
 #define error_is(error, code) g_error_matches((error), BERTH_ERROR, (int)(code))

@@ -219,8 +219,7 @@ static void run(void *data)
 	log_context_set(is_of_vm(p->entry->verb) ? p->key : NULL, *p->flow_id ? p->flow_id : NULL);
 	p->good = (!p->entry->verb->not_migrating || vms_check_still(p->dispatch->agent->vms, p->key, &p->error)) &&
 		  p->entry->handler(p->dispatch->agent, &call, p->params, p->result, &p->error);
-	if (!p->good && !p->error)
-		error_set(&p->error, ERR_UNEXPECTED_ERROR, "%s failed and did not say why", p->entry->verb->name);
+	(void)error_ensure(p->good, &p->error, "%s", p->entry->verb->name);
 	log_context_clear();
 	g_atomic_int_inc(&p->refs);
 	loop_post(p->dispatch->agent->loop, finish, p, pending_unref);
@@ -366,6 +365,7 @@ void dispatch_request(struct call *call, const char *method, const json_t *param
 	result = g_string_new(NULL);
 	begun = now_usec();
 	good = entry->handler(dispatch->agent, &who, record, result, &error);
+	(void)error_ensure(good, &error, "%s", entry->verb->name);
 	record_unref(record);
 	answer(call, entry, good, result, error, begun);
 	g_clear_error(&error);

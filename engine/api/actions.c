@@ -78,6 +78,7 @@ static void run(struct call *call)
 	void *object = object_of_call(call, &error);
 	bool ok = object && (!action->feature || feature_check(api->engine->model, object, action->feature, &error)) &&
 		  action->run(&call->request, object, call->input, &result, &error);
+	(void)error_ensure(ok, &error, "action %s", action->name);
 	record_unref(object);
 	invocation_end(api->invocations, call->invocation, result, error);
 	if (call->exchange) {

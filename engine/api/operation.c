@@ -249,7 +249,7 @@ static void finish_creation(struct call *call)
 	struct api *api = call->api;
 	if (call->invocation)
 		invocation_run(api->invocations, call->invocation);
-	bool ok = call->request.resource->finish(&call->request, call->object, &error);
+	bool ok = error_ensure(call->request.resource->finish(&call->request, call->object, &error), &error, "adding to %s", call->request.resource->path);
 	if (call->invocation)
 		invocation_end(api->invocations, call->invocation, NULL, error);
 	if (!call->exchange) {
@@ -288,7 +288,7 @@ static void add(struct call *call)
 		  api_permitted(call, resource->permit_add, call->request.parent ? NULL : call->input, &error) &&
 		  features_check(call->api->engine->model, call->input, NULL, &error) &&
 		  add_record(&call->request, call->input, &object, &error);
-	if (!ok) {
+	if (!error_ensure(ok, &error, "adding to %s", resource->path)) {
 		failure_event(call, "POST", call->input, error);
 		answer_fault(call, error);
 		call_done(call);
@@ -376,7 +376,7 @@ static void update(struct call *call)
 		g_clear_error(&error);
 		ok = true;
 	}
-	if (ok) {
+	if (error_ensure(ok, &error, "change of one of %s", resource->path)) {
 		if (resource->updated)
 			resource->updated(&call->request, record);
 		answer_object(call, 200, record, NULL);
@@ -417,7 +417,7 @@ static void remove_stage(struct call *call)
 		current = object_of_call(call, &error);
 		ok = current != NULL;
 	}
-	if (!ok)
+	if (!error_ensure(ok, &error, "removal from %s", call->request.resource->path))
 		failure_event(call, "DELETE", current, error);
 	record_unref(current);
 	if (call->invocation)

@@ -255,7 +255,7 @@ static bool tell_pool(struct flow *flow, bool *ret_done, GError **error)
 	case STORAGE_DETACH:
 		return tell_connect(flow, error) && storage_pool_end(flow->engine, host, flow->id, pool, error);
 	}
-	return false;
+	g_assert_not_reached();
 }
 
 /* What is on it is written down while it is still active; one that does not answer is not waited for. */

@@ -88,7 +88,7 @@ static bool edit_add(void *copy, struct change *change, void *data, GError **err
 
 static bool extend_record(struct flow *flow, GError **error)
 {
-	return store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_add, flow, NULL, error) || !*error;
+	return store_modify(flow->engine->store, &storage_domain_kind, flow->object_id, edit_add, flow, NULL, error);
 }
 
 static bool has_text(const json_t *array, const char *text)

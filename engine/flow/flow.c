@@ -157,6 +157,14 @@ static void break_off(struct flow *flow, const struct flow_type *type, const GEr
 		flow_take_up_broken(flow->engine);
 }
 
+typedef bool (*step_fn)(struct flow *flow, GError **error);
+
+/* The one place where steps and undos are called: what fails says why. */
+static bool call_step(struct flow *flow, const struct flow_type *type, int step, step_fn fn, const char *what, GError **error)
+{
+	return error_ensure(fn(flow, error), error, "%s %s of %s", what, type->steps[step].name, type->name);
+}
+
 /* Undoes one step; false: put off, or (ret_away is set) the store is away. */
 static bool undo_step(struct flow *flow, const struct flow_type *type, int step, const GError *cause, GError **ret_away)
 {
@@ -167,7 +175,7 @@ static bool undo_step(struct flow *flow, const struct flow_type *type, int step,
 	if (!type->steps[step].undo)
 		return true;
 	log_info("flow %s %s: undo %s", type->name, flow->id, name);
-	if (type->steps[step].undo(flow, &problem))
+	if (call_step(flow, type, step, type->steps[step].undo, "undo", &problem))
 		return true;
 	if (error_is(problem, ERR_STORE_AWAY)) {
 		*ret_away = g_steal_pointer(&problem);
@@ -232,11 +240,9 @@ static enum outcome go(struct flow *flow, const struct flow_type *type, int step
 		GError *problem = NULL;
 
 		log_debug("flow %s %s: %s", type->name, flow->id, type->steps[step].name);
-		if (type->steps[step].run(flow, &problem) &&
+		if (call_step(flow, type, step, type->steps[step].run, "step", &problem) &&
 		    (step + 1 == (int)type->n_steps || note(flow, step + 1, FLOW_RUNNING, /* waits_for= */ NULL, &problem)))
 			continue;
-		if (!problem)
-			error_set(&problem, ERR_GENERAL, "step failed without a reason");
 		if (type->steps[step].waits && put_off(flow, type, step, FLOW_RUNNING, problem)) {
 			g_error_free(problem);
 			return PUT_OFF;

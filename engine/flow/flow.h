@@ -32,7 +32,7 @@ struct flow {
 
 struct flow_step {
 	const char *name;
-	bool (*run)(struct flow *flow, GError **error);
+	bool (*run)(struct flow *flow, GError **error);      /* false: error is set, always */
 	bool (*undo)(struct flow *flow, GError **error);     /* may be NULL; a failure that cannot be waited for becomes an event, and the other undos follow */
 	bool waits;                          /* nobody needs this step at once: when its host is away it is put off */
 };

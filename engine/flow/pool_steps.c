@@ -74,6 +74,8 @@ static bool end(struct engine *engine, const struct storage_call *call, const st
 	if (!storage_pool_join(engine, call->host_id, pool->id, error) || !pool_manage(call, pool->id, storage_io_timeout(engine), error))
 		return false;
 	host = model_get(engine->model, &host_kind, call->host_id);
+	if (!host)
+		error_set(error, ERR_NOT_FOUND, "host '%s', which was to end the pool, was removed meanwhile", call->host_id);
 	ok = host && pool_unmake(call, pool->id, host->pool_number, error);
 	record_unref(host);
 	return ok;

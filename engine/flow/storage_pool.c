@@ -304,7 +304,7 @@ static bool leave(const struct storage_call *call, const struct host *host, GErr
 		return false;
 	for (guint i = 0; i < domains->len; i++)
 		let_go(call, domains->pdata[i], /* stays= */ false);
-	return store_modify(call->engine->store, &host_kind, host->id, edit_left, NULL, NULL, error) || !*error;
+	return store_modify(call->engine->store, &host_kind, host->id, edit_left, NULL, NULL, error);
 }
 
 /* The host's turn is held. */
@@ -331,6 +331,7 @@ static bool join_in_turn(struct engine *engine, const char *host_id, const struc
 	const struct storage_call call = { engine, host_id, NULL, AGENT_PATIENCE_S };
 	struct entering entering = { engine->model, pool->id };
 	struct host *host = model_get(engine->model, &host_kind, host_id);
+	void *entered = NULL;
 	bool ok;
 
 	if (!host) {
@@ -339,9 +340,9 @@ static bool join_in_turn(struct engine *engine, const char *host_id, const struc
 	}
 	ok = !host->pool_id || !strcmp(host->pool_id, pool->id) || leave(&call, host, error);
 	record_unref(host);
-	if (!ok || !store_modify(engine->store, &host_kind, host_id, edit_enter, &entering, NULL, error) ||
-	    !(host = model_get(engine->model, &host_kind, host_id)))
+	if (!ok || !store_modify(engine->store, &host_kind, host_id, edit_enter, &entering, &entered, error))
 		return false;
+	host = entered;
 	ok = reach_all(&call, host, pool, error) && pool_enter(&call, pool, host->pool_number, error);
 	record_unref(host);
 	return store_modify(engine->store, &host_kind, host_id, edit_joined, &ok, NULL, ok ? error : NULL) && ok;

@@ -96,16 +96,23 @@ static bool edit_reserve(void *copy, struct change *change, void *data, GError *
 	return true;
 }
 
+static struct vm *vm_of(const struct flow *flow, GError **error)
+{
+	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
+
+	if (!vm)
+		error_set(error, ERR_NOT_FOUND, "VM '%s'", flow->object_id);
+	return vm;
+}
+
 /* The VM as this run wants it. */
 static char *pick_host(struct flow *flow, GError **error)
 {
-	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id), *wanted, *run;
+	struct vm *vm = vm_of(flow, error), *wanted, *run;
 	char *host;
 
-	if (!vm) {
-		error_set(error, ERR_NOT_FOUND, "VM '%s'", flow->object_id);
+	if (!vm)
 		return NULL;
-	}
 	wanted = record_copy(vm);
 	record_unref(vm);
 	json_decref(wanted->run_once);
@@ -252,7 +259,7 @@ static bool look(struct flow *flow, GError **error)
 
 static bool launch(struct flow *flow, GError **error)
 {
-	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
+	struct vm *vm = vm_of(flow, error);
 	bool reached = vm && lun_connect_vm(flow, host_of(flow), vm->id, error);
 	struct vm_create_params *params = reached ? vm_definition(flow->engine, vm, flow_flag(flow, "paused"), error) : NULL;
 	json_t *answer = NULL;

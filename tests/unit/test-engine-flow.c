@@ -18,7 +18,7 @@
 
 /* Steps write what they do into a file, which outlives the process. */
 static char *dir;
-static int die_in = -1, fail_in = -1, away_in = -1, hide_in = -1;          /* 0, 1, 2: the step; 10 + n: the undo of step n */
+static int die_in = -1, fail_in = -1, away_in = -1, hide_in = -1, mute_in = -1;          /* 0, 1, 2: the step; 10 + n: the undo of step n */
 #define EVENT_ROLLED_BACK 20301
 #define EVENT_WAITS 20302
 #define EVENT_LEFT_BEHIND 20303
@@ -61,7 +61,7 @@ static bool step(struct flow *flow, int number, GError **error)
 		return false;
 	}
 	json_object_set_new(flow->data, key, json_true());
-	return true;
+	return mute_in != number;
 }
 
 static bool unstep(struct flow *flow, int number, GError **error)
@@ -74,7 +74,7 @@ static bool unstep(struct flow *flow, int number, GError **error)
 		_exit(9);
 	if (away_in == 10 + number || fail_in == 10 + number)
 		error_set(error, away_in == 10 + number ? ERR_NO_CONNECTION : ERR_GENERAL, "not today");
-	return away_in != 10 + number && fail_in != 10 + number;
+	return away_in != 10 + number && fail_in != 10 + number && mute_in != 10 + number;
 }
 
 static bool do0(struct flow *flow, GError **error) { return step(flow, 0, error); }
@@ -109,7 +109,7 @@ static void stop(void)
 	engine.lanes = lane_pool_free(engine.lanes, 5 * G_USEC_PER_SEC);
 	engine.store = store_close(engine.store);
 	engine.model = model_free(engine.model);
-	die_in = fail_in = away_in = hide_in = -1;
+	die_in = fail_in = away_in = hide_in = mute_in = -1;
 }
 
 static int setup(void **state)
@@ -126,6 +126,16 @@ static int teardown(void **state)
 }
 
 #define assert_said(expected) do { g_autofree char *said_ = said(); assert_string_equal(said_, expected); } while (0)
+
+static unsigned events_of(int code)
+{
+	g_autoptr(GPtrArray) events = model_list(engine.model, &event_kind);
+	unsigned n = 0;
+
+	for (guint i = 0; i < events->len; i++)
+		n += ((const struct event *)events->pdata[i])->code == code;
+	return n;
+}
 
 static void all_steps_are_done(void **state)
 {
@@ -151,6 +161,26 @@ static void what_was_done_is_undone(void **state)
 	assert_said("do0 do1 do2 undo2 undo0 failed");
 	assert_int_equal(error->code, ERR_WRONG_STATE);
 	assert_non_null(strstr(error->message, "two: "));
+	assert_int_equal(model_count(engine.model, &flow_kind), 0);
+	stop();
+}
+
+/* A step, or an undo, that fails and sets no error. */
+static void a_failure_without_a_reason_is_told(void **state)
+{
+	g_autoptr(GError) error = NULL;
+
+	start();
+	mute_in = 2;
+	assert_false(flow_run(&engine, &forward_flow, BLANK_ID, NULL, NULL, NULL, &error));
+	assert_said("do0 do1 do2 undo2 undo0 failed");
+	assert_int_equal(error->code, ERR_UNEXPECTED_ERROR);
+	assert_string_equal(error->message, "two: Unexpected exception: step two of forward failed and did not say why");
+	fail_in = 2;
+	mute_in = 12;
+	assert_false(flow_run(&engine, &forward_flow, BLANK_ID, NULL, NULL, NULL, NULL));
+	assert_said("do0 do1 do2 undo2 undo0 failed");
+	assert_int_equal(events_of(EVENT_LEFT_BEHIND), 1);
 	assert_int_equal(model_count(engine.model, &flow_kind), 0);
 	stop();
 }
@@ -244,16 +274,6 @@ static void add_host(int state)
 static json_t *on_host(void)
 {
 	return json_pack("{s:s}", "host", HOST);
-}
-
-static unsigned events_of(int code)
-{
-	g_autoptr(GPtrArray) events = model_list(engine.model, &event_kind);
-	unsigned n = 0;
-
-	for (guint i = 0; i < events->len; i++)
-		n += ((const struct event *)events->pdata[i])->code == code;
-	return n;
 }
 
 /* Until the flow has ended: its event comes last of all. */
@@ -426,7 +446,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	static const struct CMUnitTest tests[] = {
-		TEST(all_steps_are_done), TEST(what_was_done_is_undone), TEST(a_flow_goes_on_after_a_kill), TEST(or_it_is_rolled_back),
+		TEST(all_steps_are_done), TEST(what_was_done_is_undone), TEST(a_failure_without_a_reason_is_told), TEST(a_flow_goes_on_after_a_kill), TEST(or_it_is_rolled_back),
 		TEST(an_interrupted_undo_is_ended), TEST(an_event_tells_of_it), TEST(an_undo_waits_for_its_host), TEST(also_over_a_restart),
 		TEST(a_host_that_is_up_is_not_waited_for), TEST(what_cannot_be_waited_for_is_told), TEST(a_step_may_wait),
 		TEST(a_store_that_is_away_breaks_it_off),

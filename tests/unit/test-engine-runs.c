@@ -373,6 +373,32 @@ static void a_restarted_engine_waits_for_the_news(void **state)
 	assert_int_equal(agent_asked("VM.hibernate"), 1);
 }
 
+/* The engine is killed between a reservation and the launch, and the VM is gone when it starts again. */
+static void a_start_of_nothing_says_so(void **state)
+{
+	struct flow_record *flow = record_new(&flow_record_type);
+	struct change *change = change_new(world.engine.store);
+	g_autoptr(GPtrArray) events = NULL;
+	bool told = false;
+
+	set_string(&flow->name, start_vm_flow.name);
+	set_string(&flow->object_id, VM_ID);
+	SET(flow, step, 1);
+	SET(flow, state, FLOW_RUNNING);
+	flow->data = json_pack("{s:s}", "host", HOST_ID);
+	change_add(change, flow);
+	assert_true(change_commit(change, NULL));
+	record_unref(flow);
+	engine_connect();
+	flow_resume_all(&world.engine);
+	wait_for(!flows() && events_of(20301));
+	events = model_list(world.engine.model, &event_kind);
+	for (guint i = 0; i < events->len; i++)
+		told = told || strstr(((const struct event *)events->pdata[i])->description, "launch: Not found: VM '" VM_ID "'");
+	assert_true(told);
+	assert_int_equal(agent_asked("VM.create"), 0);
+}
+
 static void a_suspended_vm_that_is_removed_leaves_no_memory(void **state)
 {
 	add_vm(VM_SUSPENDED);
@@ -392,7 +418,7 @@ int main(void)
 		TEST(an_agent_killed_when_it_shall_run_is_asked_again), TEST(a_memory_is_not_used_twice), TEST(a_saved_vm_is_suspended),
 		TEST(one_that_was_lost_while_it_was_saved_is_not), TEST(one_that_could_not_be_saved_goes_on), TEST(lost_in_a_silence_it_is_down),
 		TEST(nobody_saw_its_end), TEST(saved_in_a_silence_it_is_suspended), TEST(still_saving_after_a_silence), TEST(not_saved_in_a_silence_it_runs),
-		TEST(a_restarted_engine_waits_for_the_news), TEST(a_suspended_vm_that_is_removed_leaves_no_memory),
+		TEST(a_restarted_engine_waits_for_the_news), TEST(a_start_of_nothing_says_so), TEST(a_suspended_vm_that_is_removed_leaves_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
