@@ -2,8 +2,10 @@
 /*
  * Listeners: accept, count, hand over.
  *
- * Connections beyond max_connections, or beyond max_handshakes while as many have not finished theirs, are accepted and closed at
- * once: left in the backlog they would only make everybody wait. When the process is out of descriptors or memory, accepting rests for
+ * Whoever opens connections and says nothing must not keep the others out. While max_handshakes are not finished, a newcomer takes the place of the one that
+ * was begun first, if that has had HANDSHAKE_GRACE_USEC, in which an honest client is done; else accepting rests for a moment, the newcomer in the backlog. At
+ * max_connections, or out of descriptors, the owner is asked to end one that is worth little (full()); when it has none, the newcomer is closed at once: left
+ * in the backlog all would wait for nobody knows how long. Without descriptors or memory it cannot even be closed: then accepting rests, too, for
  * BACKOFF_USEC, since the socket would stay readable and the loop would spin.
  */
 #define LOG_MODULE "stream"
@@ -20,6 +22,7 @@
 #define BACKLOG 512
 #define ACCEPTS_A_TURN 64
 #define BACKOFF_USEC (100 * 1000)
+#define HANDSHAKES_USEC (10 * 1000)          /* many handshakes end in this time */
 
 struct listener {
 	struct loop *loop;
@@ -29,7 +32,7 @@ struct listener {
 	struct watch *watch;
 	struct timer *backoff;
 	struct stream_count *count;
-	struct metric *accepted, *refused;
+	struct metric *accepted, *refused, *displaced;
 	bool accepting, freed;               /* freed by accepted(): the end of the turn does it */
 };
 
@@ -83,23 +86,46 @@ static void refuse(struct listener *listener, int fd, const char *why)
 	close(fd);
 }
 
+static bool make_room(struct listener *listener)
+{
+	if (!listener->settings.full || !listener->settings.full(listener->settings.data))
+		return false;
+	metric_add(listener->displaced, 1);
+	return true;
+}
+
 static void take(struct listener *listener, int fd, const struct sockaddr *peer)
 {
 	const struct listener_settings *settings = &listener->settings;
 	struct stream *stream;
 
 	if (listener->count->connections >= settings->max_connections) {
-		refuse(listener, fd, "too many connections");
-		return;
-	}
-	if (listener->count->handshakes >= settings->max_handshakes) {
-		refuse(listener, fd, "too many handshakes");
-		return;
+		if (!make_room(listener)) {
+			refuse(listener, fd, "too many connections");
+			return;
+		}
 	}
 	metric_add(listener->accepted, 1);
 	stream = stream_new_accepted(listener->loop, fd, peer, settings->tls, settings->handshake_usec, settings->max_queue, listener->count);
 	settings->accepted(stream, settings->data);
 	stream_accept(stream);
+}
+
+static void rest(struct listener *listener, int64_t usec)
+{
+	watch_set(listener->watch, 0);
+	timer_set(listener->backoff, usec);
+}
+
+/* Is there room for one more handshake? wanted: somebody waits for it. */
+static bool has_room(struct listener *listener, bool wanted)
+{
+	if (listener->count->half_open.length < listener->settings.max_handshakes)
+		return true;
+	if (!wanted || !stream_drop_half_open(listener->count, HANDSHAKE_GRACE_USEC))
+		return false;
+	metric_add(listener->displaced, 1);
+	return true;
 }
 
 static void on_acceptable(int fd, unsigned what, void *data)
@@ -110,16 +136,24 @@ static void on_acceptable(int fd, unsigned what, void *data)
 	for (unsigned i = 0; i < ACCEPTS_A_TURN && !listener->freed; i++) {
 		struct sockaddr_storage peer;
 		socklen_t length = sizeof(peer);
-		int accepted = accept4(fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int accepted;
+
+		/* after the first only another turn tells whether there is one more */
+		if (!has_room(listener, /* wanted= */ i == 0)) {
+			if (i == 0)
+				rest(listener, HANDSHAKES_USEC);
+			break;
+		}
+		accepted = accept4(fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (accepted >= 0) {
 			take(listener, accepted, (const struct sockaddr *)&peer);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			log_debug("port %u: accept: %s, resting", listener->port, g_strerror(errno));
-			watch_set(listener->watch, 0);
-			timer_set(listener->backoff, BACKOFF_USEC);
+			log_debug("port %u: accept: %s", listener->port, g_strerror(errno));
+			if (!make_room(listener))
+				rest(listener, BACKOFF_USEC);
 			break;
 		}
 		if (errno == EAGAIN)
@@ -181,6 +215,7 @@ struct listener *listener_new(struct loop *loop, const struct listener_settings 
 	listener->count->holders = 1;
 	listener->accepted = metric_counter("berth_connections_accepted_total", NULL, "Connections that were accepted");
 	listener->refused = metric_counter("berth_connections_refused_total", NULL, "Connections closed at once because there were too many");
+	listener->displaced = metric_counter("berth_connections_displaced_total", NULL, "Idle or half-open connections ended because others wanted their place");
 	listener->backoff = timer_new(loop, on_rested, listener);
 	listener->watch = watch_new(loop, fd, on_acceptable, listener);
 	watch_set(listener->watch, WATCH_READ);

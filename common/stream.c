@@ -73,7 +73,8 @@ struct stream {
 	struct timer *deadline, *kick;
 	GError *error;                       /* the first that happened */
 	struct stream_count *count;
-	bool counted_handshake;
+	GList half_open;                     /* its place in count->half_open; data NULL: it is not there */
+	int64_t born_usec;
 	union address peer;
 	char *peer_text, *local_text;
 };
@@ -143,7 +144,7 @@ static struct stream *stream_new(struct loop *loop, int fd, const struct sockadd
 	stream->fd = fd;
 	stream->last = &stream->first;
 	stream->max_queue = max_queue ? max_queue : QUEUE_BYTES;
-	stream->input_usec = stream->output_usec = now_usec();
+	stream->born_usec = stream->input_usec = stream->output_usec = now_usec();
 	stream->peer = plain_address(peer);
 	stream->watch = watch_new(loop, fd, on_event, stream);
 	return stream;
@@ -152,9 +153,9 @@ static struct stream *stream_new(struct loop *loop, int fd, const struct sockadd
 static void end_handshake(struct stream *stream)
 {
 	stream->deadline = timer_free(stream->deadline);
-	if (stream->counted_handshake)
-		stream->count->handshakes--;
-	stream->counted_handshake = false;
+	if (stream->half_open.data)
+		g_queue_unlink(&stream->count->half_open, &stream->half_open);
+	stream->half_open.data = NULL;
 }
 
 static void drop_queue(struct stream *stream)
@@ -510,7 +511,7 @@ static void shake_hands(struct stream *stream)
 	result = SSL_do_handshake(stream->ssl);
 	if (result == 1) {
 		/* The last message of TLS 1.3 has no answer, and a client without TCP_NODELAY asks nothing before it is acknowledged: now, not in 40 ms. */
-		if (stream->counted_handshake)
+		if (stream->half_open.data)
 			(void)setsockopt(stream->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 		become_ready(stream);
 		return;
@@ -598,11 +599,22 @@ struct stream *stream_new_accepted(struct loop *loop, int fd, const struct socka
 	stream->count = count;
 	stream->count->holders++;
 	stream->count->connections++;
-	stream->count->handshakes++;
-	stream->counted_handshake = true;
+	stream->half_open.data = stream;
+	g_queue_push_tail_link(&stream->count->half_open, &stream->half_open);
 	stream->state = HANDSHAKE;
 	set_deadline(stream, handshake_usec ? handshake_usec : HANDSHAKE_USEC);
 	return stream;
+}
+
+bool stream_drop_half_open(struct stream_count *count, int64_t min_usec)
+{
+	struct stream *oldest = g_queue_peek_head(&count->half_open);
+
+	if (!oldest || now_usec() - oldest->born_usec < min_usec)
+		return false;
+	fail(oldest, ERR_TIMEOUT, "TLS handshake, while others wait for its place");
+	stream_abort(oldest);
+	return true;
 }
 
 void stream_accept(struct stream *stream)

@@ -22,6 +22,7 @@
 #include "common/tls.h"
 
 #define STREAM_TURN (64 * 1024)
+#define HANDSHAKE_GRACE_USEC G_USEC_PER_SEC
 
 struct stream;
 
@@ -38,11 +39,13 @@ struct listener_settings {
 	const char *address;           /* "::" (dual stack), "127.0.0.1", ... */
 	uint16_t port;                 /* 0: any, see listener_port() */
 	struct tls_context *tls;       /* NULL: plain */
-	unsigned max_connections, max_handshakes;     /* beyond: closed at once */
+	unsigned max_connections;      /* beyond: closed at once, unless full() makes room */
+	unsigned max_handshakes;       /* beyond: the one begun first ends when it has had HANDSHAKE_GRACE_USEC, till then newcomers wait in the kernel */
 	int64_t handshake_usec;        /* 10 s */
 	size_t max_queue;
 	/* A new stream; set its events with stream_set_events() here. Called before the handshake; ready() comes after it. */
 	void (*accepted)(struct stream *stream, void *data);
+	bool (*full)(void *data);      /* true: it has ended one of the connections, by stream_abort(); may be NULL */
 	void *data;
 };
 struct listener *listener_new(struct loop *loop, const struct listener_settings *settings, GError **error);

@@ -19,6 +19,12 @@
  * ends; silence within a body, body_usec, and BODY_TOTAL_USEC for the whole of it; silence between requests, idle_usec; a peer that takes nothing of
  * an answer for body_usec. While a request is served no clock runs: the API bounds its own work.
  *
+ * Clients that open connections only to have them, or send or read slowly on purpose, must not keep others out nor use up the memory:
+ *
+ *	all connections are in use     a newcomer takes the place of the one that waits for its client for longest; those that never sent a whole request go first
+ *	bodies and unread answers      beyond max_held bytes in all the body begun first, and the answer that nothing was taken of for longest, end with their
+ *	                               connections; when all of them are new a body that grows beyond HTTP_SMALL_BYTES is refused (503)
+ *
  * Refused with an answer and the end of the connection: what http_parser refuses (400, both Content-Length and Transfer-Encoding among it), folded
  * header lines (400: two readers may read them differently, and a credential broken over lines must not pass), headers beyond HTTP_HEADER_BYTES (431),
  * bodies beyond HTTP_BODY_BYTES (413), HTTP versions other than 1.x (505). After such an answer input is thrown away for LINGER_USEC, because closing
@@ -134,6 +140,86 @@ static void tick(void *data)
 	connection->closing = true;
 }
 
+/* ---- room for others ---- */
+
+static void displace(struct connection *connection, const char *why)
+{
+	log_debug("%s: ended: %s", connection->peer, why);
+	stream_abort(connection->stream);
+	connection->closing = true;
+	connection->lingering = false;
+}
+
+/* Does its client still cost anything? */
+static bool is_gone(const struct connection *connection)
+{
+	return connection->closing && !connection->lingering;
+}
+
+/* Since when it waits for its client. */
+static int64_t waits_since(const struct connection *connection)
+{
+	return connection->header_start ? connection->header_start : connection->body_start ? connection->body_start : connection->idle_since;
+}
+
+bool connection_displace(struct http_server *server)
+{
+	int64_t latest = now_usec() - HTTP_GRACE_USEC;
+	struct connection *worst = NULL;
+
+	for (struct connection *c = server->connections; c; c = c->next) {
+		if (c->closing || c->serving || waits_since(c) > latest)
+			continue;
+		if (!worst || !c->n_requests > !worst->n_requests || (!c->n_requests == !worst->n_requests && waits_since(c) < waits_since(worst)))
+			worst = c;
+	}
+	if (worst)
+		displace(worst, "others want its place");
+	return worst != NULL;
+}
+
+static size_t body_of(const struct exchange *exchange)
+{
+	return exchange && exchange->body ? exchange->body->len : 0;
+}
+
+static size_t held_by(const struct connection *connection)
+{
+	return stream_queued(connection->stream) + body_of(connection->incoming) + body_of(connection->serving);
+}
+
+/* Of what it holds: when the body was begun, when some of the answer was taken. */
+static int64_t holds_since(const struct connection *connection)
+{
+	return stream_queued(connection->stream) ? stream_last_output(connection->stream) : connection->body_start;
+}
+
+/* May it hold `more`? Makes room if it must. */
+static bool may_hold(const struct connection *connection, size_t more)
+{
+	const struct http_server *server = connection->server;
+	int64_t latest = now_usec() - HTTP_GRACE_USEC;
+	size_t sum = more;
+
+	if (held_by(connection) + more <= HTTP_SMALL_BYTES)
+		return true;
+	for (const struct connection *c = server->connections; c; c = c->next)
+		sum += is_gone(c) ? 0 : held_by(c);
+	while (sum > server->settings.max_held) {
+		struct connection *worst = NULL;
+
+		for (struct connection *c = server->connections; c; c = c->next)
+			if (c != connection && !is_gone(c) && !c->serving && held_by(c) > HTTP_SMALL_BYTES && holds_since(c) <= latest &&
+			    (!worst || holds_since(c) < holds_since(worst)))
+				worst = c;
+		if (!worst)
+			return false;
+		sum -= held_by(worst);
+		displace(worst, "others want its memory");
+	}
+	return true;
+}
+
 /* ---- answers ---- */
 
 static const char *status_phrase(int status)
@@ -183,6 +269,8 @@ static void send_answer(struct connection *connection, struct exchange *exchange
 	g_string_append(out, "\r\n");
 	if (join)
 		g_string_append_len(out, body->str, (gssize)length);
+	if (!join)
+		(void)may_hold(connection, length);      /* it is there: others make room, or it is more for once */
 	bool sent = stream_send(connection->stream, g_string_free_to_bytes(out));
 	if (sent && body && !head_only && !join && length > 0) {
 		exchange->answer = NULL;
@@ -375,8 +463,8 @@ static int on_body(http_parser *parser, const char *at, size_t n)
 		return 0;
 	if (!exchange->body)
 		exchange->body = g_string_sized_new(parser->content_length != UINT64_MAX ? MIN(parser->content_length + n + 1, 65536) : 1024);
-	if (exchange->body->len + n > HTTP_BODY_BYTES) {
-		connection->refuse = 413;
+	if (exchange->body->len + n > HTTP_BODY_BYTES || !may_hold(connection, n)) {
+		connection->refuse = exchange->body->len + n > HTTP_BODY_BYTES ? 413 : 503;
 		return 1;
 	}
 	g_string_append_len(exchange->body, at, (gssize)n);
@@ -418,6 +506,7 @@ static size_t parse(struct connection *connection, const uint8_t *bytes, size_t 
 	int status = connection->refuse ? connection->refuse : problem == HPE_HEADER_OVERFLOW ? 431 : problem == HPE_INVALID_VERSION ? 505 : 400;
 	log_debug("%s: refused: %s", connection->peer, http_errno_description(problem));
 	refuse(connection, status, status == 413 ? "The body is larger than 16 MiB"
+				   : status == 503 ? "Too many large bodies are being sent"
 				   : status == 431 ? "The headers are larger than 32 KiB"
 						   : connection->refuse == 400 ? "A header is folded over several lines" : http_errno_description(problem));
 	return n;

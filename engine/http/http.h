@@ -15,6 +15,8 @@
 #define HTTP_HEADER_BYTES (32 * 1024)
 #define HTTP_BODY_BYTES ((size_t)16 * 1024 * 1024)
 #define HTTP_PIPELINE_BYTES (128 * 1024)    /* read ahead while a request is served */
+#define HTTP_SMALL_BYTES (64 * 1024)        /* what anybody may hold of the engine's memory, however little is left of max_held */
+#define HTTP_GRACE_USEC G_USEC_PER_SEC      /* a client that has been silent for less gives way to nobody */
 
 struct http_server;
 
@@ -24,6 +26,7 @@ struct http_settings {
 	uint16_t port;                      /* 0: any */
 	struct tls_context *tls;            /* NULL: plain HTTP */
 	unsigned max_connections;           /* 0: 2000 */
+	size_t max_held;                    /* bytes of bodies and answers, of all connections together; 0: 512 MiB */
 	/* Times; 0: the default. */
 	int64_t header_usec;                /* first byte of a request to the end of its headers: 30 s */
 	int64_t body_usec;                  /* silence within a body, or a peer that takes nothing of the answer: 60 s */

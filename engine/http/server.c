@@ -16,6 +16,11 @@ static void accepted(struct stream *stream, void *data)
 	connection_new(data, stream);
 }
 
+static bool full(void *data)
+{
+	return connection_displace(data);
+}
+
 struct http_server *http_server_new(const struct http_settings *settings, GError **error)
 {
 	struct http_server *server = g_new0(struct http_server, 1);
@@ -28,6 +33,8 @@ struct http_server *http_server_new(const struct http_settings *settings, GError
 		server->settings.idle_usec = 120 * G_USEC_PER_SEC;
 	if (!server->settings.max_connections)
 		server->settings.max_connections = 2000;
+	if (!server->settings.max_held)
+		server->settings.max_held = (size_t)512 * 1024 * 1024;
 	http_parser_set_max_header_size(HTTP_HEADER_BYTES);
 
 	const struct listener_settings listener = {
@@ -39,6 +46,7 @@ struct http_server *http_server_new(const struct http_settings *settings, GError
 		.handshake_usec = 10 * G_USEC_PER_SEC,
 		.max_queue = HTTP_QUEUE_BYTES,
 		.accepted = accepted,
+		.full = full,
 		.data = server,
 	};
 	server->listener = listener_new(settings->loop, &listener, error);

@@ -12,8 +12,8 @@
 #include "engine/http/http.h"
 
 static struct loop *loop;
-static struct http_server *server;
-static uint16_t port;
+static struct http_server *server, *small;      /* small: 3 connections, 256 KiB, and no clock that ends anything */
+static uint16_t port, small_port;
 static pthread_t thread;
 
 struct late { struct exchange *exchange; struct timer *timer; };
@@ -63,7 +63,12 @@ static int set_up(void **state)
 	server = http_server_new(&settings, NULL);
 	if (!server)
 		return 1;
+	const struct http_settings few = { .loop = loop, .address = "127.0.0.1", .serve = serve, .max_connections = 3, .max_held = 256 * 1024 };
+	small = http_server_new(&few, NULL);
+	if (!small)
+		return 1;
 	port = http_server_port(server);
+	small_port = http_server_port(small);
 	return pthread_create(&thread, NULL, run, NULL);
 }
 
@@ -72,18 +77,24 @@ static int tear_down(void **state)
 	loop_stop(loop);
 	pthread_join(thread, NULL);
 	server = http_server_free(server);
+	small = http_server_free(small);
 	loop = loop_free(loop);
 	return 0;
 }
 
-static int dial(void)
+static int dial_at(uint16_t where)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(where), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct timeval limit = { .tv_sec = 10 };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(fd, (const struct sockaddr *)(const void *)&address, sizeof(address)), 0);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	return fd;
+}
+
+static int dial(void)
+{
+	return dial_at(port);
 }
 
 static void say(int fd, const char *text)
@@ -213,12 +224,77 @@ static void test_old_clients(void **state)
 	g_free(text);
 }
 
+/* What the small server answers to a request over a connection of its own; "": it closes. */
+static char *ask_small(const char *text, size_t n)
+{
+	int fd = dial_at(small_port);
+
+	(void)send(fd, text, n, MSG_NOSIGNAL);
+	(void)shutdown(fd, SHUT_WR);
+	return listen_to_end(fd);
+}
+
+/* Asks again and again until there is an answer that begins so. */
+static void expect_small(const char *text, size_t n, const char *expected)
+{
+	int64_t end = now_usec() + 60 * G_USEC_PER_SEC;
+
+	for (;;) {
+		g_autofree char *answer = ask_small(text, n);
+
+		if (g_str_has_prefix(answer, expected))
+			return;
+		if (now_usec() > end)
+			fail_msg("got '%s', expected '%s'", answer, expected);
+		g_usleep(20000);
+	}
+}
+
+static const char ask[] = "GET /x HTTP/1.1\r\nConnection: close\r\n\r\n";
+
+static void test_idle_clients_make_room(void **state)
+{
+	int good = dial_at(small_port), silent, slow;
+	char answer[512], *rest;
+	ssize_t n;
+
+	say(good, "GET /good HTTP/1.1\r\n\r\n");
+	n = recv(good, answer, sizeof(answer) - 1, 0);
+	assert_true(n > 0);
+	silent = dial_at(small_port);
+	slow = dial_at(small_port);
+	say(slow, "GET /slow HTTP/1.1\r\nX: ");
+	expect_small(ask, strlen(ask), "HTTP/1.1 200 ");           /* in the place of one of the two */
+	close(silent);
+	close(slow);
+	say(good, ask);
+	(void)shutdown(good, SHUT_WR);
+	rest = listen_to_end(good);                                  /* who has asked something before stays */
+	assert_non_null(strstr(rest, "GET /x -|"));
+	g_free(rest);
+}
+
+static void test_bodies_are_bounded(void **state)
+{
+	const char head[] = "POST /p HTTP/1.1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%*s";
+	g_autofree char *large = g_strdup_printf(head, 200000, 200000, "x"), *little = g_strdup_printf(head, 60000, 60000, "x");
+	int stalled = dial_at(small_port);
+
+	say(stalled, "POST /p HTTP/1.1\r\nContent-Length: 200000\r\n\r\n");
+	assert_int_equal(send(stalled, large, 150000, MSG_NOSIGNAL), 150000);
+	/* what is new is not thrown away for another */
+	expect_small(large, strlen(large), "HTTP/1.1 503 ");
+	expect_small(little, strlen(little), "HTTP/1.1 200 ");
+	expect_small(large, strlen(large), "HTTP/1.1 200 ");
+	g_free(listen_to_end(stalled));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_in_order), cmocka_unit_test(test_chunked), cmocka_unit_test(test_unsent), cmocka_unit_test(test_refused),
 			cmocka_unit_test(test_clocks),
-		cmocka_unit_test(test_old_clients),
+		cmocka_unit_test(test_old_clients), cmocka_unit_test(test_idle_clients_make_room), cmocka_unit_test(test_bodies_are_bounded),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
