@@ -315,7 +315,7 @@ const char *enum_name(const char *const *names, int value)
 
 int enum_value(const char *const *names, const char *name)
 {
-	for (int i = 0; names[i]; i++)
+	for (int i = 0; name && names[i]; i++)
 		if (!g_ascii_strcasecmp(names[i], name))
 			return i;
 	return -1;

@@ -155,7 +155,7 @@ void *list_add(GPtrArray **list, const struct record_type *type);
 GPtrArray *list_new(void);                                          /* of records, with record_unref */
 GPtrArray *strings_new(void);                                       /* of char *, with g_free */
 const char *enum_name(const char *const *names, int value);         /* NULL when out of range */
-int enum_value(const char *const *names, const char *name);         /* -1 when none; case-insensitive */
+int enum_value(const char *const *names, const char *name);         /* -1 when none, or NULL; case-insensitive */
 /* One member as text, for search, logs and tables: enum by name, time as ISO, ref as id, list joined with ',', SECRET as "***". NULL when
  * absent. g_free */
 char *record_text(const void *record, const struct field *field);

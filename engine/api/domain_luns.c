@@ -21,6 +21,7 @@
 
 /* Codes: AuditLogType */
 #define EVENT_REFRESH_FAILED 1023
+#define EVENT_UNIDENTIFIED 20390                /* of our own */
 
 struct domain_plan domain_plan_new(void)
 {
@@ -344,26 +345,52 @@ static const struct field discover_domains_fields[] = {
 };
 const struct record_type discover_domains_type = RECORD_TYPE("action", NULL, D, discover_domains_fields, "Where to look for storage domains");
 
-static bool discover_type(const struct storage_call *call, enum storage_type type, GPtrArray *domains, GError **error)
+static struct storage_domain *identify(const struct storage_call *call, enum storage_type type, const char *id, GError **error)
 {
-	json_t *ids = block_domains(call, storage_type_names[type], error), *id;
+	g_autofree char *name = NULL, *flavor = NULL;
+	struct storage_domain *found;
+
+	if (!storage_identify(call, id, &name, &flavor, error))
+		return NULL;
+	if (enum_value(storage_domain_flavor_names, flavor) < 0) {
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "it is none for data, ISO images or exports");
+		return NULL;
+	}
+	found = record_new(&storage_domain_type);
+	set_string(&found->id, id);
+	set_string(&found->name, name);
+	SET(found, type, enum_value(storage_domain_flavor_names, flavor));
+	SET(found, storage_type, type);
+	set_ref(&found->host, call->host_id);
+	return found;
+}
+
+/* One that cannot be identified is told of and left out: that what is on a LUN is damaged is no reason to hide the others. */
+static bool discover_type(const struct storage_call *call, const struct host *host, const struct actor *actor, enum storage_type type, GPtrArray *domains,
+			  GError **error)
+{
+	json_t *ids = block_domains(call, storage_type_names[type], error), *item;
 	bool ok = ids;
 	size_t i;
 
-	json_array_foreach(ids, i, id) {
-		struct storage_domain *known = model_get(call->engine->model, &storage_domain_kind, json_string_value(id)), *found;
-		g_autofree char *name = NULL, *flavor = NULL;
+	json_array_foreach(ids, i, item) {
+		const char *id = json_string_value(item);
+		struct storage_domain *known = id ? model_get(call->engine->model, &storage_domain_kind, id) : NULL, *found;
+		g_autoptr(GError) own = NULL;
 
 		record_unref(known);
-		if (known || !ok || !(ok = storage_identify(call, json_string_value(id), &name, &flavor, error)))
+		if (!ok || !id || known)
 			continue;
-		found = record_new(&storage_domain_type);
-		set_string(&found->id, json_string_value(id));
-		set_string(&found->name, name);
-		SET(found, type, MAX(enum_value(storage_domain_flavor_names, flavor), 0));
-		SET(found, storage_type, type);
-		set_ref(&found->host, call->host_id);
-		g_ptr_array_add(domains, found);
+		found = identify(call, type, id, &own);
+		if (found)
+			g_ptr_array_add(domains, found);
+		else if (agent_is_away(own)) {
+			g_propagate_error(error, g_steal_pointer(&own));
+			ok = false;
+		} else {
+			store_event(call->engine->store, EVENT_UNIDENTIFIED, actor, (void *[]){ (void *)host, NULL },
+				    "Storage Domain %s, which Host %s sees, could not be identified: %s", id, host->name, own->message);
+		}
 	}
 	json_decref(ids);
 	return ok;
@@ -399,8 +426,8 @@ bool domain_luns_discover(struct request *request, const void *object, const voi
 		}
 		record_unref(unit);
 	}
-	ok = ok && connect_to(&call, &plan, error) && discover_type(&call, STORAGE_ISCSI, domains, error) &&
-	     (how->address || discover_type(&call, STORAGE_FCP, domains, error));
+	ok = ok && connect_to(&call, &plan, error) && discover_type(&call, host, &request->actor, STORAGE_ISCSI, domains, error) &&
+	     (how->address || discover_type(&call, host, &request->actor, STORAGE_FCP, domains, error));
 	domain_plan_clear(&plan);
 	if (ok) {
 		struct discover_domains *result = record_copy(how);

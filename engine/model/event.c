@@ -65,9 +65,9 @@ static const struct { short first, last; signed char severity; } severities[] = 
 	{ 1133, 1133, SEVERITY_ERROR }, { 1155, 1155, SEVERITY_ERROR }, { 1161, 1161, SEVERITY_ERROR },
 	{ 2013, 2013, SEVERITY_ERROR }, { 2015, 2015, SEVERITY_WARNING }, { 2022, 2023, SEVERITY_ERROR }, { 2029, 2029, SEVERITY_ERROR },
 	{ 2032, 2032, SEVERITY_ERROR }, { 9600, 9600, SEVERITY_WARNING },
-	/* our own: flows that wait, or leave something behind; a host's memory policy; limits of VMs */
+	/* our own: flows that wait, or leave something behind; a host's memory policy; limits of VMs; a storage domain that is none */
 	{ 20302, 20302, SEVERITY_WARNING }, { 20303, 20303, SEVERITY_ERROR }, { 20310, 20310, SEVERITY_WARNING }, { 20352, 20352, SEVERITY_ERROR },
-	{ 20354, 20354, SEVERITY_ERROR },
+	{ 20354, 20354, SEVERITY_ERROR }, { 20390, 20390, SEVERITY_WARNING },
 	{ EVENT_NOT_PERMITTED, EVENT_NOT_PERMITTED, SEVERITY_WARNING },
 };
 

@@ -17,6 +17,7 @@
 #include "engine/fleet/entries.h"
 #include "engine/fleet/fleet-priv.h"
 #include "engine/flow/flow.h"
+#include "engine/flow/storage_calls.h"
 #include "engine/model/cluster.h"
 #include "engine/model/event.h"
 #include "engine/model/host.h"
@@ -49,6 +50,7 @@ static struct {
 	unsigned facts_asked;           /* so often */
 	const char *garbles;            /* what that verb is answered instead, once */
 	json_t *volumes;                /* id -> true */
+	json_t *domains;                /* on LUNs: id -> as in StorageDomain.getInfo; null: nobody can read it */
 	json_t *params;                 /* verb -> parameters of the last call */
 	GString *calls;                 /* what was asked for, "VM.create "..., but not what all sessions ask */
 	const char *dies_before, *dies_after;       /* at this verb */
@@ -221,6 +223,27 @@ static inline json_t *fake_host(const char *verb, const json_t *params)
 	return json_object();
 }
 
+static inline json_t *fake_domain(const json_t *params, GError **error)
+{
+	json_t *domain = json_object_get(world.domains, text_in(params, "storagedomainID"));
+
+	if (json_is_object(domain))
+		return json_incref(domain);
+	error_set(error, ERR_STORAGE_DOMAIN_METADATA_NOT_FOUND, NULL);
+	return NULL;
+}
+
+static inline json_t *fake_domains(const json_t *params)
+{
+	json_t *ids = json_array(), *domain;
+	const char *id;
+
+	json_object_foreach(world.domains, id, domain)
+		if (json_integer_value(json_object_get(params, "storageType")) == storage_wire_type("iscsi"))
+			json_array_append_new(ids, json_string(id));
+	return ids;
+}
+
 /* Also of what no verb answers by itself. */
 static inline json_t *fake_do(const char *verb, const json_t *params, GError **error)
 {
@@ -234,6 +257,10 @@ static inline json_t *fake_do(const char *verb, const json_t *params, GError **e
 		return fake_volume(verb, params, error);
 	if (!strcmp(verb, "Task.getStatus"))
 		return json_pack("{s:s, s:s, s:s, s:i}", "taskID", BLANK_ID, "taskState", "finished", "taskResult", "success", "code", 0);
+	if (!strcmp(verb, "StorageDomain.getInfo"))
+		return fake_domain(params, error);
+	if (!strcmp(verb, "Host.getStorageDomains"))
+		return fake_domains(params);
 	return g_str_has_prefix(verb, "Host.") ? fake_host(verb, params) : json_true();
 }
 
@@ -591,6 +618,7 @@ static inline int setup(void **state)
 	world.vms = json_object();
 	world.facts = json_object();
 	world.volumes = json_object();
+	world.domains = json_object();
 	world.params = json_object();
 	world.calls = g_string_new(NULL);
 	world.held = g_ptr_array_new();
@@ -617,6 +645,7 @@ static inline int teardown(void **state)
 	json_decref(world.vms);
 	json_decref(world.facts);
 	json_decref(world.volumes);
+	json_decref(world.domains);
 	json_decref(world.params);
 	g_string_free(world.calls, TRUE);
 	g_ptr_array_unref(world.held);

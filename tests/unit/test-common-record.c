@@ -268,6 +268,7 @@ static void test_enums(void **state)
 	assert_null(enum_name(sample_types, -1));
 	assert_int_equal(enum_value(sample_types, "DeskTop"), SAMPLE_DESKTOP);
 	assert_int_equal(enum_value(sample_types, "desk"), -1);
+	assert_int_equal(enum_value(sample_types, NULL), -1);
 }
 
 static void test_merge_replaces_what_is_given(void **state)
