@@ -231,7 +231,7 @@ static bool set_mirrors(const char *tap, const GPtrArray *bridges, GError **erro
 
 	if (open && !good)
 		error_set(error, ERR_FAILED_IFUP, "mirroring: there is no link '%s'", tap);
-	for (guint i = 0; good && bridges && i < bridges->len; i++) {
+	for (guint i = 0; good && link && bridges && i < bridges->len; i++) {
 		const struct net_link *bridge = net_state_link(kernel.state, bridges->pdata[i]);
 
 		good = bridge && is_bridge(bridge) && (r = mirror(kernel.sock, kernel.state, bridge, link->index)) == 0;

@@ -231,7 +231,7 @@ static void on_readable(int fd, unsigned what, void *data)
 	struct kdump *kdump = data;
 
 	for (int i = 0; i < DATAGRAMS_MAX; i++) {
-		struct sockaddr_storage from;
+		struct sockaddr_storage from = { 0 };
 		socklen_t length = sizeof(from);
 		uint32_t words[3];
 		ssize_t n = recvfrom(fd, words, sizeof(words), MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&from, &length);

@@ -249,7 +249,7 @@ static bool edit_found(void *copy, struct change *change, void *data, GError **e
 	if (cluster)
 		level = (struct level){ cluster->major, cluster->minor };
 	known = host_level(host);
-	if (level_compare(&known, &level) < 0) {
+	if (cluster && level_compare(&known, &level) < 0) {
 		set_unfit(host, change, EVENT_HOST_LEVEL, "its agent does not know the compatibility level %d.%d of cluster '%s'", level.major, level.minor,
 			  cluster->name);
 	} else if (host->state != HOST_UP) {

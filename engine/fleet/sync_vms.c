@@ -131,8 +131,10 @@ static bool edit_vm(void *copy, struct change *change, void *data, GError **erro
 static void keep(struct fleet *fleet, struct vm_seen *seen, const char *host_id, const char *vm_id, struct vm_figures *figures)
 {
 	if (!seen) {
-		seen = g_malloc0(sizeof(*seen) + strlen(vm_id) + 1);
-		strcpy(seen->id, vm_id);
+		size_t size = strlen(vm_id) + 1;
+
+		seen = g_malloc0(sizeof(*seen) + size);
+		memcpy(seen->id, vm_id, size);
 		g_hash_table_insert(fleet->vms, seen->id, seen);
 	}
 	figures_unref(seen->figures);

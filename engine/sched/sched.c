@@ -240,7 +240,7 @@ bool sched_still_fits(struct model *model, void *data, GError **error)
 	struct affinity *affinity = affinity_new(model, vm);
 	g_autofree char *why = host ? affinity_forbids(affinity, host->id) : g_strdup("it is gone");
 
-	if (!why)
+	if (host && !why)
 		why = why_no_memory(vm, free_memory(model, host, cluster, vm->id));
 	if (why)
 		error_set(error, ERR_RESOURCE_UNAVAILABLE, "host %s: %s", host ? host->name : vm->host.id, why);
