@@ -210,15 +210,24 @@ static bool extend_extend(struct flow *flow, GError **error)
 
 struct settling { const struct flow *flow; char *group; GPtrArray *units; int64_t total, free; };
 
+/* Only what was seen in the group has a size: so an engine that was killed between this and the end of the flow does not tell it twice. */
+static bool is_settled(const struct storage_domain *domain, const struct flow *flow)
+{
+	const struct logical_unit *unit = logical_unit_in(domain->logical_units, json_string_value(json_array_get(devices_of(flow), 0)));
+
+	return unit && HAS(unit, size);
+}
+
 static bool edit_group(void *copy, struct change *change, void *data, GError **error)
 {
 	struct storage_domain *domain = copy;
 	const struct settling *settling = data;
+	bool tells = settling->flow && !is_settled(domain, settling->flow);
 
 	storage_domain_set_sizes(domain, settling->total, settling->free);
 	if (settling->group)
 		storage_domain_set_group(domain, settling->group, settling->units);
-	if (settling->flow)
+	if (tells)
 		change_event(change, EVENT_EXTENDED, &settling->flow->actor, (void *[]){ domain, NULL }, "Storage Domain %s was extended by %s.", domain->name,
 			     flow_user(settling->flow));
 	return true;

@@ -53,6 +53,7 @@ static struct {
 	json_t *domains;                /* on LUNs: id -> as in StorageDomain.getInfo; null: nobody can read it */
 	json_t *params;                 /* verb -> parameters of the last call */
 	GString *calls;                 /* what was asked for, "VM.create "..., but not what all sessions ask */
+	json_t *(*more)(const char *verb, const json_t *params, GError **error);      /* asked first; NULL without an error: the others answer */
 	const char *dies_before, *dies_after;       /* at this verb */
 	const char *refuses;            /* this verb: ERR_UNEXPECTED_ERROR */
 	const char *holds;              /* this verb is done and not answered */
@@ -250,6 +251,15 @@ static inline json_t *fake_do(const char *verb, const json_t *params, GError **e
 	if (world.refuses && !strcmp(world.refuses, verb)) {
 		error_set(error, ERR_UNEXPECTED_ERROR, "as the test wants");
 		return NULL;
+	}
+	if (world.more) {
+		GError *own = NULL;
+		json_t *answer = world.more(verb, params, &own);
+
+		if (own)
+			g_propagate_error(error, own);
+		if (answer || own)
+			return answer;
 	}
 	if (g_str_has_prefix(verb, "VM."))
 		return fake_vm(verb, params, error);
@@ -566,6 +576,7 @@ static inline void engine_open(void)
 		{ "agent", "cert", OPTION_PATH, NULL, 0, 0, "" }, { "agent", "key", OPTION_PATH, NULL, 0, 0, "" },
 		{ "agent", "verify_names", OPTION_BOOL, "false", 0, 0, "" }, { "agent", "ask", OPTION_INT, "1", 0, 0, "" },
 		{ "agent", "connecting_after", OPTION_INT, "1", 0, 0, "" }, { "agent", "non_responsive_after", OPTION_INT, "2", 0, 0, "" },
+		{ "storage", "master_lost_after", OPTION_INT, "300", 0, 0, "" }, { "storage", "io_timeout", OPTION_INT, "10", 0, 0, "" },
 	};
 	struct engine *engine = &world.engine;
 	g_autoptr(GError) error = NULL;
