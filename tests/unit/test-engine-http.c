@@ -278,12 +278,22 @@ static void test_bodies_are_bounded(void **state)
 {
 	const char head[] = "POST /p HTTP/1.1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%*s";
 	g_autofree char *large = g_strdup_printf(head, 200000, 200000, "x"), *little = g_strdup_printf(head, 60000, 60000, "x");
-	int stalled = dial_at(small_port);
+	int64_t end = now_usec() + 60 * G_USEC_PER_SEC;
+	int stalled = -1;
 
-	say(stalled, "POST /p HTTP/1.1\r\nContent-Length: 200000\r\n\r\n");
-	assert_int_equal(send(stalled, large, 150000, MSG_NOSIGNAL), 150000);
-	/* what is new is not thrown away for another */
-	expect_small(large, strlen(large), "HTTP/1.1 503 ");
+	/* what is new is not thrown away for another; on a busy machine it may not be new any more */
+	for (bool refused = false; !refused;) {
+		g_autofree char *answer = NULL;
+
+		if (stalled >= 0)
+			close(stalled);
+		stalled = dial_at(small_port);
+		say(stalled, "POST /p HTTP/1.1\r\nContent-Length: 200000\r\n\r\n");
+		assert_int_equal(send(stalled, large, 150000, MSG_NOSIGNAL), 150000);
+		answer = ask_small(large, strlen(large));
+		refused = g_str_has_prefix(answer, "HTTP/1.1 503 ");
+		assert_true(refused || now_usec() < end);
+	}
 	expect_small(little, strlen(little), "HTTP/1.1 200 ");
 	expect_small(large, strlen(large), "HTTP/1.1 200 ");
 	g_free(listen_to_end(stalled));
