@@ -74,7 +74,7 @@ struct store {
 	char *run;                               /* this one, in the table `writer` */
 	int lock_fd;                             /* of data_dir, when the database is elsewhere */
 	int64_t timeout_usec;
-	int64_t next_number[32];                 /* of sequence kinds, by position in kinds[] */
+	int64_t next_number[64];                 /* of sequence kinds, by position in kinds[] */
 	int64_t events;                          /* rows in the table of events */
 	GArray *doubt;                           /* struct object: what the database has of them may not be what the model has */
 

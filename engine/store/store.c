@@ -61,6 +61,7 @@ int64_t store_number(struct store *store, const struct kind *kind)
 
 	while (kinds[i] != kind)
 		i++;
+	g_assert(i < G_N_ELEMENTS(store->next_number));
 	return ++store->next_number[i];
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log has LOG_PAGES > the thread copies what is in it > the next commit copies the rest. See checkpoint.h.
+ * PASS_PAGES more are in the log > the thread copies all there is > ... > the log has LOG_PAGES > the writer copies the few that are left, and the log
+ * begins anew with its next commit. See checkpoint.h.
  *
- * What cannot be copied, because somebody reads an old state or the disk is full, stays in the log, which is as good; the next commit tries again.
+ * Passes are small, since the commits of that moment wait for the same disk. What cannot be copied, because somebody reads an old state or the disk is full,
+ * stays in the log, which is as good; the next commit tries again.
  */
 #define LOG_MODULE "store"
 #include "engine/store/sqlite/checkpoint.h"
@@ -12,15 +14,16 @@
 #include "common/lock.h"
 #include "common/log.h"
 
-#define LOG_PAGES 1000                           /* as SQLite's own limit */
+#define PASS_PAGES 250                           /* 1 MiB */
+#define LOG_PAGES 4000
 
 struct checkpointer {
 	sqlite3 *writer, *db;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t work;
-	enum { SHORT, LONG, COPIED } log;        /* LONG: the thread is at it */
-	bool running, stopping;
+	int begun;                               /* pages in the log when the last pass began */
+	bool copying, running, stopping;         /* copying: the thread is at it */
 };
 
 static void copy(sqlite3 *db)
@@ -35,7 +38,7 @@ static bool wait_for_work(struct checkpointer *checkpointer)
 {
 	AUTO_LOCK(&checkpointer->lock);
 
-	while (checkpointer->log != LONG && !checkpointer->stopping)
+	while (!checkpointer->copying && !checkpointer->stopping)
 		pthread_cond_wait(&checkpointer->work, &checkpointer->lock);
 	return !checkpointer->stopping;
 }
@@ -48,7 +51,7 @@ static void *work(void *data)
 	while (wait_for_work(checkpointer)) {
 		copy(checkpointer->db);
 		AUTO_LOCK(&checkpointer->lock);
-		checkpointer->log = COPIED;
+		checkpointer->copying = false;
 	}
 	return NULL;
 }
@@ -57,16 +60,17 @@ static void *work(void *data)
 static int committed(void *data, sqlite3 *writer, const char *name, int pages)
 {
 	struct checkpointer *checkpointer = data;
-	bool rest = false, begin = false;
+	bool rest, begin;
 
 	{
 		AUTO_LOCK(&checkpointer->lock);
-		if (checkpointer->log == COPIED) {
-			rest = pages >= LOG_PAGES;
-			checkpointer->log = SHORT;
-		} else if (checkpointer->log == SHORT && pages >= LOG_PAGES) {
-			begin = true;
-			checkpointer->log = LONG;
+		if (pages < checkpointer->begun)         /* it began anew */
+			checkpointer->begun = 0;
+		rest = !checkpointer->copying && pages >= LOG_PAGES;
+		begin = !checkpointer->copying && !rest && pages - checkpointer->begun >= PASS_PAGES;
+		if (begin) {
+			checkpointer->begun = pages;
+			checkpointer->copying = true;
 		}
 	}
 	if (begin)
