@@ -78,7 +78,6 @@ char *net_mask_text(unsigned length)
 	return g_strdup(inet_ntop(AF_INET, &mask, text, sizeof(text)));
 }
 
-/* "" is as good as absent: engines send both. */
 GArray *net_ranges_parse(const char *text, unsigned max)
 {
 	g_autoptr(GArray) ranges = g_array_new(FALSE, FALSE, sizeof(struct net_range));
@@ -98,6 +97,7 @@ GArray *net_ranges_parse(const char *text, unsigned max)
 	return ranges->len ? g_steal_pointer(&ranges) : NULL;
 }
 
+/* "" is as good as absent: engines send both. */
 bool net_given(const char *text)
 {
 	return text && text[0];

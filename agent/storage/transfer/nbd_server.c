@@ -25,8 +25,11 @@
 #include "agent/fault.h"
 #include "agent/storage/transfer/transfer.h"
 #include "common/log.h"
+#include "common/loop.h"
 
 #define STOP_MSEC 10000
+#define DEVICE_USEC (30 * G_USEC_PER_SEC)
+#define DEVICE_LOOK_USEC 2000
 #define RECORD_MAX (64 * 1024)
 
 const char *const nbd_use_names[] = { "served", "ticket", "socket", "device", NULL };
@@ -308,6 +311,20 @@ static void leave(struct storage *storage, struct nbd_server *server)
 	server_free(server);
 }
 
+/* qemu-nbd says that it is ready before the kernel has the device from it, which shows its pid then. Read or written earlier, it fails. No event tells. */
+static bool wait_for_device(const struct nbd_server *server, GError **error)
+{
+	g_autofree char *name = server->use == NBD_DEVICE ? g_path_get_basename(server->url) : NULL;
+	g_autofree char *pid = name ? g_strdup_printf("/sys/block/%s/pid", name) : NULL;
+
+	for (int64_t end = now_usec() + DEVICE_USEC; pid && access(pid, F_OK) < 0; g_usleep(DEVICE_LOOK_USEC))
+		if (now_usec() > end) {
+			error_set(error, ERR_RESOURCE_TIMEOUT, "NBD server of volume '%s': the kernel did not take %s in time", server->config->volume_id, server->url);
+			return false;
+		}
+	return true;
+}
+
 bool nbd_start(struct storage *storage, const char *id, enum nbd_use use, const struct nbd_config *config, const char *address, char **ret_url, GError **error)
 {
 	struct nbd_server *server = NULL;
@@ -325,7 +342,7 @@ bool nbd_start(struct storage *storage, const char *id, enum nbd_use use, const 
 	drop_lock(server);
 	fault_point("nbd: started");
 	/* the backup may have been asked to end before it could know of us */
-	if (!check_moment(storage, server, error) || !write_record(storage, server, error)) {
+	if (!wait_for_device(server, error) || !check_moment(storage, server, error) || !write_record(storage, server, error)) {
 		if (!end_server(storage, id, NULL))
 			log_error("NBD server %s, which nobody will be told of, does not end", id);
 		leave(storage, server);
