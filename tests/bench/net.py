@@ -54,7 +54,7 @@ def plan_and_apply(report, directory):
     script = os.path.join(directory, "inside")
     with open(script, "w") as f:
         f.write(INSIDE % {"driver": DRIVER, "n": NETWORKS, "rounds": ROUNDS})
-    done = subprocess.run([os.path.join(ROOT, "tests", "lab", "hostvm.sh"), script], env=dict(os.environ, DISKS="0", LIMIT="500"), stdout=subprocess.PIPE,
+    done = subprocess.run([os.path.join(ROOT, "tests", "lab", "hostvm.sh"), script], env=dict(os.environ, DISKS="0", LIMIT="500", CPUS="2"), stdout=subprocess.PIPE,
                           text=True)
     times = {"bare": [], "ours": []}
     for line in done.stdout.splitlines():
