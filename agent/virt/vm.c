@@ -211,14 +211,15 @@ static void take_xml(struct vm *vm, const char *xml, unsigned read)
 		AUTO_LOCK(&vm->vms->lock);
 		if (read && read < vm->xml_taken) {
 			domain_info_unref(info);
-			return;
+		} else {
+			vm->xml_taken = MAX(read, vm->xml_taken);
+			changed = vm->info && strcmp(vm->info->hash, info->hash) && vm_is_running_status(vm->status);
+			locked_take(vm, xml, info);
+			if (changed)
+				vm_locked_publish(vm);
 		}
-		vm->xml_taken = MAX(read, vm->xml_taken);
-		changed = vm->info && strcmp(vm->info->hash, info->hash) && vm_is_running_status(vm->status);
-		locked_take(vm, xml, info);
-		if (changed)
-			vm_locked_publish(vm);
 	}
+	/* also what somebody else took just now: who asked for a change is answered when the scripts of the end know of it, too */
 	end_scripts_keep(vm);
 }
 
