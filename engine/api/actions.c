@@ -126,7 +126,8 @@ void action_start(struct call *call)
 		answer_action(call, 202, call->input, call->invocation, ACTION_PENDING, NULL, NULL);
 		call_answer_early(call);
 	}
-	char *lane = operation_lane(call);
+	char *owner = operation_lane(call), *lane = action->beside ? g_strconcat(owner, "/beside", NULL) : g_strdup(owner);
+	g_free(owner);
 	if (grace_usec > 0)
 		call_submit_later(call, lane, run, grace_usec);
 	else

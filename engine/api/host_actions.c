@@ -114,7 +114,7 @@ static bool deactivate(struct request *request, const void *object, const void *
 {
 	const struct deactivate_action *how = params;
 
-	return host_retire_check(request->engine->model, object, error) &&
+	return host_retire_check(request->engine, object, error) &&
 	       flow_run(request->engine, &retire_host_flow, object_id(object), &request->actor, host_retire_data(object, how->reason), NULL, error);
 }
 
@@ -212,7 +212,7 @@ const struct action host_actions[] = {
 	  "Tells of storage domains on LUNs that the host sees and this engine does not know" },
 	{ "approve", &approve_action_type, approve, "manipulate_host", "Approves a host that waits for it" },
 	{ "activate", &plain_action_type, activate, "manipulate_host", "Ends the maintenance of a host" },
-	{ "deactivate", &deactivate_action_type, deactivate, "manipulate_host", "Puts a host that runs no VM in maintenance" },
+	{ "deactivate", &deactivate_action_type, deactivate, "manipulate_host", "Puts a host in maintenance; VMs that run on it migrate to other hosts first" },
 	{ "setupnetworks", &setup_action_type, setup_networks, "configure_host_network", "Changes several networks of a host at once, whole or not at all" },
 	{ "nics/setupnetworks", &nics_setup_action_type, host_nics_setup, "configure_host_network", "Older form of setupnetworks" },
 	{ "commitnetconfig", &plain_action_type, commit_networks, "configure_host_network", "Keeps the present networks over the next boot" },

@@ -42,6 +42,7 @@ struct action {
 	const char *permit;                      /* permit needed, "run_vm"... */
 	const char *doc;
 	const char *feature;                     /* needs the level that has it (model/features.h); NULL: any */
+	bool beside;                             /* runs beside what the object's lane is busy with: it ends that */
 };
 
 #define RESOURCE_LIST   1u

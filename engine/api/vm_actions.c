@@ -9,6 +9,7 @@
 #include "engine/api/res_vm.h"
 #include "engine/fleet/fleet.h"
 #include "engine/flow/vm_flow.h"
+#include "engine/flow/vm_migrate.h"
 #include "engine/model/cdrom.h"
 #include "engine/model/host.h"
 #include "engine/model/kinds.h"
@@ -189,6 +190,33 @@ static bool suspend(struct request *request, const void *object, const void *par
 	return check(vm, UP, "suspend", error) && flow_run(request->engine, &suspend_vm_flow, vm->id, &request->actor, json_object(), NULL, error);
 }
 
+/* ---- migrate ---- */
+
+struct migrate_action { ACTION_MEMBERS struct ref host, cluster; };
+static const struct field migrate_fields[] = {
+	ACTION_FIELDS(struct migrate_action),
+	FIELD_REF_(struct migrate_action, host, "host", CREATE, "hosts", "where to; absent: the scheduler chooses"),
+	FIELD_REF_(struct migrate_action, cluster, "cluster", CREATE, "clusters", "the VM's own: VMs move among the hosts of one cluster"),
+};
+static const struct record_type migrate_action_type = RECORD_TYPE("action", NULL, struct migrate_action, migrate_fields, "Where a VM is migrated to");
+
+static bool migrate(struct request *request, const void *object, const void *params, void **ret_result, GError **error)
+{
+	const struct vm *vm = object;
+	const struct migrate_action *how = params;
+
+	if (how->cluster.id && g_strcmp0(how->cluster.id, vm->cluster.id)) {
+		error_set(error, ERR_OPERATION_FAILED, "cannot migrate VM '%s' to another cluster", vm->name);
+		return false;
+	}
+	return vm_migrate_check(vm, error) && vm_migrate(request->engine, vm->id, how->host.id, MIGRATE_USER, &request->actor, error);
+}
+
+static bool cancel_migration(struct request *request, const void *object, const void *params, void **ret_result, GError **error)
+{
+	return vm_migrate_cancel(request->engine, object, &request->actor, error);
+}
+
 /* ---- ticket ---- */
 
 #define TICKET_LENGTH 12
@@ -280,6 +308,8 @@ const struct action vm_actions[] = {
 	{ "shutdown", &plain_action_type, shutdown_vm, "shut_down_vm", "Asks the guest to shut down" },
 	{ "reboot", &plain_action_type, reboot, "reboot_vm", "Asks the guest to reboot", "Reboot Virtual Machine" },
 	{ "suspend", &plain_action_type, suspend, "hibernate_vm", "Saves the memory to storage and stops the VM; start goes on from there" },
+	{ "migrate", &migrate_action_type, migrate, "migrate_vm", "Moves a VM that runs to another host of its cluster; answers when it runs there" },
+	{ "cancelmigration", &plain_action_type, cancel_migration, "migrate_vm", "Ends a migration that is under way; the VM goes on where it is", .beside = true },
 	{ "export", &export_action_type, vm_export, "import_export_vm", "Copies a VM that is down to an export domain" },
 	{ "ticket", &ticket_action_type, ticket, "connect_to_vm", "Sets a password for the console, for some time" },
 	{ "freezefilesystems", &plain_action_type, freeze, "run_vm", "Freezes the guest's file systems through the guest agent" },

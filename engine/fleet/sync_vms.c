@@ -6,8 +6,12 @@
  * statusTime's clock starts anew with the host, so after each connection the first report of every VM counts.
  *
  * A VM that the model has running on this host and that a full report no longer names is gone: it becomes down with the reason. One that is still
- * wait_for_launch is spared: its start is under way and knows better. VMs that the model does not know are left alone. What is Down and not placed here
+ * wait_for_launch, or migrating_to with its flow, is spared. VMs that the model does not know are left alone. What is Down and not placed here
  * (any more) leaves an entry to be dropped: entries.h.
+ *
+ * A VM that migrates (vm.migration_host, flow/vm_migrate.c) is its source's until either side says that it has left: the destination that it runs there, the
+ * source that it is down because it migrated, or, after a silence of the engine, that it does not know the VM any more. From then on it is the destination's,
+ * and what that one does not name is gone as any other VM.
  *
  * Every report tells the state and the figures of every VM. Facts (proto/vm.h, struct vm_figures_row) come with the first report of a connection, and later
  * for those VMs whose digest is not that of the facts that are held: these are asked for. Until they are there the VM keeps the figures it has.
@@ -39,6 +43,7 @@
 
 /* It runs, and nobody made it paused from the beginning. */
 #define STATES_EXECUTING (1u << VM_UP | 1u << VM_POWERING_UP | 1u << VM_POWERING_DOWN | 1u << VM_REBOOT_IN_PROGRESS)
+#define STATES_ARRIVED (STATES_EXECUTING | 1u << VM_PAUSED)
 
 /* ---- state ---- */
 
@@ -52,6 +57,21 @@ static int vm_state_of(int wire)
 	};
 
 	return wire >= 0 && wire < VM_WIRE_STATUS_MAX ? states[wire] : VM_UNKNOWN;
+}
+
+/* What the host says of the VM counts: it runs there, or is on its way there. */
+static bool concerns(const struct vm *vm, const char *host_id)
+{
+	return vm && (!g_strcmp0(vm->host.id, host_id) || !g_strcmp0(vm->migration_host.id, host_id));
+}
+
+/* It has left its host: it is the destination's now, whose clock is another one. */
+static void arrive(struct vm *vm)
+{
+	set_ref(&vm->host, vm->migration_host.id);
+	set_ref(&vm->migration_host, NULL);
+	SET(vm, state, VM_MIGRATING_TO);
+	CLEAR(vm, status_time);
 }
 
 struct report { const char *host_id; const struct vm_stats *stats; bool fresh, applied; };
@@ -94,6 +114,11 @@ static bool edit_vm(void *copy, struct change *change, void *data, GError **erro
 	const char *pause_code;
 
 	report->applied = false;
+	if (!g_strcmp0(vm->migration_host.id, report->host_id)) {
+		if (!(STATES_ARRIVED >> state & 1))
+			return false;
+		arrive(vm);
+	}
 	/* Another host's VM, or an earlier run's: of this one its host knows when VM.create was answered (flow/vm_flow.c). */
 	if (g_strcmp0(vm->host.id, report->host_id) || (vm->state == VM_WAIT_FOR_LAUNCH && !HAS(vm, status_time)))
 		return false;
@@ -109,6 +134,13 @@ static bool edit_vm(void *copy, struct change *change, void *data, GError **erro
 	if (vm->state == state && vm->memory_state == memory && state != VM_DOWN && (HAS(vm, status_time) || !was_saving))
 		return false;
 	report->applied = true;
+	if (state == VM_DOWN && vm->migration_host.id && (stats->exit_reason == VM_EXIT_MIGRATED || stats->exit_reason == VM_EXIT_DOMAIN_MISSING)) {
+		arrive(vm);
+		return true;
+	}
+	/* the silence in which it might have left is over */
+	if (vm->state == VM_UNKNOWN && STATES_EXECUTING >> state & 1)
+		set_ref(&vm->migration_host, NULL);
 	if (state == VM_DOWN) {
 		end_run(vm, report, change);
 		return true;
@@ -215,7 +247,7 @@ static void apply_state(struct fleet *fleet, const char *host_id, const struct v
 	struct report report = { host_id, stats, fresh, false };
 	struct vm *vm = model_get(fleet->engine->model, &vm_kind, stats->vm_id);
 	g_autoptr(GError) error = NULL;
-	bool known = vm != NULL, ours = vm && !g_strcmp0(vm->host.id, host_id);
+	bool known = vm != NULL, ours = concerns(vm, host_id);
 
 	record_unref(vm);
 	if (ours && !store_modify(fleet->engine->store, &vm_kind, stats->vm_id, edit_vm, &report, NULL, &error))
@@ -237,10 +269,14 @@ static bool is_on(struct fleet *fleet, const char *host_id, const char *vm_id)
 /* Of one VM: an event, or an answer. */
 static void apply_stats(struct fleet *fleet, const char *host_id, const struct vm_stats *stats, bool fresh)
 {
+	bool before = is_on(fleet, host_id, stats->vm_id);
+
 	/* First, so that who sees the state sees the console that goes with it. */
-	if (is_on(fleet, host_id, stats->vm_id))
+	if (before)
 		remember_stats(fleet, host_id, stats);
 	apply_state(fleet, host_id, stats, fresh);
+	if (!before && is_on(fleet, host_id, stats->vm_id))      /* it has arrived */
+		remember_stats(fleet, host_id, stats);
 }
 
 static struct vm_stats *stats_from(const json_t *json, const char *host_id)
@@ -348,6 +384,20 @@ static void take_row(const struct report_row *row, void *data)
 	record_unref(stats);
 }
 
+/* The flow that starts or moves it knows better. */
+static bool is_spared(struct fleet *fleet, const struct vm *vm)
+{
+	g_autoptr(GPtrArray) flows = vm->state == VM_MIGRATING_TO ? model_list(fleet->engine->model, &flow_kind) : NULL;
+
+	for (guint i = 0; flows && i < flows->len; i++) {
+		const struct flow_record *flow = flows->pdata[i];
+
+		if (!strcmp(flow->name, FLOW_MIGRATE_VM) && !g_strcmp0(flow->object_id, vm->id))
+			return true;
+	}
+	return vm->state == VM_WAIT_FOR_LAUNCH;
+}
+
 static void end_missing(struct fleet *fleet, const char *host_id, const struct vm *vm)
 {
 	struct vm_stats *gone = record_new(&vm_stats_type);
@@ -409,7 +459,7 @@ bool sync_apply_report(struct fleet *fleet, const char *host_id, GBytes *text, b
 	}
 	good = report_read(text, take_row, &rows, error);
 	for (guint i = 0; good && i < ours->len; i++)
-		if (!listed[i].named && vm_is_running(listed[i].vm) && listed[i].vm->state != VM_WAIT_FOR_LAUNCH)
+		if (!listed[i].named && vm_is_running(listed[i].vm) && !is_spared(fleet, listed[i].vm))
 			end_missing(fleet, host_id, listed[i].vm);
 	if (rows.unknown->len)
 		ask_facts(fleet, host_id, rows.unknown);

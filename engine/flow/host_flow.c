@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A host goes to maintenance: mark (preparing_for_maintenance) > leave (its pool, as the manager too) > settle. Interrupted: goes on.
+ * A host goes to maintenance: mark (preparing_for_maintenance; nothing starts there any more) > evacuate (its VMs migrate) > leave (its pool, as the manager
+ * too) > settle. Interrupted: goes on. A VM that cannot go anywhere is told before anything is begun; one that stays all the same (its migration failed, or
+ * was canceled) ends it, and the host is up again, without the VMs that have left.
  *
  * A host that does not answer leaves nothing: what it is to do it is told when it is up again. A manager that will not give the role up (a task of it is
  * not finished) keeps its host in use: the host is looked for anew and is up again.
@@ -13,8 +15,10 @@
 #include "engine/flow/agent.h"
 #include "engine/flow/rivals.h"
 #include "engine/flow/storage_pool.h"
+#include "engine/flow/vm_migrate.h"
 #include "engine/model/kinds.h"
 #include "engine/model/vm.h"
+#include "engine/sched/sched.h"
 #include "engine/store/store.h"
 
 #define LOG_MODULE "flow"
@@ -22,6 +26,8 @@
 #define STATES_KEPT \
 	(STATE(HOST_MAINTENANCE) | STATE(HOST_PREPARING_FOR_MAINTENANCE) | STATE(HOST_PENDING_APPROVAL) | STATE(HOST_INSTALLING) | STATE(HOST_INSTALLING_OS) | \
 	 STATE(HOST_REBOOT) | STATE(HOST_KDUMPING))
+
+#define REASONS_MAX 2000                  /* bytes, about */
 
 /* Event codes, appendix C */
 #define EVENT_MAINTENANCE 15
@@ -32,22 +38,6 @@ json_t *host_retire_data(const struct host *host, const char *reason)
 	return json_pack("{s:s, s:s, s:s?}", "host", host->id, "name", host->name, "reason", reason);
 }
 
-/* Run by the writer, too. data: a struct host */
-static bool runs_nothing(struct model *model, void *data, GError **error)
-{
-	const struct host *host = data;
-	g_autoptr(GPtrArray) vms = model_referring(model, &vm_kind, offsetof(struct vm, host), host->id);
-	g_autoptr(GString) names = g_string_new(NULL);
-
-	for (guint i = 0; i < vms->len && i < 10; i++)
-		g_string_append_printf(names, "%s'%s'", names->len ? ", " : "", object_name(vms->pdata[i]));
-	if (vms->len > 10)
-		g_string_append_printf(names, " and %u more", vms->len - 10);
-	if (vms->len)
-		error_set(error, ERR_WRONG_STATE, "cannot put host '%s' in maintenance: VMs run on it: %s", host->name, names->str);
-	return !vms->len;
-}
-
 static bool check_state(const struct host *host, GError **error)
 {
 	if (!(STATES_KEPT >> host->state & 1))
@@ -56,9 +46,28 @@ static bool check_state(const struct host *host, GError **error)
 	return false;
 }
 
-bool host_retire_check(struct model *model, const struct host *host, GError **error)
+/* Could each of its VMs go somewhere? For all of them there may be too little room: that is seen when they go. */
+static bool check_vms(struct engine *engine, const struct host *host, GError **error)
 {
-	return check_state(host, error) && runs_nothing(model, (void *)host, error);
+	g_autoptr(GPtrArray) vms = model_referring(engine->model, &vm_kind, offsetof(struct vm, host), host->id);
+	const struct sched_move anywhere = { NULL, NULL };
+	g_autoptr(GString) reasons = g_string_new(NULL);
+
+	for (guint i = 0; i < vms->len && reasons->len < REASONS_MAX; i++) {
+		g_autoptr(GError) own = NULL;
+		g_autofree char *other = vm_migrate_check(vms->pdata[i], &own) ? sched_pick_host(engine, vms->pdata[i], &anywhere, &own) : NULL;
+
+		if (own)
+			g_string_append_printf(reasons, "%s%s", reasons->len ? "; " : "", own->message);
+	}
+	if (reasons->len)
+		error_set(error, ERR_WRONG_STATE, "cannot put host '%s' in maintenance: VMs run on it that cannot leave: %s", host->name, reasons->str);
+	return !reasons->len;
+}
+
+bool host_retire_check(struct engine *engine, const struct host *host, GError **error)
+{
+	return check_state(host, error) && check_vms(engine, host, error);
 }
 
 static bool edit_mark(void *copy, struct change *change, void *data, GError **error)
@@ -72,7 +81,6 @@ static bool edit_mark(void *copy, struct change *change, void *data, GError **er
 		return false;
 	SET(host, state, HOST_PREPARING_FOR_MAINTENANCE);
 	set_string(&host->state_detail, flow_text(flow, "reason"));
-	change_check(change, runs_nothing, host);
 	return true;
 }
 
@@ -104,6 +112,11 @@ static bool unmark(struct flow *flow, GError **error)
 	fleet_forget(flow->engine->fleet, flow->object_id);
 	fleet_watch(flow->engine->fleet, flow->object_id);
 	return true;
+}
+
+static bool evacuate(struct flow *flow, GError **error)
+{
+	return vms_evacuate(flow->engine, flow->object_id, &flow->actor, error);
 }
 
 static bool leave(struct flow *flow, GError **error)
@@ -159,7 +172,9 @@ static void failed(struct flow *flow, const GError *cause)
 	record_unref(host);
 }
 
-static const struct flow_step steps[] = { { "mark", mark, unmark }, { "leave", leave, NULL }, { "settle", settle, NULL } };
+static const struct flow_step steps[] = {
+	{ "mark", mark, unmark }, { "evacuate", evacuate, NULL }, { "leave", leave, NULL }, { "settle", settle, NULL },
+};
 
 const struct flow_type retire_host_flow = {
 	.name = "retire_host", .kind = &host_kind, .steps = steps, .n_steps = G_N_ELEMENTS(steps), .forward = true, .failed = failed,

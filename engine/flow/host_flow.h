@@ -7,7 +7,7 @@
 /* A host goes to maintenance. data: host_retire_data() */
 extern const struct flow_type retire_host_flow;
 json_t *host_retire_data(const struct host *host, const char *reason);
-/* May it? ERR_WRONG_STATE naming its state, or the VMs that run on it. */
-bool host_retire_check(struct model *model, const struct host *host, GError **error);
+/* May it? ERR_WRONG_STATE naming its state, or the VMs on it that cannot leave it, each with the reason. */
+bool host_retire_check(struct engine *engine, const struct host *host, GError **error);
 
 #endif

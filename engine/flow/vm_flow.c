@@ -118,7 +118,7 @@ static char *pick_host(struct flow *flow, GError **error)
 	json_decref(wanted->run_once);
 	wanted->run_once = json_incref(json_object_get(flow->data, "once"));
 	run = vm_for_run(wanted, error);
-	host = run ? sched_pick_host(flow->engine, run, error) : NULL;
+	host = run ? sched_pick_host(flow->engine, run, NULL, error) : NULL;
 	record_unref(wanted);
 	record_unref(run);
 	return host;

@@ -47,6 +47,7 @@ extern const struct record_type cpu_profile_type;
 
 enum flow_state { FLOW_RUNNING, FLOW_UNDOING, FLOW_STATE_MAX };
 extern const char *const flow_state_names[];
+#define FLOW_MIGRATE_VM "migrate_vm"         /* name of those that move VMs */
 /* A change of many steps that is under way (engine/flow). Never shown to clients. */
 struct flow_record {
 	struct record record;

@@ -104,7 +104,7 @@ struct vm {
 	VM_BASE_MEMBERS
 	char *stop_reason;
 	struct ref template;
-	struct ref host;                     /* where it runs; absent while down */
+	struct ref host;                     /* where it runs; absent while down. While it migrates the source, until the news says that it left */
 	int64_t start_time, stop_time;
 	bool next_run_configuration_exists, use_latest_template_version;
 	GPtrArray *cdroms;                   /* struct cdrom: at most one, the configured disc */
@@ -125,6 +125,7 @@ struct vm {
 	json_t *run_once;                    /* members that hold for this run only, as stored JSON of a vm */
 	int64_t status_time;                 /* the agent's statusTime of `state`: older reports are ignored */
 	bool user_stop;                      /* somebody asked for it to go down: no restart */
+	struct ref migration_host;           /* where it is on its way to, or may be: flow/vm_migrate.c */
 	struct ref entry_host;               /* whose agent may still have the entry of a run that ended (fleet/entries.h) */
 };
 extern const struct record_type vm_type;

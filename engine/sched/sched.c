@@ -2,11 +2,12 @@
 /*
  * Placement. A host can take the VM when it is up, of the VM's cluster, allowed by the placement policy, in the storage pool if the VM needs one, has the
  * VM's networks and as many processors as the VM has, and has memory for it: what the cluster's overcommit allows of its memory, less what its running VMs
- * have, less its reserve. Enforcing affinity groups leave out more (affinity.h).
+ * and those on their way to it have, less its reserve. Enforcing affinity groups leave out more (affinity.h).
  *
  * Of several hosts: first those that do not go against other affinity groups; then as the cluster's policy says; then the one with most free memory; then the
  * first by name. evenly_distributed wants the least loaded one, power_saving the most loaded one below the threshold, so that others stay empty; both take one
- * above the threshold only when there is no other. Load is what its processors did lately, and what VMs that just start may do. Running VMs are not moved.
+ * above the threshold only when there is no other. Load is what its processors did lately, and what VMs that just start may do. A VM that migrates is placed
+ * in the same way.
  */
 #include "engine/sched/sched.h"
 
@@ -32,6 +33,7 @@
 struct search {
 	struct engine *engine;
 	const struct vm *vm;
+	const struct sched_move *move;       /* NULL: it starts */
 	struct cluster *cluster;             /* may be NULL */
 	char *pool;                          /* that the host must be in, or NULL */
 	GPtrArray *networks;                 /* names that the host must have */
@@ -84,7 +86,29 @@ static GPtrArray *networks_of(struct model *model, const struct vm *vm)
 	return names;
 }
 
-/* Bytes that are left for further VMs than those that run there; the VM itself does not count. */
+static int64_t need_of(const struct vm *vm)
+{
+	return vm->memory + OVERHEAD_BYTES;
+}
+
+/* Bytes of the VMs that are on their way to the host. */
+static int64_t coming(struct model *model, const struct host *host, const char *vm_id)
+{
+	g_autoptr(GPtrArray) flows = model_list(model, &flow_kind);
+	int64_t bytes = 0;
+
+	for (guint i = 0; i < flows->len; i++) {
+		const struct flow_record *flow = flows->pdata[i];
+		struct vm *vm = !strcmp(flow->name, FLOW_MIGRATE_VM) && g_strcmp0(flow->object_id, vm_id) ? model_get(model, &vm_kind, flow->object_id) : NULL;
+
+		if (vm && !g_strcmp0(vm->migration_host.id, host->id))
+			bytes += need_of(vm);
+		record_unref(vm);
+	}
+	return bytes;
+}
+
+/* Bytes that are left for further VMs than those that run there or come; the VM itself does not count. */
 static int64_t free_memory(struct model *model, const struct host *host, const struct cluster *cluster, const char *vm_id)
 {
 	g_autoptr(GPtrArray) vms = model_referring(model, &vm_kind, offsetof(struct vm, host), host->id);
@@ -92,8 +116,8 @@ static int64_t free_memory(struct model *model, const struct host *host, const s
 
 	for (guint i = 0; i < vms->len; i++)
 		if (g_strcmp0(object_id(vms->pdata[i]), vm_id))
-			left -= ((const struct vm *)vms->pdata[i])->memory + OVERHEAD_BYTES;
-	return left;
+			left -= need_of(vms->pdata[i]);
+	return left - coming(model, host, vm_id);
 }
 
 static char *why_no_memory(const struct vm *vm, int64_t left)
@@ -141,8 +165,10 @@ static char *why_not(const struct search *search, const struct host *host, int64
 		return g_strdup_printf("its state is %s", host_state_names[host->state]);
 	if (!fleet_is_connected(search->engine->fleet, host->id))
 		return g_strdup("its agent is not connected");
-	if (!placed_on(vm, host))
+	if (!search->move && !placed_on(vm, host))
 		return g_strdup("the VM's placement policy does not allow it");
+	if (search->move && !g_strcmp0(vm->host.id, host->id))
+		return g_strdup("the VM runs there");
 	if (search->pool && (g_strcmp0(host->pool_id, search->pool) || !host->pool_joined))
 		return g_strdup("it is not in the storage pool of its data center");
 	if ((network = missing_network(search, host)))
@@ -200,9 +226,20 @@ static void search_clear(struct search *search)
 	affinity_free(search->affinity);
 }
 
-char *sched_pick_host(struct engine *engine, const struct vm *vm, GError **error)
+static bool is_candidate(const struct sched_move *move, const struct host *host)
 {
-	struct search search = { engine, vm, model_get(engine->model, &cluster_kind, vm->cluster.id), NULL, networks_of(engine->model, vm),
+	size_t i;
+	json_t *id;
+
+	json_array_foreach(move ? move->but_not : NULL, i, id)
+		if (!strcmp(json_string_value(id), host->id))
+			return false;
+	return !move || !move->to || !strcmp(move->to, host->id);
+}
+
+char *sched_pick_host(struct engine *engine, const struct vm *vm, const struct sched_move *move, GError **error)
+{
+	struct search search = { engine, vm, move, model_get(engine->model, &cluster_kind, vm->cluster.id), NULL, networks_of(engine->model, vm),
 				 affinity_new(engine->model, vm) };
 	g_autoptr(GPtrArray) hosts = model_referring(engine->model, &host_kind, offsetof(struct host, cluster), vm->cluster.id);
 	g_autoptr(GString) reasons = g_string_new(NULL);
@@ -213,8 +250,10 @@ char *sched_pick_host(struct engine *engine, const struct vm *vm, GError **error
 	for (guint i = 0; i < hosts->len; i++) {
 		const struct host *host = hosts->pdata[i];
 		struct score score = { .host = host, .left = free_memory(engine->model, host, search.cluster, vm->id) };
-		g_autofree char *why = why_not(&search, host, score.left);
+		g_autofree char *why = is_candidate(move, host) ? why_not(&search, host, score.left) : NULL;
 
+		if (!is_candidate(move, host))
+			continue;
 		if (why) {
 			g_string_append_printf(reasons, "%shost %s: %s", reasons->len ? "; " : "", host->name, why);
 			continue;
@@ -227,7 +266,7 @@ char *sched_pick_host(struct engine *engine, const struct vm *vm, GError **error
 	}
 	if (!best.host)
 		error_set(error, ERR_OPERATION_FAILED, "no host of cluster '%s' can run VM '%s': %s", search.cluster ? search.cluster->name : "?", vm->name,
-			  reasons->len ? reasons->str : "it has no hosts");
+			  reasons->len ? reasons->str : move ? "it has no other host" : "it has no hosts");
 	search_clear(&search);
 	return best.host ? g_strdup(best.host->id) : NULL;
 }
@@ -240,6 +279,8 @@ bool sched_still_fits(struct model *model, void *data, GError **error)
 	struct affinity *affinity = affinity_new(model, vm);
 	g_autofree char *why = host ? affinity_forbids(affinity, host->id) : g_strdup("it is gone");
 
+	if (host && !why && host->state != HOST_UP)
+		why = g_strdup_printf("its state is %s", host_state_names[host->state]);
 	if (host && !why)
 		why = why_no_memory(vm, free_memory(model, host, cluster, vm->id));
 	if (why)

@@ -151,7 +151,7 @@ static int tear_down(void **state)
 static int pick(const struct vm *vm, char **why)
 {
 	g_autoptr(GError) error = NULL;
-	g_autofree char *id = sched_pick_host(&w.engine, vm, &error);
+	g_autofree char *id = sched_pick_host(&w.engine, vm, NULL, &error);
 
 	if (!id) {
 		assert_true(error_is(error, ERR_OPERATION_FAILED));
