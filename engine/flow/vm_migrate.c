@@ -45,6 +45,7 @@
 #define HOSTS_TRIED 3                     /* for one VM, when nobody said where to; as oVirt's MaxRerunVmOnVdsCount */
 #define TOGETHER 2                        /* VMs that leave a host at a time: as the agent's outgoing_limit */
 #define CANCEL_S 60
+#define SOURCE_S 60                       /* for the source to be through with it, once the VM is there */
 #define UNSETTLED "unsettled"             /* member of the flow's data: the source could not say whether it goes on */
 
 /* Event codes, appendix C */
@@ -201,9 +202,12 @@ static bool reach(struct flow *flow, GError **error)
 {
 	bool gone;
 
-	/* an entry that an earlier run left there would be in the way */
-	return entry_drop(flow->engine->fleet, target_of(flow), flow->object_id, flow->id, &gone, error) &&
-	       lun_connect_vm(flow, target_of(flow), flow->object_id, error);
+	/* what an earlier run left there would be in the way */
+	if (!entry_drop(flow->engine->fleet, target_of(flow), flow->object_id, flow->id, &gone, error))
+		return false;
+	if (!gone)
+		error_set(error, ERR_VM_EXISTS, "its agent has a VM '%s' that is not down", flow->object_id);
+	return gone && lun_connect_vm(flow, target_of(flow), flow->object_id, error);
 }
 
 static struct migrate_params *migrate_params(const struct vm *vm, const struct host *source, const struct host *target, const struct cluster *cluster)
@@ -391,10 +395,21 @@ static bool look(struct flow *flow, bool *ret_arrived, GError **error)
 static bool arrive(struct flow *flow, GError **error)
 {
 	bool arrived = false;
+	int64_t end;
 
 	while (!arrived)
 		if (!look(flow, &arrived, error))
 			return false;
+	/* the source has its part to do: until then the VM could not come back */
+	end = now_usec() + SOURCE_S * (int64_t)G_USEC_PER_SEC;
+	for (bool over = false; !over && now_usec() < end;) {
+		struct migration_stats *stats = status_at_source(flow, NULL);
+
+		over = !stats || is_over(stats);
+		record_unref(stats);
+		if (!over)
+			lane_pause(ASK_USEC);
+	}
 	return true;
 }
 
