@@ -17,6 +17,7 @@ struct store;        /* engine/store/store.h */
 struct fleet;        /* engine/fleet/fleet.h */
 struct auth;         /* engine/auth/auth.h */
 struct api;          /* engine/api/api.h */
+struct balancer;     /* engine/flow/balancer.c */
 
 struct engine {
 	struct loop *loop;
@@ -28,6 +29,7 @@ struct engine {
 	struct auth *auth;
 	struct api *api;
 	struct timer *pool_timer;            /* flow/storage_manager.c; loop only */
+	struct balancer *balancer;           /* flow/balancer.c */
 	int64_t started_usec;
 };
 

@@ -25,6 +25,7 @@
 #include "engine/engine.h"
 #include "engine/fleet/fleet.h"
 #include "engine/fleet/kdump.h"
+#include "engine/flow/balancer.h"
 #include "engine/flow/flow.h"
 #include "engine/flow/host_policy.h"
 #include "engine/flow/storage_pool.h"
@@ -102,6 +103,7 @@ static const struct option options[] = {
 	{ "storage", "manager_check", OPTION_INT, "10", 1, 3600, "Seconds between two looks at the manager of each pool of shared storage." },
 	{ "storage", "master_lost_after", OPTION_INT, "300", 1, 86400,
 	  "Seconds that no host sees the master domain of a data center before another data domain takes its place." },
+	{ "sched", "balance_period", OPTION_INT, "15", 1, 3600, "Seconds between two looks at the load of the hosts, for the clusters' scheduling policies." },
 	{ "glance", "timeout", OPTION_INT, "20", 1, 600, "Seconds that an image service and its Keystone may take to answer a request, all pages of a list together." },
 };
 
@@ -304,6 +306,7 @@ static bool start(struct program *program, GError **error)
 	listen_for_dumps(program);
 	flow_resume_all(engine);
 	storage_manager_begin(engine);
+	engine->balancer = balancer_new(engine);
 	return true;
 }
 
@@ -319,7 +322,9 @@ static void end(struct program *program)
 	if (engine->store)
 		store_listen(engine->store, NULL, NULL);
 	storage_manager_end(engine);
+	balancer_stop(engine->balancer);
 	engine->lanes = lane_pool_free(engine->lanes, STOP_USEC);
+	engine->balancer = balancer_free(engine->balancer);
 	program->kdump = kdump_free(program->kdump);
 	engine->fleet = fleet_free(engine->fleet);
 	engine->loop = loop_free(engine->loop);

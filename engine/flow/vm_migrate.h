@@ -8,6 +8,7 @@
 enum migrate_cause {
 	MIGRATE_USER,                        /* somebody asked for this VM to be migrated */
 	MIGRATE_MAINTENANCE,                 /* its host goes to maintenance */
+	MIGRATE_BALANCE,                     /* the scheduling policy of its cluster */
 };
 
 /* data: {"cause": enum migrate_cause, "to"?: host id that was asked for, "but_not": [host ids]} */

@@ -63,3 +63,8 @@ const struct record_type cluster_type = RECORD_TYPE("cluster", "clusters", struc
 static const struct field datacenter_cluster_fields[] = { CLUSTER_FIELDS(CREATE | SEARCH) };
 const struct record_type datacenter_cluster_type =
 	RECORD_TYPE("cluster", "clusters", struct cluster, datacenter_cluster_fields, "A cluster of the data center");
+
+int cluster_threshold_high(const struct cluster *cluster)
+{
+	return cluster && HAS(cluster, threshold_high) ? cluster->threshold_high : 80;
+}

@@ -30,4 +30,7 @@ extern const struct record_type cluster_type;
 /* The same rows for a data center's collection: data_center comes from the URL. A record of one may become one of the other: record.type. */
 extern const struct record_type datacenter_cluster_type;
 
+/* %: above it a host is overloaded; 80 when the cluster (may be NULL) does not say, as oVirt's HighUtilization. */
+int cluster_threshold_high(const struct cluster *cluster);
+
 #endif

@@ -27,7 +27,6 @@
 
 #define RESERVE_BYTES (INT64_C(256) << 20)         /* the host's own; what the agent reports as reservedMem when it did not say */
 #define OVERHEAD_BYTES (INT64_C(65) << 20)         /* of each VM */
-#define LOAD_HIGH 80                               /* %, when the cluster does not say; as oVirt's HighUtilization */
 
 /* What is looked for, and for whom. */
 struct search {
@@ -180,12 +179,12 @@ static char *why_not(const struct search *search, const struct host *host, int64
 }
 
 /* VMs that just start do not show in the load yet: a processor each of theirs. */
-static double load_of(const struct search *search, const struct host *host)
+static double load_of(struct engine *engine, const struct cluster *cluster, const struct host *host)
 {
-	struct host_stats *stats = fleet_host_stats(search->engine->fleet, host->id);
-	g_autoptr(GPtrArray) vms = model_referring(search->engine->model, &vm_kind, offsetof(struct vm, host), host->id);
+	struct host_stats *stats = fleet_host_stats(engine->fleet, host->id);
+	g_autoptr(GPtrArray) vms = model_referring(engine->model, &vm_kind, offsetof(struct vm, host), host->id);
 	double load = stats && HAS(stats, cpu_idle) ? 100 - stats->cpu_idle : 0;
-	int there = MAX(processors_of(host, search->cluster), 1);
+	int there = MAX(processors_of(host, cluster), 1);
 
 	for (guint i = 0; i < vms->len; i++) {
 		const struct vm *vm = vms->pdata[i];
@@ -194,6 +193,15 @@ static double load_of(const struct search *search, const struct host *host)
 			load += 100.0 * processors(vm) / there;
 	}
 	record_unref(stats);
+	return load;
+}
+
+double sched_load(struct engine *engine, const struct host *host)
+{
+	struct cluster *cluster = model_get(engine->model, &cluster_kind, host->cluster.id);
+	double load = load_of(engine, cluster, host);
+
+	record_unref(cluster);
 	return load;
 }
 
@@ -259,8 +267,8 @@ char *sched_pick_host(struct engine *engine, const struct vm *vm, const struct s
 			continue;
 		}
 		score.broken = affinity_broken(search.affinity, host->id);
-		score.load = load_of(&search, host);
-		score.overloaded = score.load > (search.cluster && HAS(search.cluster, threshold_high) ? search.cluster->threshold_high : LOAD_HIGH);
+		score.load = load_of(engine, search.cluster, host);
+		score.overloaded = score.load > cluster_threshold_high(search.cluster);
 		if (!best.host || compare(&score, &best, search.cluster ? search.cluster->scheduling_policy : NULL) < 0)
 			best = score;
 	}

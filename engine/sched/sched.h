@@ -3,6 +3,7 @@
 #define BERTH_ENGINE_SCHED_H
 /* Where a virtual machine starts, and where it goes when it migrates. */
 #include "engine/engine.h"
+#include "engine/model/host.h"
 #include "engine/model/vm.h"
 
 /* A VM that runs and shall run on another host. Its placement policy says where it starts, and that it may migrate; not where to. */
@@ -14,6 +15,8 @@ struct sched_move {
 /* Id of the host of the VM's cluster that is best for it (g_free). vm: as it will run. move: NULL for a start. Reads only; never blocks.
  * ERR_OPERATION_FAILED says why each host was left out. */
 char *sched_pick_host(struct engine *engine, const struct vm *vm, const struct sched_move *move, GError **error);
+/* How busy its processors are, in %, with what VMs that just start may do. */
+double sched_load(struct engine *engine, const struct host *host);
 /* For change_check(), where the VM (data, as it will run) is put on a host: other VMs that were put there since it was picked leave room for it.
  * ERR_RESOURCE_UNAVAILABLE: pick again. */
 bool sched_still_fits(struct model *model, void *data, GError **error);

@@ -15,6 +15,7 @@
 #include "engine/model/misc.h"
 #include "engine/model/network.h"
 #include "engine/model/nic.h"
+#include "engine/sched/balance.h"
 #include "engine/sched/sched.h"
 
 #define MIB (INT64_C(1) << 20)
@@ -49,6 +50,21 @@ struct host_caps *fleet_host_caps(struct fleet *fleet, const char *host_id)
 
 	caps->networks = w.has_net[number(host_id)] ? json_pack("{s:{}}", "red") : json_object();
 	return caps;
+}
+
+/* Number n keeps processors busy by n %. */
+struct vm_figures *fleet_vm_figures(struct fleet *fleet, const char *vm_id)
+{
+	struct vm_figures *figures = g_new0(struct vm_figures, 1);
+
+	figures->cpu_user = number(vm_id);
+	return figures;
+}
+
+struct vm_figures *figures_unref(struct vm_figures *figures)
+{
+	g_free(figures);
+	return NULL;
 }
 
 /* ---- the model ---- */
@@ -329,12 +345,136 @@ static void spread_or_packed(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- VMs that run ---- */
+
+/* rows: r01-273 */
+static void moved_where_there_is_room(void **state)
+{
+	struct vm *vm = new_vm(1, 1);
+	g_autofree char *second = id_of('a', 2), *third = id_of('a', 3), *id = NULL, *but = NULL, *only = NULL;
+	struct sched_move move = { NULL, NULL };
+	struct flow_record *flow;
+	struct vm *coming;
+	g_autoptr(GError) error = NULL;
+
+	put_vm(2, 2);
+	id = sched_pick_host(&w.engine, vm, &move, &error);
+	assert_string_equal(id, third);                  /* more memory is free there; not where it is */
+	move.but_not = json_pack("[s]", third);
+	but = sched_pick_host(&w.engine, vm, &move, &error);
+	assert_string_equal(but, second);
+	json_decref((json_t *)move.but_not);
+	move = (struct sched_move){ vm->host.id, NULL };
+	only = sched_pick_host(&w.engine, vm, &move, &error);
+	assert_null(only);
+	assert_non_null(strstr(error->message, "host h1: the VM runs there"));
+	/* what is on its way takes memory: 9 VMs of 1,065 MiB fit, eight are there or come */
+	coming = new_vm(9, 1);
+	SET(coming, memory, 8700 * MIB);
+	set_ref(&coming->migration_host, third);
+	put(&vm_kind, record_ref(coming));
+	flow = record_new(&flow_record_type);
+	flow->id = id_of('c', 1);
+	set_string(&flow->name, FLOW_MIGRATE_VM);
+	set_string(&flow->object_id, coming->id);
+	put(&flow_kind, flow);
+	g_clear_error(&error);
+	move = (struct sched_move){ third, NULL };
+	only = sched_pick_host(&w.engine, vm, &move, &error);
+	assert_null(only);
+	assert_non_null(strstr(error->message, "host h3: it has"));
+	record_unref(coming);
+	record_unref(vm);
+}
+
+/* "2>3": VM 2 goes to h3; "-": nothing */
+static void assert_look(struct balance *balance, int second, const char *expected)
+{
+	struct cluster *cluster = model_get(w.engine.model, &cluster_kind, CLUSTER);
+	g_autofree char *vm = NULL, *host = NULL, *got = NULL;
+	bool found = balance_look(balance, &w.engine, cluster, (int64_t)(1000 + second) * G_USEC_PER_SEC, &vm, &host);
+
+	got = found ? g_strdup_printf("%d>%d", number(vm), number(host)) : g_strdup("-");
+	assert_string_equal(got, expected);
+	record_unref(cluster);
+}
+
+static void put_policy(const char *policy)
+{
+	struct cluster *cluster = record_new(&cluster_type);
+
+	set_string(&cluster->id, CLUSTER);
+	set_string(&cluster->name, "c");
+	set_string(&cluster->scheduling_policy, policy);
+	SET(cluster, threshold_low, 20);
+	SET(cluster, threshold_high, 70);
+	SET(cluster, threshold_duration, 60);
+	SET(cluster, overcommit_percent, 100);
+	put(&cluster_kind, cluster);
+}
+
+/* rows: r01-273 */
+static void overload_moves_after_its_time(void **state)
+{
+	struct balance *balance = balance_new();
+	struct vm *pinned = new_vm(1, 1);
+
+	put_policy("evenly_distributed");
+	SET(pinned, affinity, AFFINITY_USER_MIGRATABLE);
+	put(&vm_kind, pinned);
+	put_vm(3, 1);
+	put_vm(2, 1);
+	w.load[1] = 90;
+	w.load[2] = 75;
+	w.load[3] = 30;
+	assert_look(balance, 0, "-");
+	assert_look(balance, 59, "-");
+	w.load[1] = 60;
+	assert_look(balance, 60, "-");                   /* it was below once: from the beginning */
+	w.load[1] = 90;
+	assert_look(balance, 61, "-");
+	assert_look(balance, 120, "-");
+	assert_look(balance, 121, "2>3");                /* the least busy one that may, to the least loaded one */
+	assert_look(balance, 122, "-");                  /* what that brought is seen first */
+	w.load[3] = 71;
+	assert_look(balance, 200, "-");                  /* nowhere is better */
+	w.away[1] = true;
+	w.load[3] = 30;
+	assert_look(balance, 300, "-");
+	(void)balance_free(balance);
+}
+
+/* rows: r01-273 */
+static void under_used_hosts_are_emptied(void **state)
+{
+	struct balance *balance = balance_new();
+
+	put_policy("power_saving");
+	put_vm(1, 1);
+	put_vm(2, 2);
+	w.load[1] = 10;
+	w.load[2] = 15;
+	w.load[3] = 50;
+	assert_look(balance, 0, "-");
+	assert_look(balance, 60, "1>3");                 /* the least used one is emptied, where most is done */
+	w.load[3] = 90;
+	assert_look(balance, 61, "-");
+	assert_look(balance, 121, "1>2");                /* to one that is used more, and not back */
+	put_vm(1, 2);
+	w.load[1] = 0;
+	assert_look(balance, 190, "-");
+	put_policy("none");
+	assert_look(balance, 300, "-");
+	assert_look(balance, 400, "-");
+	(void)balance_free(balance);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(the_one_with_most_memory), TEST(no_more_than_the_overcommit), TEST(no_more_processors_than_there_are), TEST(only_where_its_networks_are),
 		TEST(together_or_apart_by_force), TEST(apart_while_there_is_room), TEST(rather_together_than_with_more_memory), TEST(two_starts_at_a_time),
-		TEST(spread_or_packed),
+		TEST(spread_or_packed), TEST(moved_where_there_is_room), TEST(overload_moves_after_its_time), TEST(under_used_hosts_are_emptied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
