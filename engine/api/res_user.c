@@ -33,18 +33,32 @@ static bool is_meant(const struct directory *directory, const char *domain, cons
 	return !at || !g_ascii_strcasecmp(at + 1, directory->name);
 }
 
+/* Of what several directories say, that one could not be asked counts more than that another does not know him. Takes said. */
+static void keep_worse(GError **error, GError *said)
+{
+	if (*error && (!error_is(*error, ERR_NOT_FOUND) || error_is(said, ERR_NOT_FOUND))) {
+		g_error_free(said);
+		return;
+	}
+	g_clear_error(error);
+	*error = said;
+}
+
 static struct user *find_user(struct request *request, const struct user *wanted, GError **error)
 {
 	for (struct directory *const *directory = auth_directories(request->engine->auth); *directory; directory++) {
+		GError *said = NULL;
 		struct directory_user *person;
 		struct user *user;
 
 		if (!is_meant(*directory, wanted->domain, wanted->id ? NULL : wanted->user_name))
 			continue;
-		g_clear_error(error);
-		person = (*directory)->ops->user(*directory, wanted->id, wanted->id ? NULL : wanted->user_name, error);
-		if (!person)
+		person = (*directory)->ops->user(*directory, wanted->id, wanted->id ? NULL : wanted->user_name, &said);
+		if (!person) {
+			keep_worse(error, said);
 			continue;
+		}
+		g_clear_error(error);
 		user = auth_import(person, *directory);
 		record_unref(person);
 		return user;
@@ -57,14 +71,17 @@ static struct user *find_user(struct request *request, const struct user *wanted
 static struct directory_group *find_group(struct request *request, const struct group *wanted, GError **error)
 {
 	for (struct directory *const *directory = auth_directories(request->engine->auth); *directory; directory++) {
+		GError *said = NULL;
 		struct directory_group *group;
 
 		if (!is_meant(*directory, wanted->domain_name, NULL))
 			continue;
-		g_clear_error(error);
-		group = (*directory)->ops->group(*directory, wanted->id, wanted->id ? NULL : wanted->name, error);
-		if (group)
+		group = (*directory)->ops->group(*directory, wanted->id, wanted->id ? NULL : wanted->name, &said);
+		if (group) {
+			g_clear_error(error);
 			return group;
+		}
+		keep_worse(error, said);
 	}
 	if (!*error)
 		error_set(error, ERR_NOT_FOUND, "group '%s': there is no domain '%s'", wanted->name ? wanted->name : wanted->id, wanted->domain_name);

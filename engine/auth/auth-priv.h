@@ -15,6 +15,7 @@ struct known_user {
 struct auth {
 	pthread_mutex_t lock;                /* everything below it */
 	GHashTable *users;                   /* id -> struct known_user; only grows */
+	GPtrArray *renamed;                  /* struct known_user of names that are not theirs any more: somebody may still hold one */
 	uint8_t key[AUTH_KEY_BYTES];         /* of this process: what the cache holds is worth nothing outside it */
 	GHashTable *cache;                   /* HMAC of the header (GBytes) -> struct cached */
 	GHashTable *tries;                   /* lower-case name -> struct tries */
@@ -31,6 +32,8 @@ struct auth {
 /* Reads the file of accounts again if it changed; now: even if that was looked at a moment ago. */
 void auth_look_at_accounts(struct auth *auth, bool now);
 void session_end_all(struct auth *auth, const struct auth_user *user);
+/* The user's sessions are of him under his new name. Under auth->lock. */
+void session_rename(struct auth *auth, const struct auth_user *user);
 /* Ends the sessions of the domain's users whose ids are not in the set. */
 void session_keep(struct auth *auth, const char *domain, GHashTable *ids);
 

@@ -4,7 +4,9 @@
  *
  * Names are user@domain. A domain is a directory (directory.h): it says whether the password is right and who the user is. Whether he may come in is
  * said by the engine's permissions: one of his own or of one of his groups must carry the permit "login". Somebody who comes with a group is added to
- * the users then; what the directory says of a user's groups is taken over at each login with a password. The built-in administrator may always.
+ * the users then; what the directory says of a user and his groups is taken over at each login with a password and whenever he is looked up again. The
+ * built-in administrator may always. Users are known by their ids: one who was renamed keeps his permissions and sessions, and they show the new name; who
+ * has his old name now is somebody else.
  *
  * Checking a password costs tens of milliseconds on purpose. A client with Basic on every request would pay that each time, so a credential that was
  * verified is remembered for AUTH_CACHE_USEC: not itself, but its HMAC-SHA256 under a key that lives and dies with this process. At most
@@ -159,6 +161,7 @@ struct auth *auth_new(const struct auth_settings *settings, GError **error)
 	struct auth *auth = g_new0(struct auth, 1);
 	pthread_mutex_init(&auth->lock, NULL);
 	auth->users = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, user_free);
+	auth->renamed = g_ptr_array_new_with_free_func(user_free);
 	auth->cache = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, g_free);
 	auth->tries = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	auth->accesses = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)access_unref);
@@ -185,6 +188,7 @@ struct auth *auth_free(struct auth *auth)
 	g_hash_table_unref(auth->accesses);
 	g_hash_table_unref(auth->sessions);
 	g_hash_table_unref(auth->users);
+	g_ptr_array_unref(auth->renamed);
 	pthread_mutex_destroy(&auth->lock);
 	OPENSSL_cleanse(auth->key, sizeof(auth->key));
 	g_free(auth);
@@ -290,15 +294,29 @@ static GBytes *header_key(struct auth *auth, const char *header)
 	return g_bytes_new(digest, length);
 }
 
+static gboolean is_of(gpointer key, gpointer value, gpointer user)
+{
+	return strcmp(((struct cached *)value)->user->id, ((const struct auth_user *)user)->id) == 0;
+}
+
 /* The directory has just said that this is so. */
 static const struct auth_user *known_user(struct auth *auth, const char *id, const char *name)
 {
 	AUTO_LOCK(&auth->lock);
 	struct known_user *known = g_hash_table_lookup(auth->users, id);
-	if (!known) {
+	bool renamed = known && strcmp(known->user.name, name) != 0;
+	if (renamed) {
+		(void)g_hash_table_steal(auth->users, id);
+		g_ptr_array_add(auth->renamed, known);
+	}
+	if (!known || renamed) {
 		known = g_new0(struct known_user, 1);
 		known->user = (struct auth_user){ .id = g_strdup(id), .name = g_strdup(name) };
 		g_hash_table_insert(auth->users, (char *)known->user.id, known);
+	}
+	if (renamed) {
+		session_rename(auth, &known->user);
+		g_hash_table_foreach_remove(auth->cache, is_of, &known->user);
 	}
 	known->checked_usec = auth->clock();
 	return &known->user;
@@ -472,16 +490,64 @@ static bool same_strings(const GPtrArray *a, const GPtrArray *b)
 	return true;
 }
 
-static bool take_groups(void *copy, struct change *change, void *data, GError **error)
+static bool take_text(char **ret_text, const char *fresh)
 {
-	struct user *user = copy, *fresh = data;
-
-	if (same_strings(user->group_ids, fresh->group_ids))
+	if (g_strcmp0(*ret_text, fresh) == 0)
 		return false;
+	set_string(ret_text, fresh);
+	return true;
+}
+
+static bool take_person(void *copy, struct change *change, void *data, GError **error)
+{
+	struct user *user = copy;
+	const struct user *fresh = data;
+	bool other = take_text(&user->user_name, fresh->user_name);
+
+	other |= take_text(&user->name, fresh->name);
+	other |= take_text(&user->last_name, fresh->last_name);
+	other |= take_text(&user->email, fresh->email);
+	if (same_strings(user->groups, fresh->groups) && same_strings(user->group_ids, fresh->group_ids))
+		return other;
 	CLEAR(user, groups);
 	CLEAR(user, group_ids);
 	record_overlay(user, fresh);
 	return true;
+}
+
+/* Takes over what the directory says now. A name that is taken is no reason to keep groups which he is not in any more. */
+static bool take_over(struct auth *auth, const struct user *known, struct user *fresh, GError **error)
+{
+	g_autoptr(GError) problem = NULL;
+
+	if (store_modify(auth->store, &user_kind, known->id, take_person, fresh, NULL, &problem))
+		return true;
+	if (g_strcmp0(known->user_name, fresh->user_name) == 0) {
+		g_propagate_error(error, g_steal_pointer(&problem));
+		return false;
+	}
+	log_warn("user '%s' is still shown as '%s': %s", fresh->user_name, known->user_name, problem->message);
+	set_string(&fresh->user_name, known->user_name);
+	return store_modify(auth->store, &user_kind, known->id, take_person, fresh, NULL, error);
+}
+
+/* Somebody else has the name, as far as the engine knows: he was renamed since, and what the directory says of him now makes room. */
+static void look_at_namesake(struct auth *auth, const struct user *fresh, struct directory *directory)
+{
+	g_autoptr(GPtrArray) users = model_list(auth->model, &user_kind);
+
+	for (guint i = 0; i < users->len; i++) {
+		const struct user *other = users->pdata[i];
+		g_autoptr(GError) problem = NULL;
+		if (strcmp(other->id, fresh->id) == 0 || !other->user_name || g_ascii_strcasecmp(other->user_name, fresh->user_name) != 0)
+			continue;
+		struct directory_user *person = directory->ops->user(directory, other->id, NULL, &problem);
+		struct user *now = person ? auth_import(person, directory) : NULL;
+		if (!now || !take_over(auth, other, now, &problem))
+			log_warn("'%s' is also the name of user %s, who is to be removed if he is gone: %s", fresh->user_name, other->id, problem->message);
+		record_unref(now);
+		record_unref(person);
+	}
 }
 
 /* Does a group of the user, one that the engine knows, let its members in? */
@@ -498,7 +564,7 @@ static bool group_lets_in(struct auth *auth, const struct user *user)
 }
 
 /* The account is good: is he let in? Adds him, or what his groups are now. A directory speaks for its own users: an id that is another's is not his. */
-static bool admit(struct auth *auth, const struct directory_user *person, const struct directory *directory)
+static bool admit(struct auth *auth, const struct directory_user *person, struct directory *directory)
 {
 	g_autoptr(GError) problem = NULL;
 
@@ -508,10 +574,12 @@ static bool admit(struct auth *auth, const struct directory_user *person, const 
 		return false;
 	struct user *fresh = auth_import(person, directory), *known = model_get(auth->model, &user_kind, person->id);
 	bool own = !known || !known->domain || g_ascii_strcasecmp(known->domain, directory->name) == 0, ok = own;
+	if (own)
+		look_at_namesake(auth, fresh, directory);
 	if (!own) {
 		error_set(&problem, ERR_FORBIDDEN, "has the id of '%s'", known->user_name);
 	} else if (known) {
-		ok = store_modify(auth->store, &user_kind, person->id, take_groups, fresh, NULL, &problem);
+		ok = take_over(auth, known, fresh, &problem);
 	} else if (group_lets_in(auth, fresh)) {
 		struct change *change = change_new(auth->store);
 		change_add(change, fresh);
@@ -544,11 +612,6 @@ struct directory *auth_recheck_due(struct auth *auth, const struct auth_user *us
 	return directory;
 }
 
-static gboolean is_of(gpointer key, gpointer value, gpointer user)
-{
-	return ((struct cached *)value)->user == user;
-}
-
 void auth_recheck(struct auth *auth, const struct auth_user *user, struct directory *directory)
 {
 	g_autoptr(GError) problem = NULL;
@@ -556,6 +619,7 @@ void auth_recheck(struct auth *auth, const struct auth_user *user, struct direct
 
 	if (person && !person->disabled) {
 		(void)admit(auth, person, directory);
+		(void)known_user(auth, person->id, person->user_name);
 	} else if (person || error_is(problem, ERR_NOT_FOUND)) {
 		log_info("'%s' is %s: out", user->name, person ? "disabled or expired" : "not in the directory any more");
 		session_end_all(auth, user);

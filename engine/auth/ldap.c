@@ -326,21 +326,25 @@ static void user_entry_free(gpointer data)
 
 struct user_search { const struct ldap_directory *ldap; GPtrArray *users; const char *name; /* NULL: any */ };
 
-/* The entry's user name: the one that was asked for, but for case, or the first. NULL: it has not got it. g_free */
+/* The entry's user name: its first, so that he has one name here whatever he types. NULL: the one that was asked for is none of its names but for case.
+ * g_free */
 static char *name_of_user(const struct user_search *search, struct ldap_link *link, LDAPMessage *entry)
 {
 	g_autofree char *wanted = search->name ? g_utf8_strdown(search->name, -1) : NULL;
 	struct berval **values = ldap_link_values(link, entry, search->ldap->schema->user_name);
 	char *name = NULL;
+	bool its = !wanted;
 
-	for (size_t i = 0; values && values[i] && !name; i++) {
+	for (size_t i = 0; values && values[i]; i++) {
 		if (!g_utf8_validate(values[i]->bv_val, (gssize)values[i]->bv_len, NULL))
 			continue;
-		name = g_strndup(values[i]->bv_val, values[i]->bv_len);
-		g_autofree char *lower = g_utf8_strdown(name, -1);
-		if (wanted && strcmp(lower, wanted) != 0)
-			g_clear_pointer(&name, g_free);
+		g_autofree char *text = g_strndup(values[i]->bv_val, values[i]->bv_len), *lower = g_utf8_strdown(text, -1);
+		its |= wanted && strcmp(lower, wanted) == 0;
+		if (!name)
+			name = g_steal_pointer(&text);
 	}
+	if (!its)
+		g_clear_pointer(&name, g_free);
 	ldap_value_free_len(values);
 	return name;
 }

@@ -8,7 +8,8 @@
  * Time. Nothing waits without an end: connecting has LDAP_OPT_NETWORK_TIMEOUT, answers are awaited with what is left of the deadline, and under the
  * library, which reads on once something came and never gives up a handshake, a layer of its sockets waits for bytes no longer than that. Each answer
  * gives the server its whole time again. Looking up its name is up to the resolver's own time-outs. A server that let the time pass is left alone for
- * LDAP_REST_USEC; meanwhile questions fail at once, and at most LDAP_LINKS_MAX are open: logins of its domain wait or fail, nobody else's do.
+ * LDAP_REST_USEC: meanwhile questions go to the next of the list at once, or fail at once, and at most LDAP_LINKS_MAX are open: logins of its domain
+ * wait or fail, nobody else's do.
  *
  * Trust. With TLS the certificate must be of the configured CA and name the host of the URI. Referrals are not followed: they would carry the password
  * to whoever is named in them. The library's own files and variables (ldap.conf, LDAPRC) do not count. Passwords are not logged and in no message.
@@ -38,13 +39,14 @@ struct ldap_server {
 	pthread_mutex_t lock;
 	GPtrArray *links;                    /* open */
 	bool stopping;
-	int64_t rests_until_usec;
+	int64_t *rests_until_usec;           /* of each URI */
 };
 
 struct ldap_link {
 	struct ldap_server *server;
 	LDAP *ldap;
 	int fd;                              /* to be shut down at the end; -1: none */
+	guint uri;                           /* which of the server's it speaks with */
 	int64_t deadline_usec;
 	bool handshake;                      /* of TLS: it failed if anything did */
 	ldap_conncb callbacks;
@@ -60,6 +62,7 @@ struct ldap_server *ldap_server_new(const struct ldap_server_settings *settings)
 	};
 	pthread_mutex_init(&server->lock, NULL);
 	server->links = g_ptr_array_new();
+	server->rests_until_usec = g_new0(int64_t, g_strv_length(settings->uris));
 	return server;
 }
 
@@ -70,6 +73,7 @@ struct ldap_server *ldap_server_free(struct ldap_server *server)
 	g_assert(server->links->len == 0);
 	g_ptr_array_unref(server->links);
 	pthread_mutex_destroy(&server->lock);
+	g_free(server->rests_until_usec);
 	g_strfreev(server->settings.uris);
 	g_free((char *)server->settings.ca);
 	g_free((char *)server->settings.bind_dn);
@@ -101,13 +105,20 @@ static void renew(struct ldap_link *link)
 	link->deadline_usec = now_usec() + link->server->settings.timeout_usec;
 }
 
-static void let_rest(struct ldap_server *server)
+static void let_rest(const struct ldap_link *link)
 {
-	AUTO_LOCK(&server->lock);
-	server->rests_until_usec = now_usec() + LDAP_REST_USEC;
+	AUTO_LOCK(&link->server->lock);
+	link->server->rests_until_usec[link->uri] = now_usec() + LDAP_REST_USEC;
 }
 
-/* What the library says; its diagnostic message is the server's, or TLS's. Whatever it is, the domain cannot be asked now. */
+static bool rests(const struct ldap_link *link)
+{
+	AUTO_LOCK(&link->server->lock);
+	return now_usec() < link->server->rests_until_usec[link->uri];
+}
+
+/* What the library says; its diagnostic message is the server's, or TLS's. Whatever it is, the domain cannot be asked now: or not so much, when the
+ * server has a limit for us. */
 static void set_error(struct ldap_link *link, int code, const char *what, GError **error)
 {
 	char *diagnostic = NULL;
@@ -116,8 +127,10 @@ static void set_error(struct ldap_link *link, int code, const char *what, GError
 	if (link->ldap)
 		ldap_get_option(link->ldap, LDAP_OPT_DIAGNOSTIC_MESSAGE, &diagnostic);
 	if (late)
-		let_rest(link->server);
-	error_set(error, late ? ERR_TIMEOUT : ERR_NO_CONNECTION, "%s: %s%s%.200s", what, late ? "no answer in time" : ldap_err2string(code),
+		let_rest(link);
+	/* to ask again would not help; and a part of the answer would be taken for all */
+	bool limit = code == LDAP_SIZELIMIT_EXCEEDED || code == LDAP_ADMINLIMIT_EXCEEDED;
+	error_set(error, late ? ERR_TIMEOUT : limit ? ERR_OPERATION_FAILED : ERR_NO_CONNECTION, "%s: %s%s%.200s", what, late ? "no answer in time" : ldap_err2string(code),
 		  diagnostic && *diagnostic ? ": " : "", diagnostic ? diagnostic : "");
 	if (link->handshake && !late)
 		error_wrap(error, "TLS needs a certificate that names the host and is of the CA in '%s'", link->server->settings.ca);
@@ -282,8 +295,6 @@ static bool enter(struct ldap_link *link, GError **error)
 
 	if (server->stopping) {
 		error_set(error, ERR_CANCELED, "%s: the engine is ending", uri);
-	} else if (now_usec() < server->rests_until_usec) {
-		error_set(error, ERR_TIMEOUT, "%s: did not answer in time a moment ago", uri);
 	} else if (server->links->len >= LDAP_LINKS_MAX) {
 		error_set(error, ERR_RESOURCE_EXHAUSTED, "%s: %d questions are open already", uri, LDAP_LINKS_MAX);
 	} else {
@@ -304,9 +315,11 @@ struct ldap_link *ldap_link_open(struct ldap_server *server, GError **error)
 		g_free(link);
 		return NULL;
 	}
-	for (char **uri = server->settings.uris; *uri; uri++) {
+	for (char **uri = server->settings.uris; *uri; uri++, link->uri++) {
 		g_clear_error(&problem);
-		if (connect_to(link, *uri, &problem))
+		if (rests(link))
+			error_set(&problem, ERR_TIMEOUT, "%s: did not answer in time a moment ago", *uri);
+		else if (connect_to(link, *uri, &problem))
 			return link;
 		disconnect(link);
 	}

@@ -11,7 +11,7 @@
 
 /* Questions that may be open at the same time, so that a server that hangs holds no more workers than this. */
 #define LDAP_LINKS_MAX 8
-/* After an answer that did not come in time the server is left alone: who waits in line is told at once. */
+/* After an answer that did not come in time that server is left alone: who waits in line goes to the next one, or is told at once. */
 #define LDAP_REST_USEC (5 * (int64_t)G_USEC_PER_SEC)
 /* Entries that a search may find. */
 #define LDAP_ENTRIES_MAX 100000
@@ -50,7 +50,8 @@ enum ldap_verdict ldap_link_try(struct ldap_link *link, const char *dn, const ch
 /* Who searches again. */
 bool ldap_link_bind(struct ldap_link *link, GError **error);
 
-/* Calls found() for each entry of the subtree; attributes: NULL-terminated. ERR_RESOURCE_EXHAUSTED: more than LDAP_ENTRIES_MAX. */
+/* Calls found() for each entry of the subtree; attributes: NULL-terminated. ERR_RESOURCE_EXHAUSTED: more than LDAP_ENTRIES_MAX;
+ * ERR_OPERATION_FAILED: more than the server lets us have. */
 bool ldap_link_search(struct ldap_link *link, const char *base, const char *filter, const char *const *attributes,
 		      void (*found)(struct ldap_link *link, LDAPMessage *entry, void *data), void *data, GError **error);
 /* For found(). First value as text, NULL: none, or not UTF-8; g_free. */

@@ -148,11 +148,22 @@ void session_keep(struct auth *auth, const char *domain, GHashTable *ids)
 
 static gboolean is_of(gpointer key, gpointer value, gpointer user)
 {
-	return ((const struct session *)value)->user == user;
+	return strcmp(((const struct session *)value)->user->id, ((const struct auth_user *)user)->id) == 0;
 }
 
 void session_end_all(struct auth *auth, const struct auth_user *user)
 {
 	AUTO_LOCK(&auth->lock);
 	g_hash_table_foreach_remove(auth->sessions, is_of, (gpointer)user);
+}
+
+void session_rename(struct auth *auth, const struct auth_user *user)
+{
+	GHashTableIter iter;
+	gpointer session;
+
+	g_hash_table_iter_init(&iter, auth->sessions);
+	while (g_hash_table_iter_next(&iter, NULL, &session))
+		if (is_of(NULL, session, (gpointer)user))
+			((struct session *)session)->user = user;
 }

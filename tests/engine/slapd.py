@@ -49,7 +49,8 @@ overlay ppolicy
 ppolicy_default "cn=policy,dc=example,dc=org"
 ppolicy_use_lockout
 access to attrs=userPassword by anonymous auth
-access to * by dn.exact="{service}" read
+access to * by dn.exact="{service}" read by dn.exact="cn=small,ou=services,dc=example,dc=org" read
+limits dn.exact="cn=small,ou=services,dc=example,dc=org" size.prtotal=hard
 """
 
 HEAD = """dn: dc=example,dc=org
@@ -71,6 +72,11 @@ objectClass: organizationalUnit
 dn: {service}
 objectClass: person
 sn: Berth
+userPassword: {service_password}
+
+dn: cn=small,ou=services,dc=example,dc=org
+objectClass: person
+sn: Berth, who may not have much
 userPassword: {service_password}
 
 """
