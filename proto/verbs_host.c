@@ -107,7 +107,7 @@ const struct verb host_verbs[] = {
 
 	{ .name = "Host.fenceNode", .params = &fence_params_type, .kind = RESULT_JSON, .lane = VERB_REMOTE, .lane_key = "addr", .changes = true,
 	  .doc = "Runs a fence agent against another host's power device; this host keeps no storage leases, so policy stops nothing",
-	  .returns = "status: {power on or off}; else {power unknown, operationStatus initiated}", .errors = "43 91 100" },
+	  .returns = "status: {power on or off}; else {power unknown, operationStatus initiated}", .errors = "43 91 6004" },
 	{ .name = "Host.setHaMaintenanceMode", .params = &ha_maintenance_params_type, .kind = RESULT_JSON, .lane = VERB_ANY,
 	  .doc = "Refused: no hosted engine's HA agent serves this host", .returns = "never", .errors = "61" },
 };

@@ -205,9 +205,11 @@ static int connected(LDAP *ldap, Sockbuf *buffer, LDAPURLDesc *url, struct socka
 {
 	struct ldap_link *link = callbacks->lc_arg;
 	int fd = -1;
+	ber_len_t most = LDAP_ANSWER_MAX;
 	AUTO_LOCK(&link->server->lock);
 
-	if (link->server->stopping || ber_sockbuf_ctrl(buffer, LBER_SB_OPT_GET_FD, &fd) != 1 ||
+	if (link->server->stopping || ber_sockbuf_ctrl(buffer, LBER_SB_OPT_SET_MAX_INCOMING, &most) != 1 ||
+	    ber_sockbuf_ctrl(buffer, LBER_SB_OPT_GET_FD, &fd) != 1 ||
 	    ber_sockbuf_add_io(buffer, &deadline_layer, LBER_SBIOD_LEVEL_PROVIDER + 1, link) != 0)
 		return LDAP_OTHER;
 	link->fd = fd;

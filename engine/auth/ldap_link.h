@@ -13,6 +13,8 @@
 #define LDAP_LINKS_MAX 8
 /* After an answer that did not come in time that server is left alone: who waits in line goes to the next one, or is told at once. */
 #define LDAP_REST_USEC (5 * (int64_t)G_USEC_PER_SEC)
+/* Bytes of one answer, that is of one entry: a group of 300,000 members. */
+#define LDAP_ANSWER_MAX ((ber_len_t)64 << 20)
 /* Entries that a search may find. */
 #define LDAP_ENTRIES_MAX 100000
 
