@@ -3,6 +3,7 @@
 # make check       all tests (as root, to have the integration tests too)
 # make check-postgresql   those of the engine, its store on a PostgreSQL server
 # make install     below $(DESTDIR)$(prefix), configuration below $(DESTDIR)$(sysconfdir)
+# make deb         Debian packages of it, in $(BUILD)/deb
 # make asan tsan   tests under AddressSanitizer + UndefinedBehaviorSanitizer, under ThreadSanitizer
 # make lint        cppcheck, clang-tidy, the tests in tests/lint
 # make fuzz        each fuzzer for FUZZ_SECONDS with its corpus
@@ -29,8 +30,7 @@ UNIT_PKGS = cmocka
 
 WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wno-unused-parameter -Wno-missing-field-initializers
 OPT ?= -O2 -g
-hooksdir = $(prefix)/share/berth/hooks
-CPPFLAGS += -I. -D_GNU_SOURCE -DBERTH_HOOKS_DIR=\"$(hooksdir)\"$(if $(VERSION), -DBERTH_VERSION=\"$(VERSION)\") -DG_LOG_DOMAIN=\"berth\" $(DEFINES)
+CPPFLAGS += -I. -D_GNU_SOURCE$(if $(VERSION), -DBERTH_VERSION=\"$(VERSION)\") -DG_LOG_DOMAIN=\"berth\" $(DEFINES)
 CFLAGS_ALL = -std=gnu17 $(OPT) $(WARN) $(SANITIZE) -fno-omit-frame-pointer -fstack-protector-strong -pthread $(CFLAGS)
 LDFLAGS_ALL = $(SANITIZE) -pthread -Wl,--as-needed -Wl,-z,pack-relative-relocs $(LDFLAGS)
 
@@ -175,21 +175,49 @@ lint: compile_commands.json
 	tests/run 'lint/*'
 
 # ---- install: nothing that an administrator may have changed is replaced ----
+# Each program with what belongs to it; make deb makes a package of each.
 hook_points = $(shell sed -n 's/^HOOK_POINT.\([a-z_]*\),.*/\1/p' agent/hook_points.h)
+hooksdir = $(prefix)/share/berth/hooks
 man_pages = $(wildcard docs/*.[1-8] hooks/*/*.[1-8])
-install: programs
-	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(unitdir) $(bashcompdir) $(docdir) $(sysconfdir)/berth $(sysconfdir)/pki/berth)
-	install -m755 $(BUILD)/berth $(DESTDIR)$(bindir)/
-	install -m755 $(BUILD)/berth-agent $(BUILD)/berth-engine $(DESTDIR)$(sbindir)/
-	for p in $(man_pages); do install -Dm644 $$p $(DESTDIR)$(mandir)/man$${p##*.}/$${p##*/} || exit 1; done
-	for u in $(wildcard systemd/*.service); do sed 's,@sbindir@,$(sbindir),g' $$u > $(DESTDIR)$(unitdir)/$${u##*/} && chmod 644 $(DESTDIR)$(unitdir)/$${u##*/} || exit 1; done
-	install -Dm644 systemd/berth.sysusers $(DESTDIR)$(prefix)/lib/sysusers.d/berth.conf
-	$(BUILD)/berth completion bash > $(DESTDIR)$(bashcompdir)/berth
-	install -m644 $(wildcard *.md) LICENSE $(DESTDIR)$(docdir)/
-	for d in agent engine; do $(BUILD)/berth-$$d --print-config > $(DESTDIR)$(docdir)/$$d.conf.example || exit 1; \
-	  [ -e $(DESTDIR)$(sysconfdir)/berth/$$d.conf ] || install -m644 $(DESTDIR)$(docdir)/$$d.conf.example $(DESTDIR)$(sysconfdir)/berth/$$d.conf; done
+man_berth = docs/berth.1
+man_berth-engine = $(wildcard docs/berth-engine*.[1-8]) docs/berth-domain.conf.5
+man_berth-agent = $(filter-out $(man_berth) $(man_berth-engine),$(man_pages))
+installed = berth berth-agent berth-engine
+daemons = $(filter-out berth,$(installed))
+.PHONY: deb $(installed:%=install-%)
+install: $(installed:%=install-%)
+
+define install_manual
+	for p in $(man_$(1)); do install -d $(DESTDIR)$(mandir)/man$${p##*.} && \
+	  sed 's,/usr/local/share/berth,$(prefix)/share/berth,' $$p > $(DESTDIR)$(mandir)/man$${p##*.}/$${p##*/} || exit 1; done
+endef
+
+$(daemons:%=install-%): install-%: programs
+	install -d $(addprefix $(DESTDIR),$(sbindir) $(unitdir) $(docdir) $(sysconfdir)/berth $(sysconfdir)/pki/berth)
+	install -m755 $(BUILD)/$* $(DESTDIR)$(sbindir)/
+	sed 's,@sbindir@,$(sbindir),g' systemd/$*.service > $(DESTDIR)$(unitdir)/$*.service
+	[ ! -e systemd/$*.sysusers ] || install -Dm644 systemd/$*.sysusers $(DESTDIR)$(prefix)/lib/sysusers.d/$*.conf
+	d=$(*:berth-%=%); $(BUILD)/$* --print-config > $(DESTDIR)$(docdir)/$$d.conf.example && \
+	  { [ -e $(DESTDIR)$(sysconfdir)/berth/$$d.conf ] || install -m644 $(DESTDIR)$(docdir)/$$d.conf.example $(DESTDIR)$(sysconfdir)/berth/$$d.conf; }
+	$(call install_manual,$*)
+
+install-berth-agent: install-hooks
+install-hooks:
 	install -d $(addprefix $(DESTDIR)$(sysconfdir)/berth/hooks/,$(hook_points))
 	for f in $$(cd hooks && find . -type f ! -name '*.[1-8]' ! -path '*/__pycache__/*'); do install -D -m$$([ -x hooks/$$f ] && echo 755 || echo 644) hooks/$$f $(DESTDIR)$(hooksdir)/$$f || exit 1; done
+.PHONY: install-hooks
+
+install-berth: programs
+	install -d $(addprefix $(DESTDIR),$(bindir) $(bashcompdir) $(docdir) $(sysconfdir)/pki/berth)
+	install -m755 $(BUILD)/berth $(DESTDIR)$(bindir)/
+	$(BUILD)/berth completion bash > $(DESTDIR)$(bashcompdir)/berth
+	install -m644 $(wildcard *.md) LICENSE $(DESTDIR)$(docdir)/
+	$(call install_manual,berth)
+
+debdir = $(BUILD)/deb
+deb: programs
+	$(Q)rm -rf '$(debdir)'
+	$(Q)packaging/deb/build '$(BUILD)' '$(debdir)' '$(VERSION)' $(installed)
 
 clean:
 	rm -rf $(BUILD) build-*  compile_commands.json

@@ -42,9 +42,6 @@
 #define HOOK_DATA_MAX (16 * 1024 * 1024)
 #define HOOK_LIMIT_MAX_S 3600
 #define LAUNCH_FLAGS "launchflags"
-#ifndef BERTH_HOOKS_DIR
-#define BERTH_HOOKS_DIR "/usr/share/berth/hooks"       /* the module `hooking` and the ready hooks */
-#endif
 
 extern char **environ;
 
@@ -200,11 +197,20 @@ static char *launch_flags_file(const struct hooks *hooks, const char *vm_id)
 	return g_build_filename(hooks->run_dir, vm_id, LAUNCH_FLAGS, NULL);
 }
 
+/* Of the module `hooking` and the ready hooks: share/berth/hooks beside the folder of this program, wherever it was installed. */
+static char *ready_hooks_dir(void)
+{
+	g_autofree char *program = g_file_read_link("/proc/self/exe", NULL), *bin = g_path_get_dirname(program ? program : "/usr/sbin/berth-agent");
+	g_autofree char *prefix = g_path_get_dirname(bin);
+
+	return g_build_filename(prefix, "share/berth/hooks", NULL);
+}
+
 static char **environment(const struct hooks *hooks, const struct hook_run *run, enum data data, const char *data_file)
 {
 	char **env = g_strdupv(environ);
 	const char *python;
-	g_autofree char *path = NULL;
+	g_autofree char *ready = ready_hooks_dir(), *path = NULL;
 
 	env = g_environ_unsetenv(env, "NOTIFY_SOCKET");
 	if (run->parameters)
@@ -214,7 +220,7 @@ static char **environment(const struct hooks *hooks, const struct hook_run *run,
 	if (run->vm_id)
 		env = g_environ_setenv(env, "vmId", run->vm_id, TRUE);
 	python = g_environ_getenv(env, "PYTHONPATH");
-	path = python && *python ? g_strconcat(python, ":" BERTH_HOOKS_DIR, NULL) : g_strdup(BERTH_HOOKS_DIR);
+	path = python && *python ? g_strconcat(python, ":", ready, NULL) : g_strdup(ready);
 	env = g_environ_setenv(env, "PYTHONPATH", path, TRUE);
 	if (data_file)
 		env = g_environ_setenv(env, data == JSON ? "_hook_json" : "_hook_domxml", data_file, TRUE);
