@@ -13,7 +13,8 @@
  * them, as the guide has it. Requests that only read do not: every status poll of every client would otherwise write to the database. The opening and
  * the end of a session leave theirs always.
  *
- * What is not under a base: /ca.crt for anyone; /metrics for the machine itself and for who is authenticated; "/" leads to the base.
+ * What is not under a base: /ca.crt (and where oVirt has it, services/pki-resource) for anyone; /metrics for the machine itself and for who is
+ * authenticated; "/" leads to the base.
  */
 #include "engine/api/api.h"
 

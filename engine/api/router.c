@@ -176,6 +176,15 @@ static enum route_kind below_object(struct route *route, const struct resource *
 	return route->action ? ROUTE_ACTION : ROUTE_NONE;
 }
 
+/* The CA's certificate, where oVirt's clients look for it: services/pki-resource?resource=ca-certificate&format=X509-PEM-CA */
+static bool names_ca(const struct route *route)
+{
+	const char *resource = route->parameters ? g_hash_table_lookup(route->parameters, "resource") : NULL;
+	const char *format = route->parameters ? g_hash_table_lookup(route->parameters, "format") : NULL;
+
+	return resource && !strcmp(resource, "ca-certificate") && (!format || !strcmp(format, "X509-PEM-CA") || !strcmp(format, "X509-PEM"));
+}
+
 static enum route_kind match(struct route *route, const struct resource *const *table, char **segments, unsigned n)
 {
 	if (n == 0)
@@ -192,6 +201,8 @@ static enum route_kind match(struct route *route, const struct resource *const *
 		route->base = "/ovirt-engine/api";
 		segments += 2;
 		n -= 2;
+	} else if (n == 3 && !strcmp(segments[0], "ovirt-engine") && !strcmp(segments[1], "services") && !strcmp(segments[2], "pki-resource")) {
+		return names_ca(route) ? ROUTE_CA : ROUTE_NONE;
 	} else {
 		return ROUTE_NONE;
 	}

@@ -34,6 +34,8 @@ static void test_paths(void **state)
 	check("/api", ROUTE_ENTRY, 0, "/api", NULL);
 	check("/ovirt-engine/api/", ROUTE_ENTRY, 0, "/ovirt-engine/api", NULL);
 	check("/ca.crt", ROUTE_CA, 0, NULL, NULL);
+	check("/ovirt-engine/services/pki-resource?resource=ca-certificate&format=X509-PEM-CA", ROUTE_CA, 0, NULL, NULL);
+	check("/ovirt-engine/services/pki-resource?resource=engine-certificate&format=X509-PEM", ROUTE_NONE, 0, NULL, NULL);
 	check("/metrics", ROUTE_METRICS, 0, NULL, NULL);
 	check("/api/capabilities/", ROUTE_CAPABILITIES, 0, NULL, NULL);
 	check("/api/capabilities/7", ROUTE_CAPABILITIES, 0, NULL, "7");
