@@ -287,8 +287,10 @@ static void description_stage(struct call *call)
 		answer_openapi(call);
 	struct exchange *exchange = call->exchange;
 	g_autofree char *sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (const guchar *)exchange->answer->str, exchange->answer->len);
-	g_autofree char *tag = g_strdup_printf("\"%.32s\"", sum);
-	if (exchange_has_token(exchange, "If-None-Match", tag, NULL) || exchange_has_token(exchange, "If-None-Match", "*", NULL))
+	g_autofree char *tag = g_strdup_printf("\"%.32s\"", sum), *weak = g_strconcat("W/", tag, NULL);
+	/* a proxy that compressed the answer has made the tag a weak one */
+	if (exchange_has_token(exchange, "If-None-Match", tag, NULL) || exchange_has_token(exchange, "If-None-Match", weak, NULL) ||
+	    exchange_has_token(exchange, "If-None-Match", "*", NULL))
 		exchange_answer(exchange, 304, NULL, NULL);
 	exchange_add_header(exchange, "ETag", "%s", tag);
 	call_done(call);

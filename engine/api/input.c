@@ -90,7 +90,9 @@ bool input_read(struct call *call, const struct record_type *type, uint32_t take
 		record = record_from_xml(type, root, &input, error);
 		xmlFreeDoc(doc);
 	} else {
-		json_t *root = json_parse(exchange->body->str, exchange->body->len, error);
+		/* PowerShell and editors on Windows begin a file with a byte order mark, which XML may have anyway */
+		size_t mark = g_str_has_prefix(exchange->body->str, "\xef\xbb\xbf") ? 3 : 0;
+		json_t *root = json_parse(exchange->body->str + mark, exchange->body->len - mark, error);
 		if (!root)
 			return false;
 		if (take_id && json_is_object(root))
