@@ -78,6 +78,7 @@ static struct disk *plan(const struct disk *disk, const char *name, const struct
 	if (name)
 		set_string(&copy->name, name);
 	set_ref(&copy->vm, NULL);
+	set_ref(&copy->template, NULL);
 	CLEAR(copy, active);
 	if (g_strcmp0(disk_domain(disk), target->id))
 		set_ref(&copy->disk_profile, NULL);

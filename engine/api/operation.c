@@ -147,8 +147,7 @@ void request_event(struct request *request, struct change *change, int code, voi
 static const struct { const struct kind *kind; const char *method; int code; const char *text; } failures[] = {
 	{ &vm_kind, "POST", 57, "Failed to create VM" }, { &vm_kind, "PUT", 58, "Failed to update VM" }, { &host_kind, "POST", 104, "Failed to add Host" },
 	{ &host_kind, "PUT", 105, "Failed to update Host" }, { &host_kind, "DELETE", 106, "Failed to remove Host" },
-	{ &template_kind, "POST", 108, "Failed to initiate creation of Template" }, { &template_kind, "PUT", 109, "Failed to update Template" },
-	{ &template_kind, "DELETE", 110, "Failed to initiate removal of Template" },
+	{ &template_kind, "PUT", 109, "Failed to update Template" }, { &template_kind, "DELETE", 110, "Failed to initiate removal of Template" },
 	{ &image_provider_kind, "POST", 206, "Failed to add provider" }, { &image_provider_kind, "PUT", 208, "Failed to update provider" },
 	{ &image_provider_kind, "DELETE", 210, "Failed to remove provider" },
 };
@@ -227,7 +226,7 @@ static bool add_input(struct call *call, GError **error)
 		return false;
 	/* an id that may be given names an object that exists: there is nothing to be filled in */
 	const struct field *id = record_field(type, "@id");
-	if (!id || !record_has(call->input, id->offset))
+	if (!request->resource->bare && (!id || !record_has(call->input, id->offset)))
 		record_defaults(call->input, 0);
 	return true;
 }

@@ -534,6 +534,10 @@ bool disk_remove(struct request *request, const void *current, const void *optio
 	record_unref(domain);
 	if (!host && !disk_is_lun(disk))
 		return false;
+	if (disk->template.id) {
+		error_set(error, ERR_OPERATION_FAILED, "disk '%s' is a template's: it goes with the template", disk_label(disk));
+		return false;
+	}
 	if (disk->state == DISK_LOCKED) {
 		error_set(error, ERR_WRONG_STATE, "cannot remove disk '%s': it is locked", disk_label(disk));
 		return false;

@@ -6,8 +6,6 @@
 #include "engine/api/res_data.h"
 #include "engine/api/res_host.h"
 #include "engine/model/cdrom.h"
-#include "engine/model/disk.h"
-#include "engine/model/nic.h"
 #include "engine/model/role.h"
 
 const char *const no_links[] = { NULL };
@@ -31,7 +29,5 @@ static const struct record_type watchdog_type = NAMED("watchdog", "watchdogs", "
 const struct resource resource_datacenter_iscsi_bond = EMPTY_RESOURCE(&resource_datacenter, "iscsibonds", &iscsi_bond_type, "iSCSI bonds of the data center");
 const struct resource resource_cluster_gluster_hook = EMPTY_RESOURCE(&resource_cluster, "glusterhooks", &gluster_hook_type, "Gluster hooks of the cluster");
 const struct resource resource_host_erratum = EMPTY_RESOURCE(&resource_host, "katelloerrata", &erratum_type, "Updates that the host lacks: no provider tells");
-const struct resource resource_template_disk = EMPTY_RESOURCE(&resource_template, "disks", &disk_type, "Disks of the template");
-const struct resource resource_template_nic = EMPTY_RESOURCE(&resource_template, "nics", &nic_type, "Network interfaces of the template");
 const struct resource resource_template_cdrom = EMPTY_RESOURCE(&resource_template, "cdroms", &cdrom_type, "CD drive of the template");
 const struct resource resource_template_watchdog = EMPTY_RESOURCE(&resource_template, "watchdogs", &watchdog_type, "Watchdogs of the template");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * VMs and templates below a storage domain (REST 12.6). Of an export domain: what it keeps, to be imported or deleted. Of a data domain: the VMs with disks on
+ * VMs and templates below a storage domain (REST 12.6). Of an export domain: what it keeps, to be imported or deleted. Of a data domain: the VMs and templates with disks on
  * it; with ;unregistered what it brought along and the engine does not know. A definition that cannot be read is shown as a VM that is image_illegal, and why.
  */
 #include <string.h>
@@ -59,24 +59,25 @@ static void *show(struct request *request, const struct definition *definition)
 
 /* ---- which ---- */
 
-static bool has_disk_on(struct model *model, const char *vm_id, const char *domain_id)
+static bool has_disk_on(struct request *request, const char *id)
 {
-	g_autoptr(GPtrArray) disks = model_children(model, &disk_kind, vm_id);
+	struct model *model = request->engine->model;
+	g_autoptr(GPtrArray) disks = request->resource->kind == &template_kind ? template_disks(model, id) : model_children(model, &disk_kind, id);
 
 	for (guint i = 0; i < disks->len; i++)
-		if (!g_strcmp0(disk_domain(disks->pdata[i]), domain_id))
+		if (!g_strcmp0(disk_domain(disks->pdata[i]), object_id(request->parent)))
 			return true;
 	return false;
 }
 
-/* VMs of the engine with disks on the domain, as they are shown here. */
+/* VMs or templates of the engine with disks on the domain, as they are shown here. */
 static GPtrArray *registered(struct request *request)
 {
-	g_autoptr(GPtrArray) all = model_list(request->engine->model, &vm_kind);
+	g_autoptr(GPtrArray) all = model_list(request->engine->model, request->resource->kind);
 	GPtrArray *here = list_new();
 
-	for (guint i = 0; request->resource->kind == &vm_kind && i < all->len; i++)
-		if (has_disk_on(request->engine->model, object_id(all->pdata[i]), object_id(request->parent)))
+	for (guint i = 0; i < all->len; i++)
+		if (has_disk_on(request, object_id(all->pdata[i])))
 			g_ptr_array_add(here, record_ref(all->pdata[i]));
 	return here;
 }
@@ -125,8 +126,8 @@ static void *get(struct request *request, const char *id, GError **error)
 	autodefinition definition = NULL;
 	void *record = NULL;
 
-	if (domain->type == DOMAIN_DATA && request->resource->kind == &vm_kind && has_disk_on(request->engine->model, id, domain->id))
-		return model_get(request->engine->model, &vm_kind, id);
+	if (domain->type == DOMAIN_DATA && has_disk_on(request, id))
+		return model_get(request->engine->model, request->resource->kind, id);
 	if (keeps_definitions(request) && !(domain->type == DOMAIN_DATA && is_known(request, id))) {
 		if (!(definition = definition_read(request->engine, domain, id, error)))
 			return NULL;
@@ -162,7 +163,8 @@ static const struct action vm_actions_here[] = {
 };
 
 static const struct action template_actions[] = {
-	{ "import", &template_import_type, template_import, "import_export_vm", "Takes the template of the export domain into a cluster; it must have no disks" },
+	{ "import", &template_import_type, vm_import, "import_export_vm", "Copies the template from the export domain into a data domain" },
+	{ "register", &template_register_type, vm_register, "import_export_vm", "Takes up a template that came with a data domain; its disks stay where they are" },
 	{ 0 },
 };
 
@@ -175,6 +177,8 @@ const struct resource resource_storage_domain_vm = {
 
 const struct resource resource_storage_domain_template = {
 	.kind = &template_kind, .path = "templates", .parent = &resource_storage_domain, .methods = RESOURCE_LIST | RESOURCE_GET | RESOURCE_REMOVE,
-	.links = no_links, .actions = template_actions, .permit_remove = "import_export_vm", .slow = true, .doc = "Templates that an export domain keeps", .list = list, .get = get,
+	.links = no_links, .actions = template_actions, .permit_remove = "import_export_vm", .slow = true, 
+	.doc = "Templates that an export domain keeps; templates with disks on a data domain, with ;unregistered those that it brought along", .list = list,
+	.get = get,
 	.remove = remove_,
 };

@@ -141,6 +141,22 @@ static bool limits_fit(struct model *model, void *data, GError **error)
 	return profile_fits(model, data, error) && vm_quota_fits(model, data, error);
 }
 
+/* For change_check(), data is a struct vm: what is being made or removed is nothing to begin with, nor yet what has disks. */
+static bool template_is_ok(struct model *model, void *data, GError **error)
+{
+	const struct vm *vm = data;
+	struct template *template = model_get(model, &template_kind, vm->template.id);
+	g_autoptr(GPtrArray) disks = template_disks(model, vm->template.id);
+	bool ok = !template || (template->state == TEMPLATE_OK && !disks->len);
+
+	if (!ok && template->state == TEMPLATE_OK)
+		error_set(error, ERR_UNSUPPORTED_OPERATION, "vm '%s': template '%s' has disks: VMs are not made of such templates yet", vm->name, template->name);
+	else if (!ok)
+		error_set(error, ERR_WRONG_STATE, "vm '%s': template '%s' is %s", vm->name, template->name, template_state_names[template->state]);
+	record_unref(template);
+	return ok;
+}
+
 /* What the client has not given, but the template or the cluster that the VM was in, goes where it does not fit. */
 static void drop_misfits(struct model *model, struct vm *vm, bool own_profile, bool own_quota)
 {
@@ -184,6 +200,7 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 	record_unref(cluster);
 	request_add(request, change, vm);
 	change_check(change, limits_fit, vm);
+	change_check(change, template_is_ok, vm);
 	change_event(change, EVENT_ADDED, &request->actor, (void *[]){ vm, NULL }, "VM %s was created by %s.", vm->name, request->actor.user_name);
 	if (!change_commit(change, error))
 		return false;

@@ -69,6 +69,7 @@ struct resource {
 	bool wrapped;                            /* POST answers with a collection of the one new member (permits of roles) */
 	/* Members are shown where their kind is top-level, "/vnicprofiles/{id}", also below another object. */
 	bool by_itself;
+	bool bare;                               /* `add` knows better than the tables what has not been given */
 	/* For a resource without add, update, remove of its own: events (0: none), and a rule that the writer checks before an addition or change. */
 	int event_added, event_updated, event_removed;
 	bool (*check)(struct model *model, void *record, GError **error);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Import of VMs from an export domain, and registration of those that a data domain brought along (REST 12.6).
+ * Import of VMs and templates from an export domain, and registration of those that a data domain brought along (REST 12.6).
  *
- * The VM keeps its ids unless it is cloned, and what its definition does not say it has from the template Blank. NICs keep their network when the data center
+ * They keep their ids unless they are cloned, and a VM has what its definition does not say from the template Blank. NICs keep their network when the data center
  * has one of that name, and their address unless somebody else has it. Disks come without their snapshots, as one volume each.
  */
 #include "engine/api/vm_import.h"
@@ -27,8 +27,6 @@
 #include "engine/model/vnic_profile.h"
 #include "engine/store/store.h"
 
-#define EVENT_TEMPLATE_IMPORTED 1158             /* AuditLogType of ovirt-engine */
-
 /* Import and registration; name: of the new VM; disks: struct object_ref, ids as they are at the source */
 struct import_action { ACTION_MEMBERS struct ref cluster, storage_domain; char *name; bool clone, collapse_snapshots; GPtrArray *disks; };
 #define OF_BOTH \
@@ -49,15 +47,21 @@ const struct record_type import_action_type = RECORD_TYPE("action", NULL, struct
 static const struct field register_fields[] = { OF_BOTH };
 const struct record_type register_action_type = RECORD_TYPE("action", NULL, struct import_action, register_fields, "Where to register a VM");
 
+#define OF_TEMPLATE \
+	ACTION_FIELDS(struct import_action), \
+	FIELD_REF_(struct import_action, cluster, "cluster", CREATE | REQUIRED, "clusters", "cluster that the template comes into"), \
+	FIELD_STRING_(struct import_action, name, "name", CREATE, "name of the new template; absent: the one it has", .min = 1, .max = 255, .pattern = "[-\\w.+]+"), \
+	FIELD_STRING_(struct import_action, name, "template/name", CREATE | ALIAS, "other place of name")
 static const struct field template_fields[] = {
-	ACTION_FIELDS(struct import_action),
-	FIELD_REF_(struct import_action, cluster, "cluster", CREATE | REQUIRED, "clusters", "cluster that the template comes into"),
-	FIELD_STRING_(struct import_action, name, "name", CREATE, "name of the new template; absent: the one it has", .min = 1, .max = 255, .pattern = "[-\\w.+]+"),
-	FIELD_STRING_(struct import_action, name, "template/name", CREATE | ALIAS, "other place of name"),
-	FIELD_REF_(struct import_action, storage_domain, "storage_domain", CREATE, "storagedomains", "data domain; a template without disks needs none"),
-	FIELD_BOOL_(struct import_action, clone, "clone", CREATE, "a new template, with an id of its own"),
+	OF_TEMPLATE,
+	FIELD_REF_(struct import_action, storage_domain, "storage_domain", CREATE, "storagedomains", "data domain that takes the disks; a template without disks needs none"),
+	FIELD_BOOL_(struct import_action, clone, "clone", CREATE, "a new template, with ids of its own"),
+	FIELD_LIST_(struct import_action, disks, "disks/disk", CREATE, &object_ref_type, "only these disks"),
+	FIELD_LIST_(struct import_action, disks, "template/disks/disk", CREATE | ALIAS, &object_ref_type, "other place of disks"),
 };
 const struct record_type template_import_type = RECORD_TYPE("action", NULL, struct import_action, template_fields, "Which template to import, and where to");
+static const struct field template_register_fields[] = { OF_TEMPLATE };
+const struct record_type template_register_type = RECORD_TYPE("action", NULL, struct import_action, template_register_fields, "Where to register a template");
 
 /* ---- where to ---- */
 
@@ -157,6 +161,24 @@ static void plan_vm(struct model *model, const struct vm *defined, const struct 
 	SET(vm, next_run_configuration_exists, false);
 }
 
+static void plan_template(const struct template *defined, const struct import_action *how, const struct cluster *cluster, struct import *import)
+{
+	struct template *template = import->template = record_copy(defined);
+
+	if (how->clone) {
+		set_string(&template->id, NULL);
+		template->id = g_uuid_string_random();
+	}
+	if (how->name)
+		set_string(&template->name, how->name);
+	set_ref(&template->cluster, cluster->id);
+	set_string(&template->cpu_architecture, cluster->cpu_architecture);
+	template_begin_versions(template);
+	record_defaults(template, 0);
+	if (!HAS(template, creation_time) || how->clone)
+		SET(template, creation_time, wall_msec());
+}
+
 static bool is_chosen(const struct import_action *how, const char *id)
 {
 	for (guint i = 0; how->disks && i < how->disks->len; i++) {
@@ -178,7 +200,7 @@ static bool check_choice(const struct import_action *how, const struct ovf *ovf,
 		for (guint j = 0; id && j < ovf->disks->len && !there; j++)
 			there = !g_ascii_strcasecmp(id, object_id(ovf->disks->pdata[j]));
 		if (!there) {
-			error_set(error, ERR_NOT_FOUND, "disks: disk '%.128s' of VM '%s'", id ? id : "", ovf->vm->name);
+			error_set(error, ERR_NOT_FOUND, "disks: disk '%.128s' of %s '%s'", id ? id : "", ovf->vm ? "VM" : "template", object_name(ovf_object(ovf)));
 			return false;
 		}
 	}
@@ -206,7 +228,9 @@ static void plan_disks(const struct ovf *ovf, const struct import_action *how, s
 		if (import->source != import->target)
 			copies_fit(disk, import->target);
 		if (!disk->name)
-			disk->name = g_strdup_printf("%s_Disk%u", import->vm->name, i + 1);
+			disk->name = g_strdup_printf("%s_Disk%u", object_name(import_object(import)), i + 1);
+		if (import->template)
+			CLEAR(disk, active);
 		g_ptr_array_add(import->sources, record_ref(source));
 		g_ptr_array_add(import->disks, disk);
 	}
@@ -249,7 +273,7 @@ static char *plan_nics(struct model *model, const struct ovf *ovf, const struct 
 
 		if (how->clone || same)
 			set_string(&nic->id, NULL);
-		if (how->clone)
+		if (how->clone || import->template)
 			set_string(&nic->mac, NULL);
 		if (!nic->id)
 			nic->id = g_uuid_string_random();
@@ -261,14 +285,16 @@ static char *plan_nics(struct model *model, const struct ovf *ovf, const struct 
 	return g_string_free(lost, !lost->len);
 }
 
-/* Name of another VM that has the name of this one. */
-static bool check_name(struct model *model, const struct vm *vm, GError **error)
+/* Has another one of its kind its name? */
+static bool check_name(struct model *model, const struct import *import, GError **error)
 {
-	struct vm *other = model_find(model, &vm_kind, NULL, vm->name);
-	bool taken = other && strcmp(other->id, vm->id);
+	const void *object = import_object(import);
+	void *other = model_find(model, kind_of(object), NULL, object_name(object));
+	bool taken = other && strcmp(object_id(other), object_id(object));
 
 	if (taken)
-		error_set(error, ERR_OPERATION_FAILED, "VM '%s': there is another VM of this name: give it one of its own (vm/name)", vm->name);
+		error_set(error, ERR_OPERATION_FAILED, "%s '%s': there is another %s of this name: give it one of its own (%s/name)", import->vm ? "VM" : "template",
+			  object_name(object), import->vm ? "VM" : "template", kind_of(object)->type->name);
 	record_unref(other);
 	return !taken;
 }
@@ -325,7 +351,7 @@ static bool all_there(struct request *request, const struct import *import, GErr
 		int64_t capacity, used;
 
 		if (!volume_sizes(&call, &place, &capacity, &used, error)) {
-			error_wrap(error, "VM '%s': disk '%s'", import->vm->name, disk->name);
+			error_wrap(error, "%s '%s': disk '%s'", import->vm ? "VM" : "template", object_name(import_object(import)), disk->name);
 			return false;
 		}
 		SET(disk, size, capacity);
@@ -340,8 +366,8 @@ static bool run(struct request *request, const struct import *import, GError **e
 
 	if (import->source == import->target)
 		return all_there(request, import, error) && import_register(request->engine, import, &request->actor, error);
-	data = check_space(import, error) ? import_data(request->engine, import, error) : NULL;
-	return data && flow_run(request->engine, &import_vm_flow, import->vm->id, &request->actor, data, NULL, error);
+	data = !import->target || check_space(import, error) ? import_data(request->engine, import, error) : NULL;
+	return data && flow_run(request->engine, import->vm ? &import_vm_flow : &import_template_flow, object_id(import_object(import)), &request->actor, data, NULL, error);
 }
 
 /* Of a VM of a later level: its disks would be on a controller that hosts here need not know. */
@@ -350,7 +376,7 @@ static bool check_level(struct model *model, const struct import *import, GError
 	for (guint i = 0; i < import->disks->len; i++) {
 		const struct disk *disk = import->disks->pdata[i];
 
-		if (HAS(disk, interface) && disk->interface == DISK_VIRTIO_SCSI && !feature_check(model, import->vm, "VirtIO-SCSI", error)) {
+		if (HAS(disk, interface) && disk->interface == DISK_VIRTIO_SCSI && !feature_check(model, import_object(import), "VirtIO-SCSI", error)) {
 			error_wrap(error, "disk '%s'", disk->name);
 			return false;
 		}
@@ -366,11 +392,15 @@ static bool plan_and_run(struct request *request, const struct import_action *ho
 	g_autofree char *lost = NULL;
 	bool ok;
 
-	plan_vm(model, ovf->vm, how, cluster, &import);
+	if (ovf->vm)
+		plan_vm(model, ovf->vm, how, cluster, &import);
+	else
+		plan_template(ovf->template, how, cluster, &import);
 	plan_disks(ovf, how, &import);
 	import.lost = lost = plan_nics(model, ovf, how, &import);
-	ok = check_choice(how, ovf, error) && check_name(model, import.vm, error) && check_level(model, &import, error) && run(request, &import, error);
+	ok = check_choice(how, ovf, error) && check_name(model, &import, error) && check_level(model, &import, error) && run(request, &import, error);
 	record_unref(import.vm);
+	record_unref(import.template);
 	g_ptr_array_unref(import.disks);
 	g_ptr_array_unref(import.sources);
 	g_ptr_array_unref(import.nics);
@@ -382,9 +412,11 @@ bool vm_import(struct request *request, const void *object, const void *params, 
 	const struct storage_domain *source = request->parent;
 	const struct import_action *how = params;
 	struct cluster *cluster = check_source(source, DOMAIN_EXPORT, "import", error) ? target_cluster(request, how, source, error) : NULL;
-	struct storage_domain *target = cluster ? target_domain(request, how, source, error) : NULL;
-	autodefinition definition = target ? definition_of(request, object, error) : NULL;
-	bool ok = definition && plan_and_run(request, how, cluster, target, definition->ovf, error);
+	autodefinition definition = cluster ? definition_of(request, object, error) : NULL;
+	/* a template may have no disks, and then needs no domain */
+	bool needs_domain = definition && (definition->ovf->vm || definition->ovf->disks->len || how->storage_domain.id);
+	struct storage_domain *target = needs_domain ? target_domain(request, how, source, error) : NULL;
+	bool ok = definition && (target || !needs_domain) && plan_and_run(request, how, cluster, target, definition->ovf, error);
 
 	record_unref(target);
 	record_unref(cluster);
@@ -399,52 +431,6 @@ bool vm_register(struct request *request, const void *object, const void *params
 	autodefinition definition = cluster ? definition_of(request, object, error) : NULL;
 	bool ok = definition && plan_and_run(request, how, cluster, source, definition->ovf, error);
 
-	record_unref(cluster);
-	return ok;
-}
-
-/* ---- templates ---- */
-
-static bool store_template(struct request *request, struct template *template, GError **error)
-{
-	struct change *change = change_new(request->engine->store);
-
-	request_add(request, change, template);
-	change_event(change, EVENT_TEMPLATE_IMPORTED, &request->actor, (void *[]){ template, (void *)request->parent, NULL },
-		     "Template %s was imported successfully from %s by %s", template->name, object_name(request->parent), request->actor.user_name);
-	return change_commit(change, error);
-}
-
-bool template_import(struct request *request, const void *object, const void *params, void **ret_result, GError **error)
-{
-	const struct storage_domain *source = request->parent;
-	const struct import_action *how = params;
-	struct cluster *cluster = check_source(source, DOMAIN_EXPORT, "import", error) ? target_cluster(request, how, source, error) : NULL;
-	autodefinition definition = cluster ? definition_of(request, object, error) : NULL;
-	struct template *template = definition ? record_copy(definition->ovf->template) : NULL, *there;
-	bool ok = false;
-
-	if (template && definition->ovf->disks->len)
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "template '%s' has %u disks: templates with disks are not supported yet", template->name,
-			  definition->ovf->disks->len);
-	else if (template) {
-		if (how->clone)
-			set_string(&template->id, NULL);
-		if (how->name)
-			set_string(&template->name, how->name);
-		set_ref(&template->cluster, cluster->id);
-		set_string(&template->cpu_architecture, cluster->cpu_architecture);
-		SET(template, state, TEMPLATE_OK);
-		if (!HAS(template, creation_time))
-			SET(template, creation_time, wall_msec());
-		record_defaults(template, 0);
-		there = template->id ? model_get(request->engine->model, &template_kind, template->id) : NULL;
-		if (there)
-			error_set(error, ERR_OPERATION_FAILED, "template '%s' exists already; with clone=true it is imported as a new one", there->name);
-		ok = !there && store_template(request, template, error);
-		record_unref(there);
-	}
-	record_unref(template);
 	record_unref(cluster);
 	return ok;
 }

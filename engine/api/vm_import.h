@@ -4,9 +4,9 @@
 /* The actions import and register of VMs and templates below a storage domain. */
 #include "engine/api/resource.h"
 
-extern const struct record_type import_action_type, register_action_type, template_import_type;
+extern const struct record_type import_action_type, register_action_type, template_import_type, template_register_type;
+/* Of both. */
 bool vm_import(struct request *request, const void *object, const void *params, void **ret_result, GError **error);
 bool vm_register(struct request *request, const void *object, const void *params, void **ret_result, GError **error);
-bool template_import(struct request *request, const void *object, const void *params, void **ret_result, GError **error);
 
 #endif

@@ -157,10 +157,10 @@ void definitions_forget(const struct storage_call *call, const struct storage_do
 		log_warn("storage domain %s: the definition of VM %s stays: %s, ignoring", domain->id, vm_id, error->message);
 }
 
-/* The VM's disks on the domain; empty: it is none of the domain's. */
-static GPtrArray *disks_on(struct model *model, const char *vm_id, const char *domain_id)
+/* The disks of the VM or template on the domain; empty: it is none of the domain's. */
+static GPtrArray *disks_on(struct model *model, const void *object, const char *domain_id)
 {
-	GPtrArray *disks = model_children(model, &disk_kind, vm_id);
+	GPtrArray *disks = kind_of(object) == &template_kind ? template_disks(model, object_id(object)) : model_children(model, &disk_kind, object_id(object));
 
 	for (guint i = disks->len; i > 0; i--) {
 		const struct disk *disk = disks->pdata[i - 1];
@@ -171,30 +171,34 @@ static GPtrArray *disks_on(struct model *model, const char *vm_id, const char *d
 	return disks;
 }
 
-static bool keep(const struct storage_call *call, const struct storage_domain *domain, const struct vm *vm, const json_t *there, GError **error)
+static bool keep(const struct storage_call *call, const struct storage_domain *domain, const void *object, const json_t *there, GError **error)
 {
-	g_autoptr(GPtrArray) disks = disks_on(call->engine->model, vm->id, domain->id);
-	g_autofree char *text = disks->len ? ovf_write(call->engine->model, vm, disks, wall_msec()) : NULL;
+	g_autoptr(GPtrArray) disks = disks_on(call->engine->model, object, domain->id);
+	g_autofree char *text = disks->len ? ovf_write(call->engine->model, object, disks, wall_msec()) : NULL;
+	const char *own = object_id(object);
 	bool stale = false;
 	size_t i;
 	json_t *id;
 
 	if (text)
-		return pool_keep_definition(call, domain->data_center.id, domain->id, vm->id, text, error);
+		return pool_keep_definition(call, domain->data_center.id, domain->id, own, text, error);
 	json_array_foreach((json_t *)there, i, id)
-		stale = stale || !g_strcmp0(json_string_value(id), vm->id);
-	return !stale || pool_forget_definition(call, domain->data_center.id, domain->id, vm->id, error);
+		stale = stale || !g_strcmp0(json_string_value(id), own);
+	return !stale || pool_forget_definition(call, domain->data_center.id, domain->id, own, error);
 }
 
 void definitions_keep(const struct storage_call *call, const struct storage_domain *domain)
 {
 	g_autoptr(GPtrArray) vms = has_definitions(domain) ? model_list(call->engine->model, &vm_kind) : list_new();
+	g_autoptr(GPtrArray) templates = has_definitions(domain) ? model_list(call->engine->model, &template_kind) : list_new();
 	g_autoptr(GError) error = NULL;
-	json_t *there = vms->len ? pool_definition_ids(call, domain->data_center.id, domain->id, &error) : NULL;
+	json_t *there = vms->len + templates->len ? pool_definition_ids(call, domain->data_center.id, domain->id, &error) : NULL;
 
 	for (guint i = 0; there && i < vms->len && !error; i++)
 		(void)keep(call, domain, vms->pdata[i], there, &error);
+	for (guint i = 0; there && i < templates->len && !error; i++)
+		(void)keep(call, domain, templates->pdata[i], there, &error);
 	if (error)
-		log_warn("storage domain %s: not all definitions of VMs are on it: %s, ignoring", domain->id, error->message);
+		log_warn("storage domain %s: not all definitions of VMs and templates are on it: %s, ignoring", domain->id, error->message);
 	json_decref(there);
 }

@@ -2,7 +2,7 @@
 /*
  * Exports.
  *
- *	export   lock (VM image_locked, disks locked) > check > volumes > data > definition > clear (what was to be overwritten) > unlock
+ *	export   lock (VM image_locked, template locked; disks locked) > check > volumes > data > definition > clear (what was to be overwritten) > unlock
  *	remove   definition > images
  *
  * Both are interrupted and go on. The definition comes last and goes first: what an export domain lists is whole. What is overwritten stays as it is until the
@@ -28,10 +28,27 @@
 /* Event codes, appendix C, and AuditLogType of ovirt-engine */
 #define EVENT_EXPORTED 131
 #define EVENT_EXPORT_FAILED 132
+#define EVENT_TEMPLATE_EXPORTED 133
+#define EVENT_TEMPLATE_EXPORT_FAILED 134
 #define EVENT_REMOVED 1160
 #define EVENT_REMOVE_FAILED 1161
 #define EVENT_TEMPLATE_REMOVED 1154
 #define EVENT_TEMPLATE_REMOVE_FAILED 1155
+
+static bool is_of_template(const struct flow *flow)
+{
+	return flow_flag(flow, "template");
+}
+
+static const char *noun_of(const struct flow *flow)
+{
+	return is_of_template(flow) ? "Template" : "VM";
+}
+
+static const struct kind *kind_of_flow(const struct flow *flow)
+{
+	return is_of_template(flow) ? &template_kind : &vm_kind;
+}
 
 /* ---- data ---- */
 
@@ -80,10 +97,12 @@ static void add_copy(json_t *copies, const struct disk *disk, const struct stora
 	record_unref(to);
 }
 
-json_t *export_data(struct engine *engine, const struct vm *vm, const struct storage_domain *target, const GPtrArray *old, GError **error)
+json_t *export_data(struct engine *engine, const void *object, const struct storage_domain *target, const GPtrArray *old, GError **error)
 {
+	bool is_template = kind_of(object) == &template_kind;
+	const char *own = object_id(object);
 	g_autofree char *host = storage_host(engine, target, error);
-	g_autoptr(GPtrArray) disks = model_children(engine->model, &disk_kind, vm->id);
+	g_autoptr(GPtrArray) disks = is_template ? template_disks(engine->model, own) : model_children(engine->model, &disk_kind, own);
 	json_t *data, *copies = json_array(), *ids = json_array(), *gone = json_array();
 
 	for (guint i = 0; i < disks->len; i++) {
@@ -96,13 +115,13 @@ json_t *export_data(struct engine *engine, const struct vm *vm, const struct sto
 	for (guint i = 0; i < old->len; i++) {
 		const struct definition *definition = old->pdata[i];
 
-		json_array_append_new(gone, json_pack("{s:s, s:o}", "id", definition->id, "images", images_of(definition, strcmp(definition->id, vm->id) ? NULL : ids)));
+		json_array_append_new(gone, json_pack("{s:s, s:o}", "id", definition->id, "images", images_of(definition, strcmp(definition->id, own) ? NULL : ids)));
 	}
 	for (guint i = 0; i < disks->len; i++)
 		if (has_text(ids, object_id(disks->pdata[i])))
 			add_copy(copies, disks->pdata[i], target, gone);
-	data = json_pack("{s:s?, s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "host", host, "pool", target->data_center.id, "target", target->id, "target_name",
-			 target->name, "name", vm->name, "copies", copies, "disks", ids, "old", gone);
+	data = json_pack("{s:s?, s:b, s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "host", host, "template", is_template, "pool", target->data_center.id, "target",
+			 target->id, "target_name", target->name, "name", object_name(object), "copies", copies, "disks", ids, "old", gone);
 	if (!host)
 		g_clear_pointer(&data, json_decref);
 	return data;
@@ -120,11 +139,11 @@ static bool lock_disks(const struct flow *flow, struct change *change, GError **
 	json_array_foreach(json_object_get(flow->data, "disks"), i, id) {
 		struct disk *disk = model_get(flow->engine->model, &disk_kind, json_string_value(id));
 
-		if (disk && disk->state == DISK_OK && !g_strcmp0(disk->vm.id, flow->object_id))
+		if (disk && disk->state == DISK_OK && !g_strcmp0(is_of_template(flow) ? disk->template.id : disk->vm.id, flow->object_id))
 			disk_change_state(change, disk, DISK_LOCKED);
 		else {
 			error_set(error, ERR_WRONG_STATE, "disk '%s' is %s", disk ? disk_label(disk) : json_string_value(id),
-				  !disk ? "gone" : disk->state != DISK_OK ? disk_state_names[disk->state] : "no longer the VM's");
+				  !disk ? "gone" : disk->state != DISK_OK ? disk_state_names[disk->state] : "another's meanwhile");
 			ok = false;
 		}
 		record_unref(disk);
@@ -148,24 +167,42 @@ static void unlock_disks(const struct flow *flow, struct change *change)
 	}
 }
 
+static bool is_locked(const void *object)
+{
+	return kind_of(object) == &template_kind ? ((const struct template *)object)->state == TEMPLATE_LOCKED : ((const struct vm *)object)->state == VM_IMAGE_LOCKED;
+}
+
+static bool is_at_rest(const void *object)
+{
+	return kind_of(object) == &template_kind ? ((const struct template *)object)->state == TEMPLATE_OK : ((const struct vm *)object)->state == VM_DOWN;
+}
+
+static void set_lock(void *object, bool locked)
+{
+	if (kind_of(object) == &template_kind)
+		SET((struct template *)object, state, locked ? TEMPLATE_LOCKED : TEMPLATE_OK);
+	else
+		SET((struct vm *)object, state, locked ? VM_IMAGE_LOCKED : VM_DOWN);
+}
+
 static bool edit_lock(void *copy, struct change *change, void *data, GError **error)
 {
-	struct vm *vm = copy;
 	struct flow *flow = data;
 
-	if (vm->state == VM_IMAGE_LOCKED && flow_is_alone(flow, NULL))
+	if (is_locked(copy) && flow_is_alone(flow, NULL))
 		return false;
-	if (vm->state != VM_DOWN) {
-		error_set(error, ERR_WRONG_STATE, "VM '%s' is %s: only a VM that is down can be exported", vm->name, vm_state_names[vm->state]);
+	if (!is_at_rest(copy)) {
+		error_set(error, ERR_WRONG_STATE, "%s '%s' is %s: only a VM that is down and a template that is ok can be exported", noun_of(flow), object_name(copy),
+			  is_of_template(flow) ? template_state_names[((struct template *)copy)->state] : vm_state_names[((struct vm *)copy)->state]);
 		return false;
 	}
-	SET(vm, state, VM_IMAGE_LOCKED);
+	set_lock(copy, true);
 	return lock_disks(flow, change, error);
 }
 
 static bool lock(struct flow *flow, GError **error)
 {
-	if (!store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_lock, flow, NULL, error))
+	if (!store_modify(flow->engine->store, kind_of_flow(flow), flow->object_id, edit_lock, flow, NULL, error))
 		return false;
 	json_object_set_new(flow->data, "locked", json_true());
 	return true;
@@ -173,18 +210,16 @@ static bool lock(struct flow *flow, GError **error)
 
 static bool edit_unlock(void *copy, struct change *change, void *data, GError **error)
 {
-	struct vm *vm = copy;
-
-	if (vm->state != VM_IMAGE_LOCKED)
+	if (!is_locked(copy))
 		return false;
-	SET(vm, state, VM_DOWN);
+	set_lock(copy, false);
 	unlock_disks(data, change);
 	return true;
 }
 
 static bool unlock(struct flow *flow, GError **error)
 {
-	return !flow_flag(flow, "locked") || store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_unlock, flow, NULL, error);
+	return !flow_flag(flow, "locked") || store_modify(flow->engine->store, kind_of_flow(flow), flow->object_id, edit_unlock, flow, NULL, error);
 }
 
 /* ---- check ---- */
@@ -227,14 +262,14 @@ static bool check(struct flow *flow, GError **error)
 
 static char *definition_text(struct flow *flow, GError **error)
 {
-	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
+	void *object = model_get(flow->engine->model, kind_of_flow(flow), flow->object_id);
 	g_autoptr(GPtrArray) disks = list_new();
 	char *text;
 	size_t i;
 	json_t *id;
 
-	if (!vm) {
-		error_set(error, ERR_NOT_FOUND, "VM '%s'", flow->object_id);
+	if (!object) {
+		error_set(error, ERR_NOT_FOUND, "%s '%s'", noun_of(flow), flow->object_id);
 		return NULL;
 	}
 	json_array_foreach(json_object_get(flow->data, "disks"), i, id) {
@@ -247,8 +282,8 @@ static char *definition_text(struct flow *flow, GError **error)
 		g_ptr_array_add(disks, there);
 		record_unref(disk);
 	}
-	text = ovf_write(flow->engine->model, vm, disks, wall_msec());
-	record_unref(vm);
+	text = ovf_write(flow->engine->model, object, disks, wall_msec());
+	record_unref(object);
 	return text;
 }
 
@@ -315,8 +350,8 @@ static bool clear(struct flow *flow, GError **error)
 		return false;
 	}
 	target = model_get(flow->engine->model, &storage_domain_kind, flow_text(flow, "target"));
-	store_event(flow->engine->store, EVENT_REMOVE_FAILED, &flow->actor, (void *[]){ target, NULL }, "Failed to remove the earlier VM %s from %s: %s",
-		    flow_text(flow, "name"), flow_text(flow, "target_name"), own->message);
+	store_event(flow->engine->store, is_of_template(flow) ? EVENT_TEMPLATE_REMOVE_FAILED : EVENT_REMOVE_FAILED, &flow->actor, (void *[]){ target, NULL },
+		    "Failed to remove the earlier %s %s from %s: %s", noun_of(flow), flow_text(flow, "name"), flow_text(flow, "target_name"), own->message);
 	record_unref(target);
 	g_error_free(own);
 	return true;
@@ -327,29 +362,29 @@ static bool clear(struct flow *flow, GError **error)
 static bool edit_end(void *copy, struct change *change, void *data, GError **error)
 {
 	struct flow *flow = data;
-	struct vm *vm = copy;
 	struct storage_domain *target = model_get(flow->engine->model, &storage_domain_kind, flow_text(flow, "target"));
 	bool changed = edit_unlock(copy, change, flow, error);
 
 	if (changed)
-		change_event(change, EVENT_EXPORTED, &flow->actor, (void *[]){ vm, target, NULL }, "VM %s exported to %s by %s", vm->name,
-			     flow_text(flow, "target_name"), flow_user(flow));
+		change_event(change, is_of_template(flow) ? EVENT_TEMPLATE_EXPORTED : EVENT_EXPORTED, &flow->actor, (void *[]){ copy, target, NULL },
+			     "%s %s exported to %s by %s", noun_of(flow), object_name(copy), flow_text(flow, "target_name"), flow_user(flow));
 	record_unref(target);
 	return changed;
 }
 
 static bool end(struct flow *flow, GError **error)
 {
-	return store_modify(flow->engine->store, &vm_kind, flow->object_id, edit_end, flow, NULL, error);
+	return store_modify(flow->engine->store, kind_of_flow(flow), flow->object_id, edit_end, flow, NULL, error);
 }
 
 static void export_failed(struct flow *flow, const GError *cause)
 {
-	struct vm *vm = model_get(flow->engine->model, &vm_kind, flow->object_id);
+	void *object = model_get(flow->engine->model, kind_of_flow(flow), flow->object_id);
 
-	store_event(flow->engine->store, EVENT_EXPORT_FAILED, &flow->actor, (void *[]){ vm, NULL }, "Failed to export VM %s to %s (User: %s): %s",
-		    flow_text(flow, "name"), flow_text(flow, "target_name"), flow_user(flow), cause->message);
-	record_unref(vm);
+	store_event(flow->engine->store, is_of_template(flow) ? EVENT_TEMPLATE_EXPORT_FAILED : EVENT_EXPORT_FAILED, &flow->actor, (void *[]){ object, NULL },
+		    "Failed to export %s %s to %s (User: %s): %s", noun_of(flow), flow_text(flow, "name"), flow_text(flow, "target_name"), flow_user(flow),
+		    cause->message);
+	record_unref(object);
 }
 
 static const struct flow_step export_steps[] = {
@@ -359,6 +394,11 @@ static const struct flow_step export_steps[] = {
 
 const struct flow_type export_vm_flow = {
 	.name = "export_vm", .kind = &vm_kind, .steps = export_steps, .n_steps = G_N_ELEMENTS(export_steps), .forward = true, .failed = export_failed,
+};
+
+const struct flow_type export_template_flow = {
+	.name = "export_template", .kind = &template_kind, .steps = export_steps, .n_steps = G_N_ELEMENTS(export_steps), .forward = true,
+	.failed = export_failed,
 };
 
 /* ---- remove ---- */
@@ -378,11 +418,6 @@ static bool remove_definition(struct flow *flow, GError **error)
 	const struct storage_call call = storage_flow_call(flow);
 
 	return pool_forget_definition(&call, flow_text(flow, "pool"), flow_text(flow, "domain"), flow->object_id, error);
-}
-
-static const char *noun_of(const struct flow *flow)
-{
-	return flow_flag(flow, "template") ? "Template" : "VM";
 }
 
 static bool remove_rest(struct flow *flow, GError **error)

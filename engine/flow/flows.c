@@ -9,11 +9,13 @@
 #include "engine/flow/image_flow.h"
 #include "engine/flow/import_flow.h"
 #include "engine/flow/storage_flow.h"
+#include "engine/flow/template_flow.h"
 #include "engine/flow/vm_flow.h"
 #include "engine/flow/vm_migrate.h"
 
 const struct flow_type *const flow_types[] = {
-	&start_vm_flow, &suspend_vm_flow, &discard_memory_flow, &remove_vm_flow, &create_domain_flow, &move_domain_flow, &remove_domain_flow, &extend_domain_flow,
-	&create_disk_flow, &remove_disk_flow, &copy_disk_flow, &retire_host_flow, &export_vm_flow, &remove_export_flow, &import_vm_flow, &import_image_flow, &export_image_flow,
-	&migrate_vm_flow, NULL
+	&start_vm_flow, &suspend_vm_flow, &discard_memory_flow, &migrate_vm_flow, &remove_vm_flow, &export_vm_flow, &import_vm_flow,
+	&create_template_flow, &remove_template_flow, &export_template_flow, &import_template_flow, &remove_export_flow,
+	&create_domain_flow, &move_domain_flow, &remove_domain_flow, &extend_domain_flow, &retire_host_flow,
+	&create_disk_flow, &remove_disk_flow, &copy_disk_flow, &import_image_flow, &export_image_flow, NULL
 };

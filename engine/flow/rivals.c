@@ -52,6 +52,23 @@ void flow_announce(struct change *change, const struct flow_type *type, const ch
 	record_unref(record);
 }
 
+json_t *flow_announced(struct model *model, const char *object_id)
+{
+	g_autoptr(GPtrArray) flows = model_list(model, &flow_kind);
+
+	for (guint i = 0; i < flows->len; i++) {
+		const struct flow_record *record = flows->pdata[i];
+		json_t *data;
+
+		if (g_strcmp0(record->object_id, object_id) || !json_is_true(json_object_get(record->data, ANNOUNCED)))
+			continue;
+		data = json_deep_copy(record->data);
+		json_object_del(data, ANNOUNCED);
+		return data;
+	}
+	return NULL;
+}
+
 void flow_took_over(const struct flow *flow)
 {
 	g_autoptr(GPtrArray) flows = model_list(flow->engine->model, &flow_kind);

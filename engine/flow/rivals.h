@@ -19,6 +19,8 @@ bool flow_works_on(struct model *model, const char *object_id);
  * step of the flow, once it runs by flow_run(), calls flow_took_over().
  */
 void flow_announce(struct change *change, const struct flow_type *type, const char *object_id, const struct actor *actor, json_t *data);
+/* The data of the object's flow that is announced, for flow_run(); NULL: none. New reference. */
+json_t *flow_announced(struct model *model, const char *object_id);
 void flow_took_over(const struct flow *flow);
 
 #endif

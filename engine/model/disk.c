@@ -17,7 +17,7 @@ static const struct field disk_fields[] = {
 	FIELD_STRING_(struct disk, description, "description", CU | HEAD | SEARCH, "free text", .max = 4096),
 	FIELD_STRING_(struct disk, comment, "comment", CU | HEAD | SEARCH, "free text", .max = 4096),
 	FIELD_REF_(struct disk, vm, "vm", READ_ONLY, "vms", "virtual machine that has it"),
-	FIELD_REF_(struct disk, template, "template", READ_ONLY, "templates", "template that has it"),
+	FIELD_REF_(struct disk, template, "template", READ_ONLY | WITHIN, "templates", "template that has it"),
 	FIELD_STRING_(struct disk, name, "alias", CU | SEARCH, "name of the disk", .max = 255),
 	FIELD_STRING_(struct disk, name, "name", CU | SEARCH, "the same, as other resources call it", .max = 255),
 	FIELD_STRING_(struct disk, image_id, "image_id", READ_ONLY, "volume on the storage"),

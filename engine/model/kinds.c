@@ -43,7 +43,10 @@ const struct kind template_kind = { .type = &template_type, .collection = "templ
 const struct kind cpu_profile_kind = { .type = &cpu_profile_type, .collection = "cpuprofiles" };
 const struct kind vm_kind = { .type = &vm_type, .collection = "vms", .group = offsetof(struct vm, host) };
 const struct kind disk_kind = { .type = &disk_type, .collection = "disks", .parent = offsetof(struct disk, vm), .parent_kind = &vm_kind };
-const struct kind nic_kind = { .type = &nic_type, .collection = "nics", .parent = offsetof(struct nic, vm), .parent_kind = &vm_kind, .owned = true };
+const struct kind nic_kind = {
+	.type = &nic_type, .collection = "nics", .parent = offsetof(struct nic, vm), .parent_kind = &vm_kind,
+	.other_parent = offsetof(struct nic, template), .owned = true
+};
 const struct kind qos_kind = {
 	.type = &qos_type, .collection = "qoss", .parent = offsetof(struct qos, data_center), .parent_kind = &datacenter_kind, .owned = true
 };

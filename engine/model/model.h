@@ -20,6 +20,7 @@ struct kind {
 	const char *collection;               /* URL segment: "vms"; also the name of its database table */
 	size_t parent;                        /* offset of the struct ref member that names the parent object; 0: top-level */
 	const struct kind *parent_kind;
+	size_t other_parent;                  /* with a parent: offset of the struct ref that names who has it instead, and within which names are unique; 0: none */
 	size_t group;                         /* without a parent: offset of the struct ref by which objects are looked for most (model_referring()); 0: none */
 	bool sequence;                        /* ids are growing integers (events), not UUIDs */
 	bool transient;                       /* not in the database (actions, creations) */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Network interfaces of virtual machines: the table. See nic.h. */
 #include "engine/model/nic.h"
+#include "engine/model/kinds.h"
 #include "engine/model/misc.h"
 
 const char *const nic_interface_names[] = { "e1000", "virtio", "rtl8139", "rtl8139_virtio", NULL };
@@ -12,6 +13,7 @@ static const struct field nic_fields[] = {
 	FIELD_STRING_(struct nic, name, "name", CU | REQUIRED | SEARCH | UNIQUE | HEAD, "name inside the VM", .min = 1, .max = 50),
 	FIELD_STRING_(struct nic, description, "description", CU | HEAD, "free text", .max = 4096),
 	FIELD_REF_(struct nic, vm, "vm", READ_ONLY, "vms", "virtual machine that has it"),
+	FIELD_REF_(struct nic, template, "template", READ_ONLY | FOLLOWS | WITHIN, "templates", "template that has it"),
 	FIELD_REF_(struct nic, network, "network", CU, "networks", "network it is connected to; none: not connected"),
 	FIELD_REF_(struct nic, vnic_profile, "vnic_profile", CU, "vnicprofiles", "what it may do on the network; given without network: on that of the profile"),
 	FIELD_BOOL_(struct nic, linked, "linked", CU, "the cable is in", .def = "true"),

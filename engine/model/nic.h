@@ -10,7 +10,8 @@ extern const char *const nic_interface_names[];
 struct nic {
 	struct record record;
 	char *id, *name, *description;
-	struct ref vm;                       /* parent */
+	struct ref vm;                       /* parent; absent: it is a template's */
+	struct ref template;                 /* it has no address: VMs made from the template get theirs */
 	struct ref network;                  /* absent: not connected */
 	struct ref vnic_profile;             /* of that network */
 	int interface;                       /* enum nic_interface */

@@ -135,10 +135,10 @@ static const struct field vm_fields[] = {
 };
 const struct record_type vm_type = RECORD_TYPE("vm", "vms", struct vm, vm_fields, "A virtual machine");
 
-static void inherit(struct vm *vm, const struct field *to, const struct template *template, const struct field *from)
+static void inherit(void *heir, const struct field *to, const void *origin, const struct field *from)
 {
-	void *target = (char *)vm + to->offset;
-	const void *source = (const char *)template + from->offset;
+	void *target = (char *)heir + to->offset;
+	const void *source = (const char *)origin + from->offset;
 	g_autofree char *text = NULL;
 
 	switch (to->kind) {
@@ -160,21 +160,34 @@ static void inherit(struct vm *vm, const struct field *to, const struct template
 	case FIELD_JSON:
 		break;                 /* neither occurs in VM_BASE_MEMBERS */
 	default:
-		text = record_text(template, from);
-		(void)record_set_text(vm, to, text, /* error= */ NULL);      /* it was checked when the template took it */
+		text = record_text(origin, from);
+		(void)record_set_text(heir, to, text, /* error= */ NULL);      /* it was checked when the origin took it */
 	}
+}
+
+/* What may be given to the heir, was not, and both have. */
+static void inherit_rest(void *heir, const void *origin)
+{
+	const struct record_type *type = ((const struct record *)heir)->type;
+
+	for (size_t i = 0; i < type->n_fields; i++) {
+		const struct field *to = &type->fields[i], *from = record_field(((const struct record *)origin)->type, to->path);
+
+		if (!from || from->kind != to->kind || !(to->flags & CREATE) || to->flags & (ALIAS | HEAD | REQUIRED | INPUT_ONLY))
+			continue;
+		if (!record_has(heir, to->offset) && record_has(origin, from->offset))
+			inherit(heir, to, origin, from);
+	}
+}
+
+void template_inherit(struct template *template, const struct vm *vm)
+{
+	inherit_rest(template, vm);
 }
 
 void vm_inherit(struct vm *vm, const struct template *template)
 {
-	for (size_t i = 0; i < vm_type.n_fields; i++) {
-		const struct field *to = &vm_type.fields[i], *from = record_field(&template_type, to->path);
-
-		if (!from || from->kind != to->kind || !(to->flags & CREATE) || to->flags & (ALIAS | HEAD | REQUIRED | INPUT_ONLY))
-			continue;
-		if (!record_has(vm, to->offset) && record_has(template, from->offset))
-			inherit(vm, to, template, from);
-	}
+	inherit_rest(vm, template);
 	if (!HAS(vm, memory_guaranteed) || vm->memory_guaranteed > vm->memory)
 		SET(vm, memory_guaranteed, vm->memory);
 }

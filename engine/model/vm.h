@@ -133,6 +133,8 @@ extern const struct record_type vm_type;
 struct template;
 /* What the VM does not say itself it takes from its template; last, guaranteed memory is all memory. */
 void vm_inherit(struct vm *vm, const struct template *template);
+/* What the template does not say itself it takes from the VM that it is made of; its cluster, too. */
+void template_inherit(struct template *template, const struct vm *vm);
 
 /* Kept in the order of enum vm_state: (1u << state) */
 #define VM_STATES_RUNNING \

@@ -28,8 +28,8 @@ struct ovf {
 	GPtrArray *nics;                     /* struct nic; network.name and vnic_profile are names */
 };
 
-/* disks: struct disk, those that the text shall name. g_free */
-char *ovf_write(struct model *model, const struct vm *vm, const GPtrArray *disks, int64_t now_msec);
+/* object: a VM or template; disks: struct disk, those that the text shall name. g_free */
+char *ovf_write(struct model *model, const void *object, const GPtrArray *disks, int64_t now_msec);
 /* NULL + ERR_BAD_VALUE, ERR_INCOMPLETE, ERR_SYNTAX, ERR_TOO_LARGE naming the element. */
 struct ovf *ovf_read(const char *text, size_t length, GError **error);
 struct ovf *ovf_free(struct ovf *ovf);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A VM as OVF text. See ovf.h. */
+/* A VM or template as OVF text. See ovf.h. */
 #include "engine/ovf/ovf.h"
 
 #include <inttypes.h>
@@ -424,11 +424,10 @@ static void write_content(const struct pen *pen, xmlNode *envelope, const GPtrAr
 	write_hardware(pen, content, disks, nics);
 }
 
-char *ovf_write(struct model *model, const struct vm *vm, const GPtrArray *disks, int64_t now_msec)
+static char *write_vm(struct model *model, const struct vm *vm, const GPtrArray *disks, const GPtrArray *nics, int64_t now_msec)
 {
 	g_autoptr(xmlDoc) doc = xmlNewDoc((const xmlChar *)"1.0");
 	xmlNode *envelope = xmlNewDocNode(doc, NULL, (const xmlChar *)"Envelope", NULL);
-	g_autoptr(GPtrArray) nics = model_children(model, &nic_kind, vm->id);
 	struct pen pen = { .model = model, .vm = vm, .doc = doc, .now_msec = now_msec };
 	g_autofree char *text = NULL;
 
@@ -445,4 +444,16 @@ char *ovf_write(struct model *model, const struct vm *vm, const GPtrArray *disks
 	write_content(&pen, envelope, disks, nics);
 	text = xml_to_text(envelope);
 	return g_strconcat("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", text, NULL);
+}
+
+/* A template is written as a VM that is made from itself: that is how it is told apart. */
+char *ovf_write(struct model *model, const void *object, const GPtrArray *disks, int64_t now_msec)
+{
+	bool is_template = kind_of(object) == &template_kind;
+	struct vm *vm = is_template ? template_as_vm(object) : record_ref(object);
+	g_autoptr(GPtrArray) nics = is_template ? template_nics(model, vm->id) : model_children(model, &nic_kind, vm->id);
+	char *text = write_vm(model, vm, disks, nics, now_msec);
+
+	record_unref(vm);
+	return text;
 }

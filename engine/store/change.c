@@ -239,6 +239,14 @@ static bool check_base(const struct item *item, const struct overlay *overlay, G
 	return same;
 }
 
+/* Whose it is when it has no parent; NULL: nobody's. */
+static const char *other_parent(const void *record)
+{
+	const struct kind *kind = kind_of(record);
+
+	return kind->other_parent ? ((const struct ref *)(const void *)((const char *)record + kind->other_parent))->id : NULL;
+}
+
 struct rival { const void *record; const struct field *field; const char *text; void *found; };
 
 static bool is_rival(void *record, void *data)
@@ -246,7 +254,8 @@ static bool is_rival(void *record, void *data)
 	struct rival *rival = data;
 	g_autofree char *text = NULL;
 
-	if (!strcmp(object_id(record), object_id(rival->record)) || g_strcmp0(object_parent(record), object_parent(rival->record)))
+	if (!strcmp(object_id(record), object_id(rival->record)) || g_strcmp0(object_parent(record), object_parent(rival->record)) ||
+	    g_strcmp0(other_parent(record), other_parent(rival->record)))
 		return true;
 	text = record_text(record, rival->field);
 	if (text && !g_ascii_strcasecmp(text, rival->text))
