@@ -57,6 +57,17 @@ void disk_change_state(struct change *change, const struct disk *disk, int state
 	record_unref(copy);
 }
 
+bool disk_edit_unlock(void *copy, struct change *change, void *data, GError **error)
+{
+	struct disk *disk = copy;
+	const int *state = data;
+
+	if (disk->state != DISK_LOCKED)
+		return false;
+	SET(disk, state, state ? *state : DISK_OK);
+	return true;
+}
+
 bool disk_is_at_rest(struct model *model, void *data, GError **error)
 {
 	const struct disk *disk = data;
@@ -310,16 +321,6 @@ static bool remove_lock(struct flow *flow, GError **error)
 	return true;
 }
 
-static bool edit_unlock(void *copy, struct change *change, void *data, GError **error)
-{
-	struct disk *disk = copy;
-
-	if (disk->state != DISK_LOCKED)
-		return false;
-	SET(disk, state, *(int *)data);
-	return true;
-}
-
 static bool remove_unlock(struct flow *flow, GError **error)
 {
 	const struct storage_call call = disk_flow_call(flow);
@@ -336,7 +337,7 @@ static bool remove_unlock(struct flow *flow, GError **error)
 	}
 	if (error_is(own, ERR_VOLUME_DOES_NOT_EXIST))
 		state = DISK_ILLEGAL;
-	return store_modify(flow->engine->store, &disk_kind, flow->object_id, edit_unlock, &state, NULL, error);
+	return store_modify(flow->engine->store, &disk_kind, flow->object_id, disk_edit_unlock, &state, NULL, error);
 }
 
 static bool remove_volume(struct flow *flow, GError **error)

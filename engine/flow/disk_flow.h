@@ -35,6 +35,8 @@ json_t *disk_flow_data(struct engine *engine, const struct disk *disk, GError **
 const char *disk_label(const struct disk *disk);
 /* In the change, the disk gets that state. */
 void disk_change_state(struct change *change, const struct disk *disk, int state);
+/* For store_modify(): a disk that is locked gets this state. data: const int *; NULL: ok */
+bool disk_edit_unlock(void *copy, struct change *change, void *data, GError **error);
 /* For change_check(), so that a start of its VM comes wholly before or wholly after: no running VM has it plugged. data: a struct disk */
 bool disk_is_at_rest(struct model *model, void *data, GError **error);
 

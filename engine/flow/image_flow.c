@@ -219,19 +219,9 @@ static bool lock(struct flow *flow, GError **error)
 	return true;
 }
 
-static bool edit_unlock(void *copy, struct change *change, void *data, GError **error)
-{
-	struct disk *disk = copy;
-
-	if (disk->state != DISK_LOCKED)
-		return false;
-	SET(disk, state, DISK_OK);
-	return true;
-}
-
 static bool unlock(struct flow *flow, GError **error)
 {
-	return !flow_flag(flow, "locked") || store_modify(flow->engine->store, &disk_kind, flow->object_id, edit_unlock, flow, NULL, error);
+	return !flow_flag(flow, "locked") || store_modify(flow->engine->store, &disk_kind, flow->object_id, disk_edit_unlock, /* state= */ NULL, NULL, error);
 }
 
 static bool make_image(struct flow *flow, GError **error)
@@ -307,7 +297,7 @@ static bool edit_end(void *copy, struct change *change, void *data, GError **err
 	struct flow *flow = data;
 	struct disk *disk = copy;
 	struct storage_domain *target = model_get(flow->engine->model, &storage_domain_kind, flow_text(flow, "target"));
-	bool changed = edit_unlock(copy, change, data, error);
+	bool changed = disk_edit_unlock(copy, change, /* state= */ NULL, error);
 
 	if (changed)
 		change_event(change, EVENT_EXPORTED, &flow->actor, (void *[]){ disk, target, NULL }, "User %s successfully exported image %s to domain %s.",
