@@ -3,6 +3,7 @@
 #include "engine/flow/flow.h"
 #include "engine/flow/disk_copy.h"
 #include "engine/flow/disk_flow.h"
+#include "engine/flow/disk_merge.h"
 #include "engine/flow/export_flow.h"
 #include "engine/flow/extend_flow.h"
 #include "engine/flow/host_flow.h"
@@ -17,5 +18,5 @@ const struct flow_type *const flow_types[] = {
 	&start_vm_flow, &suspend_vm_flow, &discard_memory_flow, &migrate_vm_flow, &remove_vm_flow, &export_vm_flow, &import_vm_flow,
 	&create_template_flow, &remove_template_flow, &export_template_flow, &import_template_flow, &remove_export_flow,
 	&create_domain_flow, &move_domain_flow, &remove_domain_flow, &extend_domain_flow, &retire_host_flow,
-	&create_disk_flow, &remove_disk_flow, &copy_disk_flow, &import_image_flow, &export_image_flow, NULL
+	&create_disk_flow, &remove_disk_flow, &copy_disk_flow, &merge_disk_flow, &import_image_flow, &export_image_flow, NULL
 };

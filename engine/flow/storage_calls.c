@@ -420,7 +420,8 @@ bool volume_describe(const struct storage_call *call, const struct volume_place 
 	if (!info)
 		return false;
 	*ret_facts = (struct volume_facts){ .capacity = info->capacity, .used = info->truesize, .created_s = info->ctime, .cow = !g_strcmp0(info->format, "COW"),
-					    .sparse = !g_strcmp0(info->type, "SPARSE"), .good = !g_strcmp0(info->status, "OK") };
+					    .sparse = !g_strcmp0(info->type, "SPARSE"), .good = !g_strcmp0(info->status, "OK"),
+					    .shared = !g_strcmp0(info->vol_type, "SHARED") };
 	if (g_strcmp0(info->parent, BLANK_UUID))
 		g_strlcpy(ret_facts->parent_id, info->parent ? info->parent : "", sizeof(ret_facts->parent_id));
 	record_unref(info);
@@ -548,6 +549,58 @@ bool volume_send(const struct storage_call *call, const struct volume_place *fro
 bool volume_copy_cancel(const struct storage_call *call, const char *job_id, GError **error)
 {
 	return agent_job_cancel(call->engine, call->host_id, job_id, call->flow_id, call->patience_s, error);
+}
+
+static void *merge_params(const struct record_type *type, const struct volume_merge *merge)
+{
+	struct sdm_params *params = record_new(type);
+
+	set_string(&params->pool_id, merge->base.pool_id);
+	params->subchain = record_new(&subchain_type);
+	set_string(&params->subchain->domain_id, merge->base.domain_id);
+	set_string(&params->subchain->image_id, merge->base.image_id);
+	set_string(&params->subchain->base_id, merge->base.volume_id);
+	set_string(&params->subchain->top_id, merge->top_id);
+	return params;
+}
+
+static bool merge_task(const struct storage_call *call, const char *verb, const struct volume_merge *merge, GError **error)
+{
+	void *params = merge_params(&merge_task_params_type, merge);
+	bool lost = true;
+	GError *own = NULL;
+
+	for (int i = 0; i < 2 && lost; i++) {
+		g_clear_error(&own);
+		(void)agent_task(call->engine, call->host_id, verb, params, call->flow_id, call->patience_s, VOLUME_MAX_S, &lost, &own);
+	}
+	record_unref(params);
+	return outcome(own, error);
+}
+
+bool volume_merge_prepare(const struct storage_call *call, const struct volume_merge *merge, GError **error)
+{
+	return merge_task(call, "StoragePool.prepareMerge", merge, error);
+}
+
+bool volume_merge_data(const struct storage_call *call, const struct volume_merge *merge, const char *job_id, GError **error)
+{
+	struct sdm_params *params = merge_params(&sdm_merge_params_type, merge);
+	bool lost = true;
+	GError *own = NULL;
+
+	set_string(&params->job_id, job_id);
+	for (int i = 0; i < 2 && lost; i++) {
+		g_clear_error(&own);
+		(void)agent_job(call->engine, call->host_id, "SDM.merge", params, job_id, call->flow_id, call->patience_s, VOLUME_MAX_S, &lost, &own);
+	}
+	record_unref(params);
+	return outcome(own, error);
+}
+
+bool volume_merge_finish(const struct storage_call *call, const struct volume_merge *merge, GError **error)
+{
+	return merge_task(call, "StoragePool.finalizeMerge", merge, error);
 }
 
 static struct volume_call *image_params(const struct record_type *type, const char *pool_id, const char *domain_id, const char *image_id)

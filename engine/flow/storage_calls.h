@@ -53,7 +53,8 @@ struct volume_place {
 };
 bool volume_create(const struct storage_call *call, const struct volume_place *volume, GError **error);
 bool volume_remove(const struct storage_call *call, const struct volume_place *volume, GError **error);
-struct volume_facts { char parent_id[37]; int64_t capacity, used, created_s; bool cow, sparse, good; };        /* parent_id "": none */
+struct volume_facts { char parent_id[37]; int64_t capacity, used, created_s; bool cow, sparse, good, shared; };
+/* parent_id "": none; shared: a template's */
 bool volume_describe(const struct storage_call *call, const struct volume_place *volume, struct volume_facts *ret_facts, GError **error);
 bool volume_sizes(const struct storage_call *call, const struct volume_place *volume, int64_t *ret_capacity, int64_t *ret_used, GError **error);
 bool volume_exists(const struct storage_call *call, const struct volume_place *volume, bool *ret_exists, GError **error);
@@ -70,6 +71,14 @@ struct web_place {
 bool volume_fetch(const struct storage_call *call, const struct web_place *from, const struct volume_place *to, const char *job_id, GError **error);
 /* What was sent before is sent again: ask the server first. */
 bool volume_send(const struct storage_call *call, const struct volume_place *from, const struct web_place *to, const char *job_id, GError **error);
+/*
+ * A cold merge: the data of the volume top go into the one it is based on, in three steps, each of which may be repeated. Until the last nothing is changed
+ * for who reads top; after it nothing is based on top any more, and it can be removed.
+ */
+struct volume_merge { struct volume_place base; const char *top_id; };
+bool volume_merge_prepare(const struct storage_call *call, const struct volume_merge *merge, GError **error);
+bool volume_merge_data(const struct storage_call *call, const struct volume_merge *merge, const char *job_id, GError **error);
+bool volume_merge_finish(const struct storage_call *call, const struct volume_merge *merge, GError **error);
 /* Ids of its volumes; none: there is no such image. New reference. */
 json_t *image_volumes(const struct storage_call *call, const char *pool_id, const char *domain_id, const char *image_id, GError **error);
 /* All but this one go, which nothing is based on, nor it on them. */
