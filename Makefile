@@ -24,7 +24,7 @@ FUZZ_SECONDS ?= 30
 VERSION := $(shell sed -n 's/^\#\# \([0-9][0-9.]*\).*/\1/p' NEWS.md | head -1)
 PKGS = glib-2.0 jansson libxml-2.0 libevent_core libevent_pthreads openssl
 AGENT_PKGS = libvirt libvirt-qemu libnl-3.0 libnl-route-3.0 libnftables libarchive libpng libnbd libudev libgcrypt
-ENGINE_PKGS = sqlite3 libpq ldap
+ENGINE_PKGS = sqlite3 libpq ldap libssh2
 CLIENT_PKGS = libcurl
 UNIT_PKGS = cmocka
 
@@ -77,6 +77,9 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(compile) -MMD -MP -c -o $@ $<
+
+# what is in it runs on hosts
+$(BUILD)/engine/deploy/script.o: engine/deploy/host.sh
 
 define static_library
 $(1): $(2)

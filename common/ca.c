@@ -259,31 +259,76 @@ static bool sign(X509 *certificate, X509 *ca, EVP_PKEY *ca_key, const char *usag
 	       add_extension(certificate, ca, NID_authority_key_identifier, "keyid:always") && X509_sign(certificate, ca_key, EVP_sha256()) > 0;
 }
 
-bool ca_issue(const char *dir, const struct ca_request *request, const char *cert_file, const char *key_file, GError **error)
+static X509 *issued(const char *dir, const struct ca_request *request, EVP_PKEY *key, GError **error)
 {
 	int64_t now = g_get_real_time() / G_USEC_PER_SEC;
 	int64_t not_before = now + (request->not_before_offset ? request->not_before_offset : NOT_BEFORE_SECONDS);
 	int64_t not_after = now + (int64_t)(request->days ? request->days : CERTIFICATE_DAYS) * DAY_SECONDS;
 	const char *usages = request->server && request->client ? "serverAuth,clientAuth" : request->server ? "serverAuth" : "clientAuth";
-	g_autoptr(EVP_PKEY) ca_key = NULL, key = NULL;
+	g_autoptr(EVP_PKEY) ca_key = NULL;
 	g_autoptr(X509) ca = NULL, certificate = NULL;
 	g_autofree char *organization = NULL;
 
 	if (!load_ca(dir, &ca, &ca_key, error))
-		return false;
+		return NULL;
 	organization = organization_of(ca);
 	/* an expired one for a test still has a beginning before its end */
 	not_before = MIN(not_before, not_after - DAY_SECONDS);
-	key = EVP_EC_gen("P-256");
-	if (key)
-		certificate = certificate_new(key, organization, request->common_name, not_before, not_after);
-	if (!certificate)
-		return ca_failed(error, request->common_name);
-	if (!add_alternatives(certificate, request, error))
+	certificate = key ? certificate_new(key, organization, request->common_name, not_before, not_after) : NULL;
+	if (certificate && !add_alternatives(certificate, request, error))
+		return NULL;
+	if (certificate && sign(certificate, ca, ca_key, request->server || request->client ? usages : NULL))
+		return g_steal_pointer(&certificate);
+	(void)ca_failed(error, request->common_name);
+	return NULL;
+}
+
+bool ca_issue(const char *dir, const struct ca_request *request, const char *cert_file, const char *key_file, GError **error)
+{
+	g_autoptr(EVP_PKEY) key = EVP_EC_gen("P-256");
+	g_autoptr(X509) certificate = issued(dir, request, key, error);
+
+	return certificate && ca_publish_key(key_file, key, /* replace= */ true, error) &&
+	       ca_publish_certificate(cert_file, certificate, /* replace= */ true, error);
+}
+
+/* ---- for who has the key ---- */
+
+/* One that is signed by the key in it; what was sent is the sender's fault, not a failure here. ret_key: within it */
+static X509_REQ *read_request(const char *text, EVP_PKEY **ret_key, GError **error)
+{
+	g_autoptr(BIO) in = BIO_new_mem_buf(text, -1);
+	g_autoptr(X509_REQ) wish = PEM_read_bio_X509_REQ(in, NULL, NULL, NULL);
+	EVP_PKEY *key = wish ? X509_REQ_get0_pubkey(wish) : NULL;
+
+	if (!key || X509_REQ_verify(wish, key) != 1) {
+		error_set(error, ERR_OPERATION_FAILED, "the request for a certificate is not signed by the key that is in it");
+		return NULL;
+	}
+	*ret_key = key;
+	return g_steal_pointer(&wish);
+}
+
+static bool certificate_text(X509 *certificate, char **ret_text)
+{
+	g_autoptr(BIO) out = BIO_new(BIO_s_mem());
+	char *bytes;
+	long n;
+
+	if (!out || PEM_write_bio_X509(out, certificate) != 1)
 		return false;
-	if (!sign(certificate, ca, ca_key, request->server || request->client ? usages : NULL))
-		return ca_failed(error, request->common_name);
-	return ca_publish_key(key_file, key, /* replace= */ true, error) && ca_publish_certificate(cert_file, certificate, /* replace= */ true, error);
+	n = BIO_get_mem_data(out, &bytes);
+	*ret_text = g_strndup(bytes, (gsize)n);
+	return true;
+}
+
+bool ca_sign(const char *dir, const struct ca_request *request, const char *asked, char **ret_certificate, GError **error)
+{
+	EVP_PKEY *key;
+	g_autoptr(X509_REQ) wish = read_request(asked, &key, error);
+	g_autoptr(X509) certificate = wish ? issued(dir, request, key, error) : NULL;
+
+	return certificate && (certificate_text(certificate, ret_certificate) || ca_failed(error, request->common_name));
 }
 
 /* ---- renewal ---- */
@@ -327,13 +372,11 @@ static X509 *certificate_like(X509 *old, EVP_PKEY *key)
 
 bool ca_renew(const char *dir, const char *certificate, const char *request, const char *subject, char **ret_certificate, GError **error)
 {
-	g_autoptr(BIO) old_in = BIO_new_mem_buf(certificate, -1), request_in = BIO_new_mem_buf(request, -1), out = BIO_new(BIO_s_mem());
+	g_autoptr(BIO) old_in = BIO_new_mem_buf(certificate, -1);
 	g_autoptr(X509) ca = NULL, old = NULL, new = NULL;
 	g_autoptr(X509_REQ) wish = NULL;
 	g_autoptr(EVP_PKEY) ca_key = NULL;
 	EVP_PKEY *key;
-	char *bytes;
-	long n;
 
 	if (!load_ca(dir, &ca, &ca_key, error))
 		return false;
@@ -342,15 +385,9 @@ bool ca_renew(const char *dir, const char *certificate, const char *request, con
 		error_set(error, ERR_OPERATION_FAILED, "the certificate to be renewed is not of this CA");
 		return false;
 	}
-	if (!(wish = PEM_read_bio_X509_REQ(request_in, NULL, NULL, NULL)) || !(key = X509_REQ_get0_pubkey(wish)) || X509_REQ_verify(wish, key) != 1) {
-		error_set(error, ERR_OPERATION_FAILED, "the request for a certificate is not signed by the key that is in it");
+	if (!(wish = read_request(request, &key, error)) || !check_names(old, subject, error))
 		return false;
-	}
-	if (!check_names(old, subject, error))
-		return false;
-	if (!(new = certificate_like(old, key)) || !sign(new, ca, ca_key, usages_of(old)) || PEM_write_bio_X509(out, new) != 1)
+	if (!(new = certificate_like(old, key)) || !sign(new, ca, ca_key, usages_of(old)) || !certificate_text(new, ret_certificate))
 		return ca_failed(error, subject);
-	n = BIO_get_mem_data(out, &bytes);
-	*ret_certificate = g_strndup(bytes, (gsize)n);
 	return true;
 }

@@ -46,6 +46,8 @@ struct ca_request {
 };
 /* Issues a certificate and key (0600); files are written whole or not at all. */
 bool ca_issue(const char *dir, const struct ca_request *request, const char *cert_file, const char *key_file, GError **error);
+/* The same for the key of who asks (PKCS #10, PEM), of which nothing but the key is taken. */
+bool ca_sign(const char *dir, const struct ca_request *request, const char *asked, char **ret_certificate, GError **error);
 
 /*
  * A new key and certificate in the place of those there are, with the same names: who has them asks, who has the CA signs (renewal.c).

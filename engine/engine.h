@@ -23,6 +23,7 @@ struct engine {
 	struct loop *loop;
 	struct lane_pool *lanes;
 	const struct config *config;
+	const char *data_dir;                /* [engine] data_dir, or what the command line says instead */
 	struct model *model;
 	struct store *store;
 	struct fleet *fleet;

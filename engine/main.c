@@ -20,8 +20,11 @@
 #include "common/log.h"
 #include "common/service.h"
 #include "engine/api/api.h"
+#include "engine/api/host_install.h"
 #include "engine/auth/auth.h"
 #include "engine/auth/ldap.h"
+#include "engine/deploy/deploy.h"
+#include "engine/deploy/ssh.h"
 #include "engine/engine.h"
 #include "engine/fleet/fleet.h"
 #include "engine/fleet/kdump.h"
@@ -104,6 +107,14 @@ static const struct option options[] = {
 	{ "storage", "master_lost_after", OPTION_INT, "300", 1, 86400,
 	  "Seconds that no host sees the master domain of a data center before another data domain takes its place." },
 	{ "sched", "balance_period", OPTION_INT, "15", 1, 3600, "Seconds between two looks at the load of the hosts, for the clusters' scheduling policies." },
+	{ "deploy", "package", OPTION_LIST, "", 0, 0,
+	  "The agent's packages that hosts get over SSH when they are added, installed or upgraded: files NAME_VERSION_ARCHITECTURE.deb of one version, one for each "
+	  "architecture. Needs [agent] ca_dir. None: hosts bring their agent, and are only taken over." },
+	{ "deploy", "image_dir", OPTION_PATH, "/usr/share/rhev-hypervisor", 0, 0, "Below it are the images (.iso) that rhev-h hosts are installed from." },
+	{ "deploy", "connect_timeout", OPTION_INT, "20", 1, 600, "Seconds that connecting and logging in to a host's SSH server may take." },
+	{ "deploy", "silence", OPTION_INT, "60", 5, 3600, "Seconds after which a host's SSH server that sends nothing is given up." },
+	{ "deploy", "timeout", OPTION_INT, "900", 10, 86400, "Seconds that all that is done over SSH to one host may take." },
+	{ "deploy", "start_timeout", OPTION_INT, "60", 1, 3600, "Seconds in which the agent must answer after it was installed." },
 	{ "glance", "timeout", OPTION_INT, "20", 1, 600, "Seconds that an image service and its Keystone may take to answer a request, all pages of a list together." },
 };
 
@@ -289,6 +300,7 @@ static bool start(struct program *program, GError **error)
 		.retention_usec = config_int(config, "http", "action_retention") * G_USEC_PER_SEC,
 	};
 	engine->config = config;
+	engine->data_dir = program->data_dir;
 	engine->started_usec = now_usec();
 	engine->loop = loop_new();
 	engine->lanes = lane_pool_new((unsigned)config_int(config, "engine", "workers"));
@@ -296,12 +308,13 @@ static bool start(struct program *program, GError **error)
 	const struct store_settings store = store_settings(program);
 	if (!make_data_dir(program->data_dir, error) || !(engine->store = store_open(&store, engine->model, error)) ||
 	    !open_doors(engine, &auth, error) || !(engine->fleet = fleet_new(engine, error)) || !(engine->api = api_new(engine, &api, error)) ||
-	    !open_ports(program, error))
+	    !open_ports(program, error) || !deploy_prepare(config, engine->data_dir, store_engine_id(engine->store), error))
 		return false;
 	fleet_on_host_up(engine->fleet, host_is_up);
 	store_listen(engine->store, on_store_news, program);
 	fleet_on_host_lost(engine->fleet, storage_manager_host_lost);
 	store_event(engine->store, EVENT_ENGINE_START, NULL, NULL, "Starting oVirt Engine.");
+	host_install_settle(engine);
 	fleet_start(engine->fleet);
 	listen_for_dumps(program);
 	flow_resume_all(engine);
@@ -323,6 +336,7 @@ static void end(struct program *program)
 		store_listen(engine->store, NULL, NULL);
 	storage_manager_end(engine);
 	balancer_stop(engine->balancer);
+	ssh_stop();
 	engine->lanes = lane_pool_free(engine->lanes, STOP_USEC);
 	engine->balancer = balancer_free(engine->balancer);
 	program->kdump = kdump_free(program->kdump);

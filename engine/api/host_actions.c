@@ -202,8 +202,8 @@ static bool force_spm(struct request *request, const void *object, const void *p
 
 /* In the guide's order (14.2). */
 const struct action host_actions[] = {
-	{ "upgrade", &install_action_type, host_upgrade, "edit_host_configuration", "Refused: packages are upgraded on the host itself" },
-	{ "install", &install_action_type, host_install, "edit_host_configuration", "Takes the host's agent into use anew" },
+	{ "upgrade", &install_action_type, host_upgrade, "edit_host_configuration", "Gives the host the agent of this engine's package over SSH, or a rhev-h host a new image" },
+	{ "install", &install_action_type, host_install, "edit_host_configuration", "Installs the host's agent over SSH, when this engine has its package, and takes it into use" },
 	{ "forceselectspm", &plain_action_type, force_spm, "manipulate_host", "Makes the host the storage manager of its data center", "Force Select SPM" },
 	{ "enrollcertificate", &plain_action_type, host_enroll, "edit_host_configuration", "Gives the agent a new key and certificate, when this engine has the key of the CA" },
 	{ "iscsilogin", &iscsi_login_type, host_iscsi_login, "manipulate_host", "Logs the host in to an iSCSI target" },

@@ -4,6 +4,8 @@
  *
  * A host is added in this order: the agent is asked who it is (so TLS has checked its certificate), nobody else may have it, it is claimed for this engine,
  * then it is stored and its session begins. Until it is stored nothing has changed here; a claim whose host could not be stored is given back.
+ * Where no agent answers with a certificate of our CA and this engine has the agent's package, the host is stored as *installing*, and installed over SSH
+ * after the answer (host_install.c).
  */
 #include "engine/api/res_host.h"
 
@@ -12,8 +14,11 @@
 #include "common/error.h"
 #include "common/log.h"
 #include "engine/api/action.h"
+#include "engine/api/host_deploy.h"
+#include "engine/api/host_install.h"
 #include "engine/api/res_data.h"
 #include "engine/api/statistics.h"
+#include "engine/deploy/package.h"
 #include "engine/fleet/fleet.h"
 #include "engine/flow/agent.h"
 #include "engine/flow/flow.h"
@@ -69,6 +74,7 @@ static void *view(struct request *request, void *record)
 	SET(host, vms_active, active);
 	SET(host, vms_migrating, migrating);
 	SET(host, vms_total, (int)vms->len);
+	SET(host, update_available, package_is_update(request->engine->config, host->version_full));
 	host_show_agents(request->engine->model, host);
 	if (HAS(host, memory))
 		SET(host, max_scheduling_memory, schedulable(request->engine->model, host, vms));
@@ -249,11 +255,17 @@ static bool check_identity(struct model *model, const struct host_caps *caps, co
 {
 	struct host *other;
 
+	if (host->agent_uuid && g_strcmp0(host->agent_uuid, caps->uuid)) {
+		error_set(error, ERR_OPERATION_FAILED, "another agent answers at %s:%d: its id is %s", host->address, host->port, caps->uuid ? caps->uuid : "none");
+		return false;
+	}
 	if (!caps->uuid || !*caps->uuid) {
 		error_set(error, ERR_OPERATION_FAILED, "cannot add host '%s': the agent at %s:%d has no id", host->name, host->address, host->port);
 		return false;
 	}
 	other = host_of_agent(model, caps->uuid);
+	if (other && !strcmp(other->id, host->id))
+		g_clear_pointer(&other, record_unref);
 	if (other)
 		error_set(error, ERR_OPERATION_FAILED, "cannot add host '%s': the agent at %s:%d is that of host '%s' (id %s)", host->name, host->address,
 			  host->port, other->name, caps->uuid);
@@ -269,45 +281,72 @@ static bool refuse(const struct host *host, GError *own, GError **error)
 	return false;
 }
 
-static bool identify(struct request *request, struct host *host, GError **error)
+/* What its agent says of itself. caps: of an agent that answered; its id is not yet looked at. */
+static struct host_caps *ask_agent(struct request *request, const struct host *host, char **ret_subject, GError **error)
 {
-	g_autofree char *subject = NULL;
 	struct host_caps *caps = NULL;
 	json_t *json = NULL;
-	GError *own = NULL;
-	bool ok;
 
-	if (probe(request, host, "Host.getCapabilities", NULL, &json, &subject, &own))
-		caps = caps_from(json, &own);
+	if (probe(request, host, "Host.getCapabilities", NULL, &json, ret_subject, error))
+		caps = caps_from(json, error);
 	json_decref(json);
-	if (!caps)
-		return refuse(host, own, error);
-	ok = check_identity(request->engine->model, caps, host, error);
-	if (ok) {
-		set_string(&host->agent_uuid, caps->uuid);
-		set_string(&host->certificate_subject, subject);
-		g_free(host->certificate_organization);
-		host->certificate_organization = organization_of(subject);
-		if (caps->mem_size)
-			SET(host, memory, caps->mem_size << 20);
+	return caps;
+}
+
+static bool identify(struct request *request, struct host *host, const struct host_caps *caps, const char *subject, GError **error)
+{
+	if (!check_identity(request->engine->model, caps, host, error))
+		return false;
+	set_string(&host->agent_uuid, caps->uuid);
+	set_string(&host->certificate_subject, subject);
+	g_free(host->certificate_organization);
+	host->certificate_organization = organization_of(subject);
+	if (caps->mem_size)
+		SET(host, memory, caps->mem_size << 20);
+	host_take_version(host, caps);
+	return true;
+}
+
+/* One that was just started may not answer yet. */
+static struct host_caps *ask_until(struct request *request, const struct host *host, int64_t until_usec, char **ret_subject, GError **error)
+{
+	while (true) {
+		GError *own = NULL;
+		struct host_caps *caps = ask_agent(request, host, ret_subject, &own);
+
+		if (caps)
+			return caps;
+		if (now_usec() >= until_usec) {
+			g_propagate_error(error, own);
+			return NULL;
+		}
+		g_error_free(own);
+		lane_pause(G_USEC_PER_SEC / 2);
 	}
+}
+
+bool host_take_over(struct request *request, struct host *host, int64_t until_usec, GError **error)
+{
+	g_autofree char *subject = NULL;
+	struct host_caps *caps = ask_until(request, host, until_usec, &subject, error);
+	bool ok = caps && identify(request, host, caps, subject, error) && claim(request, host, "Host.claim", /* force= */ false, error);
+
 	record_unref(caps);
 	return ok;
 }
 
-bool host_take_over(struct request *request, const struct host *host, GError **error)
+void host_known(struct host *host, const struct host *taken_over)
 {
-	struct host_caps *caps = NULL;
-	json_t *json = NULL;
-	bool ok = probe(request, host, "Host.getCapabilities", NULL, &json, NULL, error) && (caps = caps_from(json, error));
-
-	json_decref(json);
-	if (ok && host->agent_uuid && g_strcmp0(host->agent_uuid, caps->uuid)) {
-		error_set(error, ERR_OPERATION_FAILED, "another agent answers at %s:%d: its id is %s", host->address, host->port, caps->uuid ? caps->uuid : "none");
-		ok = false;
-	}
-	record_unref(caps);
-	return ok && claim(request, host, "Host.claim", /* force= */ false, error);
+	set_string(&host->agent_uuid, taken_over->agent_uuid);
+	set_string(&host->certificate_subject, taken_over->certificate_subject);
+	set_string(&host->certificate_organization, taken_over->certificate_organization);
+	set_string(&host->version_full, taken_over->version_full);
+	if (HAS(taken_over, memory))
+		SET(host, memory, taken_over->memory);
+	SET(host, version_major, taken_over->version_major);
+	SET(host, version_minor, taken_over->version_minor);
+	SET(host, version_build, taken_over->version_build);
+	SET(host, version_revision, taken_over->version_revision);
 }
 
 static void fill(struct host *host)
@@ -362,19 +401,12 @@ static void give_back(struct request *request, const struct host *host)
 	record_unref(other);
 }
 
-static bool add(struct request *request, void *input, void **ret_record, GError **error)
+/* Its agent is there. */
+static bool add_answering(struct request *request, struct host *host, const struct host_caps *caps, const char *subject, GError **error)
 {
-	struct model *model = request->engine->model;
-	struct host *host = input;
 	GError *own = NULL;
 
-	if (host->protocol && g_ascii_strcasecmp(host->protocol, "stomp")) {
-		error_set(error, ERR_BAD_VALUE, "host: protocol: '%s' is not stomp", host->protocol);
-		return false;
-	}
-	fill(host);
-	if (!check_power_management(host, /* agents= */ false, error) || !set_default_cluster(model, host, error) || !check_new(model, host, error) ||
-	    !host_fits_cluster(model, host, error) || !identify(request, host, error))
+	if (!identify(request, host, caps, subject, error))
 		return false;
 	if (!claim(request, host, "Host.claim", request_flag(request, "force"), &own))
 		return refuse(host, own, error);
@@ -383,8 +415,57 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 		return false;
 	}
 	fleet_watch(request->engine->fleet, host->id);
-	*ret_record = record_ref(host);
 	return true;
+}
+
+/* No agent is there that this engine may talk to: it is installed, after the answer. Takes login. */
+static bool add_bare(struct request *request, struct host *host, struct host_login *login, const GError *why, GError **error)
+{
+	bool ok = host_login_is_complete(login);
+
+	if (!ok)
+		error_set(error, ERR_INCOMPLETE, "Host [root_password] required for add, since its agent has to be installed: %s", why->message);
+	SET(host, state, HOST_INSTALLING);
+	ok = ok && store_new(request, host, error);
+	if (ok)
+		host_install_new(request, host, login);
+	else
+		host_login_free(login);
+	return ok;
+}
+
+static bool add(struct request *request, void *input, void **ret_record, GError **error)
+{
+	struct model *model = request->engine->model;
+	g_autofree char *subject = NULL;
+	struct host_caps *caps = NULL;
+	struct host_login *login;
+	struct host *host = input;
+	GError *own = NULL;
+	bool ok = false;
+
+	if (host->protocol && g_ascii_strcasecmp(host->protocol, "stomp")) {
+		error_set(error, ERR_BAD_VALUE, "host: protocol: '%s' is not stomp", host->protocol);
+		return false;
+	}
+	login = host_login_of(host);
+	fill(host);
+	if (check_power_management(host, /* agents= */ false, error) && set_default_cluster(model, host, error) && check_new(model, host, error) &&
+	    host_fits_cluster(model, host, error)) {
+		caps = ask_agent(request, host, &subject, &own);
+		if (caps)
+			ok = add_answering(request, host, caps, subject, error);
+		else if (package_is_known(request->engine->config))
+			ok = add_bare(request, host, g_steal_pointer(&login), own, error);
+		else
+			ok = refuse(host, g_steal_pointer(&own), error);
+	}
+	g_clear_error(&own);
+	host_login_free(login);
+	record_unref(caps);
+	if (ok)
+		*ret_record = record_ref(host);
+	return ok;
 }
 
 /* ---- update ---- */

@@ -17,8 +17,12 @@ bool host_take_agents(struct model *model, struct change *change, const struct h
 
 /* May a host be in the cluster? Data of host_fits_cluster(), for change_check(): a data center with local storage has one host. */
 bool host_fits_cluster(struct model *model, void *host, GError **error);
-/* Its agent answers, is the one that the host was added with, and belongs to this engine (from now on). Worker. */
-bool host_take_over(struct request *request, const struct host *host, GError **error);
+/*
+ * Its agent answers, before until_usec (0: at once), is the one that the host was added with, if it ever was, and belongs to this engine (from now on). What it
+ * says of itself is in the host, a copy, afterwards: host_known() copies that. Worker.
+ */
+bool host_take_over(struct request *request, struct host *host, int64_t until_usec, GError **error);
+void host_known(struct host *host, const struct host *taken_over);
 /* What only a host that is up can be asked: else ERR_WRONG_STATE. */
 bool host_check_up(const struct host *host, GError **error);
 /* Any call to the host's agent: over its session, or while it has none (maintenance) over a channel of its own. Worker. */

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include "engine/engine.h"
 #include "engine/fleet/figures.h"
+#include "engine/model/host.h"
 #include "proto/host.h"
 
 struct fleet *fleet_new(struct engine *engine, GError **error);
@@ -49,6 +50,8 @@ struct vm_figures *fleet_vm_figures(struct fleet *fleet, const char *vm_id);
 struct host_stats *fleet_host_stats(struct fleet *fleet, const char *host_id);
 struct host_caps *fleet_host_caps(struct fleet *fleet, const char *host_id);
 
+/* What the agent of a host is, into a copy of the host. */
+void host_take_version(struct host *host, const struct host_caps *caps);
 /* What a host has answered about one VM (an object as in VM.getStats) is in the model when this returns, like any news. Worker. */
 void fleet_report_vm(struct fleet *fleet, const char *host_id, const json_t *json);
 /* Waits until the VM's stored state is one of states (bit mask of enum vm_state) or the time is over. Worker. */

@@ -67,7 +67,7 @@ void sync_tell_waiters(struct fleet *fleet)
 static bool keeps_state(const struct host *host)
 {
 	return host->state == HOST_MAINTENANCE || host->state == HOST_PREPARING_FOR_MAINTENANCE || host->state == HOST_INSTALL_FAILED ||
-	       host->state == HOST_PENDING_APPROVAL;
+	       host->state == HOST_PENDING_APPROVAL || host->state == HOST_INSTALLING;
 }
 
 static bool edit_silence(void *copy, struct change *change, void *data, GError **error)
@@ -154,6 +154,27 @@ static void fill_hardware(struct host *host, const struct host_hardware *hardwar
 	set_string(&host->hw_uuid, hardware->uuid);
 }
 
+void host_take_version(struct host *host, const struct host_caps *caps)
+{
+	int v[4];
+
+	split_version(caps->software_version, v);
+	SET(host, version_major, v[0]);
+	SET(host, version_minor, v[1]);
+	SET(host, version_build, v[2]);
+	set_int_text(caps->software_revision, &v[3]);
+	SET(host, version_revision, v[3]);
+	g_free(host->version_full);
+	host->version_full = g_strdup_printf("berth-agent-%s-%s", caps->software_version ? caps->software_version : "?",
+					     caps->software_revision ? caps->software_revision : "?");
+}
+
+/* Installed as a whole, from an image: names that such systems give themselves. */
+static bool is_image(const char *os)
+{
+	return !g_strcmp0(os, "RHEV Hypervisor") || !g_strcmp0(os, "oVirt Node");
+}
+
 static void fill_capabilities(struct host *host, const struct host_caps *caps)
 {
 	const json_t *libvirt = json_object_get(caps->packages2, "libvirt");
@@ -167,15 +188,7 @@ static void fill_capabilities(struct host *host, const struct host_caps *caps)
 	set_string(&host->cpu_name, caps->cpu_model);
 	SET(host, cpu_speed, caps->cpu_speed ? (int64_t)g_ascii_strtod(caps->cpu_speed, NULL) : 0);
 	SET(host, memory, caps->mem_size * 1024 * 1024);
-	split_version(caps->software_version, v);
-	SET(host, version_major, v[0]);
-	SET(host, version_minor, v[1]);
-	SET(host, version_build, v[2]);
-	set_int_text(caps->software_revision, &v[3]);
-	SET(host, version_revision, v[3]);
-	g_free(host->version_full);
-	host->version_full = g_strdup_printf("berth-agent-%s-%s", caps->software_version ? caps->software_version : "?",
-					     caps->software_revision ? caps->software_revision : "?");
+	host_take_version(host, caps);
 	split_version(json_text(libvirt, "version"), v);
 	SET(host, libvirt_major, v[0]);
 	SET(host, libvirt_minor, v[1]);
@@ -184,6 +197,7 @@ static void fill_capabilities(struct host *host, const struct host_caps *caps)
 	g_free(host->libvirt_version);
 	host->libvirt_version = g_strdup_printf("libvirt-%s", json_text(libvirt, "version") ? json_text(libvirt, "version") : "?");
 	set_string(&host->os_type, json_text(caps->operating_system, "name"));
+	SET(host, type, is_image(host->os_type) ? HOST_RHEV_H : HOST_RHEL);
 	g_free(host->os_version);
 	host->os_version = g_strjoin("-", json_text(caps->operating_system, "version") ? json_text(caps->operating_system, "version") : "",
 				     json_text(caps->operating_system, "release"), NULL);
@@ -193,7 +207,6 @@ static void fill_capabilities(struct host *host, const struct host_caps *caps)
 	set_string(&host->kdump_status, caps->kdump_status == 1 ? "enabled" : caps->kdump_status == 0 ? "disabled" : "unknown");
 	set_string(&host->auto_numa_status, caps->auto_numa_balancing == 1 ? "enable" : caps->auto_numa_balancing == 0 ? "disable" : "unknown");
 	SET(host, numa_supported, json_object_size(caps->numa_nodes) > 1);
-	SET(host, update_available, false);          /* nobody looks for newer packages */
 	SET(host, live_snapshot_support, !g_strcmp0(caps->live_snapshot, "true"));
 	SET(host, device_passthrough, !g_strcmp0(caps->hostdev_passthrough, "true"));
 	set_string(&host->acceleration, caps->acceleration);

@@ -67,7 +67,7 @@ static const struct { short first, last; signed char severity; } severities[] = 
 	{ 2032, 2032, SEVERITY_ERROR }, { 9600, 9600, SEVERITY_WARNING },
 	/* our own: flows that wait, or leave something behind; a host's memory policy; limits of VMs; a storage domain that is none */
 	{ 20302, 20302, SEVERITY_WARNING }, { 20303, 20303, SEVERITY_ERROR }, { 20310, 20310, SEVERITY_WARNING }, { 20352, 20352, SEVERITY_ERROR },
-	{ 20354, 20354, SEVERITY_ERROR }, { 20390, 20390, SEVERITY_WARNING }, { 20427, 20427, SEVERITY_ERROR },
+	{ 20354, 20354, SEVERITY_ERROR }, { 20390, 20390, SEVERITY_WARNING }, { 20402, 20402, SEVERITY_ERROR }, { 20427, 20427, SEVERITY_ERROR },
 	{ EVENT_NOT_PERMITTED, EVENT_NOT_PERMITTED, SEVERITY_WARNING },
 };
 

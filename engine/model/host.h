@@ -58,11 +58,13 @@ struct host {
 	int libvirt_major, libvirt_minor, libvirt_build, libvirt_revision;
 	char *libvirt_version;
 	char *kdump_status, *selinux_mode, *auto_numa_status;
-	bool numa_supported, live_snapshot_support, update_available, device_passthrough;
+	bool numa_supported, live_snapshot_support, device_passthrough;
+	bool update_available;               /* known only when shown */
 	/* INTERNAL */
 	char *agent_uuid;                    /* identity the agent reports: two hosts cannot have the same */
 	char *certificate_fingerprint;       /* of the agent, pinned at approval */
 	char *acceleration;                  /* kvm, tcg */
+	char *install_user;                  /* by whom it was installed over SSH: upgrades, too */
 	GPtrArray *levels;                   /* strings: compatibility levels that its agent told */
 	bool local_storage;                  /* a local storage domain lives here */
 	json_t *networks;                    /* what was last sent to the host: name -> configuration */
