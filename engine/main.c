@@ -112,7 +112,7 @@ static const struct option options[] = {
 	  "architecture. Needs [agent] ca_dir. None: hosts bring their agent, and are only taken over." },
 	{ "deploy", "image_dir", OPTION_PATH, "/usr/share/rhev-hypervisor", 0, 0, "Below it are the images (.iso) that rhev-h hosts are installed from." },
 	{ "deploy", "connect_timeout", OPTION_INT, "20", 1, 600, "Seconds that connecting and logging in to a host's SSH server may take." },
-	{ "deploy", "silence", OPTION_INT, "60", 5, 3600, "Seconds after which a host's SSH server that sends nothing is given up." },
+	{ "deploy", "silence", OPTION_INT, "60", 8, 3600, "Seconds after which a host's SSH server that sends nothing is given up." },
 	{ "deploy", "timeout", OPTION_INT, "900", 10, 86400, "Seconds that all that is done over SSH to one host may take." },
 	{ "deploy", "start_timeout", OPTION_INT, "60", 1, 3600, "Seconds in which the agent must answer after it was installed." },
 	{ "glance", "timeout", OPTION_INT, "20", 1, 600, "Seconds that an image service and its Keystone may take to answer a request, all pages of a list together." },

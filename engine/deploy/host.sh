@@ -79,8 +79,8 @@ apt() {
 	umask 022
 	apt-get -y -q -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" > "$dir/log" 2>&1 < /dev/null && return
 	grep -v '^$' "$dir/log" | tail -n 20 >&2
-	reason=$(grep -E '^(E:|dpkg: error|subprocess| .* : Depends)' "$dir/log" | head -n 3 | tr '\n' ' ')
-	die "apt-get $1: ${reason:-it failed}"
+	reason=$(grep -E '^E:|dpkg: error|subprocess returned| : Depends' "$dir/log" | head -n 3 | tr -s ' \n' ' ')
+	die "apt-get: ${reason:-it failed}"
 }
 
 package() {
@@ -92,13 +92,17 @@ package() {
 	chmod 755 "$dir"
 	receive "$dir/$1" "$2" "$3"
 	echo "received"
-	# what was cut off the last time
+	# What was cut off the last time. An agent that is there in part only is no way for apt to the same version.
 	dpkg --configure -a > "$dir/log" 2>&1 < /dev/null || tail -n 3 "$dir/log" >&2
+	case $(dpkg-query -W -f '${db:Status-Abbrev}' berth-agent 2>/dev/null) in
+	'' | ii* | un* | rc*) ;;
+	*) dpkg --remove --force-remove-reinstreq berth-agent > "$dir/log" 2>&1 < /dev/null || tail -n 3 "$dir/log" >&2 ;;
+	esac
 	set -- "$dir/$1"
 	command -v openssl >/dev/null || set -- "$1" openssl
 	# a host that has never fetched the lists
-	apt-get -s -o DPkg::Lock::Timeout=120 --allow-downgrades --reinstall install "$@" > /dev/null 2>&1 < /dev/null || apt update
-	apt --allow-downgrades --reinstall install "$@"
+	apt-get -s -o DPkg::Lock::Timeout=120 --allow-downgrades install "$@" > /dev/null 2>&1 < /dev/null || apt update
+	apt --allow-downgrades install "$@"
 }
 
 request() {

@@ -29,7 +29,7 @@
 #include "common/loop.h"
 #include "common/resolve.h"
 
-#define KEEPALIVE_S 5
+#define KEEPALIVES 4                    /* in the time of silence */
 #define LOOK_S 1                        /* for the end of this engine */
 #define CHUNK_BYTES 32000               /* of input: a packet of the protocol has 32768 */
 #define LINE_MAX_BYTES 4096
@@ -74,7 +74,7 @@ static bool wait_for_peer(struct ssh *ssh)
 	while (true) {
 		struct pollfd poll_fd = { .fd = ssh->fd, .events = wanted_events(ssh) };
 		int64_t now = now_usec(), silent = ssh->heard_usec + ssh->silence_usec, until = MIN(ssh->limit_usec, silent);
-		int seconds = KEEPALIVE_S, n;
+		int seconds, n;
 
 		if (g_atomic_int_get(&stopping))
 			return give_up(ssh, "this engine ends");
@@ -349,7 +349,7 @@ struct ssh *ssh_open(const struct ssh_login *login, char **ret_fingerprint, GErr
 	if (!ssh || !log_in(ssh, login, error))
 		return ssh_close(ssh);
 	/* not before: a server that has not let us in takes no such packets */
-	libssh2_keepalive_config(ssh->session, /* want_reply= */ 1, KEEPALIVE_S);
+	libssh2_keepalive_config(ssh->session, /* want_reply= */ 1, (unsigned)(login->silence_usec / G_USEC_PER_SEC / KEEPALIVES));
 	ssh->limit_usec = login->end_usec;
 	*ret_fingerprint = g_steal_pointer(&fingerprint);
 	return ssh;
