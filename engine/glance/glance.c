@@ -2,11 +2,10 @@
 #include "engine/glance/glance.h"
 
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <string.h>
 #include "common/error.h"
 #include "engine/glance/keystone.h"
-#include "engine/glance/web.h"
+#include "engine/web/web.h"
 #include "engine/model/kinds.h"
 
 #define PAGE 100
@@ -24,20 +23,17 @@ struct glance {
 	bool counted;
 };
 
-static atomic_int open_ones;
+static struct web_gate gate = { .what = "image service" };
 
 /* ---- conversations ---- */
 
 static struct glance *begin(struct engine *engine, const struct image_provider *provider, bool flow, GError **error)
 {
 	struct glance *glance = g_new0(struct glance, 1);
-	size_t n = strlen(provider->url);
 
 	*glance = (struct glance){ .engine = engine, .provider = record_ref((void *)provider), .counted = !flow };
 	glance->until_usec = now_usec() + config_int(engine->config, "glance", "timeout") * (int64_t)G_USEC_PER_SEC;
-	while (n > 0 && provider->url[n - 1] == '/')
-		n--;
-	glance->base = g_strndup(provider->url, n);
+	glance->base = web_base(provider->url);
 	if (!provider->requires_authentication || (glance->token = keystone_token(engine, provider, glance->until_usec, error)))
 		return glance;
 	error_wrap(error, "image service '%s'", provider->name);
@@ -51,13 +47,8 @@ struct glance *glance_open(struct engine *engine, const char *provider_id, bool 
 
 	if (!provider)
 		error_set(error, ERR_NOT_FOUND, "image service '%s'", provider_id ? provider_id : "");
-	else if (flow || atomic_fetch_add(&open_ones, 1) < GLANCE_AT_ONCE_MAX)
+	else if (flow || web_gate_enter(&gate, provider->name, error))
 		glance = begin(engine, provider, flow, error);
-	else {
-		atomic_fetch_sub(&open_ones, 1);
-		error_set(error, ERR_RESOURCE_EXHAUSTED, "image service '%s': %d questions to image services wait for answers already", provider->name,
-			  GLANCE_AT_ONCE_MAX);
-	}
 	record_unref(provider);
 	return glance;
 }
@@ -67,7 +58,7 @@ struct glance *glance_close(struct glance *glance)
 	if (!glance)
 		return NULL;
 	if (glance->counted)
-		atomic_fetch_sub(&open_ones, 1);
+		web_gate_leave(&gate);
 	record_unref(glance->provider);
 	g_free(glance->base);
 	g_free(glance->token);

@@ -5,15 +5,13 @@
  * Conversations with an OpenStack image service (Glance, API version 2). Worker threads.
  *
  * A conversation has a deadline, [glance] timeout seconds after its begin, for all its questions and their answers, Keystone's token included. At most
- * GLANCE_AT_ONCE_MAX of clients are open at a time: services that hang hold no more workers than that, and who comes then is told at once. Those of flows are
- * not counted: a flow has its worker already.
+ * WEB_WAITING_MAX of clients are open at a time (web_gate); those of flows are not counted: a flow has its worker already.
  * Errors: ERR_PROVIDER_FAILURE, ERR_TIMEOUT, ERR_NOT_FOUND; they name the service.
  */
 #include <jansson.h>
 #include "engine/engine.h"
 #include "engine/model/image_provider.h"
 
-#define GLANCE_AT_ONCE_MAX 8
 #define GLANCE_IMAGES_MAX 10000          /* more are not listed */
 
 struct glance;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 #include "common/error.h"
-#include "engine/glance/web.h"
+#include "engine/web/web.h"
 
 /* POST /v3/auth/tokens: the answer's header has the token */
 static json_t *order_3(const struct image_provider *provider)
@@ -40,8 +40,7 @@ static bool is_token(const char *token)
 
 char *keystone_token(struct engine *engine, const struct image_provider *provider, int64_t until_usec, GError **error)
 {
-	g_autofree char *base = g_strdup(provider->authentication_url);
-	size_t n = strlen(base);
+	g_autofree char *base = web_base(provider->authentication_url);
 	bool v3;
 	json_t *body;
 	g_autofree char *url = NULL;
@@ -49,8 +48,6 @@ char *keystone_token(struct engine *engine, const struct image_provider *provide
 	struct web_question question;
 	struct web_answer answer = { 0 };
 
-	while (n > 0 && base[n - 1] == '/')
-		base[--n] = '\0';
 	v3 = g_str_has_suffix(base, "/v3");
 	url = g_strconcat(base, v3 ? "/auth/tokens" : "/tokens", NULL);
 	body = v3 ? order_3(provider) : order_2(provider);

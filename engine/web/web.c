@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/glance/web.h"
+#include "engine/web/web.h"
 
 #include <curl/curl.h>
 #include <pthread.h>
@@ -15,6 +15,29 @@ struct exchange {
 	struct web_answer answer;
 	bool too_much;
 };
+
+bool web_gate_enter(struct web_gate *gate, const char *server, GError **error)
+{
+	if (g_atomic_int_add(&gate->waiting, 1) < WEB_WAITING_MAX)
+		return true;
+	web_gate_leave(gate);
+	error_set(error, ERR_RESOURCE_EXHAUSTED, "%s '%s': %d questions to servers of its sort wait for answers already", gate->what, server, WEB_WAITING_MAX);
+	return false;
+}
+
+void web_gate_leave(struct web_gate *gate)
+{
+	g_atomic_int_add(&gate->waiting, -1);
+}
+
+char *web_base(const char *url)
+{
+	size_t n = strlen(url);
+
+	while (n > 0 && url[n - 1] == '/')
+		n--;
+	return g_strndup(url, n);
+}
 
 void web_answer_clear(struct web_answer *answer)
 {

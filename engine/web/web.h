@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef BERTH_ENGINE_GLANCE_WEB_H
-#define BERTH_ENGINE_GLANCE_WEB_H
+#ifndef BERTH_ENGINE_WEB_WEB_H
+#define BERTH_ENGINE_WEB_WEB_H
 /*
  * One question to a web server, by libcurl: JSON both ways. Blocks until `until_usec` at most (of now_usec()): worker threads only.
  *
@@ -14,6 +14,18 @@
 #include "engine/engine.h"
 
 #define WEB_ANSWER_MAX (16 * 1024 * 1024)
+#define WEB_WAITING_MAX 8
+
+/*
+ * Clients of the REST interface that wait for servers of one sort: at most WEB_WAITING_MAX. Servers that hang hold no more workers than that, and who comes
+ * then is told at once (ERR_RESOURCE_EXHAUSTED). `what`: "image service".
+ */
+struct web_gate { const char *what; int waiting; };
+bool web_gate_enter(struct web_gate *gate, const char *server, GError **error);
+void web_gate_leave(struct web_gate *gate);
+
+/* New: the URL without the '/' at its end. */
+char *web_base(const char *url);
 
 struct web_question {
 	const char *method, *url;
