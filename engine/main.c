@@ -115,6 +115,7 @@ static const struct option options[] = {
 	{ "deploy", "silence", OPTION_INT, "60", 8, 3600, "Seconds after which a host's SSH server that sends nothing is given up." },
 	{ "deploy", "timeout", OPTION_INT, "900", 10, 86400, "Seconds that all that is done over SSH to one host may take." },
 	{ "deploy", "start_timeout", OPTION_INT, "60", 1, 3600, "Seconds in which the agent must answer after it was installed." },
+	{ "foreman", "timeout", OPTION_INT, "20", 1, 600, "Seconds that an external host provider may take to answer a request, all pages of a list together." },
 	{ "glance", "timeout", OPTION_INT, "20", 1, 600, "Seconds that an image service and its Keystone may take to answer a request, all pages of a list together." },
 };
 

@@ -150,6 +150,8 @@ static const struct { const struct kind *kind; const char *method; int code; con
 	{ &template_kind, "PUT", 109, "Failed to update Template" }, { &template_kind, "DELETE", 110, "Failed to initiate removal of Template" },
 	{ &image_provider_kind, "POST", 206, "Failed to add provider" }, { &image_provider_kind, "PUT", 208, "Failed to update provider" },
 	{ &image_provider_kind, "DELETE", 210, "Failed to remove provider" },
+	{ &host_provider_kind, "POST", 206, "Failed to add provider" }, { &host_provider_kind, "PUT", 208, "Failed to update provider" },
+	{ &host_provider_kind, "DELETE", 210, "Failed to remove provider" },
 };
 
 static void failure_event(const struct call *call, const char *method, void *object, const GError *error)

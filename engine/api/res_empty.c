@@ -4,7 +4,6 @@
  * moves to a file of its own.
  */
 #include "engine/api/res_data.h"
-#include "engine/api/res_host.h"
 #include "engine/model/cdrom.h"
 #include "engine/model/role.h"
 
@@ -23,11 +22,9 @@ static const struct field named_fields[] = {
 #define NAMED(element, collection, text) RECORD_TYPE(element, collection, struct named, named_fields, text)
 static const struct record_type iscsi_bond_type = NAMED("iscsi_bond", "iscsi_bonds", "Paths to iSCSI storage");
 static const struct record_type gluster_hook_type = NAMED("gluster_hook", "gluster_hooks", "A Gluster hook");
-static const struct record_type erratum_type = NAMED("katello_erratum", "katello_errata", "An update of a host that is known to be missing");
 static const struct record_type watchdog_type = NAMED("watchdog", "watchdogs", "A watchdog device");
 
 const struct resource resource_datacenter_iscsi_bond = EMPTY_RESOURCE(&resource_datacenter, "iscsibonds", &iscsi_bond_type, "iSCSI bonds of the data center");
 const struct resource resource_cluster_gluster_hook = EMPTY_RESOURCE(&resource_cluster, "glusterhooks", &gluster_hook_type, "Gluster hooks of the cluster");
-const struct resource resource_host_erratum = EMPTY_RESOURCE(&resource_host, "katelloerrata", &erratum_type, "Updates that the host lacks: no provider tells");
 const struct resource resource_template_cdrom = EMPTY_RESOURCE(&resource_template, "cdroms", &cdrom_type, "CD drive of the template");
 const struct resource resource_template_watchdog = EMPTY_RESOURCE(&resource_template, "watchdogs", &watchdog_type, "Watchdogs of the template");

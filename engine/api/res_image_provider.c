@@ -7,15 +7,12 @@
 #include "common/error.h"
 #include "engine/api/action.h"
 #include "engine/api/res_data.h"
+#include "engine/api/res_provider.h"
 #include "engine/flow/image_flow.h"
 #include "engine/glance/glance.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
 #include "engine/store/store.h"
-
-#define EVENT_ADDED 205
-#define EVENT_UPDATED 207
-#define EVENT_REMOVED 209
 
 static void find_missing(const struct request *request, const void *input, GPtrArray *names)
 {
@@ -34,21 +31,9 @@ static void find_missing(const struct request *request, const void *input, GPtrA
 static bool is_complete(struct model *model, void *data, GError **error)
 {
 	g_autoptr(GPtrArray) names = strings_new();
-	g_autofree char *list = NULL;
 
 	find_missing(NULL, data, names);
-	if (!names->len)
-		return true;
-	g_ptr_array_add(names, NULL);
-	list = g_strjoinv(", ", (char **)names->pdata);
-	error_set(error, ERR_INCOMPLETE, "OpenstackImageProvider [%s] required for update", list);
-	return false;
-}
-
-static void tell(struct request *request, struct change *change, int code, const struct image_provider *provider, void *domain, const char *how)
-{
-	change_event(change, code, &request->actor, domain ? (void *[]){ domain, NULL } : NULL, "Provider %s was %s. (User: %s)", provider->name, how,
-		     request->actor.user_name);
+	return provider_is_complete(names, "OpenstackImageProvider", error);
 }
 
 static bool add(struct request *request, void *input, void **ret_record, GError **error)
@@ -70,7 +55,7 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 	record_defaults(domain, 0);
 	change_add(change, provider);
 	change_add(change, domain);
-	tell(request, change, EVENT_ADDED, provider, domain, "added");
+	provider_tell(request, change, PROVIDER_ADDED, provider, domain, "added");
 	ok = change_commit(change, error);
 	if (ok)
 		*ret_record = record_ref(provider);
@@ -101,7 +86,7 @@ static bool update(struct request *request, const void *current, void *changed, 
 		set_string(&copy->description, provider->description);
 		change_replace(change, domain, copy);
 	}
-	tell(request, change, EVENT_UPDATED, provider, copy, "updated");
+	provider_tell(request, change, PROVIDER_UPDATED, provider, copy, "updated");
 	ok = change_commit(change, error);
 	if (ok)
 		*ret_record = record_ref(provider);
@@ -116,7 +101,7 @@ static bool remove_provider(struct request *request, const void *current, const 
 
 	change_check(change, image_provider_is_idle, (void *)current);
 	change_remove(change, current);
-	tell(request, change, EVENT_REMOVED, current, NULL, "removed");
+	provider_tell(request, change, PROVIDER_REMOVED, current, NULL, "removed");
 	return change_commit(change, error);
 }
 

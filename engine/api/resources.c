@@ -17,7 +17,7 @@
 	ROW(resource_storage_domain) ROW(resource_storage_domain_disk) ROW(resource_storage_domain_disk_profile) \
 	ROW(resource_storage_domain_disk_snapshot) ROW(resource_disk_profile) \
 	ROW(resource_storage_domain_file) ROW(resource_storage_domain_permission) ROW(resource_storage_domain_connection) ROW(resource_storage_connection) \
-	ROW(resource_storage_domain_vm) ROW(resource_storage_domain_template) ROW(resource_storage_domain_image) ROW(resource_image_provider) \
+	ROW(resource_storage_domain_vm) ROW(resource_storage_domain_template) ROW(resource_storage_domain_image) ROW(resource_image_provider) ROW(resource_host_provider) \
 	ROW(resource_template) ROW(resource_template_cdrom) ROW(resource_template_disk) ROW(resource_template_nic) ROW(resource_template_permission) \
 	ROW(resource_template_watchdog) ROW(resource_template_tag) \
 	ROW(resource_vm) ROW(resource_vm_cdrom) ROW(resource_vm_disk) ROW(resource_vm_disk_statistic) ROW(resource_vm_nic) ROW(resource_vm_nic_statistic) \

@@ -40,6 +40,7 @@ static const struct field host_fields[] = {
 	FIELD_ENUM_(struct host, external_state, "external_status/state", CU | SEARCH, external_state_names, "health as others report it",
 		    .search = "external_status", .def = "ok"),
 	FIELD_REF_(struct host, cluster, "cluster", CU | SEARCH | WITHIN, "clusters", "cluster it belongs to; absent: Default"),
+	FIELD_REF_(struct host, provider, "external_host_provider", CU, "externalhostproviders", "who knows the updates that it lacks, by its address"),
 	FIELD_INT_(struct host, port, "port", CREATE, "port of the agent", .min = 1, .max = 65535, .def = "54321"),
 	FIELD_ENUM_(struct host, type, "type", SEARCH, host_flavor_names, "kind of installation"),
 	FIELD_INT_(struct host, spm_priority, "storage_manager@priority", CU, "preference as storage manager; -1: never", .min = -1, .max = 10, .def = "5"),

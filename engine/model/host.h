@@ -30,6 +30,7 @@ struct host {
 	char *state_detail;                  /* why */
 	int external_state;                  /* enum external_state */
 	struct ref cluster;
+	struct ref provider;                 /* external host provider that tells its errata */
 	int port;
 	int type;                            /* enum host_flavor */
 	bool storage_manager;

@@ -5,8 +5,6 @@
 
 #define CU (CREATE | UPDATE)
 #define P struct image_provider
-/* no user, password, query or fragment: a URL is shown, logged and told to hosts */
-#define URL_PATTERN "https?://[^\\s/@?#]+(/[^\\s@?#]*)?"
 
 static const struct field image_provider_fields[] = {
 	FIELD_UUID_(P, id, "@id", READ_ONLY, "identity, given by the engine"),
@@ -14,10 +12,10 @@ static const struct field image_provider_fields[] = {
 		      .pattern = "[-\\w]+"),
 	FIELD_STRING_(P, description, "description", CU | HEAD | SEARCH, "free text", .max = 4000),
 	FIELD_STRING_(P, url, "url", CU | REQUIRED | SEARCH, "of the image service, without /v2: http://server:9292; hosts must reach it, too", .max = 1024,
-		      .pattern = URL_PATTERN),
+		      .pattern = PROVIDER_URL_PATTERN),
 	FIELD_BOOL_(P, requires_authentication, "requires_authentication", CU, "it wants a token of Keystone's", .def = "false"),
 	FIELD_STRING_(P, authentication_url, "authentication_url", CU, "of Keystone: http://server:5000/v3, http://server:5000/v2.0", .max = 1024,
-		      .pattern = URL_PATTERN),
+		      .pattern = PROVIDER_URL_PATTERN),
 	FIELD_STRING_(P, username, "username", CU, "user there", .min = 1, .max = 255),
 	FIELD_STRING_(P, password, "password", CU | SECRET, "password of that user", .min = 1, .max = 1024),
 	FIELD_STRING_(P, tenant_name, "tenant_name", CU, "tenant, or project, whose images they are", .min = 1, .max = 255),

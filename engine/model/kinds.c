@@ -8,6 +8,7 @@
 #include "engine/model/event.h"
 #include "engine/model/fence_agent.h"
 #include "engine/model/host.h"
+#include "engine/model/host_provider.h"
 #include "engine/model/image_provider.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
@@ -37,6 +38,7 @@ const struct kind cluster_network_kind = {
 	.owned = true
 };
 const struct kind host_kind = { .type = &host_type, .collection = "hosts", .group = offsetof(struct host, cluster) };
+const struct kind host_provider_kind = { .type = &host_provider_type, .collection = "externalhostproviders" };
 const struct kind image_provider_kind = { .type = &image_provider_type, .collection = "openstackimageproviders" };
 const struct kind storage_domain_kind = { .type = &storage_domain_type, .collection = "storagedomains" };
 const struct kind template_kind = { .type = &template_type, .collection = "templates" };
@@ -92,7 +94,8 @@ const struct kind image_kind = { .type = &image_type, .collection = "images", .t
 
 /* What is referred to stands before what refers to it. */
 const struct kind *const kinds[] = {
-	&datacenter_kind, &qos_kind, &quota_kind, &cluster_kind, &affinity_group_kind, &network_kind, &cluster_network_kind, &vnic_profile_kind, &host_kind,
+	&datacenter_kind, &qos_kind, &quota_kind, &cluster_kind, &affinity_group_kind, &network_kind, &cluster_network_kind, &vnic_profile_kind, &host_provider_kind,
+	&host_kind,
 	&fence_agent_kind, &connection_extension_kind, &storage_connection_kind, &image_provider_kind, &storage_domain_kind, &disk_profile_kind, &template_kind,
 	&cpu_profile_kind, &vm_kind, &disk_kind, &nic_kind, &role_kind, &user_kind, &group_kind, &permission_kind, &tag_kind,
 	&tag_assignment_kind, &event_kind, &flow_kind, &directory_domain_kind, &directory_user_kind, &directory_group_kind, &image_kind, NULL

@@ -16,11 +16,14 @@
 #define WITHIN (1u << 17)
 /* A reference whose object goes when what it names goes: a user's permissions with the user. */
 #define FOLLOWS (1u << 18)
+/* URLs of external providers: no user, password, query or fragment, for a URL is shown, logged and told to hosts */
+#define PROVIDER_URL_PATTERN "https?://[^\\s/@?#]+(/[^\\s@?#]*)?"
 
 extern const struct kind datacenter_kind, cluster_kind, network_kind, cluster_network_kind, host_kind, storage_domain_kind, template_kind, vm_kind,
 	disk_kind, nic_kind, cpu_profile_kind, vnic_profile_kind, qos_kind, quota_kind, affinity_group_kind, disk_profile_kind,
 	fence_agent_kind, storage_connection_kind, connection_extension_kind, event_kind, user_kind, group_kind, role_kind, permission_kind, tag_kind,
-	tag_assignment_kind, flow_kind, directory_domain_kind, directory_user_kind, directory_group_kind, image_provider_kind, image_kind;
+	tag_assignment_kind, flow_kind, directory_domain_kind, directory_user_kind, directory_group_kind, image_provider_kind, image_kind,
+	host_provider_kind;
 
 /* Children of these kinds go with their parent without being named: NICs with the VM, a cluster's networks with the cluster. */
 bool kind_is_owned(const struct kind *kind);

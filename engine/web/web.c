@@ -116,6 +116,11 @@ static struct curl_slist *set_request(CURL *curl, const struct web_question *que
 	}
 	if (range)
 		curl_easy_setopt(curl, CURLOPT_RANGE, range);
+	if (question->user) {
+		curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+		curl_easy_setopt(curl, CURLOPT_USERNAME, question->user);
+		curl_easy_setopt(curl, CURLOPT_PASSWORD, question->password);
+	}
 	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, question->method);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	return headers;

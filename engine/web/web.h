@@ -30,6 +30,7 @@ char *web_base(const char *url);
 struct web_question {
 	const char *method, *url;
 	const char *token;                   /* X-Auth-Token; NULL: none */
+	const char *user, *password;         /* HTTP Basic; NULL: none */
 	const json_t *body;                  /* NULL: none */
 	size_t first;                        /* only so many bytes of the answer are wanted; 0: all, up to WEB_ANSWER_MAX */
 };
