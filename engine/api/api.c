@@ -364,7 +364,7 @@ static void read_or_submit(struct call *call, const struct resource *resource, b
 		read_stage(call);
 		return;
 	}
-	g_autofree char *owner = slow ? operation_lane(call) : NULL;
+	g_autofree char *owner = slow && !resource->gated ? operation_lane(call) : NULL;
 	g_autofree char *lane = owner ? g_strconcat(owner, "/read", NULL) : NULL;
 
 	call_submit(call, lane, read_stage);

@@ -101,7 +101,7 @@ static void *erratum_get(struct request *request, const char *id, GError **error
 }
 
 const struct resource resource_host_erratum = {
-	.type = &erratum_type, .path = "katelloerrata", .parent = &resource_host, .methods = RESOURCE_READ, .links = no_links, .slow = true,
+	.type = &erratum_type, .path = "katelloerrata", .parent = &resource_host, .methods = RESOURCE_READ, .links = no_links, .slow = true, .gated = true,
 	.doc = "Updates that the host lacks, as its external host provider tells them now; none when it has no provider, or that does not know its address",
 	.list = erratum_list, .get = erratum_get,
 };

@@ -65,6 +65,7 @@ struct resource {
 	const char *permit_add, *permit_update, *permit_remove;
 	const char *doc;
 	bool slow;                               /* reading may take long, too: never on the loop */
+	bool gated;                              /* and bounds itself how many wait (web_gate): not behind other slow reads of its parent */
 	bool brief;                              /* its few members are in memory: listed on the loop, for that costs less than a change of threads */
 	bool wrapped;                            /* POST answers with a collection of the one new member (permits of roles) */
 	/* Members are shown where their kind is top-level, "/vnicprofiles/{id}", also below another object. */
