@@ -170,7 +170,9 @@ static int by_value(const void *a, const void *b)
 /* samples: sorted, usec */
 static double percentile_ms(const GArray *samples, unsigned percent)
 {
-	return (double)g_array_index(samples, int64_t, ((guint64)samples->len - 1) * percent / 100) / 1000;
+	guint64 rank = ((guint64)samples->len - 1) * percent / 100;
+
+	return (double)g_array_index(samples, int64_t, rank) / 1000;
 }
 
 static void run_load(struct rest_server *server, unsigned clients, double rate, int64_t usec)

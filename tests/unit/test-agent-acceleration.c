@@ -4,11 +4,7 @@
  *
  * FAKE is a KVM of ours: ioctl() below answers for it, in the probe's child, too. Its guest runs at the speed of hardware, or slowly, or never comes back.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/unit/cmocka-all.h"
 #include <linux/kvm.h>
 #include <string.h>
 #include <sys/ioctl.h>

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* VM.create's parameters -> domain XML, against golden files: NAME.json -> NAME.xml, or NAME.error. REGENERATE=1 writes them anew: review the diff. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/unit/cmocka-all.h"
 #include <stdlib.h>
 #include <string.h>
 #include "agent/virt/domain/domain_info.h"

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What LVM said is taken again as long as the headers of the group's metadata on all its devices are the same, and never otherwise. */
 #include "tests/unit/cmocka-all.h"
-
-/* the module under test, with lvm(8) replaced */
-#define lvm_rows fake_rows
-#include "agent/storage/form/picture.c"
-
-#include <sys/stat.h>
+#include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
+#include "agent/storage/form/block.h"
+#include "agent/storage/form/lvm.h"
+#include "agent/storage/form/lvm_layout.h"
 
 #define DEVICE_SIZE (1 << 20)
 #define DATA_AT (512 << 10)
@@ -17,7 +16,8 @@ static int asked;                        /* how often LVM was */
 static bool broken;                      /* it fails */
 static void (*meanwhile)(void);          /* what happens on the devices while it answers; NULL: nothing */
 
-json_t *fake_rows(const GPtrArray *paths, GError **error, const char *const *words)
+/* Instead of the one that runs lvm(8): what is here already the linker does not take from the library. */
+json_t *lvm_rows(const GPtrArray *paths, GError **error, const char *const *words)
 {
 	asked++;
 	assert_string_equal(words[0], "lvs");
@@ -41,19 +41,19 @@ static void put(const char *path, off_t at, const void *data, size_t n)
 	assert_int_equal(pwrite(fd, data, n, at), (ssize_t)n);
 }
 
-static struct header header_of(uint64_t text_at, uint32_t checksum, uint32_t flags)
+static struct lvm_header header_of(uint64_t text_at, uint32_t checksum, uint32_t flags)
 {
-	struct header header = { .version = GUINT32_TO_LE(1), .start = GUINT64_TO_LE(HEADER_AT), .size = GUINT64_TO_LE(DATA_AT - HEADER_AT),
+	struct lvm_header header = { .version = GUINT32_TO_LE(1), .start = GUINT64_TO_LE(HEADER_AT), .size = GUINT64_TO_LE(DATA_AT - HEADER_AT),
 				 .text = { .offset = GUINT64_TO_LE(text_at), .size = GUINT64_TO_LE(1000), .crc = GUINT32_TO_LE(checksum),
 					   .flags = GUINT32_TO_LE(flags) } };
 
-	memcpy(header.magic, HEADER_MAGIC, sizeof(header.magic));
+	memcpy(header.magic, LVM_HEADER_MAGIC, sizeof(header.magic));
 	return header;
 }
 
 static void put_header(guint device, uint32_t checksum, uint32_t flags)
 {
-	struct header header = header_of(512, checksum, flags);
+	struct lvm_header header = header_of(512, checksum, flags);
 
 	put(paths->pdata[device], HEADER_AT, &header, sizeof(header));
 }
@@ -61,19 +61,19 @@ static void put_header(guint device, uint32_t checksum, uint32_t flags)
 /* As pvcreate leaves it: the label in the second sector; data in one place, the headers' places in another list. */
 static void put_label(guint device, uint32_t physical_at)
 {
-	char sector[SECTOR] = "";
-	struct label label = { .sector = GUINT64_TO_LE(1), .offset = GUINT32_TO_LE(physical_at) };
-	struct place data = { GUINT64_TO_LE(DATA_AT), 0 }, header = { GUINT64_TO_LE(HEADER_AT), GUINT64_TO_LE(DATA_AT - HEADER_AT) };
-	size_t at = physical_at + sizeof(struct physical);
+	char sector[LVM_SECTOR] = "";
+	struct lvm_label label = { .sector = GUINT64_TO_LE(1), .offset = GUINT32_TO_LE(physical_at) };
+	struct lvm_place data = { GUINT64_TO_LE(DATA_AT), 0 }, header = { GUINT64_TO_LE(HEADER_AT), GUINT64_TO_LE(DATA_AT - HEADER_AT) };
+	size_t at = physical_at + sizeof(struct lvm_physical);
 
-	memcpy(label.id, LABEL_ID, sizeof(label.id));
-	memcpy(label.type, LABEL_TYPE, sizeof(label.type));
+	memcpy(label.id, LVM_LABEL_ID, sizeof(label.id));
+	memcpy(label.type, LVM_LABEL_TYPE, sizeof(label.type));
 	memcpy(sector, &label, sizeof(label));
-	if (at + 3 * sizeof(data) <= SECTOR) {
+	if (at + 3 * sizeof(data) <= LVM_SECTOR) {
 		memcpy(sector + at, &data, sizeof(data));
 		memcpy(sector + at + 2 * sizeof(data), &header, sizeof(header));
 	}
-	put(paths->pdata[device], LABEL_AT, sector, sizeof(sector));
+	put(paths->pdata[device], LVM_LABEL_AT, sector, sizeof(sector));
 }
 
 static int set_up(void **state)
@@ -187,9 +187,9 @@ static void always_asked(void)
 
 static void what_is_not_understood(void **state)
 {
-	static const uint32_t offsets[] = { SECTOR - 40, SECTOR, 0x7fffffff, 0xffffffff };
-	struct header header = header_of(512, 1, 0);
-	char sector[SECTOR];
+	static const uint32_t offsets[] = { LVM_SECTOR - 40, LVM_SECTOR, 0x7fffffff, 0xffffffff };
+	struct lvm_header header = header_of(512, 1, 0);
+	char sector[LVM_SECTOR];
 	int known_now;
 
 	for (size_t i = 0; i < G_N_ELEMENTS(offsets); i++) {
@@ -199,17 +199,17 @@ static void what_is_not_understood(void **state)
 	/* nowhere an end of the places */
 	put_label(0, 32);
 	memset(sector, 0xff, sizeof(sector));
-	put(paths->pdata[0], LABEL_AT + 32 + sizeof(struct physical), sector, SECTOR - 32 - sizeof(struct physical));
+	put(paths->pdata[0], LVM_LABEL_AT + 32 + sizeof(struct lvm_physical), sector, LVM_SECTOR - 32 - sizeof(struct lvm_physical));
 	always_asked();
 	put_label(0, 32);
 	header.magic[3] ^= 1;
 	put(paths->pdata[0], HEADER_AT, &header, sizeof(header));
 	always_asked();
 	put_header(0, 1, 0);
-	put(paths->pdata[1], LABEL_AT, "LABELTWO", 8);
+	put(paths->pdata[1], LVM_LABEL_AT, "LABELTWO", 8);
 	always_asked();
 	put_label(1, 32);
-	put(paths->pdata[1], LABEL_AT + offsetof(struct label, type), "LVM3 001", 8);
+	put(paths->pdata[1], LVM_LABEL_AT + offsetof(struct lvm_label, type), "LVM3 001", 8);
 	always_asked();
 	put_label(1, 32);
 	known_now = told();                      /* asked once more */
@@ -218,10 +218,10 @@ static void what_is_not_understood(void **state)
 
 static void a_device_without_metadata(void **state)
 {
-	struct header empty = header_of(0, 0, 0);
+	struct lvm_header empty = header_of(0, 0, 0);
 
 	put(paths->pdata[0], HEADER_AT, &empty, sizeof(empty));
-	put_header(1, 1, HEADER_IGNORED);
+	put_header(1, 1, LVM_HEADER_IGNORED);
 	always_asked();                          /* no copy in use on any device */
 	put_header(0, 1, 0);
 	assert_int_equal(told(), 3);
@@ -234,7 +234,7 @@ static void a_device_that_is_gone(void **state)
 	unlink(paths->pdata[1]);
 	always_asked();
 	put(paths->pdata[1], 0, "", 1);
-	assert_int_equal(truncate(paths->pdata[1], SECTOR), 0);
+	assert_int_equal(truncate(paths->pdata[1], LVM_SECTOR), 0);
 	always_asked();
 }
 

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The memory policy's decisions, on a table of cases; MOM's texts; KSM's values, on a directory like the kernel's; and what else of the host is read. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/unit/cmocka-all.h"
 #include <string.h>
 #include <glib/gstdio.h>
 #include "agent/host/host-priv.h"

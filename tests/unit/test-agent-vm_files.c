@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rows: verb:VM.getExternalData */
 /* What is made for one run of a VM (payload images, mediated devices) and what outlives it (TPM and UEFI state, in vdsm's form). */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/unit/cmocka-all.h"
 #include <archive.h>
 #include <archive_entry.h>
 #include <stdlib.h>

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tables of the model: every row is documented and sound; kinds; what a VM takes from its template. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/unit/cmocka-all.h"
 #include <string.h>
 #include "common/error.h"
 #include "engine/model/cdrom.h"

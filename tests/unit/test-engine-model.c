@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The model: finding, listing, publishing; readers beside the writer. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/unit/cmocka-all.h"
 #include <pthread.h>
 #include <stdio.h>
 #include "engine/model/cluster.h"

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OVFs of VMs and templates: what is written is read again; what others wrote; what nobody should have written. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/unit/cmocka-all.h"
 #include <string.h>
 #include "common/error.h"
 #include "common/xml.h"

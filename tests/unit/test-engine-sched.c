@@ -163,17 +163,19 @@ static int tear_down(void **state)
 
 /* ---- what is asked ---- */
 
-/* Number of the host for vm 1; or 0, and *why (g_free). */
+/* Number of the host for vm 1; or 0, and *why (g_free; NULL: there must be one). */
 static int pick(const struct vm *vm, char **why)
 {
 	g_autoptr(GError) error = NULL;
 	g_autofree char *id = sched_pick_host(&w.engine, vm, NULL, &error);
 
-	if (!id) {
-		assert_true(error_is(error, ERR_OPERATION_FAILED));
-		*why = g_strdup(error->message);
-	}
-	return id ? number(id) : 0;
+	if (id)
+		return number(id);
+	assert_true(error_is(error, ERR_OPERATION_FAILED));
+	if (!why)
+		fail_msg("no host for the VM: %s", error->message);
+	*why = g_strdup(error->message);
+	return 0;
 }
 
 static void assert_picked(int expected)
@@ -192,6 +194,7 @@ static void assert_nowhere(struct vm *vm, const char *text)
 	g_autofree char *why = NULL;
 
 	assert_int_equal(pick(vm, &why), 0);
+	assert_non_null(why);
 	if (!strstr(why, text))
 		fail_msg("got '%s', expected '%s'", why, text);
 	record_unref(vm);

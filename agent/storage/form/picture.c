@@ -6,27 +6,13 @@
  * then has place, size and checksum of the new text. So what was read while the headers said what they say now is all there is to know. They are read past
  * the page cache, for other hosts change the group, too. Of a device that cannot be read, or on which LVM's label is not where it always puts it, nothing
  * is known: then lvm is asked, and says what is wrong.
- *
- * Layout on disk, little endian: lvm2, lib/label/label.h and lib/format_text/layout.h.
  */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include "agent/storage/form/block.h"
 #include "agent/storage/form/lvm.h"
-
-#define SECTOR 512
-#define LABEL_AT SECTOR
-#define LABEL_ID "LABELONE"
-#define LABEL_TYPE "LVM2 001"
-#define HEADER_MAGIC " LVM2 x[5A%r0N*>"
-#define HEADER_IGNORED 1u
-
-struct label { char id[8]; uint64_t sector; uint32_t crc, offset; char type[8]; };
-struct place { uint64_t offset, size; };
-/* At label.offset; where the data lie, an empty place, where the headers lie, an empty place. */
-struct physical { char id[32]; uint64_t size; struct place places[]; };
-struct header { uint32_t crc; char magic[16]; uint32_t version; uint64_t start, size; struct { uint64_t offset, size; uint32_t crc, flags; } text; };
+#include "agent/storage/form/lvm_layout.h"
 
 struct picture { GBytes *stamp; json_t *rows; };
 
@@ -41,35 +27,35 @@ void picture_free(void *data)
 
 static bool add_sector(int fd, uint64_t at, char *sector, GByteArray *stamp)
 {
-	if (pread(fd, sector, SECTOR, (off_t)at) != SECTOR)
+	if (pread(fd, sector, LVM_SECTOR, (off_t)at) != LVM_SECTOR)
 		return false;
-	g_byte_array_append(stamp, (const guint8 *)sector, SECTOR);
+	g_byte_array_append(stamp, (const guint8 *)sector, LVM_SECTOR);
 	return true;
 }
 
 static bool add_header(int fd, uint64_t at, char *sector, GByteArray *stamp, bool *any)
 {
-	const struct header *header = (const void *)sector;
+	const struct lvm_header *header = (const void *)sector;
 
-	if (!add_sector(fd, at, sector, stamp) || memcmp(header->magic, HEADER_MAGIC, sizeof(header->magic)))
+	if (!add_sector(fd, at, sector, stamp) || memcmp(header->magic, LVM_HEADER_MAGIC, sizeof(header->magic)))
 		return false;
-	*any |= header->text.offset && !(GUINT32_FROM_LE(header->text.flags) & HEADER_IGNORED);
+	*any |= header->text.offset && !(GUINT32_FROM_LE(header->text.flags) & LVM_HEADER_IGNORED);
 	return true;
 }
 
 /* sector, label: aligned for O_DIRECT; any: of a buffer that is in use */
 static bool add_device(int fd, char *label_sector, char *sector, GByteArray *stamp, bool *any)
 {
-	const struct label *label = (const void *)label_sector;
+	const struct lvm_label *label = (const void *)label_sector;
 	int empty = 0;
 
-	if (!add_sector(fd, LABEL_AT, label_sector, stamp) || memcmp(label->id, LABEL_ID, sizeof(label->id)) ||
-	    memcmp(label->type, LABEL_TYPE, sizeof(label->type)))
+	if (!add_sector(fd, LVM_LABEL_AT, label_sector, stamp) || memcmp(label->id, LVM_LABEL_ID, sizeof(label->id)) ||
+	    memcmp(label->type, LVM_LABEL_TYPE, sizeof(label->type)))
 		return false;
-	for (size_t at = GUINT32_FROM_LE(label->offset) + sizeof(struct physical); empty < 2; at += sizeof(struct place)) {
-		struct place place;
+	for (size_t at = GUINT32_FROM_LE(label->offset) + sizeof(struct lvm_physical); empty < 2; at += sizeof(struct lvm_place)) {
+		struct lvm_place place;
 
-		if (at > SECTOR - sizeof(place))
+		if (at > LVM_SECTOR - sizeof(place))
 			return false;
 		memcpy(&place, label_sector + at, sizeof(place));
 		if (!place.offset)
@@ -85,12 +71,12 @@ static GBytes *stamp_of(const GPtrArray *paths)
 {
 	GByteArray *stamp = g_byte_array_new();
 	void *buffer = NULL;
-	bool any = false, good = posix_memalign(&buffer, SECTOR, 2 * SECTOR) == 0;
+	bool any = false, good = posix_memalign(&buffer, LVM_SECTOR, 2 * LVM_SECTOR) == 0;
 
 	for (guint i = 0; good && i < paths->len; i++) {
 		autofd fd = open(paths->pdata[i], O_RDONLY | O_DIRECT | O_CLOEXEC);
 
-		good = fd >= 0 && add_device(fd, buffer, (char *)buffer + SECTOR, stamp, &any);
+		good = fd >= 0 && add_device(fd, buffer, (char *)buffer + LVM_SECTOR, stamp, &any);
 	}
 	free(buffer);
 	if (good && any)
