@@ -13,7 +13,8 @@
  * The volumes that were merged stay until Volume.delete. A job that is canceled, or that fails before the pivot, leaves the chain as it was: what came into
  * base is covered by top. What is true is asked each time: of the domain's XML, and of the file of the volume above when the VM is down.
  *
- * The agent dies: QEMU goes on. A commit that was to begin is begun again unless QEMU is at it or it is done; a pivot is asked for again.
+ * The agent dies: QEMU goes on. A commit that was to begin is begun again unless QEMU is at it or it is done; a pivot is asked for again. The same when
+ * libvirt dies while it is asked for the commit: nobody knows whether it did it.
  */
 #define LOG_MODULE "merge"
 #include <libvirt/virterror.h>
@@ -195,21 +196,30 @@ static void tell(struct run *r, const struct block_job_state *now)
 	job_progress(r->job, block_job_percent(now));
 }
 
-static bool start_commit(struct run *r, GError **error)
+/* Asks libvirt for it. The job goes on when it does, and when it has ended without an answer. */
+static enum job_run start_commit(struct run *r, GError **error)
 {
 	const struct disk_layer *top = disk_chain_layer(r->chain, text(r->request, "top")), *base = disk_chain_layer(r->chain, text(r->request, "base"));
 	g_autofree char *top_name = g_strdup_printf("%s[%d]", r->chain->target, top->index);
 	g_autofree char *base_text = g_strdup_printf("%s[%d]", r->chain->target, base->index);
 	unsigned flags = VIR_DOMAIN_BLOCK_COMMIT_RELATIVE | (is_active(r) ? VIR_DOMAIN_BLOCK_COMMIT_ACTIVE : 0);
+	GError *cause = NULL;
 
 	/* Not in the file: a new process begins again what it does not find under way. */
 	json_object_set_new(r->state, "process", json_integer(r->vms->agent->started_usec));
 	if (virDomainBlockCommit(r->b.live->domain, r->chain->target, base_text, top_name, (unsigned long)json_integer_value(json_object_get(r->request, "bandwidth")),
-				 flags) == 0)
-		return true;
-	libvirt_error_set(error, ERR_MERGE_FAILED, "VM %s, disk %s, volume %s into %s", r->b.vm->id, r->chain->target, text(r->request, "top"),
+				 flags) == 0) {
+		fault_point("merge: commit runs");
+		return wait_again(r, BLOCK_JOB_LOOK_USEC);
+	}
+	libvirt_error_set(&cause, ERR_MERGE_FAILED, "VM %s, disk %s, volume %s into %s", r->b.vm->id, r->chain->target, text(r->request, "top"),
 			  text(r->request, "base"));
-	return false;
+	if (virConnectIsAlive(virDomainGetConnect(r->b.live->domain)) == 1)
+		return end(r, cause, error);
+	log_info("whether the commit has begun is looked at when libvirt is back: %s", cause->message);
+	g_error_free(cause);
+	json_object_del(r->state, "process");
+	return wait_again(r, BLOCK_JOB_RETRY_USEC);
 }
 
 /* In every call of run() that follows, the disk is looked for by its name in the VM: the ids change. */
@@ -226,10 +236,9 @@ static enum job_run begin(struct run *r, GError **error)
 	json_object_set_new(r->state, "target", json_string(r->chain->target));
 	if (child)
 		json_object_set_new(r->state, "child", json_string(child));
-	if (!job_step(r->job, r->state, "commit", &cause) || !start_commit(r, &cause))
+	if (!job_step(r->job, r->state, "commit", &cause))
 		return end(r, cause, error);
-	fault_point("merge: commit runs");
-	return wait_again(r, BLOCK_JOB_LOOK_USEC);
+	return start_commit(r, error);
 }
 
 static bool was_begun_here(const struct run *r)
@@ -289,7 +298,6 @@ static enum job_run look(struct run *r, GError **error)
 	struct disk_key key = { .target = text(r->state, "target") };
 	struct block_job_state now;
 	g_autoptr(GError) cause = NULL;
-	GError *failure = NULL;
 
 	r->chain = disk_chains_find(r->b.chains, &key);
 	if (!r->chain)
@@ -312,9 +320,7 @@ static enum job_run look(struct run *r, GError **error)
 		return stayed(r, "QEMU's job has failed; its log says more", error);
 	if (!r->chain || !disk_chain_layer(r->chain, text(r->request, "top")) || !disk_chain_layer(r->chain, text(r->request, "base")))
 		return stayed(r, "the volumes are not in its chain any more", error);
-	if (start_commit(r, &failure))
-		return wait_again(r, BLOCK_JOB_LOOK_USEC);
-	return end(r, failure, error);
+	return start_commit(r, error);
 }
 
 /* The VM is down. Below the active volume the file says whether QEMU was done. For the active one, from the pivot on, base counts: see above. */
@@ -345,10 +351,8 @@ static enum job_run merge_run(struct job *job, json_t *state, void *context, GEr
 
 	if (block_job_open(&r.b, r.vms, text(r.request, "vmID"), &cause))
 		outcome = begun ? look(&r, error) : begin(&r, error);
-	else if (!begun)
-		outcome = end(&r, g_steal_pointer(&cause), error);
 	else if (block_job_is_lost(cause))
-		outcome = lost(&r, error);
+		outcome = begun ? lost(&r, error) : end(&r, g_steal_pointer(&cause), error);
 	else
 		outcome = wait_again(&r, BLOCK_JOB_RETRY_USEC);
 	if (outcome == JOB_WAITS && r.b.vm && !block_jobs_told(r.b.vm, job_id(job)))
