@@ -21,7 +21,7 @@ here=$(dirname "$(readlink -f "$0")")
 lab=$(readlink -m "${LAB:-$here/../../build/lab}")/hostvm
 mem=${MEM:-1536} cpus=${CPUS:-1} disks=${DISKS:-2} disksize=${DISKSIZE:-1G} nics=${NICS:-0} limit=${LIMIT:-300}
 virtiofsd=/usr/lib/qemu/virtiofsd
-lean="cryptomgr.notests mitigations=off nokaslr lsm= audit=0 norandmaps"     # nothing that only protects: it costs a quarter of what the kernel does
+lean="cryptomgr.notests mitigations=off nokaslr lsm= audit=0 norandmaps noreplace-smp"     # nothing that only protects: it costs a quarter of what the kernel does
 modules="virtio_pci virtiofs overlay virtio_console"
 umask 022
 
@@ -58,11 +58,11 @@ mkdir -p /new/lab; mount -t virtiofs labfs /new/lab
 exec switch_root /new /bin/bash /lab/.hostvm/init
 E
 	chmod 755 "$t/init"
-	(cd "$t" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) | gzip -1n
+	(cd "$t" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet)
 }
 mkdir -p "$lab"
-inputs=$({ echo "$kver"; cat "$0"; stat -L -c '%n %s %Y' "$kernel" /bin/busybox; } | sha256sum | cut -c1-20)
-initrd=$lab/initrd-$inputs.img
+inputs=$({ echo "$kver"; cat "$0" "$here/vmlinux.py"; stat -L -c '%n %s %Y' "$kernel" /bin/busybox; } | sha256sum | cut -c1-20)
+initrd=$lab/initrd-$inputs.img vmlinux=$lab/vmlinux-$inputs
 work=
 leave() {
 	local status=$?
@@ -77,10 +77,12 @@ trap 'exit 143' TERM
 trap 'exit 130' INT
 exec 9> "$lab/.lock"
 flock 9
-if [ ! -s "$initrd" ]; then
+if [ ! -s "$initrd" ] || [ ! -s "$vmlinux" ]; then
 	t=$(mktemp -d)
 	make_initrd "$t" > "$lab/.initrd.new"
-	rm -rf "$t" "$lab"/initrd-*.img
+	"$here/vmlinux.py" "$kernel" > "$lab/.vmlinux.new"
+	rm -rf "$t" "$lab"/initrd-*.img "$lab"/vmlinux-*
+	mv "$lab/.vmlinux.new" "$vmlinux"
 	mv "$lab/.initrd.new" "$initrd"
 fi
 # Each run holds the lock of its directory; one without is of a run that was killed.
@@ -91,6 +93,7 @@ work=$(mktemp -d "$lab/run.XXXXXX")
 exec 8> "$work/.lock"
 flock 8
 ln "$initrd" "$work/initrd" # stays ours when another one replaces it
+ln "$vmlinux" "$work/vmlinux"
 flock -u 9
 
 # ---- what runs inside ----
@@ -125,9 +128,9 @@ sed -i "s|\$(cat /lab/.hostvm/arguments)|$([ $# = 0 ] || printf '%q ' "$@" | sed
 # ---- run it ----
 # Whoever we start ends with us (what it starts has to be told again). virtiofsd ends with QEMU, too.
 guarded() { exec setpriv --pdeathsig KILL "$@" 8>&- 9>&-; }
-# no_timer_check: the kernel would count ticks for some ms, of which a loaded machine may deliver none, and panic
-machine=(-nodefaults -machine q35,accel=tcg,memory-backend=ram -cpu max -m "$mem" -smp "$cpus" -display none -no-reboot
-	-object "memory-backend-memfd,id=ram,size=${mem}M,share=on" -kernel "$kernel" -initrd "$work/initrd"
+# la57=off: a page table of five levels is walked by software here. no_timer_check: the kernel would count ticks for some ms, of which a loaded machine may deliver none, and panic
+machine=(-nodefaults -machine q35,accel=tcg,memory-backend=ram -cpu max,la57=off -m "$mem" -smp "$cpus" -display none -no-reboot
+	-object "memory-backend-memfd,id=ram,size=${mem}M,share=on" -kernel "$work/vmlinux" -initrd "$work/initrd"
 	-append "console=ttyS0 quiet panic=-1 swiotlb=noforce net.ifnames=0 no_timer_check $lean" -serial "file:$work/console" -device virtio-rng-pci
 	-chardev file,id=output,path=$work/output -device virtio-serial-pci -device virtserialport,chardev=output,name=output)
 for f in "rootfs / always" "labfs $share none"; do
