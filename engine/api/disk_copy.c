@@ -103,6 +103,8 @@ static bool edit_begin(void *record, struct change *change, void *data, GError *
 		return false;
 	SET(disk, state, DISK_LOCKED);
 	change_check(change, disk_is_at_rest, disk);
+	change_check(change, disk_domain_is_active, disk);
+	change_check(change, disk_domain_is_active, beginning->copy);
 	request_add(request, change, beginning->copy);
 	change_check(change, disk_limits_fit, beginning->copy);
 	flow_announce(change, &copy_disk_flow, disk->id, &request->actor, beginning->data);

@@ -9,10 +9,8 @@
 #include "engine/flow/storage_flow.h"
 #include "engine/model/cluster.h"
 #include "engine/model/datacenter.h"
-#include "engine/model/disk.h"
 #include "engine/model/host.h"
 #include "engine/model/kinds.h"
-#include "engine/model/vm.h"
 
 static void *view(struct request *request, void *record)
 {
@@ -106,33 +104,9 @@ static bool activate(struct request *request, const void *object, const void *pa
 	return move(request, STORAGE_ACTIVATE, object, object_id(request->parent), error);
 }
 
-/* Name of a running VM with a plugged disk on the domain; NULL: none. g_free */
-static char *running_vm(struct model *model, const char *domain_id)
-{
-	g_autoptr(GPtrArray) disks = model_list(model, &disk_kind);
-	char *name = NULL;
-
-	for (guint i = 0; i < disks->len && !name; i++) {
-		const struct disk *disk = disks->pdata[i];
-		struct vm *vm = disk->vm.id && disk->active && !g_strcmp0(disk_domain(disk), domain_id) ? model_get(model, &vm_kind, disk->vm.id) : NULL;
-
-		if (vm && vm_is_running(vm))
-			name = g_strdup(vm->name);
-		record_unref(vm);
-	}
-	return name;
-}
-
 static bool deactivate(struct request *request, const void *object, const void *params, void **ret_result, GError **error)
 {
-	const struct storage_domain *domain = object;
-	g_autofree char *vm = running_vm(request->engine->model, domain->id);
-
-	if (vm) {
-		error_set(error, ERR_WRONG_STATE, "cannot deactivate storage domain '%s': VM '%s' runs from it", domain->name, vm);
-		return false;
-	}
-	return move(request, STORAGE_DEACTIVATE, domain, object_id(request->parent), error);
+	return move(request, STORAGE_DEACTIVATE, object, object_id(request->parent), error);
 }
 
 static const struct action actions[] = {

@@ -54,6 +54,8 @@ void disk_change_state(struct change *change, const struct disk *disk, int state
 
 	SET(copy, state, state);
 	change_replace(change, disk, copy);
+	if (state == DISK_LOCKED)
+		change_check(change, disk_domain_is_active, copy);
 	record_unref(copy);
 }
 
@@ -77,6 +79,19 @@ bool disk_is_at_rest(struct model *model, void *data, GError **error)
 	if (!ok)
 		error_set(error, ERR_WRONG_STATE, "disk '%s' is in use: VM '%s' is %s", disk_label(disk), vm->name, vm_state_names[vm->state]);
 	record_unref(vm);
+	return ok;
+}
+
+bool disk_domain_is_active(struct model *model, void *data, GError **error)
+{
+	const struct disk *disk = data;
+	struct storage_domain *domain = disk_domain(disk) ? model_get(model, &storage_domain_kind, disk_domain(disk)) : NULL;
+	/* of one that is not seen well the agent says whether it can be worked with */
+	bool ok = !domain || domain->state == DOMAIN_ACTIVE || domain->state == DOMAIN_MIXED || domain->state == DOMAIN_UNKNOWN;
+
+	if (!ok)
+		error_set(error, ERR_WRONG_STATE, "disk '%s': storage domain '%s' is %s", disk_label(disk), domain->name, storage_domain_state_names[domain->state]);
+	record_unref(domain);
 	return ok;
 }
 

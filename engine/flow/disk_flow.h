@@ -39,5 +39,8 @@ void disk_change_state(struct change *change, const struct disk *disk, int state
 bool disk_edit_unlock(void *copy, struct change *change, void *data, GError **error);
 /* For change_check(), so that a start of its VM comes wholly before or wholly after: no running VM has it plugged. data: a struct disk */
 bool disk_is_at_rest(struct model *model, void *data, GError **error);
+/* For change_check(), where the disk is locked for work on its data or its VM starts: its storage domain is active, so that a deactivation (domain_move.c,
+ * which does not begin while there is such work) comes wholly before or wholly after. data: a struct disk */
+bool disk_domain_is_active(struct model *model, void *data, GError **error);
 
 #endif

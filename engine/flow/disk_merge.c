@@ -102,6 +102,7 @@ static bool edit_lock(void *copy, struct change *change, void *data, GError **er
 	}
 	SET(disk, state, DISK_LOCKED);
 	change_check(change, vm_is_down, disk);
+	change_check(change, disk_domain_is_active, disk);
 	text = g_strdup_printf("Removal of snapshot %s of disk %s was initiated by %s.", flow_text(flow, "base"), disk_label(disk), flow_user(flow));
 	tell(flow, change, EVENT_MERGE_BEGUN, disk, text);
 	return true;

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "engine/flow/agent.h"
 #include "engine/flow/definitions.h"
+#include "engine/flow/disk_flow.h"
 #include "engine/flow/rivals.h"
 #include "engine/flow/storage_calls.h"
 #include "engine/flow/storage_pool.h"
@@ -24,6 +25,7 @@
 #include "engine/model/datacenter.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
+#include "engine/model/vm.h"
 #include "engine/store/store.h"
 
 #define LOG_MODULE "flow"
@@ -114,6 +116,27 @@ static const struct storage_domain *obstacle(const struct storage_domain *domain
 	return NULL;
 }
 
+/* What needs the domain as it is; its changes begin with disk_domain_is_active(), so none comes in between. */
+static bool is_at_rest(struct model *model, const struct storage_domain *domain, GError **error)
+{
+	g_autoptr(GPtrArray) disks = model_list(model, &disk_kind);
+	bool ok = true;
+
+	for (guint i = 0; ok && i < disks->len; i++) {
+		const struct disk *disk = disks->pdata[i];
+		bool here = !g_strcmp0(disk_domain(disk), domain->id);
+		struct vm *vm = here && disk->active && disk->vm.id ? model_get(model, &vm_kind, disk->vm.id) : NULL;
+
+		ok = !here || (disk->state != DISK_LOCKED && !(vm && vm_is_running(vm)));
+		if (!ok && disk->state == DISK_LOCKED)
+			error_set(error, ERR_WRONG_STATE, "cannot deactivate storage domain '%s': disk '%s' is locked", domain->name, disk_label(disk));
+		else if (!ok)
+			error_set(error, ERR_WRONG_STATE, "cannot deactivate storage domain '%s': VM '%s' runs from it", domain->name, vm->name);
+		record_unref(vm);
+	}
+	return ok;
+}
+
 /* Run by the writer. data: the domain as it is to be, marked */
 static bool fits(struct model *model, void *data, GError **error)
 {
@@ -122,6 +145,8 @@ static bool fits(struct model *model, void *data, GError **error)
 	const struct storage_domain *other;
 	g_autofree char *heir = NULL;
 
+	if (domain->state == DOMAIN_PREPARING_FOR_MAINTENANCE && !is_at_rest(model, domain, error))
+		return false;
 	if (!is_shared(domain) && domain->state != DOMAIN_LOCKED)
 		return true;
 	if (domain->state == DOMAIN_ACTIVATING)

@@ -204,6 +204,7 @@ static bool edit_lock(void *copy, struct change *change, void *data, GError **er
 	}
 	SET(disk, state, DISK_LOCKED);
 	change_check(change, vm_is_down, disk);
+	change_check(change, disk_domain_is_active, disk);
 	target = model_get(flow->engine->model, &storage_domain_kind, flow_text(flow, "target"));
 	change_event(change, EVENT_EXPORT_BEGUN, &flow->actor, (void *[]){ disk, target, NULL }, "User %s exporting image %s to domain %s.", flow_user(flow),
 		     flow_text(flow, "image_name"), flow_text(flow, "target_name"));

@@ -171,6 +171,8 @@ static bool put(struct engine *engine, struct change *change, const struct impor
 		SET(disk, state, locked ? DISK_LOCKED : DISK_OK);
 		set_ref(import->vm ? &disk->vm : &disk->template, object_id(import_object(import)));
 		change_add(change, disk);
+		if (locked)
+			change_check(change, disk_domain_is_active, disk);
 	}
 	for (guint i = 0; i < import->nics->len; i++) {
 		struct nic *nic = import->nics->pdata[i];

@@ -21,6 +21,7 @@
 #include "common/log.h"
 #include "engine/fleet/entries.h"
 #include "engine/flow/agent.h"
+#include "engine/flow/disk_flow.h"
 #include "engine/flow/lun.h"
 #include "engine/flow/vm_definition.h"
 #include "engine/flow/vm_limits.h"
@@ -64,6 +65,17 @@ static const char *host_of(const struct flow *flow)
 	return flow_text(flow, "host");
 }
 
+/* Run by the writer: none of their storage domains is on its way to maintenance. data: the VM */
+static bool disks_are_there(struct model *model, void *data, GError **error)
+{
+	g_autoptr(GPtrArray) disks = model_children(model, &disk_kind, object_id(data));
+
+	for (guint i = 0; i < disks->len; i++)
+		if (((const struct disk *)disks->pdata[i])->active && !disk_domain_is_active(model, disks->pdata[i], error))
+			return false;
+	return true;
+}
+
 static bool edit_reserve(void *copy, struct change *change, void *data, GError **error)
 {
 	struct vm *vm = copy, *run;
@@ -91,6 +103,7 @@ static bool edit_reserve(void *copy, struct change *change, void *data, GError *
 	set_string(&vm->current_cdrom, vm_disc(run) ? vm_disc(run) : "");
 	record_unref(run);
 	change_check(change, sched_still_fits, vm);
+	change_check(change, disks_are_there, vm);
 	if (vm_has_saved_memory(vm))
 		json_object_set_new(flow->data, "memory", json_deep_copy(vm->memory_volume));
 	return true;
