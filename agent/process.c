@@ -160,7 +160,7 @@ bool process_run(struct process *process, GError **error)
 	good = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) == 0 && pipe2(out, O_CLOEXEC) == 0 && (!process->apart || pipe2(err, O_CLOEXEC) == 0) &&
 	       spawn(process, in[1], out[1], process->apart ? err[1] : out[1], &pid);
 	if (!good)
-		error_set_errno(error, ERR_OPERATION_FAILED, errno, "cannot run %s", process->argv[0]);
+		error_set_errno(error, ERR_GENERAL, errno, "cannot run %s", process->argv[0]);
 	close_one(in, 1);
 	close_one(out, 1);
 	close_one(err, 1);

@@ -22,7 +22,7 @@ struct process {
 	bool cut, stopped;                /* out: it wrote more than output_max; it was killed because of stop_fd */
 	GString *output, *errors;         /* out: what it wrote, as it came, at most output_max each; g_string_free. errors: NULL unless apart */
 };
-/* A process group of its own, LC_ALL=C; killed with all it started when the time is over (ERR_TIMEOUT). ERR_OPERATION_FAILED: could not be started. One that was
+/* A process group of its own, LC_ALL=C; killed with all it started when the time is over (ERR_TIMEOUT). ERR_GENERAL: could not be started. One that was
  * stopped is true: the caller knows why. */
 bool process_run(struct process *process, GError **error);
 

@@ -12,7 +12,8 @@
  * HTTP status: 404 the object is not there; 400 the request can never work; 409 what it is about is against it, be it its state (exists,
  * busy, in use, no space) or what the host, its storage or the guest makes of it; 503 not now (recovering, exhausted, unreachable, a mount
  * or a lock that does not come); 504 no answer in time; 501 not implemented; 500 a mistake of Berth itself, or nobody knows. What a host
- * can say of the world around it is never 500: clients take that for a bug of the engine. tests/unit/test-common-error.c has the few
+ * can say of the world around it is never 500: clients take that for a bug of the engine. 16 and 100 are how agents tell, as vdsm
+ * does, that libvirt, the guest or a device refused something. tests/unit/test-common-error.c has the few
  * rows with 500.
  * Retry: NEVER the same request fails again; LATER the same request may work without anyone's help; AFTER_REFRESH the caller's
  * picture of the object is old: look again first.
@@ -43,7 +44,7 @@ ERROR_ROW(11, MISSING_PARAMETER, "MissingParameter", 400, RETRY_NEVER, "Missing 
 ERROR_ROW(12, MIGRATION_ERROR, "MigrationError", 409, RETRY_NEVER, "Fatal error during migration")
 ERROR_ROW(13, IMAGE_FILE_NOT_FOUND, "ImageFileNotFound", 404, RETRY_AFTER_REFRESH, "Drive image file could not be found")
 ERROR_ROW(14, OUT_OF_MEMORY, "OutOfMemory", 503, RETRY_LATER, "Not enough free memory to create VM")
-ERROR_ROW(16, UNEXPECTED_ERROR, "UnexpectedError", 500, RETRY_NEVER, "Unexpected exception")
+ERROR_ROW(16, UNEXPECTED_ERROR, "UnexpectedError", 409, RETRY_NEVER, "Unexpected exception")
 ERROR_ROW(17, UNSUPPORTED_IMAGE_FORMAT, "UnsupportedImageFormat", 400, RETRY_NEVER, "Unsupported image format")
 ERROR_ROW(18, SPICE_TICKET_ERROR, "SpiceTicketError", 409, RETRY_NEVER, "Error while setting spice ticket")
 ERROR_ROW(19, NON_RESPONSIVE_GUEST_AGENT, "NonResponsiveGuestAgent", 409, RETRY_LATER, "Guest agent non-responsive")
@@ -112,7 +113,7 @@ ERROR_ROW(89, EXTERNAL_DATA_FAILED, "ExternalDataFailed", 409, RETRY_NEVER, "Fai
 ERROR_ROW(90, RESET_FAILED, "ResetFailed", 409, RETRY_NEVER, "Failed to reset VM.")
 ERROR_ROW(91, INVALID_PARAMETER, "InvalidParameter", 400, RETRY_NEVER, "Invalid parameter")
 ERROR_ROW(99, RECOVERY_IN_PROGRESS, "RecoveryInProgress", 503, RETRY_LATER, "Recovering from crash or Initializing")
-ERROR_ROW(100, GENERAL, "GeneralException", 500, RETRY_NEVER, "General Exception")
+ERROR_ROW(100, GENERAL, "GeneralException", 409, RETRY_NEVER, "General Exception")
 ERROR_ROW(101, INVALID_CONFIGURATION, "InvalidConfiguration", 409, RETRY_NEVER, "Invalid configuration value")
 ERROR_ROW(102, MIGRATION_OPERATION_ERROR, "MigrationOperationError", 409, RETRY_NEVER, "Error occurred during migration")
 

@@ -115,7 +115,7 @@ bool fence_verb(struct agent *agent, const struct verb_call *call, void *params,
 	words = said(process.output, p->password ? p->password : "");
 	g_string_free(process.output, TRUE);
 	if (process.status != EXIT_ON && !(ask && process.status == EXIT_OFF)) {
-		error_set(error, ERR_OPERATION_FAILED, "fence_%s %s %s: %s %d: %s", p->agent, p->action, p->addr, process.status < 0 ? "signal" : "exit status",
+		error_set(error, ERR_GENERAL, "fence_%s %s %s: %s %d: %s", p->agent, p->action, p->addr, process.status < 0 ? "signal" : "exit status",
 			  ABS(process.status), words);
 		return false;
 	}

@@ -157,7 +157,7 @@ virDomainPtr vm_domain(struct vm *vm, GError **error)
 		if (libvirt_error_code() == VIR_ERR_NO_DOMAIN)
 			error_set(error, ERR_VM_IS_DOWN, "{'vmId': '%s'}", vm->id);
 		else
-			libvirt_error_set(error, ERR_OPERATION_FAILED, "look up domain %s", vm->id);
+			libvirt_error_set(error, ERR_UNEXPECTED_ERROR, "look up domain %s", vm->id);
 	}
 	return domain;
 }

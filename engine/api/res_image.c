@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/error.h"
+#include "common/loop.h"
 #include "engine/api/action.h"
 #include "engine/api/res_data.h"
 #include "engine/api/res_disk.h"
@@ -20,6 +21,7 @@
 #include "engine/model/cluster.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
+#include "engine/model/template.h"
 #include "engine/store/store.h"
 
 /* ---- images ---- */
@@ -70,12 +72,12 @@ struct import_action { ACTION_MEMBERS struct ref storage_domain, cluster; char *
 static const struct field import_fields[] = {
 	ACTION_FIELDS(A),
 	FIELD_REF_(A, storage_domain, "storage_domain", CREATE | REQUIRED, "storagedomains", "data domain that takes the disk"),
-	FIELD_REF_(A, cluster, "cluster", CREATE, "clusters", "cluster of the domain's data center; a disk is in none"),
-	FIELD_STRING_(A, name, "name", CREATE, "name of the disk; absent: GlanceDisk- and the beginning of the image's id", .min = 1, .max = 255),
+	FIELD_REF_(A, cluster, "cluster", CREATE, "clusters", "cluster of the domain's data center, which a template needs; a disk is in none"),
+	FIELD_STRING_(A, name, "name", CREATE, "name of the disk or template; absent: GlanceDisk- or GlanceTemplate- and the beginning of the image's id", .min = 1, .max = 255),
 	FIELD_STRING_(A, name, "disk/name", CREATE | ALIAS, "other place of name", .min = 1, .max = 255),
 	FIELD_STRING_(A, name, "disk/alias", CREATE | ALIAS, "other place of name", .min = 1, .max = 255),
 	FIELD_STRING_(A, name, "template/name", CREATE | ALIAS, "other place of name", .min = 1, .max = 255),
-	FIELD_BOOL_(A, import_as_template, "import_as_template", CREATE, "a template instead of a disk; templates with disks are not supported yet"),
+	FIELD_BOOL_(A, import_as_template, "import_as_template", CREATE, "make it a template with this disk, instead of a disk alone"),
 };
 static const struct record_type import_type = RECORD_TYPE("action", NULL, A, import_fields, "Where to import an image");
 
@@ -83,20 +85,21 @@ static bool check_cluster(struct request *request, const struct import_action *h
 {
 	struct cluster *cluster = how->cluster.id ? model_get(request->engine->model, &cluster_kind, how->cluster.id) : NULL;
 	bool fits = !how->cluster.id || (cluster && !g_strcmp0(cluster->data_center.id, target->data_center.id));
+	bool may = !how->import_as_template || request_permits(request, "create_template", cluster);
 
-	if (!fits)
+	if (fits && !may)
+		error_set(error, ERR_FORBIDDEN, "'%s' has no permit 'create_template' on cluster '%s'", request->actor.user_name, cluster->name);
+	else if (!fits)
 		error_set(error, ERR_OPERATION_FAILED, "cluster '%s' is not in the data center of storage domain '%s'", cluster ? cluster->name : how->cluster.id,
 			  target->name);
 	record_unref(cluster);
-	return fits;
+	return fits && may;
 }
 
 static bool check_target(struct request *request, const struct import_action *how, const struct storage_domain *target, GError **error)
 {
 	if (how->import_as_template && !how->cluster.id)
 		error_set(error, ERR_INCOMPLETE, "Action [cluster.id|name] required for import");
-	else if (how->import_as_template)
-		error_set(error, ERR_UNSUPPORTED_OPERATION, "import_as_template: templates with disks are not supported yet: import the image as a disk");
 	else if (target->type != DOMAIN_DATA)
 		error_set(error, ERR_OPERATION_FAILED, "storage_domain: storage domain '%s' is of type %s, not data", target->name,
 			  storage_domain_flavor_names[target->type]);
@@ -129,7 +132,7 @@ static struct disk *plan_disk(struct request *request, const struct import_actio
 	struct object_ref *ref = list_add(&disk->storage_domains, &object_ref_type);
 
 	set_string(&ref->id, target->id);
-	disk->name = how->name ? g_strdup(how->name) : g_strdup_printf("GlanceDisk-%.7s", image->id);
+	disk->name = how->name && !how->import_as_template ? g_strdup(how->name) : g_strdup_printf("GlanceDisk-%.7s", image->id);
 	disk->description = g_strdup_printf("%s (%.7s)", image->name, image->id);
 	SET(disk, size, size);
 	SET(disk, format, cow ? DISK_COW : DISK_RAW);
@@ -139,8 +142,29 @@ static struct disk *plan_disk(struct request *request, const struct import_actio
 	return disk;
 }
 
-/* The disk, locked, and the announcement of its flow; then the flow. */
-static bool run_import(struct request *request, struct disk *disk, const struct image *image, struct storage_domain *target, GError **error)
+/* The template that the disk becomes the system disk of: as Blank, but for its name and cluster. */
+static struct template *plan_template(struct request *request, const struct import_action *how, const struct image *image, struct disk *disk)
+{
+	struct template *blank = model_get(request->engine->model, &template_kind, BLANK_ID), *template = record_copy(blank);
+
+	record_unref(blank);
+	set_string(&template->id, NULL);
+	set_string(&template->name, NULL);
+	template->id = g_uuid_string_random();
+	template->name = how->name ? g_strdup(how->name) : g_strdup_printf("GlanceTemplate-%.7s", image->id);
+	set_string(&template->description, disk->description);
+	set_ref(&template->cluster, how->cluster.id);
+	SET(template, state, TEMPLATE_LOCKED);
+	SET(template, creation_time, wall_msec());
+	template_begin_versions(template);
+	set_ref(&disk->template, template->id);
+	SET(disk, bootable, true);
+	return template;
+}
+
+/* The disk, locked, its template, if it is one's, and the announcement of its flow; then the flow. */
+static bool run_import(struct request *request, struct disk *disk, struct template *template, const struct image *image, struct storage_domain *target,
+		       GError **error)
 {
 	json_t *data = image_import_data(request->engine, disk, request->parent, image, target, error);
 	struct change *change;
@@ -148,7 +172,13 @@ static bool run_import(struct request *request, struct disk *disk, const struct 
 	if (!data)
 		return false;
 	change = change_new(request->engine->store);
-	request_add(request, change, disk);
+	if (template) {
+		request_add(request, change, template);
+		change_add(change, disk);
+	} else {
+		request_add(request, change, disk);
+	}
+	change_check(change, disk_domain_is_active, disk);
 	flow_announce(change, &import_image_flow, disk->id, &request->actor, data);
 	image_import_begun(change, &request->actor, disk, image, target);
 	if (!change_commit(change, error)) {
@@ -171,6 +201,7 @@ static bool import(struct request *request, const void *object, const void *para
 	const struct import_action *how = params;
 	const struct image *image = object;
 	struct storage_domain *target = model_get(request->engine->model, &storage_domain_kind, how->storage_domain.id);
+	struct template *template;
 	struct disk *disk;
 	int64_t size;
 	bool ok = false;
@@ -181,7 +212,9 @@ static bool import(struct request *request, const void *object, const void *para
 		ok = check_target(request, how, target, error) && disk_size_of(request, image, &size, error);
 	if (ok) {
 		disk = plan_disk(request, how, image, size, target);
-		ok = domain_has_space(target, disk->sparse ? image->size : disk->size, error) && run_import(request, disk, image, target, error);
+		template = how->import_as_template ? plan_template(request, how, image, disk) : NULL;
+		ok = domain_has_space(target, disk->sparse ? image->size : disk->size, error) && run_import(request, disk, template, image, target, error);
+		record_unref(template);
 		record_unref(disk);
 	}
 	record_unref(target);
@@ -189,7 +222,7 @@ static bool import(struct request *request, const void *object, const void *para
 }
 
 static const struct action image_actions[] = {
-	{ "import", &import_type, import, "create_disk", "Copies the image into a data domain, as a disk" },
+	{ "import", &import_type, import, "create_disk", "Copies the image into a data domain, as a disk or as a template" },
 	{ 0 },
 };
 

@@ -2,7 +2,8 @@
 /*
  * Disks from and to image services.
  *
- *	import   record (locked) > volume > data > settle (ok)       failed: volume and record are taken back
+ *	import   record (locked) > volume > data > settle (ok)       failed: volume and record are taken back; the same with the template that the
+ *	         disk is of, when the image becomes one
  *	export   lock > image (a new one, without data) > data > end (ok)       failed: the image is removed, the disk is as it was
  *
  * Both are interrupted and go on. The data are moved by the host, in a job of the agent's whose id is ours, as is the image's. The engine asks for a token
@@ -19,6 +20,7 @@
 #include "engine/glance/glance.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
+#include "engine/model/template.h"
 #include "engine/model/vm.h"
 #include "engine/store/store.h"
 
@@ -113,6 +115,8 @@ json_t *image_import_data(struct engine *engine, const struct disk *disk, const 
 		json_object_set_new(data, "length", json_integer(image->size));
 		if (image->checksum)
 			json_object_set_new(data, "checksum", json_string(image->checksum));
+		if (disk->template.id)
+			json_object_set_new(data, "template", json_string(disk->template.id));
 	}
 	return data;
 }
@@ -138,10 +142,44 @@ static bool fetch(struct flow *flow, GError **error)
 	return ok;
 }
 
+/* The template that the image becomes, as long as it is locked; NULL: none. */
+static struct template *locked_template(const struct flow *flow)
+{
+	const char *id = flow_text(flow, "template");
+	struct template *template = id ? model_get(flow->engine->model, &template_kind, id) : NULL;
+
+	if (template && template->state != TEMPLATE_LOCKED)
+		g_clear_pointer(&template, record_unref);
+	return template;
+}
+
+static bool record_undo(struct flow *flow, GError **error)
+{
+	struct template *template = locked_template(flow);
+	struct change *change;
+	bool ok = disk_record_undo(flow, error);
+
+	if (ok && template) {
+		change = change_new(flow->engine->store);
+		change_remove(change, template);
+		ok = change_commit(change, error);
+	}
+	record_unref(template);
+	return ok;
+}
+
+/* In the change in which the disk is ok. */
 static void tell_imported(struct flow *flow, struct change *change, struct disk *disk)
 {
 	struct storage_domain *target = model_get(flow->engine->model, &storage_domain_kind, flow_text(flow, "target"));
+	struct template *template = locked_template(flow), *copy = template ? record_copy(template) : NULL;
 
+	if (copy) {
+		SET(copy, state, TEMPLATE_OK);
+		change_replace(change, template, copy);
+	}
+	record_unref(copy);
+	record_unref(template);
 	change_event(change, EVENT_IMPORTED, &flow->actor, (void *[]){ disk, target, NULL }, "User %s successfully imported image %s to domain %s.",
 		     flow_user(flow), flow_text(flow, "image_name"), flow_text(flow, "target_name"));
 	record_unref(target);
@@ -158,7 +196,7 @@ static void import_failed(struct flow *flow, const GError *cause)
 }
 
 static const struct flow_step import_steps[] = {
-	{ "record", disk_record, disk_record_undo }, { "volume", disk_volume, disk_volume_undo }, { "data", fetch, stop_data }, { "settle", settle, NULL },
+	{ "record", disk_record, record_undo }, { "volume", disk_volume, disk_volume_undo }, { "data", fetch, stop_data }, { "settle", settle, NULL },
 };
 
 const struct flow_type import_image_flow = {

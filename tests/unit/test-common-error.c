@@ -57,7 +57,7 @@ static void test_known_numbers(void **state)
 /* A mistake of Berth's own, or nobody knows what it is. Whoever wants one more: whose mistake is it, what should the client do? */
 static void test_few_rows_are_mistakes_of_our_own(void **state)
 {
-	static const int ours[] = { ERR_JSONRPC_INTERNAL, ERR_UNEXPECTED_ERROR, ERR_GENERAL, ERR_INVALID_JOB, ERR_INVALID_RECOVERY, ERR_INVALID_TASK_MNG,
+	static const int ours[] = { ERR_JSONRPC_INTERNAL, ERR_INVALID_JOB, ERR_INVALID_RECOVERY, ERR_INVALID_TASK_MNG,
 				    ERR_STORE_FAILED, ERR_CONFIG_INVALID };
 	size_t n = 0;
 

@@ -89,7 +89,7 @@ bool live_read(struct live *live, GError **error)
 	xmlDoc *doc;
 
 	if (!text) {
-		libvirt_error_set(error, libvirt_error_code() == VIR_ERR_NO_DOMAIN ? ERR_VM_IS_DOWN : ERR_OPERATION_FAILED, "VM %s", live->vm->id);
+		libvirt_error_set(error, libvirt_error_code() == VIR_ERR_NO_DOMAIN ? ERR_VM_IS_DOWN : ERR_UNEXPECTED_ERROR, "VM %s", live->vm->id);
 		return false;
 	}
 	doc = xml_parse(text, strlen(text), error);
@@ -127,7 +127,7 @@ bool live_keep(struct live *live, GError **error)
 	xmlFreeNode(copy);
 	r = virDomainSetMetadata(live->domain, VIR_DOMAIN_METADATA_ELEMENT, text, METADATA_PREFIX, METADATA_NS, VIR_DOMAIN_AFFECT_LIVE);
 	if (r < 0)
-		live_failed(live, error, ERR_OPERATION_FAILED, "keep what is known of it");
+		live_failed(live, error, ERR_UNEXPECTED_ERROR, "keep what is known of it");
 	return r == 0;
 }
 

@@ -46,7 +46,7 @@ static bool type_chords(virDomainPtr domain, const GArray *chords, int hold_ms, 
 		struct chord chord = g_array_index(chords, struct chord, i);
 
 		if (virDomainSendKey(domain, VIR_KEYCODE_SET_LINUX, (unsigned)hold_ms, chord.keys, (int)chord.n, 0) < 0) {
-			libvirt_error_set(error, ERR_OPERATION_FAILED, "key %u of %u", i + 1, chords->len);
+			libvirt_error_set(error, ERR_UNEXPECTED_ERROR, "key %u of %u", i + 1, chords->len);
 			return false;
 		}
 		free_usec += time_of(&chord, hold_ms);
@@ -60,7 +60,7 @@ static bool type_chords(virDomainPtr domain, const GArray *chords, int hold_ms, 
 static bool send_events(virDomainPtr domain, json_t *events, GError **error)
 {
 	json_t *arguments = json_pack("{s:o}", "events", events);
-	bool good = qmp_command(domain, "input-send-event", arguments, ERR_OPERATION_FAILED, NULL, error);
+	bool good = qmp_command(domain, "input-send-event", arguments, ERR_UNEXPECTED_ERROR, NULL, error);
 
 	json_decref(arguments);
 	return good;

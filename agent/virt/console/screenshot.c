@@ -29,7 +29,7 @@ static GBytes *take_picture(virDomainPtr domain, GError **error)
 	bool good = type && virStreamRecvAll(stream, take_bytes, bytes) == 0 && virStreamFinish(stream) == 0;
 
 	if (!good) {
-		libvirt_error_set(error, ERR_OPERATION_FAILED, "picture of the console");
+		libvirt_error_set(error, ERR_UNEXPECTED_ERROR, "picture of the console");
 		if (type)
 			(void)virStreamAbort(stream);
 	}

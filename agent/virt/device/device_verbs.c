@@ -74,7 +74,7 @@ static bool set_destroy_on_reboot(struct agent *agent, const struct verb_call *c
 		return false;
 	if (virDomainSetLifecycleAction(live->domain, VIR_DOMAIN_LIFECYCLE_REBOOT, VIR_DOMAIN_LIFECYCLE_ACTION_DESTROY, VIR_DOMAIN_AFFECT_LIVE) == 0)
 		return live_read(live, error);
-	live_failed(live, error, ERR_OPERATION_FAILED, "destroy on reboot");
+	live_failed(live, error, ERR_UNEXPECTED_ERROR, "destroy on reboot");
 	return false;
 }
 

@@ -139,7 +139,7 @@ bool block_job_state(struct block_job *b, const char *target, struct block_job_s
 	int r = virDomainGetBlockJobInfo(b->live->domain, target, &info, 0);
 
 	if (r < 0) {
-		libvirt_error_set(error, libvirt_error_code() == VIR_ERR_NO_DOMAIN ? ERR_VM_IS_DOWN : ERR_OPERATION_FAILED, "VM %s: job of disk %s", b->vm->id,
+		libvirt_error_set(error, libvirt_error_code() == VIR_ERR_NO_DOMAIN ? ERR_VM_IS_DOWN : ERR_UNEXPECTED_ERROR, "VM %s: job of disk %s", b->vm->id,
 				  target);
 		return false;
 	}

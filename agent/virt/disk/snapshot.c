@@ -511,7 +511,7 @@ static bool is_busy(struct run *r, GError **error)
 	virDomainJobInfo info = { 0 };
 
 	if (virDomainGetJobInfo(r->b.live->domain, &info) < 0) {
-		libvirt_error_set(error, ERR_OPERATION_FAILED, "VM %s", r->b.vm->id);
+		libvirt_error_set(error, ERR_UNEXPECTED_ERROR, "VM %s", r->b.vm->id);
 		return true;
 	}
 	return info.type != VIR_DOMAIN_JOB_NONE || !live_keep(r->b.live, error);

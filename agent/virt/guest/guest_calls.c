@@ -39,7 +39,7 @@ static bool trim(struct agent *agent, const struct verb_call *call, void *params
 		return false;
 	answer = guest_command(&talk, json_pack("{s:s, s:{s:I}}", "execute", "guest-fstrim", "arguments", "minimum", (json_int_t)p->minimum), p->timeout);
 	if (!answer)
-		guest_talk_failed(&talk, ERR_OPERATION_FAILED, "trim its file systems", error);
+		guest_talk_failed(&talk, ERR_UNEXPECTED_ERROR, "trim its file systems", error);
 	guest_talk_end(&talk);
 	if (!answer)
 		return false;
@@ -59,7 +59,7 @@ static bool set_password(struct agent *agent, const struct verb_call *call, void
 		return false;
 	good = virDomainSetUserPassword(talk.domain, p->user, p->password, p->crypted ? VIR_DOMAIN_PASSWORD_ENCRYPTED : 0) == 0;
 	if (!good)
-		guest_talk_failed(&talk, ERR_OPERATION_FAILED, "set a password", error);
+		guest_talk_failed(&talk, ERR_UNEXPECTED_ERROR, "set a password", error);
 	guest_talk_end(&talk);
 	return good;
 }
@@ -78,7 +78,7 @@ static bool get_keys(struct agent *agent, const struct verb_call *call, void *pa
 		return false;
 	n = virDomainAuthorizedSSHKeysGet(talk.domain, p->user, &keys, 0);
 	if (n < 0)
-		guest_talk_failed(&talk, ERR_OPERATION_FAILED, "SSH keys", error);
+		guest_talk_failed(&talk, ERR_UNEXPECTED_ERROR, "SSH keys", error);
 	guest_talk_end(&talk);
 	if (n < 0)
 		return false;
@@ -118,7 +118,7 @@ static bool change_keys(struct agent *agent, const struct guest_keys_params *p, 
 		return false;
 	good = virDomainAuthorizedSSHKeysSet(talk.domain, p->user, (const char **)p->keys->pdata, p->keys->len, flags) == 0;
 	if (!good)
-		guest_talk_failed(&talk, ERR_OPERATION_FAILED, "change SSH keys", error);
+		guest_talk_failed(&talk, ERR_UNEXPECTED_ERROR, "change SSH keys", error);
 	guest_talk_end(&talk);
 	return good;
 }

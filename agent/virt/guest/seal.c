@@ -55,13 +55,13 @@ static bool run_program(const struct seal *seal, GError **error)
 	}
 	g_ptr_array_add(argv, NULL);
 	if (!g_spawn_sync("/", (char **)argv->pdata, environment, G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL, &said, &status, &cause)) {
-		error_set(error, ERR_OPERATION_FAILED, "%s: %s", seal->program, cause->message);
+		error_set(error, ERR_UNEXPECTED_ERROR, "%s: %s", seal->program, cause->message);
 		return false;
 	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return true;
 	g_strchomp(said);
-	error_set(error, ERR_OPERATION_FAILED, "%s ended with status %d: %s", seal->program, WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status),
+	error_set(error, ERR_UNEXPECTED_ERROR, "%s ended with status %d: %s", seal->program, WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status),
 		  last_part(said));
 	return false;
 }

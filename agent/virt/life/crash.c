@@ -152,7 +152,7 @@ static bool write_dump(struct vm *vm, virDomainPtr domain, int64_t *ret_size, GE
 	struct stat st;
 
 	if (virDomainCoreDumpWithFormat(domain, fresh, VIR_DOMAIN_CORE_DUMP_FORMAT_KDUMP_ZLIB, VIR_DUMP_MEMORY_ONLY) < 0) {
-		libvirt_error_set(error, ERR_OPERATION_FAILED, "dump VM %s", vm->id);
+		libvirt_error_set(error, ERR_UNEXPECTED_ERROR, "dump VM %s", vm->id);
 	} else if (stat(fresh, &st) < 0 || st.st_size > most) {
 		error_set(error, ERR_RESOURCE_UNAVAILABLE, "the dump of VM %s has %" G_GINT64_FORMAT " bytes, [vm] crash_dump_max allows %" G_GINT64_FORMAT, vm->id,
 			  (int64_t)st.st_size, most);

@@ -83,7 +83,7 @@ static enum job_run save(struct job *job, struct vm *vm, const char *path, GErro
 	}
 	if (virDomainSaveFlags(domain, path, NULL, 0) == 0)
 		return JOB_DONE;
-	libvirt_error_set(error, ERR_OPERATION_FAILED, "the memory of VM %s could not be saved", vm->id);
+	libvirt_error_set(error, ERR_UNEXPECTED_ERROR, "the memory of VM %s could not be saved", vm->id);
 	active = virDomainIsActive(domain);
 	if (active < 0) {
 		log_warn("VM %s: libvirt went away while it saved the memory; what came of it is seen when it is back", vm->id);
@@ -141,13 +141,13 @@ static enum job_run look(struct job *job, json_t *state, struct vms *vms, GError
 		return look_again(job, vm);
 	if (domain && virDomainIsActive(domain) == 1) {
 		go_on(vm);
-		error_set(error, ERR_OPERATION_FAILED, "VM %s runs: its memory was not saved", id);
+		error_set(error, ERR_UNEXPECTED_ERROR, "VM %s runs: its memory was not saved", id);
 		return JOB_FAILED;
 	}
 	if (!is_saved(conn, requested(state, "memory"), id)) {
 		if (virConnectIsAlive(conn) != 1)
 			return look_again(job, vm);
-		error_set(error, ERR_OPERATION_FAILED, "VM %s ended and its memory was not saved", id);
+		error_set(error, ERR_UNEXPECTED_ERROR, "VM %s ended and its memory was not saved", id);
 		vm_set_down(vm, 1, VM_EXIT_DOMAIN_MISSING, "The VM ended and its memory was not saved");
 		return JOB_FAILED;
 	}

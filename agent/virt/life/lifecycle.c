@@ -280,7 +280,7 @@ bool vm_pause_verb(struct agent *agent, const struct verb_call *call, void *para
 	if (!domain || !vm_hook(vm, "before_vm_pause", NULL, NULL, NULL, error))
 		return false;
 	if (virDomainSuspend(domain) < 0) {
-		libvirt_error_set(error, ERR_OPERATION_FAILED, "pause VM %s", vm->id);
+		libvirt_error_set(error, ERR_UNEXPECTED_ERROR, "pause VM %s", vm->id);
 		return false;
 	}
 	vm_see(vm, domain);
@@ -310,7 +310,7 @@ bool vm_cont_verb(struct agent *agent, const struct verb_call *call, void *param
 	if (!domain || !vm_hook(vm, "before_vm_cont", NULL, NULL, NULL, error))
 		return false;
 	if (virDomainResume(domain) < 0) {
-		libvirt_error_set(&cause, ERR_OPERATION_FAILED, "resume VM %s", vm->id);
+		libvirt_error_set(&cause, ERR_UNEXPECTED_ERROR, "resume VM %s", vm->id);
 		/* It may run already: that is what was wanted. */
 		if (!is_running(domain)) {
 			g_propagate_error(error, g_steal_pointer(&cause));

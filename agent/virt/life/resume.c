@@ -110,7 +110,7 @@ static bool is_mended(struct vm *vm, virDomainPtr domain, GError **error)
 	bool good = n >= 0;
 
 	if (n < 0)
-		libvirt_error_set(error, ERR_OPERATION_FAILED, "disks in error");
+		libvirt_error_set(error, ERR_UNEXPECTED_ERROR, "disks in error");
 	for (int i = 0; i < n; i++) {
 		good = good && make_room(vm, chains, errors[i].disk, error);
 		free(errors[i].disk);
@@ -133,7 +133,7 @@ static void look(struct vm *vm, void *unused)
 	if (domain && is_mended(vm, domain, &error) && is_to_go_on(vm)) {
 		log_info("VM %s goes on: its disks can be written to again", vm->id);
 		if (virDomainResume(domain) < 0)
-			libvirt_error_set(&error, ERR_OPERATION_FAILED, "resume");
+			libvirt_error_set(&error, ERR_UNEXPECTED_ERROR, "resume");
 	}
 	if (error)
 		log_info("VM %s stays paused: %s", vm->id, error->message);

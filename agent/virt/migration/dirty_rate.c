@@ -86,7 +86,7 @@ struct dirty_rate *dirty_rate_read(virDomainPtr domain, const char *vm_id, GErro
 	struct dirty_rate *rate;
 
 	if (virDomainListGetStats(domains, VIR_DOMAIN_STATS_DIRTYRATE, &stats, VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS) < 1) {
-		libvirt_error_set(error, ERR_OPERATION_FAILED, "dirty rate of VM %s", vm_id);
+		libvirt_error_set(error, ERR_UNEXPECTED_ERROR, "dirty rate of VM %s", vm_id);
 		return NULL;
 	}
 	rate = read_rate(stats[0]);
