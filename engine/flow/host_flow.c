@@ -55,8 +55,9 @@ static bool check_vms(struct engine *engine, const struct host *host, GError **e
 
 	for (guint i = 0; i < vms->len && reasons->len < REASONS_MAX; i++) {
 		g_autoptr(GError) own = NULL;
-		g_autofree char *other = vm_migrate_check(vms->pdata[i], &own) ? sched_pick_host(engine, vms->pdata[i], &anywhere, &own) : NULL;
 
+		if (vm_migrate_check(vms->pdata[i], &own))
+			g_free(sched_pick_host(engine, vms->pdata[i], &anywhere, &own));
 		if (own)
 			g_string_append_printf(reasons, "%s%s", reasons->len ? "; " : "", own->message);
 	}
