@@ -324,14 +324,27 @@ static bool edit_lock(void *copy, struct change *change, void *data, GError **er
 	return true;
 }
 
+/* Another removal was faster: that of the VM or template, taken up after a restart, begins one of its own beside the one that was under way. */
+static bool is_gone(GError **error)
+{
+	bool gone = error_is(*error, ERR_NOT_FOUND);
+
+	if (gone)
+		g_clear_error(error);
+	return gone;
+}
+
 static bool remove_lock(struct flow *flow, GError **error)
 {
 	struct disk *disk = model_get(flow->engine->model, &disk_kind, flow->object_id);
 	bool there = disk != NULL;
+	GError *own = NULL;
 
 	record_unref(disk);
-	if (there && !store_modify(flow->engine->store, &disk_kind, flow->object_id, edit_lock, flow, NULL, error))
+	if (there && !store_modify(flow->engine->store, &disk_kind, flow->object_id, edit_lock, flow, NULL, &own) && !is_gone(&own)) {
+		g_propagate_error(error, own);
 		return false;
+	}
 	json_object_set_new(flow->data, "locked", json_true());
 	return true;
 }
@@ -370,6 +383,7 @@ static bool remove_forget(struct flow *flow, GError **error)
 {
 	struct disk *disk = model_get(flow->engine->model, &disk_kind, flow->object_id);
 	struct change *change;
+	GError *own = NULL;
 	bool ok;
 
 	if (!disk)
@@ -378,8 +392,10 @@ static bool remove_forget(struct flow *flow, GError **error)
 	change_remove(change, disk);
 	storage_drop_connections(flow->engine->model, change, disk->connections, disk->id);
 	tell(flow, change, EVENT_REMOVED, EVENT_FLOATING_REMOVED, "Disk was removed from VM $v by $u. ($d)", "Disk $d was successfully removed by $u.", NULL);
-	ok = change_commit(change, error);
+	ok = change_commit(change, &own) || is_gone(&own);
 	record_unref(disk);
+	if (own)
+		g_propagate_error(error, own);
 	if (ok && !is_lun(flow))
 		domain_sizes_refresh(flow->engine, flow_text(flow, "domain"));
 	return ok;
