@@ -25,6 +25,8 @@ const struct command commands[] = {
 	RESOURCE("storagedomains", "Storage domains"),
 	RESOURCE("storageconnections", "How storage is reached"),
 	RESOURCE("diskprofiles", "Limits of disks on storage domains"),
+	RESOURCE("openstackimageproviders", "OpenStack image services"),
+	RESOURCE("externalhostproviders", "Foreman servers, which know what hosts lack"),
 	RESOURCE("templates", "Templates"),
 	RESOURCE("disks", "Disks"),
 	RESOURCE("tags", "Tags"),

@@ -42,6 +42,8 @@ static const struct view views[] = {
 	{ "cpuprofiles", { NAME, CLUSTER, { "DESCRIPTION", "description" }, ID } },
 	{ "vnicprofiles", { NAME, { "NETWORK", "network", CELL_REF }, { "MIRRORING", "port_mirroring" }, ID } },
 	{ "storageconnections", { { "TYPE", "type" }, { "ADDRESS", "address" }, { "PATH", "path|target" }, ID } },
+	{ "openstackimageproviders", { NAME, { "URL", "url" }, { "DESCRIPTION", "description" }, ID } },
+	{ "externalhostproviders", { NAME, { "URL", "url" }, { "DESCRIPTION", "description" }, ID } },
 	{ "diskprofiles", { NAME, { "STORAGE DOMAIN", "storage_domain", CELL_REF }, { "DESCRIPTION", "description" }, ID } },
 	{ "qoss", { NAME, { "TYPE", "type" }, { "DESCRIPTION", "description" }, ID } },
 	{ "statistics", { NAME, { "VALUE", "values.value.datum", CELL_MEASURE }, { "DESCRIPTION", "description" } } },

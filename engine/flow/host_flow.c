@@ -58,8 +58,10 @@ static bool check_vms(struct engine *engine, const struct host *host, GError **e
 
 		if (vm_migrate_check(vms->pdata[i], &own))
 			g_free(sched_pick_host(engine, vms->pdata[i], &anywhere, &own));
-		if (own)
+		if (own) {
+			error_wrap(&own, "'%s'", object_name(vms->pdata[i]));
 			g_string_append_printf(reasons, "%s%s", reasons->len ? "; " : "", own->message);
+		}
 	}
 	if (reasons->len)
 		error_set(error, ERR_WRONG_STATE, "cannot put host '%s' in maintenance: VMs run on it that cannot leave: %s", host->name, reasons->str);
