@@ -72,10 +72,8 @@ static json_t *judge(struct talk *talk, const struct web_question *question, con
 		web_error(error, question, "the server answered %ld", answer->status);
 	else if (talk->bytes > BYTES_MAX)
 		web_error(error, question, "the answers have more than %zu bytes together", BYTES_MAX);
-	else if (!json_is_object(json = json_loadb(answer->body->str, answer->body->len, 0, NULL))) {
-		g_clear_pointer(&json, json_decref);
+	else if (!(json = web_answer_object(answer)))
 		web_error(error, question, "the answer is no JSON object");
-	}
 	return json;
 }
 

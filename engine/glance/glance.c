@@ -103,11 +103,9 @@ static json_t *ask_json(struct glance *glance, const char *path, GError **error)
 		return NULL;
 	if (answer.status == 404)
 		json = json_null();
-	else if (!json_is_object(json = json_loadb(answer.body->str, answer.body->len, JSON_REJECT_DUPLICATES, NULL))) {
-		g_clear_pointer(&json, json_decref);
+	else if (!(json = web_answer_object(&answer)))
 		error_set(error, ERR_PROVIDER_FAILURE, "image service '%s': GET %.*s: the answer is no JSON object", glance->provider->name,
 			  (int)strcspn(path, "?"), path);
-	}
 	web_answer_clear(&answer);
 	return json;
 }

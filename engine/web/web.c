@@ -39,6 +39,16 @@ char *web_base(const char *url)
 	return g_strndup(url, n);
 }
 
+/* The macros of jansson evaluate what they are given twice: never a call. */
+json_t *web_answer_object(const struct web_answer *answer)
+{
+	json_t *json = json_loadb(answer->body->str, answer->body->len, JSON_REJECT_DUPLICATES, NULL);
+
+	if (json && !json_is_object(json))
+		g_clear_pointer(&json, json_decref);
+	return json;
+}
+
 void web_answer_clear(struct web_answer *answer)
 {
 	if (answer->body)

@@ -41,6 +41,7 @@ struct web_answer {
 	char *token;                         /* X-Subject-Token; NULL: none */
 };
 void web_answer_clear(struct web_answer *answer);
+json_t *web_answer_object(const struct web_answer *answer);         /* its body as a JSON object, new; NULL: it is none */
 
 /* true: there is an answer, whatever its status. ERR_PROVIDER_FAILURE, ERR_TIMEOUT */
 bool web_ask(struct engine *engine, const struct web_question *question, int64_t until_usec, struct web_answer *ret_answer, GError **error);
