@@ -62,14 +62,14 @@ static int vm_state_of(int wire)
 /* What the host says of the VM counts: it runs there, or is on its way there. */
 static bool concerns(const struct vm *vm, const char *host_id)
 {
-	return vm && (!g_strcmp0(vm->host.id, host_id) || !g_strcmp0(vm->migration_host.id, host_id));
+	return vm && (!g_strcmp0(vm->host.id, host_id) || !g_strcmp0(vm->migration_host, host_id));
 }
 
 /* It has left its host: it is the destination's now, whose clock is another one. */
 static void arrive(struct vm *vm)
 {
-	set_ref(&vm->host, vm->migration_host.id);
-	set_ref(&vm->migration_host, NULL);
+	set_ref(&vm->host, vm->migration_host);
+	set_string(&vm->migration_host, NULL);
 	SET(vm, state, VM_MIGRATING_TO);
 	CLEAR(vm, status_time);
 }
@@ -114,7 +114,7 @@ static bool edit_vm(void *copy, struct change *change, void *data, GError **erro
 	const char *pause_code;
 
 	report->applied = false;
-	if (!g_strcmp0(vm->migration_host.id, report->host_id)) {
+	if (!g_strcmp0(vm->migration_host, report->host_id)) {
 		if (!(STATES_ARRIVED >> state & 1))
 			return false;
 		arrive(vm);
@@ -134,13 +134,13 @@ static bool edit_vm(void *copy, struct change *change, void *data, GError **erro
 	if (vm->state == state && vm->memory_state == memory && state != VM_DOWN && (HAS(vm, status_time) || !was_saving))
 		return false;
 	report->applied = true;
-	if (state == VM_DOWN && vm->migration_host.id && (stats->exit_reason == VM_EXIT_MIGRATED || stats->exit_reason == VM_EXIT_DOMAIN_MISSING)) {
+	if (state == VM_DOWN && vm->migration_host && (stats->exit_reason == VM_EXIT_MIGRATED || stats->exit_reason == VM_EXIT_DOMAIN_MISSING)) {
 		arrive(vm);
 		return true;
 	}
 	/* the silence in which it might have left is over */
 	if (vm->state == VM_UNKNOWN && STATES_EXECUTING >> state & 1)
-		set_ref(&vm->migration_host, NULL);
+		set_string(&vm->migration_host, NULL);
 	if (state == VM_DOWN) {
 		end_run(vm, report, change);
 		return true;

@@ -123,11 +123,11 @@ static bool edit_reserve(void *copy, struct change *change, void *data, GError *
 	struct vm *vm = copy;
 	struct reservation *reservation = data;
 
-	if (!g_strcmp0(vm->migration_host.id, target_of(reservation->flow)))
+	if (!g_strcmp0(vm->migration_host, target_of(reservation->flow)))
 		return false;
 	if (!vm_migrate_check(vm, error))
 		return false;
-	set_ref(&vm->migration_host, target_of(reservation->flow));
+	set_string(&vm->migration_host, target_of(reservation->flow));
 	record_unref(reservation->there);
 	reservation->there = record_copy(vm);
 	set_ref(&reservation->there->host, target_of(reservation->flow));
@@ -185,9 +185,9 @@ static bool edit_release(void *copy, struct change *change, void *data, GError *
 	struct vm *vm = copy;
 	const struct flow *flow = data;
 
-	if (!vm->migration_host.id || vm->state == VM_UNKNOWN || flow_flag(flow, UNSETTLED))
+	if (!vm->migration_host || vm->state == VM_UNKNOWN || flow_flag(flow, UNSETTLED))
 		return false;
-	set_ref(&vm->migration_host, NULL);
+	set_string(&vm->migration_host, NULL);
 	return true;
 }
 
@@ -516,7 +516,7 @@ bool vm_migrate_cancel(struct engine *engine, const struct vm *vm, const struct 
 	struct vm *now;
 	bool ok = false;
 
-	if (!vm->migration_host.id)
+	if (!vm->migration_host)
 		error_set(&own, ERR_WRONG_STATE, "VM '%s' does not migrate: it is %s", vm->name, vm_state_names[vm->state]);
 	else
 		ok = cancel_at(engine, vm->host.id, vm->id, actor->correlation_id, AGENT_PATIENCE_NONE, &own) &&

@@ -130,7 +130,7 @@ static const struct field vm_fields[] = {
 	FIELD_JSON_(struct vm, run_once, "run_once", INTERNAL, "members that hold for this run only"),
 	FIELD_LONG_(struct vm, status_time, "status_time", INTERNAL, "time of the agent's last report of the state"),
 	FIELD_BOOL_(struct vm, user_stop, "user_stop", INTERNAL, "somebody asked for it to go down"),
-	FIELD_REF_(struct vm, migration_host, "migration_host", INTERNAL | WEAK, "hosts", "where it is on its way to"),
+	FIELD_STRING_(struct vm, migration_host, "migration_host", INTERNAL, "host that it is on its way to"),
 	FIELD_REF_(struct vm, entry_host, "entry_host", INTERNAL | WEAK, "hosts", "whose agent may have the entry of a run that ended"),
 };
 const struct record_type vm_type = RECORD_TYPE("vm", "vms", struct vm, vm_fields, "A virtual machine");

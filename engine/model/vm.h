@@ -125,7 +125,7 @@ struct vm {
 	json_t *run_once;                    /* members that hold for this run only, as stored JSON of a vm */
 	int64_t status_time;                 /* the agent's statusTime of `state`: older reports are ignored */
 	bool user_stop;                      /* somebody asked for it to go down: no restart */
-	struct ref migration_host;           /* where it is on its way to, or may be: flow/vm_migrate.c */
+	char *migration_host;                /* id of the host it is on its way to, or may be on: flow/vm_migrate.c */
 	struct ref entry_host;               /* whose agent may still have the entry of a run that ended (fleet/entries.h) */
 };
 extern const struct record_type vm_type;

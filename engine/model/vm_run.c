@@ -45,7 +45,7 @@ void vm_end_run(struct vm *vm, bool saved, const char *reason, int64_t now_msec)
 	SET(vm, state, vm_has_saved_memory(vm) ? VM_SUSPENDED : VM_DOWN);
 	set_string(&vm->state_detail, NULL);
 	set_ref(&vm->host, NULL);
-	set_ref(&vm->migration_host, NULL);
+	set_string(&vm->migration_host, NULL);
 	CLEAR(vm, limits);
 	CLEAR(vm, run_once);
 	set_string(&vm->current_cdrom, NULL);

@@ -100,7 +100,7 @@ static int64_t coming(struct model *model, const struct host *host, const char *
 		const struct flow_record *flow = flows->pdata[i];
 		struct vm *vm = !strcmp(flow->name, FLOW_MIGRATE_VM) && g_strcmp0(flow->object_id, vm_id) ? model_get(model, &vm_kind, flow->object_id) : NULL;
 
-		if (vm && !g_strcmp0(vm->migration_host.id, host->id))
+		if (vm && !g_strcmp0(vm->migration_host, host->id))
 			bytes += need_of(vm);
 		record_unref(vm);
 	}

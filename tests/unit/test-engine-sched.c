@@ -374,7 +374,7 @@ static void moved_where_there_is_room(void **state)
 	/* what is on its way takes memory: 9 VMs of 1,065 MiB fit, eight are there or come */
 	coming = new_vm(9, 1);
 	SET(coming, memory, 8700 * MIB);
-	set_ref(&coming->migration_host, third);
+	set_string(&coming->migration_host, third);
 	put(&vm_kind, record_ref(coming));
 	flow = record_new(&flow_record_type);
 	flow->id = id_of('c', 1);
