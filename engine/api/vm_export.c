@@ -10,6 +10,7 @@
 #include "engine/flow/export_flow.h"
 #include "engine/model/cluster.h"
 #include "engine/model/kinds.h"
+#include "engine/model/vm_base.h"
 
 struct export_action { ACTION_MEMBERS struct ref storage_domain; bool exclusive, discard_snapshots; };
 static const struct field export_fields[] = {
@@ -29,11 +30,6 @@ static char *data_center_of(struct model *model, const char *cluster_id)
 	return id;
 }
 
-static const char *noun_of(const void *object)
-{
-	return kind_of(object) == &template_kind ? "template" : "VM";
-}
-
 static bool check_target(struct request *request, const void *object, const struct storage_domain *target, GError **error)
 {
 	const char *cluster = kind_of(object) == &template_kind ? ((const struct template *)object)->cluster.id : ((const struct vm *)object)->cluster.id;
@@ -45,7 +41,7 @@ static bool check_target(struct request *request, const void *object, const stru
 	else if (target->state != DOMAIN_ACTIVE)
 		error_set(error, ERR_WRONG_STATE, "storage domain '%s' is %s: an export needs an active one", target->name, storage_domain_state_names[target->state]);
 	else if (g_strcmp0(data_center, target->data_center.id))
-		error_set(error, ERR_OPERATION_FAILED, "storage domain '%s' is not in the data center of %s '%s'", target->name, noun_of(object), object_name(object));
+		error_set(error, ERR_OPERATION_FAILED, "storage domain '%s' is not in the data center of %s '%s'", target->name, vm_base_noun(object), object_name(object));
 	else if (!request_permits(request, "import_export_vm", target))
 		error_set(error, ERR_FORBIDDEN, "'%s' has no permit 'import_export_vm' on storage domain '%s'", request->actor.user_name, target->name);
 	else
@@ -56,8 +52,7 @@ static bool check_target(struct request *request, const void *object, const stru
 static bool check_space(struct request *request, const void *object, const struct storage_domain *target, GError **error)
 {
 	struct model *model = request->engine->model;
-	const char *own = object_id(object);
-	g_autoptr(GPtrArray) disks = kind_of(object) == &template_kind ? template_disks(model, own) : model_children(model, &disk_kind, own);
+	g_autoptr(GPtrArray) disks = vm_base_disks(model, object);
 	int64_t bytes = 0;
 
 	for (guint i = 0; i < disks->len; i++) {
@@ -83,7 +78,7 @@ static bool find_old(const GPtrArray *all, const void *object, const struct stor
 		if (!is_of(all->pdata[i], object))
 			continue;
 		if (!overwrite) {
-			error_set(error, ERR_OPERATION_FAILED, "%s '%s' is on storage domain '%s' already: exclusive=true overwrites it", noun_of(object), object_name(object),
+			error_set(error, ERR_OPERATION_FAILED, "%s '%s' is on storage domain '%s' already: exclusive=true overwrites it", vm_base_noun(object), object_name(object),
 				  target->name);
 			return false;
 		}

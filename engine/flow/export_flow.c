@@ -23,6 +23,7 @@
 #include "engine/flow/rivals.h"
 #include "engine/flow/storage_flow.h"
 #include "engine/model/kinds.h"
+#include "engine/model/vm_base.h"
 #include "engine/store/store.h"
 
 /* Event codes, appendix C, and AuditLogType of ovirt-engine */
@@ -99,10 +100,10 @@ static void add_copy(json_t *copies, const struct disk *disk, const struct stora
 
 json_t *export_data(struct engine *engine, const void *object, const struct storage_domain *target, const GPtrArray *old, GError **error)
 {
-	bool is_template = kind_of(object) == &template_kind;
+	bool is_template = vm_base_is_template(object);
 	const char *own = object_id(object);
 	g_autofree char *host = storage_host(engine, target, error);
-	g_autoptr(GPtrArray) disks = is_template ? template_disks(engine->model, own) : model_children(engine->model, &disk_kind, own);
+	g_autoptr(GPtrArray) disks = vm_base_disks(engine->model, object);
 	json_t *data, *copies = json_array(), *ids = json_array(), *gone = json_array();
 
 	for (guint i = 0; i < disks->len; i++) {
@@ -167,36 +168,18 @@ static void unlock_disks(const struct flow *flow, struct change *change)
 	}
 }
 
-static bool is_locked(const void *object)
-{
-	return kind_of(object) == &template_kind ? ((const struct template *)object)->state == TEMPLATE_LOCKED : ((const struct vm *)object)->state == VM_IMAGE_LOCKED;
-}
-
-static bool is_at_rest(const void *object)
-{
-	return kind_of(object) == &template_kind ? ((const struct template *)object)->state == TEMPLATE_OK : ((const struct vm *)object)->state == VM_DOWN;
-}
-
-static void set_lock(void *object, bool locked)
-{
-	if (kind_of(object) == &template_kind)
-		SET((struct template *)object, state, locked ? TEMPLATE_LOCKED : TEMPLATE_OK);
-	else
-		SET((struct vm *)object, state, locked ? VM_IMAGE_LOCKED : VM_DOWN);
-}
-
 static bool edit_lock(void *copy, struct change *change, void *data, GError **error)
 {
 	struct flow *flow = data;
 
-	if (is_locked(copy) && flow_is_alone(flow, NULL))
+	if (vm_base_is_locked(copy) && flow_is_alone(flow, NULL))
 		return false;
-	if (!is_at_rest(copy)) {
+	if (!vm_base_is_at_rest(copy)) {
 		error_set(error, ERR_WRONG_STATE, "%s '%s' is %s: only a VM that is down and a template that is ok can be exported", noun_of(flow), object_name(copy),
 			  is_of_template(flow) ? template_state_names[((struct template *)copy)->state] : vm_state_names[((struct vm *)copy)->state]);
 		return false;
 	}
-	set_lock(copy, true);
+	vm_base_lock(copy, true);
 	return lock_disks(flow, change, error);
 }
 
@@ -210,9 +193,9 @@ static bool lock(struct flow *flow, GError **error)
 
 static bool edit_unlock(void *copy, struct change *change, void *data, GError **error)
 {
-	if (!is_locked(copy))
+	if (!vm_base_is_locked(copy))
 		return false;
-	set_lock(copy, false);
+	vm_base_lock(copy, false);
 	unlock_disks(data, change);
 	return true;
 }

@@ -15,6 +15,7 @@
 #include "engine/flow/storage_flow.h"
 #include "engine/model/kinds.h"
 #include "engine/model/nic.h"
+#include "engine/model/vm_base.h"
 #include "engine/store/store.h"
 
 /* Event codes, appendix C, and AuditLogType of ovirt-engine */
@@ -57,11 +58,6 @@ static bool is_of_template(const struct flow *flow)
 static const struct kind *kind_of_flow(const struct flow *flow)
 {
 	return is_of_template(flow) ? &template_kind : &vm_kind;
-}
-
-static bool is_locked(const void *object)
-{
-	return kind_of(object) == &template_kind ? ((const struct template *)object)->state == TEMPLATE_LOCKED : ((const struct vm *)object)->state == VM_IMAGE_LOCKED;
 }
 
 /* ---- check ---- */
@@ -160,10 +156,7 @@ static bool is_among(const GPtrArray *nics, guint before, const char *mac)
 /* The VM or template with all that belongs to it, for one change. */
 static bool put(struct engine *engine, struct change *change, const struct import *import, bool locked, GError **error)
 {
-	if (import->vm)
-		SET(import->vm, state, locked ? VM_IMAGE_LOCKED : VM_DOWN);
-	else
-		SET(import->template, state, locked ? TEMPLATE_LOCKED : TEMPLATE_OK);
+	vm_base_lock(import_object(import), locked);
 	change_add(change, import_object(import));
 	for (guint i = 0; i < import->disks->len; i++) {
 		struct disk *disk = import->disks->pdata[i];
@@ -246,7 +239,7 @@ static bool forget(struct flow *flow, GError **error)
 	struct change *change;
 	bool ok = true;
 
-	if (object && is_locked(object)) {
+	if (object && vm_base_is_locked(object)) {
 		change = change_new(flow->engine->store);
 		(void)each_disk(flow, change, remove_disk, NULL);
 		change_remove(change, object);
@@ -278,14 +271,11 @@ static bool edit_settle(void *copy, struct change *change, void *data, GError **
 {
 	struct flow *flow = data;
 	struct storage_domain *source;
-	bool ok = is_locked(copy) && each_disk(flow, change, settle_disk, error);
+	bool ok = vm_base_is_locked(copy) && each_disk(flow, change, settle_disk, error);
 
 	if (!ok)
 		return false;
-	if (is_of_template(flow))
-		SET((struct template *)copy, state, TEMPLATE_OK);
-	else
-		SET((struct vm *)copy, state, VM_DOWN);
+	vm_base_lock(copy, false);
 	source = model_get(flow->engine->model, &storage_domain_kind, flow_text(flow, "source"));
 	change_event(change, is_of_template(flow) ? EVENT_TEMPLATE_IMPORTED : EVENT_IMPORTED, &flow->actor, (void *[]){ copy, source, NULL },
 		     "%s %s was imported successfully from %s by %s", is_of_template(flow) ? "Template" : "Vm", object_name(copy), flow_text(flow, "source_name"),
