@@ -305,6 +305,10 @@ def wait_until(condition, seconds=PATIENCE):
     return True
 
 
+# what a guest's kernel said last, and what those wait for that cannot be interrupted
+LAST_WORDS = "dmesg | tail -n 20; for p in /proc/[0-9]*; do grep -q '^State:.D' $p/status && head -n 1 $p/status $p/stack; done"
+
+
 class Lab:
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="ba-", dir="/tmp")
@@ -373,6 +377,8 @@ class Lab:
             if status["exited"]:
                 return base64.b64decode(status.get("out-data", "")).decode(errors="replace").strip()
             if time.monotonic() > end:
+                if command != LAST_WORDS:
+                    diag(self.inside(LAST_WORDS, name))
                 raise Failed(-4, "inside the guest, '%s' does not end within %g s" % (command, timeout))
             time.sleep(0.02)
 

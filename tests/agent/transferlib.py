@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import http.server
 import signal
+import socket
 import threading
 from volumelib import *  # noqa: F401,F403
 from volumelib import json, os, run, subprocess, task, wait_until
@@ -155,6 +156,10 @@ class WebServer:
                 plan, left, body = self.begin(), int(self.headers["Content-Length"]), []
                 if "status" in plan:
                     self.answer(plan["status"], 0)
+                    with contextlib.suppress(OSError):             # RFC 9112, 9.6: what still comes is read, or a reset could overtake the answer
+                        self.connection.shutdown(socket.SHUT_WR)
+                        while self.rfile.read(1 << 16):
+                            pass
                     return
                 stop = left - plan.get("after", left)
                 while left > stop:

@@ -227,7 +227,7 @@ class Engine:
                 if not line.startswith("#"):
                     code, _, severity, *text = line.rstrip("\n").split("\t")
                     known[int(code)] = (severity, ".*".join(re.escape(part) for part in text[0].split("*")) if text else "")
-        told = self.raw("GET", "/api/events;max=5000", headers={"Authorization": self.basic(), "Accept": "application/json"})
+        told = self.raw("GET", "/api/events;max=50000", headers={"Authorization": self.basic(), "Accept": "application/json"})
         wrong = []
         for event in told.json().get("event", []) if told.status == 200 else []:
             severity, text = known.get(int(event["code"]), ("(no such code)", ""))

@@ -18,6 +18,7 @@ import http.server
 import json
 import os
 import re
+import socket
 import threading
 import urllib.parse
 import uuid
@@ -53,6 +54,14 @@ class Glance:
                 with contextlib.suppress(OSError):
                     self.wfile.write(body)
 
+            def turn_down(self, status):
+                """As RFC 9112, 9.6 has it: what still comes is read, or a reset of the connection could overtake the answer."""
+                self.answer(status)
+                with contextlib.suppress(OSError):
+                    self.connection.shutdown(socket.SHUT_WR)
+                    while self.rfile.read(1 << 16):
+                        pass
+
             def serve(self):
                 path, _, query = self.path.partition("?")
                 owner.seen.append((self.command, path))
@@ -64,7 +73,7 @@ class Glance:
                 if owner.users and self.headers.get("X-Auth-Token") not in owner.tokens:
                     return self.answer(401)
                 if self.command in owner.refuse:
-                    return self.answer(owner.refuse[self.command])
+                    return self.turn_down(owner.refuse[self.command])
                 words = path.strip("/").split("/")
                 if words[:2] != ["v2", "images"]:
                     return self.answer(404)

@@ -77,25 +77,32 @@ class Server:
         return self
 
     def everybody(self):
-        """All processes of the server."""
-        found = [self.process.pid]
-        for pid in found:
-            for path in glob.glob("/proc/%d/task/*/children" % pid):
-                with open(path) as f:
-                    found += [int(child) for child in f.read().split()]
+        """All processes of the server, also those that outlive the first: they stand in its directory."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if os.readlink("/proc/%s/cwd" % pid) == self.data:
+                    found.append(int(pid))
+            except OSError:
+                pass
         return found
 
     def send(self, number):
-        for pid in self.everybody():
+        """To all of them; how many there were."""
+        found = self.everybody()
+        for pid in found:
             try:
                 os.kill(pid, number)
             except ProcessLookupError:
                 pass
+        return len(found)
 
     def kill(self, how=signal.SIGKILL):
-        """All at once, as a machine that loses its power; or with another signal the first process, as an administrator does."""
+        """All at once, as a machine that loses its power, until none is left (one that lives holds the shared memory, and the next server does not start);
+        or with another signal the first process, as an administrator does."""
         if how == signal.SIGKILL:
-            self.send(how)
+            while self.send(how):
+                time.sleep(0.01)
         else:
             self.process.send_signal(how)
         self.process.wait(100)

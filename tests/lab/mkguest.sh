@@ -13,6 +13,7 @@
 #   lab.mkfs             make a file system on /dev/vda if it has none
 #   lab.tick             write to the disk and the serial line every 100 ms
 #   lab.data2            mount /dev/vdb, too, on /data2
+#   lab.nopanic          no driver for pvpanic: a kernel that panics stays as it is, and nobody is told
 #   swiotlb=noforce      not ours, but needed wherever the domain has <maxMemory>: else a 128 MiB guest panics
 #
 # Environment: KVER (newest cloud kernel in /lib/modules), MODDIR (root that holds lib/modules and boot), COMP (gzip, cat, zstd)
@@ -97,6 +98,7 @@ mkdir -p /dev/pts /dev/virtio-ports; mount -t devpts pts /dev/pts
 exec >/dev/ttyS0 2>&1 </dev/null
 echo "LAB-INIT $(cut -d' ' -f1 /proc/uptime)"
 hostname -F /etc/hostname
+grep -q lab.nopanic /proc/cmdline && rm -f /lib/modules/*/pvpanic*
 modprobe -a MODULES 2>/dev/null
 # movable, or the block of a hot-plugged DIMM cannot leave again
 echo online_movable > /sys/devices/system/memory/auto_online_blocks 2>/dev/null
