@@ -15,7 +15,7 @@ const struct verb block_verbs[] = {
 	  .returns = "[{name, vgUUID, vgsize, vgfree, state, pvlist, ...}]", .errors = "514 621" },
 	{ .name = "Host.getStorageDomains", .params = &domain_list_params_type, .kind = RESULT_JSON, .lane = VERB_ANY,
 	  .doc = "Domains in the connections and on the devices of this host", .returns = "array of ids" },
-	{ .name = "ISCSIConnection.discoverSendTargets", .params = &discover_params_type, .kind = RESULT_JSON, .lane = VERB_ANY,
+	{ .name = "ISCSIConnection.discoverSendTargets", .params = &discover_params_type, .kind = RESULT_JSON, .lane = VERB_REMOTE, .lane_key = "host",
 	  .doc = "Asks an iSCSI portal for its targets", .returns = "[\"address:port,group iqn\"]", .errors = "453 475 476" },
 	{ .name = "LVMVolumeGroup.create", .params = &group_create_params_type, .kind = RESULT_JSON, .lane = VERB_ANY, .changes = true,
 	  .doc = "Makes a volume group for a new block domain", .returns = "its id", .errors = "502 505 601 606" },

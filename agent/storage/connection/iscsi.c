@@ -6,30 +6,43 @@
  * Secrets of CHAP must not be in the arguments of a process, which all can read. iscsiadm takes them from its own database only, so the record is made by
  * iscsiadm and the lines with the secret are written into it here: /etc/iscsi/nodes/<iqn>/<address>,<port>,<group>/default, of root alone (0600). With
  * the log-out the record goes.
+ *
+ * iscsiadm walks through that database, all targets of it whichever is asked for, without a lock: it fails (STATUS_DATABASE) when another one makes a
+ * directory that it was about to make, or removes one before it has looked into it, even after a log-in that went well (open-iscsi 2.1, usr/idbm.c). Here
+ * one at a time changes it, and who failed so tries again: each thing that is asked for may be repeated. Every file in a record's directory is a record to
+ * it, so nothing else may ever be there.
  */
 #define LOG_MODULE "storage"
 #include "agent/storage/connection/iscsi.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include "agent/process.h"
 #include "agent/storage/files.h"
 #include "agent/storage/metadata.h"
+#include "common/lock.h"
 #include "common/log.h"
 #include "common/loop.h"
 
 #define ISCSIADM "/sbin/iscsiadm"
-#define NODES "/etc/iscsi/nodes"
-#define DISCOVERIES "/etc/iscsi/send_targets"
+#define DATABASE "/etc/iscsi"
+#define NODES DATABASE "/nodes"
+#define DISCOVERIES DATABASE "/send_targets"
+#define NEW_RECORD "berth-record"          /* in DATABASE, as long as it is written */
 #define SESSIONS "/sys/class/iscsi_session"
 #define LIMIT_USEC (120 * G_USEC_PER_SEC)
 #define SETTLE_USEC (30 * G_USEC_PER_SEC)
 #define RECORD_MAX (64 * 1024)
 #define DEFAULT_PORT "3260"
+#define TRIES 20
 /* exit statuses of iscsiadm(8) */
+#define STATUS_DATABASE 6
 #define STATUS_SESSION_EXISTS 15
 #define STATUS_NOTHING_FOUND 21
 #define STATUS_LOGIN_REFUSED 24
+
+static pthread_mutex_t database = PTHREAD_MUTEX_INITIALIZER;      /* held while records are made, changed, removed */
 
 void iscsi_target_clear(struct iscsi_target *target)
 {
@@ -95,18 +108,11 @@ bool iscsi_target(const struct connection_ref *connection, struct iscsi_target *
 
 /* ---- running iscsiadm ---- */
 
-/* Its exit status, -1 + error; ret_output: what it said. argv: without the program's name. */
-static int iscsiadm(char **ret_output, GError **error, const char *const *words)
+static int run_once(char **ret_output, GError **error, const char *const *argv)
 {
-	g_autoptr(GPtrArray) argv = g_ptr_array_new();
-	struct process process = { .limit_usec = LIMIT_USEC };
+	struct process process = { .argv = argv, .limit_usec = LIMIT_USEC };
 	int status = -1;
 
-	g_ptr_array_add(argv, (gpointer)ISCSIADM);
-	for (; *words; words++)
-		g_ptr_array_add(argv, (gpointer)*words);
-	g_ptr_array_add(argv, NULL);
-	process.argv = (const char *const *)argv->pdata;
 	if (process_run(&process, error)) {
 		status = process.status < 0 ? 255 : process.status;
 		*ret_output = g_strstrip(g_strdup(process.output->str));
@@ -115,6 +121,23 @@ static int iscsiadm(char **ret_output, GError **error, const char *const *words)
 	}
 	if (process.output)
 		g_string_free(process.output, TRUE);
+	return status;
+}
+
+/* Its exit status, -1 + error; ret_output: what it said. words: its arguments. */
+static int iscsiadm(char **ret_output, GError **error, const char *const *words)
+{
+	g_autoptr(GPtrArray) argv = g_ptr_array_new();
+	int status;
+
+	g_ptr_array_add(argv, (gpointer)ISCSIADM);
+	for (; *words; words++)
+		g_ptr_array_add(argv, (gpointer)*words);
+	g_ptr_array_add(argv, NULL);
+	for (unsigned i = 1; (status = run_once(ret_output, error, (const char *const *)argv->pdata)) == STATUS_DATABASE && i < TRIES; i++) {
+		log_debug("iscsiadm, again: %s", *ret_output);
+		g_clear_pointer(ret_output, g_free);
+	}
 	return status;
 }
 #define ISCSIADM_RUN(output, error, ...) iscsiadm(output, error, (const char *const[]){ __VA_ARGS__, NULL })
@@ -128,13 +151,11 @@ static char *portal_path(const char *portal)
 	return g_strdup_printf("%.*s,%s", (int)(colon - portal) - 2 * brackets, portal + brackets, colon + 1);
 }
 
-/* Sets keys of a record of the database (see above): those that begin with `prefix` go, `lines` come. */
+/* Sets keys of a record of the database (see above): those that begin with `prefix` go, `lines` come. With `database`. */
 static bool edit_record(const char *path, const char *prefix, const char *lines, GError **error)
 {
-	g_autofree char *directory = g_path_get_dirname(path);
-	g_autofree char *name = g_path_get_basename(path);
-	autofd fd = files_open_dir(AT_FDCWD, directory);
-	g_autofree char *text = fd < 0 ? NULL : files_read(fd, name, RECORD_MAX);
+	autofd fd = files_open_dir(AT_FDCWD, DATABASE);
+	g_autofree char *text = fd < 0 ? NULL : files_read(AT_FDCWD, path, RECORD_MAX);
 	g_auto(GStrv) old = text ? g_strsplit(text, "\n", -1) : NULL;
 	g_autoptr(GString) out = g_string_new(NULL);
 
@@ -144,9 +165,11 @@ static bool edit_record(const char *path, const char *prefix, const char *lines,
 		if (old[i][0] && !g_str_has_prefix(old[i], prefix))
 			g_string_append_printf(out, "%s\n", old[i]);
 	}
-	if (text && files_write(fd, name, out->str, 0600))
+	if (text && files_write(fd, NEW_RECORD, out->str, 0600) && renameat(fd, NEW_RECORD, AT_FDCWD, path) == 0)
 		return true;
 	error_set_errno(error, ERR_SET_ISCSI_AUTH_ERROR, errno, "'%s'", path);
+	if (fd >= 0)
+		(void)unlinkat(fd, NEW_RECORD, 0);
 	return false;
 }
 
@@ -234,9 +257,10 @@ static bool make_record(const struct iscsi_target *target, GError **error)
 	g_autofree char *record = g_strdup_printf(NODES "/%s/%s,%d/default", target->iqn, directory, target->group);
 	g_autofree char *output = NULL;
 	g_autofree char *lines = NULL;
-	int status = ISCSIADM_RUN(&output, error, "-m", "node", "-T", target->iqn, "-p", portal, "-I", "default", "-o", "new");
+	int status;
+	AUTO_LOCK(&database);
 
-	if (status < 0)
+	if ((status = ISCSIADM_RUN(&output, error, "-m", "node", "-T", target->iqn, "-p", portal, "-I", "default", "-o", "new")) < 0)
 		return false;
 	if (status) {
 		error_set(error, ERR_ADD_ISCSI_NODE_ERROR, "'%s' through '%s': %s", target->iqn, target->portal, output);
@@ -250,6 +274,7 @@ static bool make_record(const struct iscsi_target *target, GError **error)
 static void drop_record(const struct iscsi_target *target)
 {
 	g_autofree char *output = NULL;
+	AUTO_LOCK(&database);
 
 	(void)ISCSIADM_RUN(&output, NULL, "-m", "node", "-T", target->iqn, "-p", target->portal, "-o", "delete");
 }
@@ -313,19 +338,27 @@ GPtrArray *iscsi_discover(const char *portal, const char *user, const char *pass
 
 	if (!check_secret(user, password, error))
 		return NULL;
-	if ((status = ISCSIADM_RUN(&output, error, "-m", "discoverydb", "-t", "sendtargets", "-p", portal, "-o", "new")) < 0)
-		return NULL;
-	if (status == 0 && user && user[0]) {
-		g_autofree char *chap = chap_lines("discovery.sendtargets.auth.", user, password);
+	{
+		AUTO_LOCK(&database);
 
-		if (!edit_record(record, "discovery.sendtargets.auth.", chap, error))
+		if ((status = ISCSIADM_RUN(&output, error, "-m", "discoverydb", "-t", "sendtargets", "-p", portal, "-o", "new")) < 0)
 			return NULL;
+		if (status == 0 && user && user[0]) {
+			g_autofree char *chap = chap_lines("discovery.sendtargets.auth.", user, password);
+
+			if (!edit_record(record, "discovery.sendtargets.auth.", chap, error))
+				return NULL;
+		}
 	}
 	if (status == 0) {
 		g_clear_pointer(&output, g_free);
 		status = ISCSIADM_RUN(&output, error, "-m", "discoverydb", "-t", "sendtargets", "-p", portal, "-D", "-o", "nonpersistent");
 	}
-	(void)ISCSIADM_RUN(&ignored, NULL, "-m", "discoverydb", "-t", "sendtargets", "-p", portal, "-o", "delete");
+	{
+		AUTO_LOCK(&database);
+
+		(void)ISCSIADM_RUN(&ignored, NULL, "-m", "discoverydb", "-t", "sendtargets", "-p", portal, "-o", "delete");
+	}
 	if (status < 0)
 		return NULL;
 	if (status && status != STATUS_NOTHING_FOUND) {

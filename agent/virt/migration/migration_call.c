@@ -276,6 +276,18 @@ static struct call *call_new(struct vms *vms, struct migration *m, GError **erro
 	return NULL;
 }
 
+/* QEMU commit 03bfc2188f06: "physmem: Fix migration dirty bitmap coherency with TCG memory access" */
+#define QEMU_EMULATION_MOVES 9000000
+
+static void warn_of_emulation(struct vms *vms, const struct migration *m, const xmlNode *domain)
+{
+	g_autoptr(virConnect) conn = libvirt_connection_get(vms->connection, NULL);
+	unsigned long version;
+
+	if (xml_is(domain, "type", "qemu") && conn && virConnectGetVersion(conn, &version) == 0 && version < QEMU_EMULATION_MOVES)
+		log_warn("VM %s runs without hardware acceleration: QEMU before 9.0 may lose changes of its memory while it moves", m->vm_id);
+}
+
 bool migration_call_begin(struct vms *vms, struct migration *m, const char *fitted, GError **error)
 {
 	g_autoptr(xmlDoc) doc = xml_parse(fitted, strlen(fitted), error);
@@ -294,6 +306,7 @@ bool migration_call_begin(struct vms *vms, struct migration *m, const char *fitt
 		call_free(call);
 		return false;
 	}
+	warn_of_emulation(vms, m, domain);
 	log_info("VM %s leaves for %s: %s, flags 0x%x", m->vm_id, m->dst, call->uri, call->flags);
 	return submit(call, error);
 }
