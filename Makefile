@@ -138,7 +138,7 @@ check-postgresql: all
 
 # ---- sanitizers: the same tests, built anew ----
 asan_tests = 'unit/*' $(wildcard tests/client/*.test) $(wildcard tests/agent/*.test) $(wildcard tests/engine/*.test)
-tsan_parts = common-lane common-stream common-loop common-metrics common-log engine-store engine-model agent-jobs agent-events
+tsan_parts = common-lane common-ref-id common-stream common-loop common-metrics common-log engine-store engine-model agent-jobs agent-events
 tsan_tests = $(foreach t,$(tsan_parts),$(patsubst tests/unit/test-$(t)%.c,unit/test-$(t)%,$(wildcard tests/unit/test-$(t)*.c)))
 asan:
 	$(MAKE) BUILD=build-asan OPT='-O1 -g' SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' DEFINES='$(DEFINES)' programs unit

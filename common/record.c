@@ -6,6 +6,7 @@
  */
 #include "common/error.h"
 #include "common/record-priv.h"
+#include "common/ref_id.h"
 #include <string.h>
 
 /* ---- life ---- */
@@ -30,7 +31,7 @@ void *record_ref(const void *record)
 
 static void ref_clear(struct ref *ref)
 {
-	g_clear_pointer(&ref->id, g_free);
+	g_clear_pointer(&ref->id, ref_id_unref);
 	g_clear_pointer(&ref->name, g_free);
 }
 
@@ -122,7 +123,7 @@ static void member_copy(void *to, const void *from, const struct field *field)
 		*(json_t **)target = json_deep_copy(*(json_t *const *)source);
 		break;
 	case FIELD_REF:
-		((struct ref *)target)->id = g_strdup(((const struct ref *)source)->id);
+		((struct ref *)target)->id = ref_id_ref(((const struct ref *)source)->id);
 		((struct ref *)target)->name = g_strdup(((const struct ref *)source)->name);
 		break;
 	case FIELD_BOOL:
@@ -277,7 +278,7 @@ void set_string(char **member, const char *value)
 
 void set_ref(struct ref *member, const char *id)
 {
-	char *copy = g_strdup(id);
+	const char *copy = ref_id_new(id);          /* before: it may be that of the member */
 
 	ref_clear(member);
 	member->id = copy;

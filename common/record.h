@@ -56,8 +56,8 @@ enum field_kind {
 	FIELD_KIND_MAX
 };
 
-/* Reference to another resource. id is set in every stored record; name only on input, until the API has looked it up. */
-struct ref { char *id, *name; };
+/* Reference to another resource. id (common/ref_id.h) is set in every stored record; name only on input, until the API has looked it up. */
+struct ref { const char *id; char *name; };
 
 enum field_flags {
 	CREATE    = 1 << 0,    /* may be given on creation (or: in a parameter record, may be given) */

@@ -4,6 +4,7 @@
  */
 #include "common/error.h"
 #include "common/record-priv.h"
+#include "common/ref_id.h"
 #include <errno.h>
 #include <float.h>
 #include <math.h>
@@ -444,12 +445,12 @@ bool field_set_text(const struct plan *plan, const struct field *field, void *re
 
 void ref_set_id(struct ref *ref, const char *id)
 {
-	g_autofree char *copy = g_strstrip(g_strdup(id));
+	g_autofree char *copy = g_strstrip(g_strdup(id)), *lower = is_uuid(copy) ? g_ascii_strdown(copy, -1) : NULL;
 
 	if (!*copy)
 		return;
-	g_free(ref->id);
-	ref->id = is_uuid(copy) ? g_ascii_strdown(copy, -1) : g_steal_pointer(&copy);
+	ref_id_unref(ref->id);
+	ref->id = ref_id_new(lower ? lower : copy);
 }
 
 void ref_set_name(struct ref *ref, const char *name)

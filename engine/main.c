@@ -30,6 +30,7 @@
 #include "engine/fleet/kdump.h"
 #include "engine/flow/balancer.h"
 #include "engine/flow/flow.h"
+#include "engine/flow/host_evacuation.h"
 #include "engine/flow/host_policy.h"
 #include "engine/flow/storage_pool.h"
 #include "engine/flow/vm_limits.h"
@@ -313,6 +314,7 @@ static bool start(struct program *program, GError **error)
 		return false;
 	fleet_on_host_up(engine->fleet, host_is_up);
 	store_listen(engine->store, on_store_news, program);
+	fleet_on_host_unfit(engine->fleet, vms_flee);
 	fleet_on_host_lost(engine->fleet, storage_manager_host_lost);
 	store_event(engine->store, EVENT_ENGINE_START, NULL, NULL, "Starting oVirt Engine.");
 	host_install_settle(engine);

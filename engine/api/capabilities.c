@@ -39,7 +39,7 @@
 	X(boot_protocols, boot_protocol, boot_protocol_names, "how addresses are assigned") \
 	X(cpu_modes, cpu_mode, cpu_mode_names, "how the host's CPU is passed on") \
 	X(usages, usage, network_usage_names, "uses of a network") \
-	X(error_handling, on_error, on_error_names, "what happens to VMs of a failing host") \
+	X(error_handling, on_error, on_error_names, "which VMs are migrated away when their host becomes non-operational") \
 	X(gluster_volume_types, gluster_volume_type, gluster_volume_type_names, "kinds of Gluster volumes") \
 	X(transport_types, transport_type, gluster_transport_names, "transports of Gluster volumes") \
 	X(data_center_states, data_center_state, datacenter_state_names, "states of a data center") \

@@ -126,32 +126,49 @@ static void *find_named(struct model *model, const struct kind *kind, const char
 	return model_find(model, kind, NULL, name);
 }
 
-static bool resolve_one(const struct request *request, const struct field *field, const char *data_center, char **id, char **name, GError **error)
+/* The id (g_free) of the object that is meant by an id or else by a name; NULL where neither is given. */
+static bool resolve_one(const struct request *request, const struct field *field, const char *data_center, const char *id, const char *name, char **ret_id,
+			GError **error)
 {
 	struct model *model = request->engine->model;
 	const struct kind *kind = field->target ? kind_by_collection(field->target) : NULL;
-	if (!kind || (!*id && !*name))
+	void *target;
+
+	*ret_id = NULL;
+	if (!kind || (!id && !name))
 		return true;
-	if (*id) {
-		void *target = model_get(model, kind, *id);
-		bool there = target && request_sees(request, target);
-		record_unref(target);
-		if (!there) {
-			error_set(error, ERR_NOT_FOUND, "%s: %s '%.128s'", field->path, kind->type->name, *id);
-			return false;
-		}
-		g_clear_pointer(name, g_free);
-		return true;
-	}
-	void *target = find_named(model, kind, data_center, *name);
+	target = id ? model_get(model, kind, id) : find_named(model, kind, data_center, name);
 	if (!target || !request_sees(request, target)) {
 		record_unref(target);
-		error_set(error, ERR_NOT_FOUND, "%s: %s named '%.128s'", field->path, kind->type->name, *name);
+		error_set(error, ERR_NOT_FOUND, "%s: %s %s'%.128s'", field->path, kind->type->name, id ? "" : "named ", id ? id : name);
 		return false;
 	}
-	*id = g_strdup(object_id(target));
-	g_clear_pointer(name, g_free);
+	*ret_id = g_strdup(object_id(target));
 	record_unref(target);
+	return true;
+}
+
+static bool resolve_ref(const struct request *request, const struct field *field, const char *data_center, struct ref *ref, GError **error)
+{
+	g_autofree char *id = NULL;
+
+	if (!resolve_one(request, field, data_center, ref->id, ref->name, &id, error))
+		return false;
+	if (id)
+		set_ref(ref, id);
+	return true;
+}
+
+static bool resolve_object(const struct request *request, const struct field *field, const char *data_center, struct object_ref *object, GError **error)
+{
+	g_autofree char *id = NULL;
+
+	if (!resolve_one(request, field, data_center, object->id, object->name, &id, error))
+		return false;
+	if (id) {
+		set_string(&object->id, id);
+		set_string(&object->name, NULL);
+	}
 	return true;
 }
 
@@ -164,8 +181,7 @@ static bool resolve(const struct request *request, void *record, const char *dat
 		if (field->flags & (ALIAS | INTERNAL))
 			continue;
 		if (field->kind == FIELD_REF) {
-			struct ref *ref = at;
-			if (!(field->flags & WEAK) && !resolve_one(request, field, data_center, &ref->id, &ref->name, error))
+			if (!(field->flags & WEAK) && !resolve_ref(request, field, data_center, at, error))
 				return false;
 		} else if (field->kind == FIELD_RECORD && *(void **)at) {
 			if (!resolve(request, *(void **)at, data_center, error))
@@ -174,7 +190,7 @@ static bool resolve(const struct request *request, void *record, const char *dat
 			const GPtrArray *list = *(GPtrArray **)at;
 			for (guint j = 0; j < list->len; j++) {
 				struct object_ref *item = g_ptr_array_index(list, j);
-				bool ok = item->record.type == &object_ref_type ? resolve_one(request, field, data_center, &item->id, &item->name, error)
+				bool ok = item->record.type == &object_ref_type ? resolve_object(request, field, data_center, item, error)
 										: resolve(request, item, data_center, error);
 				if (!ok)
 					return false;

@@ -55,6 +55,16 @@ static void newest_first(const struct request *request, GPtrArray *objects)
 		g_ptr_array_set_size(objects, (gint)objects->len - 1);
 }
 
+/* All, but for those of which the ids tell that they are not shown. */
+static GPtrArray *all_of_kind(const struct request *request, const struct kind *kind)
+{
+	GHashTable *ids = request->access ? access_seen_ids(request->access, kind, request->filter) : NULL;
+	GPtrArray *objects = ids ? model_pick(request->engine->model, kind, ids) : model_list(request->engine->model, kind);
+
+	g_clear_pointer(&ids, g_hash_table_unref);
+	return objects;
+}
+
 static GPtrArray *all_members(struct request *request, GError **error)
 {
 	const struct resource *resource = request->resource;
@@ -69,7 +79,7 @@ static GPtrArray *all_members(struct request *request, GError **error)
 	else if (field)
 		objects = model_referring(request->engine->model, resource->kind, field->offset, object_id(request->parent));
 	else
-		objects = model_list(request->engine->model, resource->kind);
+		objects = all_of_kind(request, resource->kind);
 	if (resource->kind->sequence)
 		newest_first(request, objects);
 	return objects;

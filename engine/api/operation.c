@@ -65,8 +65,13 @@ static GPtrArray *run_query(struct request *request, struct query *query, GError
 {
 	struct model *model = request->engine->model;
 
-	if (member_of_model(request) && !query_needs_view(query))
-		return query_run_all(query, model, member_all_shown(request) ? NULL : is_seen, request);
+	if (member_of_model(request) && !query_needs_view(query)) {
+		GHashTable *among = member_all_shown(request) ? NULL : access_seen_ids(request->access, request->resource->kind, request->filter);
+		GPtrArray *found = query_run_all(query, model, among, member_all_shown(request) ? NULL : is_seen, request);
+
+		g_clear_pointer(&among, g_hash_table_unref);
+		return found;
+	}
 	GPtrArray *objects = member_list(request, error);
 	if (!objects)
 		return NULL;

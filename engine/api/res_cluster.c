@@ -8,6 +8,9 @@
 #include "engine/api/res_cluster.h"
 #include "engine/api/res_data.h"
 #include "engine/api/res_scheduling_policy.h"
+#include "engine/fleet/fleet.h"
+#include "engine/fleet/refresh.h"
+#include "engine/fleet/required_networks.h"
 #include "engine/flow/host_policy.h"
 #include "engine/model/cluster.h"
 #include "engine/model/datacenter.h"
@@ -211,15 +214,16 @@ const struct resource resource_cluster_permission = PERMISSION_RESOURCE(&resourc
 /* ---- networks of a cluster ---- */
 
 /* The network as the cluster has it: a new record, or NULL when the network is gone meanwhile. */
-static struct network *show(struct model *model, const struct cluster_network *member)
+static struct network *show(struct engine *engine, const struct cluster_network *member)
 {
-	struct network *network = model_get(model, &network_kind, member->network.id), *shown = network ? record_copy(network) : NULL;
+	struct network *network = model_get(engine->model, &network_kind, member->network.id), *shown = network ? record_copy(network) : NULL;
 
 	record_unref(network);
 	if (!shown)
 		return NULL;
 	shown->record.type = &cluster_member_network_type;
 	set_ref(&shown->cluster, member->cluster.id);
+	SET(shown, state, required_network_state(engine, shown, member->cluster.id));
 	SET(shown, required, member->required);
 	SET(shown, display, member->display);
 	CLEAR(shown, usages);
@@ -235,7 +239,7 @@ static GPtrArray *member_networks(struct request *request, GError **error)
 	GPtrArray *shown = g_ptr_array_new_with_free_func(record_unref);
 
 	for (unsigned i = 0; i < members->len; i++) {
-		struct network *network = show(request->engine->model, members->pdata[i]);
+		struct network *network = show(request->engine, members->pdata[i]);
 
 		if (network)
 			g_ptr_array_add(shown, network);
@@ -344,7 +348,7 @@ static bool add_member(struct request *request, void *input, void **ret_record, 
 		     network->name, cluster->name);
 	good = change_commit(change, error);
 	if (good)
-		*ret_record = show(model, member);
+		*ret_record = show(request->engine, member);
 	record_unref(member);
 	record_unref(network);
 	return good;
@@ -367,6 +371,19 @@ static bool check_settings(const struct network *before, const struct network *a
 		}
 	}
 	return true;
+}
+
+/* What is not required any more may have been all that its hosts lacked. */
+static void look_again(struct engine *engine, const char *cluster_id)
+{
+	g_autoptr(GPtrArray) hosts = model_referring(engine->model, &host_kind, offsetof(struct host, cluster), cluster_id);
+
+	for (guint i = 0; i < hosts->len; i++) {
+		const struct host *host = hosts->pdata[i];
+
+		if (host->state == HOST_NON_OPERATIONAL && fleet_is_connected(engine->fleet, host->id))
+			fleet_look_again(engine->fleet, host->id);
+	}
 }
 
 static bool update_member(struct request *request, const void *current, void *changed, const void *input, void **ret_record, GError **error)
@@ -392,8 +409,10 @@ static bool update_member(struct request *request, const void *current, void *ch
 	change_event(change, EVENT_NETWORK_UPDATED, &request->actor, (void *[]) { (void *)before, request->parent, NULL }, "Network %s on Cluster %s updated.",
 		     before->name, object_name(request->parent));
 	good = change_commit(change, error);
-	if (good)
-		*ret_record = show(request->engine->model, copy);
+	if (good) {
+		look_again(request->engine, member->cluster.id);
+		*ret_record = show(request->engine, copy);
+	}
 	record_unref(copy);
 	record_unref(member);
 	return good;
@@ -419,7 +438,10 @@ static bool remove_member(struct request *request, const void *current, const vo
 	change_event(change, EVENT_NETWORK_DETACHED, &request->actor, (void *[]) { (void *)network, request->parent, NULL }, "Network %s detached from Cluster %s",
 		     network->name, object_name(request->parent));
 	record_unref(member);
-	return change_commit(change, error);
+	if (!change_commit(change, error))
+		return false;
+	look_again(request->engine, object_id(request->parent));
+	return true;
 }
 
 const struct resource resource_cluster_network = {

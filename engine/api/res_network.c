@@ -9,6 +9,7 @@
 #include "engine/api/res_data.h"
 #include "engine/api/res_network.h"
 #include "engine/api/res_qos.h"
+#include "engine/fleet/required_networks.h"
 #include "engine/model/datacenter.h"
 #include "engine/model/kinds.h"
 #include "engine/store/store.h"
@@ -24,7 +25,6 @@ void network_add_management(struct change *change, const char *datacenter_id)
 	set_string(&network->name, MANAGEMENT_NETWORK);
 	set_string(&network->description, "Management Network");
 	set_ref(&network->data_center, datacenter_id);
-	SET(network, state, NETWORK_OPERATIONAL);
 	SET(network, management, true);
 	network->usages = strings_new();
 	g_ptr_array_add(network->usages, g_strdup("vm"));
@@ -111,7 +111,6 @@ static bool add(struct request *request, void *input, void **ret_record, GError 
 	}
 	if (!check_values(network, error))
 		return false;
-	SET(network, state, NETWORK_OPERATIONAL);
 	change = change_new(request->engine->store);
 	change_check(change, check_others, network);
 	change_add(change, network);
@@ -161,10 +160,18 @@ static bool remove_(struct request *request, const void *current, const void *op
 	return change_commit(change, error);
 }
 
+static void *view(struct request *request, void *record)
+{
+	struct network *shown = record_shadow(record);
+
+	SET(shown, state, required_network_state(request->engine, shown, /* cluster_id= */ NULL));
+	return shown;
+}
+
 static const char *const links[] = { "permissions", "vnicprofiles", "labels", NULL };
 #define NETWORK_RESOURCE .kind = &network_kind, .path = "networks", .links = links, .permit_add = "configure_storage_pool_network", \
-	.permit_update = "configure_storage_pool_network", .permit_remove = "configure_storage_pool_network", .methods = RESOURCE_ALL, .update = update, \
-	.remove = remove_
+	.permit_update = "configure_storage_pool_network", .permit_remove = "configure_storage_pool_network", .methods = RESOURCE_ALL, .view = view, \
+	.update = update, .remove = remove_
 const struct resource resource_network = { NETWORK_RESOURCE, .add = add, .doc = "Logical networks" };
 const struct resource resource_network_permission = PERMISSION_RESOURCE(&resource_network);
 

@@ -17,6 +17,7 @@
 
 #include <string.h>
 #include "common/error.h"
+#include "common/ref_id.h"
 #include "engine/model/event.h"
 #include "engine/model/kinds.h"
 #include "engine/model/misc.h"
@@ -87,7 +88,7 @@ static guint place_hash(gconstpointer data)
 {
 	const struct place *place = data;
 
-	return g_str_hash(place->id) ^ (guint)((uintptr_t)place->kind >> 4);
+	return id_hash(place->id) ^ (guint)((uintptr_t)place->kind >> 4);
 }
 
 static gboolean place_equal(gconstpointer a, gconstpointer b)
@@ -366,6 +367,52 @@ bool access_sees(const struct access *access, struct model *model, const void *o
 		return true;
 	const struct place key = { kind, (char *)object_id(object) };
 	return (key.id && g_hash_table_contains(access->around, &key)) || climb_all(model, object, is_given, &question);
+}
+
+/* Can an object of the kind be in one of the other? As climb_from() goes. */
+static bool can_be_in(const struct kind *kind, const struct kind *other, unsigned depth)
+{
+	if (!kind || depth > DEPTH_MAX)
+		return false;
+	if (kind->parent && (kind->parent_kind == other || can_be_in(kind->parent_kind, other, depth + 1)))
+		return true;
+	for (size_t i = 0; i < kind->type->n_fields; i++) {
+		const struct field *field = &kind->type->fields[i];
+		const struct kind *target = field->flags & WITHIN && !(field->flags & ALIAS) && field->target ? kind_by_collection(field->target) : NULL;
+
+		if (target && (target == other || (target != kind && can_be_in(target, other, depth + 1))))
+			return true;
+	}
+	return false;
+}
+
+GHashTable *access_seen_ids(const struct access *access, const struct kind *kind, bool filter)
+{
+	GHashTable *ids, *const tables[] = { access->given, access->around };
+	const struct kind *outside = NULL;             /* the last one of which it is known that none of the kind is in it */
+	GHashTableIter iter;
+	gpointer key;
+
+	if (access_sees_all(access, filter) || kind->open || kind == &user_kind || kind == &permission_kind || kind == &event_kind)
+		return NULL;
+	ids = g_hash_table_new(id_hash, g_str_equal);
+	for (size_t i = 0; i < G_N_ELEMENTS(tables); i++) {
+		g_hash_table_iter_init(&iter, tables[i]);
+		while (g_hash_table_iter_next(&iter, &key, NULL)) {
+			const struct place *place = key;
+
+			if (place->kind == kind)
+				g_hash_table_add(ids, place->id);
+			if (tables[i] == access->around || place->kind == outside)
+				continue;
+			if (can_be_in(kind, place->kind, 0)) {
+				g_hash_table_unref(ids);
+				return NULL;
+			}
+			outside = place->kind;
+		}
+	}
+	return ids;
 }
 
 bool access_covers_role(const struct access *access, struct model *model, const char *role_id, const void *object, const char **ret_missing)

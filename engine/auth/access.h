@@ -32,6 +32,11 @@ bool access_permits_somewhere(const struct access *access, const char *permit);
 bool access_sees(const struct access *access, struct model *model, const void *object, bool filter);
 /* Everything that there is? Then nothing need be looked at one by one. */
 bool access_sees_all(const struct access *access, bool filter);
+/*
+ * The ids (a set, of borrowed texts: as long as access lives; g_hash_table_unref()) of all objects of the kind that the user may know of, and of some that are
+ * no more. NULL: ids alone do not tell, each object must be asked for.
+ */
+GHashTable *access_seen_ids(const struct access *access, const struct kind *kind, bool filter);
 /* Has the user every permit of the role on the object (NULL: on everything)? Nobody gives away what he has not. *ret_missing: a constant. */
 bool access_covers_role(const struct access *access, struct model *model, const char *role_id, const void *object, const char **ret_missing);
 

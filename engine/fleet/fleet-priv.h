@@ -16,6 +16,8 @@ struct fleet {
 	/* loop thread only */
 	GHashTable *sessions;              /* host id -> struct session */
 	unsigned generations;              /* of connections, over all sessions */
+	struct timer *tidy;                /* fleet_tidy_soon() */
+	bool tidy_soon;
 	/* any thread, under lock */
 	GMutex lock;
 	GCond changed;                     /* a VM's stored state changed: fleet_wait_vm() */
@@ -23,6 +25,7 @@ struct fleet {
 	GHashTable *vms;                   /* VM id, in it -> struct vm_seen */
 	GHashTable *drops;                 /* "host id/VM id" of the entries whose drop is queued: entries.c */
 	void (*host_up)(struct engine *engine, const char *host_id);       /* set before the sessions begin */
+	void (*host_unfit)(struct engine *engine, const char *host_id);
 	void (*host_lost)(struct engine *engine, const char *host_id);
 };
 
@@ -35,6 +38,9 @@ struct host_view {
 
 /* The newest figures of a VM, and who told them. */
 struct vm_seen { struct vm_figures *figures; GRefString *host_id; char id[]; };
+
+/* Gives back to the system what was used for what hosts told when they were initialised. Loop thread. */
+void fleet_tidy_soon(struct fleet *fleet);
 
 /* ---- session.c: loop thread ---- */
 struct session *session_new(struct fleet *fleet, const char *host_id);

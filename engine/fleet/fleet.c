@@ -10,6 +10,7 @@
  */
 #include "engine/fleet/fleet-priv.h"
 
+#include <malloc.h>
 #include <string.h>
 
 #include "common/error.h"
@@ -21,6 +22,7 @@
 #include "proto/verb.h"
 
 #define LOG_MODULE "fleet"
+#define TIDY_USEC (10 * G_USEC_PER_SEC)
 
 static void view_free(void *data)
 {
@@ -54,6 +56,27 @@ static const char *setting(const struct config *config, const char *key)
 	return own ? own : config_string(config, "http", key);
 }
 
+static void run_tidy(void *data)
+{
+	(void)malloc_trim(0);
+}
+
+static void tidy(void *data)
+{
+	struct fleet *fleet = data;
+	struct lane_job job = { .name = "give memory back", .run = run_tidy };
+
+	fleet->tidy_soon = false;
+	(void)lane_submit(fleet->engine->lanes, "tidy", &job, NULL);          /* the next host's news ask for it again */
+}
+
+void fleet_tidy_soon(struct fleet *fleet)
+{
+	if (!fleet->tidy_soon)
+		timer_set(fleet->tidy, TIDY_USEC);
+	fleet->tidy_soon = true;
+}
+
 struct fleet *fleet_new(struct engine *engine, GError **error)
 {
 	struct fleet *fleet = g_new0(struct fleet, 1);
@@ -74,6 +97,7 @@ struct fleet *fleet_new(struct engine *engine, GError **error)
 			return NULL;
 		}
 	}
+	fleet->tidy = timer_new(engine->loop, tidy, fleet);
 	g_mutex_init(&fleet->lock);
 	g_cond_init(&fleet->changed);
 	fleet->sessions = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, session_destroy);
@@ -87,6 +111,7 @@ struct fleet *fleet_free(struct fleet *fleet)
 {
 	if (!fleet)
 		return NULL;
+	timer_free(fleet->tidy);
 	g_hash_table_unref(fleet->sessions);
 	g_hash_table_unref(fleet->views);
 	g_hash_table_unref(fleet->vms);
@@ -101,6 +126,11 @@ struct fleet *fleet_free(struct fleet *fleet)
 void fleet_on_host_up(struct fleet *fleet, void (*host_up)(struct engine *engine, const char *host_id))
 {
 	fleet->host_up = host_up;
+}
+
+void fleet_on_host_unfit(struct fleet *fleet, void (*host_unfit)(struct engine *engine, const char *host_id))
+{
+	fleet->host_unfit = host_unfit;
 }
 
 void fleet_on_host_lost(struct fleet *fleet, void (*host_lost)(struct engine *engine, const char *host_id))

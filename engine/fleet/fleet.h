@@ -17,6 +17,8 @@ struct fleet *fleet_free(struct fleet *fleet);
 bool fleet_reload(struct fleet *fleet, GError **error);                  /* certificates, for new connections */
 /* Who is told, on a worker, each time a host was initialised and is up in the model, and when its grace is over; must not block. Before fleet_start(). */
 void fleet_on_host_up(struct fleet *fleet, void (*host_up)(struct engine *engine, const char *host_id));
+/* The same each time it was initialised and is found non-operational, but is still the host it was. */
+void fleet_on_host_unfit(struct fleet *fleet, void (*host_unfit)(struct engine *engine, const char *host_id));
 void fleet_on_host_lost(struct fleet *fleet, void (*host_lost)(struct engine *engine, const char *host_id));
 void fleet_start(struct fleet *fleet);                                   /* begins sessions with every host of the model that should be connected */
 

@@ -48,6 +48,12 @@ static bool wait(struct marker *marker, int timeout_s)
 	return over;
 }
 
+void fleet_look_again(struct fleet *fleet, const char *host_id)
+{
+	/* Generation 0 is no session's: the answer goes into the model and changes no session. */
+	sync_host(fleet, host_id, 0);
+}
+
 bool fleet_refresh(struct fleet *fleet, const char *host_id, int timeout_s, GError **error)
 {
 	struct host_caps *before = fleet_host_caps(fleet, host_id), *after = NULL;
@@ -59,8 +65,7 @@ bool fleet_refresh(struct fleet *fleet, const char *host_id, int timeout_s, GErr
 	marker->refs = 2;
 	pthread_mutex_init(&marker->lock, NULL);
 	pthread_cond_init(&marker->cond, NULL);
-	/* Generation 0 is no session's: the answer goes into the model and changes no session. */
-	sync_host(fleet, host_id, 0);
+	fleet_look_again(fleet, host_id);
 	if (lane_submit(fleet->engine->lanes, lane, &job, error))
 		over = wait(marker, timeout_s);
 	else {

@@ -5,6 +5,7 @@
  * Each piece of news is a job on the lane "fleet/<host id>": in the order it came, apart from the lanes of the objects it is about.
  */
 #include "engine/fleet/fleet-priv.h"
+#include "engine/fleet/required_networks.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,6 +27,7 @@
 #define EVENT_HOST_UP 13
 #define EVENT_HOST_NON_RESPONSIVE 12
 #define EVENT_HOST_NON_OPERATIONAL 517
+#define EVENT_HOST_NETWORKS 519
 #define EVENT_HOST_LEVEL 154
 
 static void news_free(void *data)
@@ -222,10 +224,16 @@ static void fill_capabilities(struct host *host, const struct host_caps *caps)
 		g_ptr_array_add(host->rng_sources, g_ascii_strup(json_string_value(source) ? json_string_value(source) : "", -1));
 }
 
-struct found { const struct host_caps *caps; const struct host_hardware *hardware; struct fleet *fleet; };
+struct found {
+	const struct host_caps *caps;
+	const struct host_hardware *hardware;
+	struct fleet *fleet;
+	bool unfit;                        /* out: it is the host it was, and of no use */
+};
 
-static void set_unfit(struct host *host, struct change *change, int event, const char *format, ...) G_GNUC_PRINTF(4, 5);
-static void set_unfit(struct host *host, struct change *change, int event, const char *format, ...)
+/* Returns whether that is new. */
+static bool set_unfit(struct host *host, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static bool set_unfit(struct host *host, const char *format, ...)
 {
 	va_list arguments;
 	bool before = host->state == HOST_NON_OPERATIONAL;
@@ -235,8 +243,12 @@ static void set_unfit(struct host *host, struct change *change, int event, const
 	va_start(arguments, format);
 	host->state_detail = g_strdup_vprintf(format, arguments);
 	va_end(arguments);
-	if (!before)
-		change_event(change, event, NULL, (void *[]){ host, NULL }, "Host %s is non operational: %s", host->name, host->state_detail);
+	return !before;
+}
+
+static void tell_unfit(struct change *change, int event, struct host *host)
+{
+	change_event(change, event, NULL, (void *[]){ host, NULL }, "Host %s is non operational: %s", host->name, host->state_detail);
 }
 
 static bool edit_found(void *copy, struct change *change, void *data, GError **error)
@@ -246,13 +258,15 @@ static bool edit_found(void *copy, struct change *change, void *data, GError **e
 	bool same_agent = !host->agent_uuid || !g_strcmp0(host->agent_uuid, found->caps->uuid);
 	struct cluster *cluster;
 	struct level level = { 0, 0 }, known;
+	g_autofree char *missing = NULL;
 
 	if (keeps_state(host))
 		return false;
 	if (!same_agent) {
 		if (host->state == HOST_NON_OPERATIONAL)
 			return false;
-		set_unfit(host, change, EVENT_HOST_NON_OPERATIONAL, "another agent answers at %s: its id is %s", host->address, found->caps->uuid);
+		if (set_unfit(host, "another agent answers at %s: its id is %s", host->address, found->caps->uuid))
+			tell_unfit(change, EVENT_HOST_NON_OPERATIONAL, host);
 		return true;
 	}
 	fill_capabilities(host, found->caps);
@@ -262,9 +276,16 @@ static bool edit_found(void *copy, struct change *change, void *data, GError **e
 	if (cluster)
 		level = (struct level){ cluster->major, cluster->minor };
 	known = host_level(host);
+	missing = required_networks_missing(found->fleet->engine->model, host->cluster.id, found->caps);
+	found->unfit = missing || (cluster && level_compare(&known, &level) < 0);
 	if (cluster && level_compare(&known, &level) < 0) {
-		set_unfit(host, change, EVENT_HOST_LEVEL, "its agent does not know the compatibility level %d.%d of cluster '%s'", level.major, level.minor,
-			  cluster->name);
+		if (set_unfit(host, "its agent does not know the compatibility level %d.%d of cluster '%s'", level.major, level.minor, cluster->name))
+			tell_unfit(change, EVENT_HOST_LEVEL, host);
+	} else if (missing) {
+		if (set_unfit(host, "the following networks that its cluster requires are missing: %s", missing))
+			change_event(change, EVENT_HOST_NETWORKS, NULL, (void *[]){ host, cluster, NULL },
+				     "Host %s does not comply with the cluster %s networks, the following networks are missing on host: '%s'", host->name,
+				     cluster ? cluster->name : "", missing);
 	} else if (host->state != HOST_UP) {
 		SET(host, state, HOST_UP);
 		set_string(&host->state_detail, NULL);
@@ -325,6 +346,7 @@ static void tell_session(void *data)
 		session_retry(session, readiness->generation, readiness->why);
 	else if (session)
 		session_ready(session, readiness->generation);
+	fleet_tidy_soon(readiness->fleet);
 	readiness_free(readiness);
 }
 
@@ -349,6 +371,7 @@ static void run_host(void *data)
 	g_autoptr(GBytes) rows = NULL;
 	struct readiness *readiness = g_new0(struct readiness, 1);
 	struct host_view *view;
+	bool unfit = false;
 
 	if (caps_json)
 		caps = record_from_json(&host_caps_type, caps_json, &input, &error);
@@ -360,7 +383,7 @@ static void run_host(void *data)
 		rows = ask_rows(news, &error);
 	record_input_clear(&input);
 	if (rows && sync_apply_report(fleet, news->host_id, rows, true, &error)) {
-		struct found found = { caps, hardware, fleet };
+		struct found found = { caps, hardware, fleet, false };
 
 		g_mutex_lock(&fleet->lock);
 		view = g_hash_table_lookup(fleet->views, news->host_id);
@@ -370,11 +393,14 @@ static void run_host(void *data)
 		}
 		g_mutex_unlock(&fleet->lock);
 		(void)store_modify(fleet->engine->store, &host_kind, news->host_id, edit_found, &found, NULL, &error);
+		unfit = found.unfit;
 	}
 	if (error)
 		log_warn("host %s: initialising: %s", news->host_id, error->message);
 	else if (fleet->host_up && is_up(fleet, news->host_id))
 		fleet->host_up(fleet->engine, news->host_id);
+	else if (fleet->host_unfit && unfit)
+		fleet->host_unfit(fleet->engine, news->host_id);
 	*readiness = (struct readiness){ fleet, g_strdup(news->host_id), error ? g_strdup(error->message) : NULL, news->generation };
 	record_unref(caps);
 	record_unref(hardware);

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "engine/fleet/fleet.h"
 #include "engine/flow/agent.h"
+#include "engine/flow/host_evacuation.h"
 #include "engine/flow/rivals.h"
 #include "engine/flow/storage_pool.h"
 #include "engine/flow/vm_migrate.h"

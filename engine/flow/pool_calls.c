@@ -36,7 +36,8 @@ static struct pool_params *params_new(const struct record_type *type, const char
 	struct pool_params *params = record_new(type);
 
 	set_string(&params->pool_id, pool_id);
-	set_string(&params->scsi_key, pool_id);
+	if (record_field(type, "scsiKey"))          /* what is no field of the type is not freed with it */
+		set_string(&params->scsi_key, pool_id);
 	return params;
 }
 

@@ -366,7 +366,7 @@ static void look_at_all(void *data)
 	struct follow *follow = data;
 	struct model *model = follow->engine->model;
 	g_autoptr(GPtrArray) vms = follow->host_id ? model_referring(model, &vm_kind, offsetof(struct vm, host), follow->host_id)
-						   : model_select(model, &vm_kind, NULL, runs, NULL, SIZE_MAX);
+						   : model_select(model, &vm_kind, &(struct model_filter){ .fits = runs }, SIZE_MAX);
 
 	for (guint i = 0; i < vms->len; i++)
 		look(follow, vms->pdata[i]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Migrating a VM: reserve (a host is chosen; vm.migration_host) > reach (its LUNs there) > leave (VM.migrate, at the source) > arrive (until the news say that
- * it runs there) > announce. Interrupted, it goes forward: a VM.migrate that was given already is answered MigrationInProgress.
+ * it runs there) > announce (and the source forgets it). Interrupted, it goes forward: a VM.migrate that was given already is answered MigrationInProgress.
  *
  * The agents do the work and see to it that the VM runs on one host only, whatever dies. Where that is, their news say: vm.host changes in fleet/sync_vms.c and
  * nowhere else. While vm.migration_host is set, the memory that the VM will need there is taken (sched), and what that host says of the VM counts.
@@ -43,7 +43,6 @@
 #define ASK_USEC (G_USEC_PER_SEC / 5)     /* the agent has an answer, and its news are on their way */
 #define PICK_TRIES 10
 #define HOSTS_TRIED 3                     /* for one VM, when nobody said where to; as oVirt's MaxRerunVmOnVdsCount */
-#define TOGETHER 2                        /* VMs that leave a host at a time: as the agent's outgoing_limit */
 #define CANCEL_S 60
 #define SOURCE_S 60                       /* for the source to be through with it, once the VM is there */
 #define UNSETTLED "unsettled"             /* member of the flow's data: the source could not say whether it goes on */
@@ -415,6 +414,8 @@ static bool arrive(struct flow *flow, GError **error)
 
 static bool announce(struct flow *flow, GError **error)
 {
+	g_autoptr(GError) own = NULL;
+	bool gone;
 	struct migration_stats *stats = status_at_source(flow, NULL);
 	g_autofree char *text = stats ? g_strdup_printf("Migration completed (VM: $v, Source: $s, Destination: $d, Duration: %.1f seconds, Total: %.1f seconds, "
 							"Actual downtime: %" G_GINT64_FORMAT "ms)", (double)stats->elapsed / 1000,
@@ -423,6 +424,9 @@ static bool announce(struct flow *flow, GError **error)
 
 	record_unref(stats);
 	tell(flow, EVENT_DONE, text, NULL);
+	/* at once, and not when its news come to it: with a host that goes to maintenance now nobody speaks for long */
+	if (!entry_drop(flow->engine->fleet, source_of(flow), flow->object_id, flow->id, &gone, &own))
+		log_debug("VM %s: its entry at the source: %s, later", flow->object_id, own->message);
 	/* changed while it moved */
 	vm_limits_follow(flow->engine, flow->object_id, &flow->actor);
 	return true;
@@ -535,115 +539,5 @@ bool vm_migrate_cancel(struct engine *engine, const struct vm *vm, const struct 
 	record_unref(host);
 	if (own)
 		g_propagate_error(error, g_steal_pointer(&own));
-	return ok;
-}
-
-/* ---- all VMs of a host ---- */
-
-/* Shared by who waits and by the jobs, each on its VM's lane; the last one frees it. */
-struct evacuation {
-	int refs;
-	struct engine *engine;
-	char *host_id, *user_id, *user_name, *correlation_id;
-	GMutex lock;
-	GCond changed;
-	unsigned under_way;
-	GString *stayed;                 /* "'web1': why; ..." */
-};
-struct departure { struct evacuation *evacuation; char *vm_id; };
-
-static void evacuation_unref(struct evacuation *evacuation)
-{
-	if (!g_atomic_int_dec_and_test(&evacuation->refs))
-		return;
-	g_free(evacuation->host_id);
-	g_free(evacuation->user_id);
-	g_free(evacuation->user_name);
-	g_free(evacuation->correlation_id);
-	g_mutex_clear(&evacuation->lock);
-	g_cond_clear(&evacuation->changed);
-	g_string_free(evacuation->stayed, TRUE);
-	g_free(evacuation);
-}
-
-static void departure_free(void *data)
-{
-	struct departure *departure = data;
-	struct evacuation *evacuation = departure->evacuation;
-
-	g_mutex_lock(&evacuation->lock);
-	evacuation->under_way--;
-	g_cond_signal(&evacuation->changed);
-	g_mutex_unlock(&evacuation->lock);
-	evacuation_unref(evacuation);
-	g_free(departure->vm_id);
-	g_free(departure);
-}
-
-static void depart(void *data)
-{
-	struct departure *departure = data;
-	struct evacuation *evacuation = departure->evacuation;
-	const struct actor actor = { evacuation->user_id, evacuation->user_name, evacuation->correlation_id };
-	struct vm *vm = model_get(evacuation->engine->model, &vm_kind, departure->vm_id);
-	g_autoptr(GError) error = NULL;
-
-	/* its lane may have had something else to do first */
-	if (vm && !g_strcmp0(vm->host.id, evacuation->host_id) &&
-	    !vm_migrate(evacuation->engine, vm->id, /* to= */ NULL, MIGRATE_MAINTENANCE, &actor, &error)) {
-		g_mutex_lock(&evacuation->lock);
-		g_string_append_printf(evacuation->stayed, "%s'%s': %s", evacuation->stayed->len ? "; " : "", vm->name, error->message);
-		g_mutex_unlock(&evacuation->lock);
-	}
-	record_unref(vm);
-}
-
-static bool submit(struct evacuation *evacuation, const char *vm_id, GError **error)
-{
-	struct departure *departure = g_new0(struct departure, 1);
-	struct lane_job job = { .name = "leave its host", .run = depart, .data = departure, .free_data = departure_free };
-	g_autofree char *lane = g_strdup_printf("%s/%s", vm_kind.collection, vm_id);
-
-	*departure = (struct departure){ evacuation, g_strdup(vm_id) };
-	g_atomic_int_inc(&evacuation->refs);
-	g_mutex_lock(&evacuation->lock);
-	evacuation->under_way++;
-	g_mutex_unlock(&evacuation->lock);
-	if (lane_submit(evacuation->engine->lanes, lane, &job, error))
-		return true;
-	departure_free(departure);
-	return false;
-}
-
-static void wait_for_less_than(struct evacuation *evacuation, unsigned limit)
-{
-	lane_wait_begin();
-	g_mutex_lock(&evacuation->lock);
-	while (evacuation->under_way >= limit)
-		g_cond_wait(&evacuation->changed, &evacuation->lock);
-	g_mutex_unlock(&evacuation->lock);
-	lane_wait_end();
-}
-
-bool vms_evacuate(struct engine *engine, const char *host_id, const struct actor *actor, GError **error)
-{
-	g_autoptr(GPtrArray) vms = model_referring(engine->model, &vm_kind, offsetof(struct vm, host), host_id);
-	struct evacuation *evacuation = g_new0(struct evacuation, 1);
-	bool ok = true;
-
-	*evacuation = (struct evacuation){ .refs = 1, .engine = engine, .host_id = g_strdup(host_id), .user_id = g_strdup(actor->user_id),
-					   .user_name = g_strdup(actor->user_name), .correlation_id = g_strdup(actor->correlation_id), .stayed = g_string_new(NULL) };
-	g_mutex_init(&evacuation->lock);
-	g_cond_init(&evacuation->changed);
-	for (guint i = 0; ok && i < vms->len; i++) {
-		wait_for_less_than(evacuation, TOGETHER);
-		ok = submit(evacuation, object_id(vms->pdata[i]), error);
-	}
-	wait_for_less_than(evacuation, 1);
-	if (ok && evacuation->stayed->len) {
-		error_set(error, ERR_OPERATION_FAILED, "VMs stay on it: %s", evacuation->stayed->str);
-		ok = false;
-	}
-	evacuation_unref(evacuation);
 	return ok;
 }

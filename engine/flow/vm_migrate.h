@@ -9,6 +9,7 @@ enum migrate_cause {
 	MIGRATE_USER,                        /* somebody asked for this VM to be migrated */
 	MIGRATE_MAINTENANCE,                 /* its host goes to maintenance */
 	MIGRATE_BALANCE,                     /* the scheduling policy of its cluster */
+	MIGRATE_FLEE,                        /* its host became non-operational */
 };
 
 /* data: {"cause": enum migrate_cause, "to"?: host id that was asked for, "but_not": [host ids]} */
@@ -21,9 +22,5 @@ bool vm_migrate_check(const struct vm *vm, GError **error);
 bool vm_migrate(struct engine *engine, const char *vm_id, const char *to, enum migrate_cause cause, const struct actor *actor, GError **error);
 /* Ends the migration that is under way; returns when the VM is its host's again, or when it had left already (ERR_WRONG_STATE). Not on the VM's lane. */
 bool vm_migrate_cancel(struct engine *engine, const struct vm *vm, const struct actor *actor, GError **error);
-
-/* Moves all VMs away from the host, some at a time, each on its own lane; returns when none is left, or all have been tried: ERR_OPERATION_FAILED names
- * those that stay, each with the reason. On the host's lane. */
-bool vms_evacuate(struct engine *engine, const char *host_id, const struct actor *actor, GError **error);
 
 #endif

@@ -43,7 +43,7 @@ static const char *const rng_source_names[] = { "RANDOM", "HWRNG", "URANDOM", NU
 	FIELD_INT_(struct cluster, major, "version@major", CU, "compatibility level, first number", .min = 0, .max = 1000), \
 	FIELD_INT_(struct cluster, minor, "version@minor", CU, "compatibility level, second number", .min = 0, .max = 1000), \
 	FIELD_LIST_(struct cluster, supported_versions, "supported_versions/version", VOLATILE_, &version_type, "levels it can be raised to"), \
-	FIELD_ENUM_(struct cluster, on_error, "error_handling/on_error", CU, on_error_names, "what happens to VMs of a failing host", .def = "migrate"), \
+	FIELD_ENUM_(struct cluster, on_error, "error_handling/on_error", CU, on_error_names, "which VMs are migrated away when their host becomes non-operational", .def = "migrate"), \
 	FIELD_BOOL_(struct cluster, virt_service, "virt_service", CU, "its hosts run VMs", .def = "true"), \
 	FLAG(gluster_service, "its hosts serve Gluster volumes"), \
 	FLAG(threads_as_cores, "threads of a host count as cores"), \

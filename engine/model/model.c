@@ -3,15 +3,17 @@
  * The model. See model.h.
  *
  * Each kind has a table: its entries in order of creation, and three hash chains through them: by id, by name (case folded, within the parent) and by
- * group: the parent, or what the kind names. One entry is 64 bytes; names are not kept folded, only their hashes are.
+ * group: the parent, or what the kind names. Names are not kept folded, only their hashes are. How they begin stands beside the order, eight letters
+ * each, and which pairs of letters its texts have (text_sign.h): a search for such goes through one array and not through memory from end to end.
  *
  * One read-write lock covers all tables, so that a set of changes is seen whole or not at all. Readers hold it while they copy pointers and take
- * references, model_select() while it looks which;
+ * references, model_select() and model_select_page() while they look which;
  * the writer (one, the store's thread) while it swaps pointers. What is dropped is freed after the lock. Writers go first: publishing must
  * not starve behind a stream of readers. The lock is not recursive: no call from here reaches the model again.
  */
 #include "engine/model/kinds.h"
 #include "engine/model/model.h"
+#include "engine/model/name_start.h"
 #include <pthread.h>
 #include <string.h>
 
@@ -20,12 +22,14 @@ struct entry {
 	uint64_t serial;                       /* order of creation */
 	struct entry *next_id, *next_name, *next_group;
 	uint32_t id_hash, name_hash, group_hash;
-	char start[8];                         /* of the name: a search by its first letters need not look at the record */
 };
 
 struct table {
 	const struct kind *kind;
 	GPtrArray *order;                      /* struct entry, by serial; may hold NULL while changes are applied */
+	GArray *starts;                        /* uint64_t for each of the order: engine/model/name_start.h */
+	GPtrArray *texts;                      /* struct field: the members whose pairs of letters are kept... */
+	GArray *signs;                         /* ...struct text_sign for each of the order */
 	struct entry **by_id, **by_name, **by_group;
 	uint32_t mask;
 	uint32_t count;
@@ -127,10 +131,8 @@ static void link_name(struct table *table, struct entry *entry)
 	const char *name = entry_name(table, entry);
 	struct entry **bucket;
 
-	memset(entry->start, 0, sizeof(entry->start));
 	if (!name)
 		return;
-	memcpy(entry->start, name, strnlen(name, sizeof(entry->start)));
 	entry->name_hash = hash_name(name, entry_parent(table, entry));
 	bucket = &table->by_name[entry->name_hash & table->mask];
 	entry->next_name = *bucket;
@@ -240,6 +242,35 @@ static unsigned order_find(const struct table *table, const struct entry *entry)
 	g_assert_not_reached();
 }
 
+static uint64_t *start_at(const struct table *table, unsigned place)
+{
+	return &g_array_index(table->starts, uint64_t, place);
+}
+
+static struct text_sign *sign_at(const struct table *table, unsigned place)
+{
+	return &g_array_index(table->signs, struct text_sign, place);
+}
+
+static struct text_sign sign_of(const struct table *table, const void *record)
+{
+	struct text_sign sign = { 0 };
+
+	for (unsigned i = 0; i < table->texts->len; i++)
+		text_sign_add(&sign, *(char *const *)(const void *)((const char *)record + ((const struct field *)table->texts->pdata[i])->offset));
+	return sign;
+}
+
+static GPtrArray *texts_of(const struct record_type *type)
+{
+	GPtrArray *texts = g_ptr_array_new();
+
+	for (size_t i = 0; i < type->n_fields; i++)
+		if (type->fields[i].kind == FIELD_STRING && type->fields[i].flags & SEARCH && !(type->fields[i].flags & ALIAS))
+			g_ptr_array_add(texts, (void *)&type->fields[i]);
+	return texts;
+}
+
 static void table_compact(struct table *table)
 {
 	unsigned kept = 0;
@@ -247,9 +278,14 @@ static void table_compact(struct table *table)
 	if (!table->holes)
 		return;
 	for (unsigned i = 0; i < table->order->len; i++)
-		if (table->order->pdata[i])
+		if (table->order->pdata[i]) {
+			*start_at(table, kept) = *start_at(table, i);
+			*sign_at(table, kept) = *sign_at(table, i);
 			table->order->pdata[kept++] = table->order->pdata[i];
+		}
 	g_ptr_array_set_size(table->order, (int)kept);
+	g_array_set_size(table->starts, kept);
+	g_array_set_size(table->signs, kept);
 	table->holes = 0;
 }
 
@@ -281,6 +317,9 @@ struct model *model_new(void)
 		table->kind = kinds[i];
 		table->named = record_field_at(kinds[i]->type, sizeof(struct record) + sizeof(char *)) != NULL;
 		table->order = g_ptr_array_new();
+		table->starts = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+		table->texts = texts_of(kinds[i]->type);
+		table->signs = g_array_new(FALSE, FALSE, sizeof(struct text_sign));
 		table_resize(table, 8);
 	}
 	return model;
@@ -300,6 +339,9 @@ struct model *model_free(struct model *model)
 			g_free(entry);
 		}
 		g_ptr_array_unref(table->order);
+		g_array_unref(table->starts);
+		g_array_unref(table->signs);
+		g_ptr_array_unref(table->texts);
 		g_free(table->by_id);
 		g_free(table->by_name);
 		g_free(table->by_group);
@@ -345,21 +387,128 @@ GPtrArray *model_list(struct model *model, const struct kind *kind)
 	return list;
 }
 
-GPtrArray *model_select(struct model *model, const struct kind *kind, const struct name_start *start, bool (*fits)(const void *record, void *data),
-			void *data, size_t max)
+static void turn_round(GPtrArray *list)
+{
+	for (unsigned i = 0; i < list->len / 2; i++) {
+		void *other = list->pdata[list->len - 1 - i];
+
+		list->pdata[list->len - 1 - i] = list->pdata[i];
+		list->pdata[i] = other;
+	}
+}
+
+/* Goes through a table for what a filter wants. With the lock. */
+struct walk {
+	const struct table *table;
+	const struct model_filter *filter;
+	uint64_t start, mask;
+	bool fold, signs;
+};
+
+static struct walk walk_of(struct model *model, const struct kind *kind, const struct model_filter *filter)
 {
 	const struct table *table = table_of(model, kind);
+	size_t length = table->named ? MIN(filter->start.length, sizeof(uint64_t)) : 0;
+
+	return (struct walk){ .table = table, .filter = filter, .start = length ? name_start_of(filter->start.text, length) : 0,
+			      .mask = length < sizeof(uint64_t) ? ~(UINT64_MAX << 8 * length) : UINT64_MAX, .fold = filter->start.fold,
+			      .signs = !text_sign_is_empty(&filter->sign) };
+}
+
+static void *record_at(const struct table *table, unsigned i)
+{
+	return ((const struct entry *)table->order->pdata[i])->record;
+}
+
+static bool begins(const struct walk *walk, uint64_t start)
+{
+	if (!walk->fold)
+		return (start & walk->mask) == walk->start;
+	return start & NAME_START_NOT_ASCII || (name_start_fold(start) & walk->mask) == walk->start;
+}
+
+/* Told without looking at the record. */
+static bool walk_may_take(const struct walk *walk, unsigned i)
+{
+	return begins(walk, *start_at(walk->table, i)) && (!walk->signs || text_sign_has(sign_at(walk->table, i), &walk->filter->sign));
+}
+
+static bool walk_fits(const struct walk *walk, unsigned i)
+{
+	return !walk->filter->fits || walk->filter->fits(record_at(walk->table, i), walk->filter->data);
+}
+
+GPtrArray *model_select(struct model *model, const struct kind *kind, const struct model_filter *filter, size_t max)
+{
+	const struct walk walk = walk_of(model, kind, filter);
 	GPtrArray *list = references_new(0);
-	size_t length = start && table->named ? MIN(start->length, sizeof(((struct entry *)NULL)->start)) : 0;
 
 	pthread_rwlock_rdlock(&model->lock);
-	for (unsigned i = 0; i < table->order->len && list->len < max; i++) {
-		const struct entry *entry = table->order->pdata[i];
-
-		if ((!length || !memcmp(entry->start, start->text, length)) && fits(entry->record, data))
-			g_ptr_array_add(list, record_ref(entry->record));
-	}
+	for (unsigned i = 0; i < walk.table->order->len && list->len < max; i++)
+		if (walk_may_take(&walk, i) && walk_fits(&walk, i))
+			g_ptr_array_add(list, record_ref(record_at(walk.table, i)));
 	pthread_rwlock_unlock(&model->lock);
+	return list;
+}
+
+/* Some of those that may be taken. */
+struct batch { unsigned at[SORTED_PAGE_BATCH]; size_t n; };
+
+static void rank_batch(const struct walk *walk, const struct sorted_page *page, const struct batch *batch, struct sort_rank *ranks)
+{
+	void *records[SORTED_PAGE_BATCH];
+
+	if (page->rank) {
+		for (size_t i = 0; i < batch->n; i++)
+			records[i] = record_at(walk->table, batch->at[i]);
+		page->rank(records, batch->n, ranks, page->data);
+		return;
+	}
+	for (size_t i = 0; i < batch->n; i++) {
+		uint64_t start = *start_at(walk->table, batch->at[i]);
+
+		ranks[i] = start ? sort_rank_of_start(start) : SORT_RANK_UNKNOWN;          /* no name, or an empty one */
+	}
+}
+
+static void choose(const struct walk *walk, const struct sorted_page *page, struct page_chooser *chooser, struct batch *batch)
+{
+	struct sort_rank ranks[SORTED_PAGE_BATCH];
+
+	rank_batch(walk, page, batch, ranks);
+	for (size_t i = 0; i < batch->n; i++)
+		if (page_chooser_wants(chooser, ranks[i]) && walk_fits(walk, batch->at[i]))
+			page_chooser_add(chooser, ranks[i], batch->at[i]);
+	batch->n = 0;
+}
+
+GPtrArray *model_select_page(struct model *model, const struct kind *kind, const struct model_filter *filter, const struct sorted_page *page,
+			     size_t *ret_skipped)
+{
+	const struct walk walk = walk_of(model, kind, filter);
+	GPtrArray *list = references_new(0);
+	struct page_chooser *chooser = page_chooser_new(page);
+	struct batch batch = { .n = 0 };
+	const GArray *chosen;
+
+	pthread_rwlock_rdlock(&model->lock);
+	/* names often ascend with time: from the end that the page is nearer to, most of them need not be looked at */
+	for (unsigned n = walk.table->order->len, k = 0; k < n; k++) {
+		unsigned i = page->descending ? n - 1 - k : k;
+
+		if (walk_may_take(&walk, i))
+			batch.at[batch.n++] = i;
+		if (batch.n == SORTED_PAGE_BATCH)
+			choose(&walk, page, chooser, &batch);
+	}
+	choose(&walk, page, chooser, &batch);
+	chosen = page_chooser_end(chooser, ret_skipped);
+	for (unsigned i = 0; i < chosen->len; i++)
+		g_ptr_array_add(list, record_ref(record_at(walk.table, g_array_index(chosen, unsigned, i))));
+	pthread_rwlock_unlock(&model->lock);
+	if (page->descending)
+		turn_round(list);
+	page_chooser_free(chooser);
 	return list;
 }
 
@@ -370,14 +519,27 @@ static int by_serial(const void *a, const void *b)
 	return left->serial < right->serial ? -1 : left->serial > right->serial;
 }
 
-static void turn_round(GPtrArray *list)
+GPtrArray *model_pick(struct model *model, const struct kind *kind, GHashTable *ids)
 {
-	for (unsigned i = 0; i < list->len / 2; i++) {
-		void *other = list->pdata[list->len - 1 - i];
+	const struct table *table = table_of(model, kind);
+	GPtrArray *list = references_new(g_hash_table_size(ids));
+	GHashTableIter iter;
+	gpointer id;
 
-		list->pdata[list->len - 1 - i] = list->pdata[i];
-		list->pdata[i] = other;
+	g_hash_table_iter_init(&iter, ids);
+	pthread_rwlock_rdlock(&model->lock);
+	while (g_hash_table_iter_next(&iter, &id, NULL)) {
+		struct entry *entry = table_entry(table, id);
+
+		if (entry)
+			g_ptr_array_add(list, entry);
 	}
+	if (list->len)
+		qsort(list->pdata, list->len, sizeof(void *), by_serial);
+	for (unsigned i = 0; i < list->len; i++)
+		list->pdata[i] = record_ref(((struct entry *)list->pdata[i])->record);
+	pthread_rwlock_unlock(&model->lock);
+	return list;
 }
 
 /* By the chain, which has the youngest first unless one changed its group; in order of creation. */
@@ -411,10 +573,11 @@ GPtrArray *model_children(struct model *model, const struct kind *kind, const ch
 	return group_members(model, table_of(model, kind), parent_id);
 }
 
-static const struct entry *find_anywhere(const struct table *table, const char *name)
+/* The first one of that name from place *at on, whatever its parent; *at is the place behind it then. */
+static const struct entry *find_anywhere(const struct table *table, const char *name, unsigned *at)
 {
-	for (unsigned i = 0; i < table->order->len; i++) {
-		const struct entry *entry = table->order->pdata[i];
+	while (*at < table->order->len) {
+		const struct entry *entry = table->order->pdata[(*at)++];
 		const char *other = entry_name(table, entry);
 
 		if (other && same_name(other, name))
@@ -439,15 +602,38 @@ void *model_find(struct model *model, const struct kind *kind, const char *paren
 {
 	const struct table *table = table_of(model, kind);
 	const struct entry *entry;
+	unsigned at = 0;
 	void *record;
 
 	if (!name || !table->named)
 		return NULL;
 	pthread_rwlock_rdlock(&model->lock);
-	entry = kind->parent && !parent_id ? find_anywhere(table, name) : find_within(table, kind->parent ? parent_id : NULL, name);
+	entry = kind->parent && !parent_id ? find_anywhere(table, name, &at) : find_within(table, kind->parent ? parent_id : NULL, name);
 	record = entry ? record_ref(entry->record) : NULL;
 	pthread_rwlock_unlock(&model->lock);
 	return record;
+}
+
+GPtrArray *model_named(struct model *model, const struct kind *kind, const char *name)
+{
+	const struct table *table = table_of(model, kind);
+	GPtrArray *list = references_new(0);
+	uint32_t hash = hash_name(name, NULL);
+	const struct entry *entry;
+	unsigned at = 0;
+
+	if (!table->named)
+		return list;
+	pthread_rwlock_rdlock(&model->lock);
+	if (kind->parent)
+		while ((entry = find_anywhere(table, name, &at)))
+			g_ptr_array_add(list, record_ref(entry->record));
+	else
+		for (entry = table->by_name[hash & table->mask]; entry; entry = entry->next_name)
+			if (entry->name_hash == hash && same_name(entry_name(table, entry), name))
+				g_ptr_array_add(list, record_ref(entry->record));
+	pthread_rwlock_unlock(&model->lock);
+	return list;
 }
 
 size_t model_count(struct model *model, const struct kind *kind)
@@ -493,14 +679,26 @@ GPtrArray *model_referring(struct model *model, const struct kind *kind, size_t 
 
 /* ---- publishing ---- */
 
+static uint64_t start_of_entry(const struct table *table, const struct entry *entry)
+{
+	const char *name = entry_name(table, entry);
+
+	return name ? name_start_of(name, SIZE_MAX) : 0;
+}
+
 static void *put_new(struct model *model, struct table *table, void *record)
 {
 	struct entry *entry = g_new0(struct entry, 1);
+	struct text_sign sign = sign_of(table, record);
+	uint64_t start;
 
 	entry->record = record_ref(record);
 	entry->serial = ++model->serial;
 	entry->id_hash = hash_id(object_id(record));
+	start = start_of_entry(table, entry);
 	g_ptr_array_add(table->order, entry);
+	g_array_append_val(table->starts, start);
+	g_array_append_val(table->signs, sign);
 	table->count++;
 	if (table->count > table->mask) {
 		table_resize(table, (table->mask + 1) * 2);
@@ -518,10 +716,18 @@ static void *put_new(struct model *model, struct table *table, void *record)
 static void *put(struct table *table, struct entry *entry, void *record)
 {
 	void *old = entry->record;
+	struct text_sign sign = sign_of(table, record), old_sign = sign_of(table, old);
+	uint64_t start = start_of_entry(table, entry);
 
 	unlink_name(table, entry);
 	unlink_group(table, entry);
 	entry->record = record_ref(record);
+	if (start_of_entry(table, entry) != start || memcmp(&sign, &old_sign, sizeof(sign))) {
+		unsigned place = order_find(table, entry);
+
+		*start_at(table, place) = start_of_entry(table, entry);
+		*sign_at(table, place) = sign;
+	}
 	if (table->named)
 		link_name(table, entry);
 	if (table->by_group)

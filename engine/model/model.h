@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <glib.h>
+#include "engine/model/sorted_page.h"
+#include "engine/model/text_sign.h"
 #include "common/record.h"
 
 /* A kind of object. Rows live in engine/model/kinds.c; the record types in one file per noun (vm.c, host.c, ...). */
@@ -41,15 +43,31 @@ struct model *model_free(struct model *model);
 
 void *model_get(struct model *model, const struct kind *kind, const char *id);                              /* NULL when none */
 GPtrArray *model_list(struct model *model, const struct kind *kind);                                        /* in order of creation (events: of id) */
+/* Those of these ids (a set) that there are, in that order. */
+GPtrArray *model_pick(struct model *model, const struct kind *kind, GHashTable *ids);
 /*
- * Those that fit, in that order, at most max. fits runs under the lock: it looks at the record and nothing else. start (NULL: any): only names that begin
- * so, letter by letter; fits is not asked about others.
+ * What is looked for in a walk through all of a kind. Zero: all fit. start: only names that begin so, letter by letter; fold: as `text`, which is in lower
+ * case, when they are folded (of a name that is not ASCII that is not known: it is taken). sign: only those whose members of text (FIELD_STRING, SEARCH)
+ * have these pairs of letters. fits (NULL: all of these) is not asked about others; it runs under the lock: it looks at the record and nothing else.
  */
-struct name_start { const char *text; size_t length; };
-GPtrArray *model_select(struct model *model, const struct kind *kind, const struct name_start *start, bool (*fits)(const void *record, void *data),
-			void *data, size_t max);
+struct name_start { const char *text; size_t length; bool fold; };
+struct model_filter {
+	struct name_start start;
+	struct text_sign sign;
+	bool (*fits)(const void *record, void *data);
+	void *data;
+};
+/* Those that fit, in that order, at most max. */
+GPtrArray *model_select(struct model *model, const struct kind *kind, const struct model_filter *filter, size_t max);
+/*
+ * The same, but those that can stand on that page of them when they are sorted; ret_skipped: so many of page->skip are left out. page->rank runs as
+ * fits does.
+ */
+GPtrArray *model_select_page(struct model *model, const struct kind *kind, const struct model_filter *filter, const struct sorted_page *page,
+			     size_t *ret_skipped);
 GPtrArray *model_children(struct model *model, const struct kind *kind, const char *parent_id);
 void *model_find(struct model *model, const struct kind *kind, const char *parent_id, const char *name);     /* case-insensitive; parent NULL: any */
+GPtrArray *model_named(struct model *model, const struct kind *kind, const char *name);                     /* case-insensitive, of any parent, in no order */
 size_t model_count(struct model *model, const struct kind *kind);
 /* Grows with every change of an object of the kind: what was worked out from them holds as long as it is the same. */
 uint64_t model_version(struct model *model, const struct kind *kind);

@@ -7,6 +7,7 @@ const char *const network_state_names[] = { "operational", "non_operational", NU
 const char *const network_usage_names[] = { "vm", "display", "migration", "management", "gluster", NULL };
 
 #define CU (CREATE | UPDATE)
+#define REQUIRED_TEXT "a host of the cluster that lacks it becomes non_operational when its networks are next read"
 
 #define NETWORK_FIELDS(id_flags, name_flags, data_center_flags, member_flags) \
 	FIELD_UUID_(struct network, id, "@id", id_flags, "identity, given by the engine"), \
@@ -19,9 +20,10 @@ const char *const network_usage_names[] = { "vm", "display", "migration", "manag
 	FIELD_INT_(struct network, vlan, "vlan@id", CU | SEARCH, "VLAN tag", .search = "vlanid", .min = 0, .max = 4094), \
 	FIELD_BOOL_(struct network, stp, "stp", CU | SEARCH, "spanning tree protocol on the bridge", .def = "false"), \
 	FIELD_INT_(struct network, mtu, "mtu", CU | SEARCH, "largest packet; 0: the default", .unit = "bytes", .min = 0, .max = 65535, .def = "0"), \
-	FIELD_ENUM_(struct network, state, "status/state", SEARCH, network_state_names, "can it be used", .search = "status"), \
+	FIELD_ENUM_(struct network, state, "status/state", VOLATILE_ | SEARCH, network_state_names, \
+		    "non_operational: a host that is up lacks it in a cluster that requires it", .search = "status"), \
 	FIELD_BOOL_(struct network, display, "display", CU, "carries the consoles of VMs"), \
-	FIELD_BOOL_(struct network, required, "required", member_flags | VOLATILE_, "a host without it is not operational"), \
+	FIELD_BOOL_(struct network, required, "required", member_flags | VOLATILE_, REQUIRED_TEXT), \
 	FIELD_STRINGS_(struct network, usages, "usages/usage", CU, "what it is for", .names = network_usage_names), \
 	FIELD_STRING_(struct network, ip_address, "ip@address", CU, "address", .max = 64), \
 	FIELD_STRING_(struct network, ip_netmask, "ip@netmask", CU, "mask", .max = 64), \
@@ -46,7 +48,7 @@ static const struct field cluster_network_fields[] = {
 	FIELD_UUID_(struct cluster_network, id, "@id", READ_ONLY, "identity, never shown"),
 	FIELD_REF_(struct cluster_network, cluster, "cluster", CREATE | REQUIRED, "clusters", "the cluster"),
 	FIELD_REF_(struct cluster_network, network, "network", CREATE | REQUIRED, "networks", "the network it has"),
-	FIELD_BOOL_(struct cluster_network, required, "required", CU, "a host without it is not operational", .def = "true"),
+	FIELD_BOOL_(struct cluster_network, required, "required", CU, REQUIRED_TEXT, .def = "true"),
 	FIELD_BOOL_(struct cluster_network, display, "display", CU, "carries the consoles of VMs", .def = "false"),
 	FIELD_STRINGS_(struct cluster_network, usages, "usages/usage", CU, "what it is for", .names = network_usage_names),
 };

@@ -53,47 +53,71 @@ static bool text_is(const struct term *term, const char *text)
 		return strcmp(term->value, text) == 0;
 	case MATCH_PREFIX:
 		return strncmp(term->value, text, term->value_length) == 0;
+	case MATCH_WITHIN:
+		return strstr(text, term->value) != NULL;
 	default:
 		return wildcard(term->value, text);
 	}
 }
 
+char *text_fold(const char *text)
+{
+	size_t length = 0;
+	unsigned char all = 0;
+
+	if (!text)
+		return NULL;
+	for (; text[length]; length++)
+		all |= (unsigned char)text[length];
+	return all & 0x80 ? g_utf8_casefold(text, (gssize)length) : g_ascii_strdown(text, (gssize)length);
+}
+
+#define FOLDED_ROOM 256
+
+/* The same into `room`, when it is ASCII and short; else allocated, and ret_own says so. */
+static const char *fold_into(char room[FOLDED_ROOM], const char *text, char **ret_own)
+{
+	size_t i = 0;
+
+	for (; text[i] && !(text[i] & 0x80) && i + 1 < FOLDED_ROOM; i++)
+		room[i] = (char)ASCII_LOWER(text[i]);
+	room[i] = '\0';
+	*ret_own = text[i] ? text_fold(text) : NULL;
+	return *ret_own ? *ret_own : room;
+}
+
 static bool text_matches(const struct term *term, const char *text, bool case_insensitive)
 {
+	char room[FOLDED_ROOM], *own;
+	bool same;
+
 	if (!text)
 		text = "";
 	if (term->empty)
 		return !*text;
 	if (!case_insensitive)
 		return text_is(term, text);
-	char *folded = g_utf8_casefold(text, -1);
-	bool same = text_is(term, folded);
-	g_free(folded);
+	same = text_is(term, fold_into(room, text, &own));
+	g_free(own);
 	return same;
 }
 
 /* Free text: anywhere within. */
 static bool text_contains(const struct term *term, const char *text, bool case_insensitive)
 {
+	char room[FOLDED_ROOM], *own = NULL;
+	const char *where;
+	bool found;
+
 	if (!text)
 		return false;
-	char *folded = case_insensitive ? g_utf8_casefold(text, -1) : NULL;
-	const char *where = folded ? folded : text;
-	bool found;
-	if (term->match == MATCH_EXACT) {
-		found = strstr(where, term->value) != NULL;
-	} else {
-		char *pattern = g_strdup_printf("*%s*", term->value);
-		found = wildcard(pattern, where);
-		g_free(pattern);
-	}
-	g_free(folded);
+	where = case_insensitive ? fold_into(room, text, &own) : text;
+	found = term->match == MATCH_WILDCARD ? wildcard(term->value, where) : strstr(where, term->value) != NULL;
+	g_free(own);
 	return found;
 }
 
 /* ---- members ---- */
-
-#define MEMBER(object, field, type) (*(const type *)(const void *)((const char *)(object) + (field)->offset))
 
 static bool ordered(enum comparison comparison, double a, double b)
 {
@@ -119,7 +143,7 @@ static bool time_compares(const struct term *term, int64_t time)
 	}
 }
 
-static bool number_of(const void *object, const struct field *field, double *ret_number)
+bool number_of(const void *object, const struct field *field, double *ret_number)
 {
 	if (!record_has(object, field->offset))
 		return false;
@@ -168,7 +192,7 @@ static bool compare(const struct query *query, const struct term *term, const vo
 	case FIELD_UUID: {
 		const char *text = MEMBER(object, field, char *);
 		if (term->comparison == EQUAL || negative)
-			return text_matches(term, text, insensitive || field->kind == FIELD_UUID) != negative;
+			return text_matches(term, text, insensitive && field->kind != FIELD_UUID) != negative;
 		return text && ordered(term->comparison, g_ascii_strtod(text, NULL), term->number);
 	}
 	case FIELD_REF: {
@@ -201,15 +225,16 @@ static bool compare(const struct query *query, const struct term *term, const vo
 
 static bool free_text(const struct query *query, const struct term *term, const void *object)
 {
-	const struct record_type *type = ((const struct record *)object)->type;
-	for (size_t i = 0; i < type->n_fields; i++) {
-		const struct field *field = &type->fields[i];
-		if (!(field->flags & SEARCH) || field->flags & (ALIAS | INTERNAL | SECRET))
-			continue;
-		if (field->kind == FIELD_STRING) {
-			if (text_contains(term, MEMBER(object, field, char *), query->options.case_insensitive))
+	for (guint i = 0; i < query->texts->len; i++) {
+		const struct field *field = query->texts->pdata[i];
+
+		if (field->kind == FIELD_STRING || field->kind == FIELD_ENUM) {
+			const char *text = field->kind == FIELD_STRING ? MEMBER(object, field, char *)
+						       : record_has(object, field->offset) ? enum_name(field->names, MEMBER(object, field, int)) : NULL;
+
+			if (text_contains(term, text, query->options.case_insensitive))
 				return true;
-		} else if (field->kind == FIELD_STRINGS || field->kind == FIELD_LIST || field->kind == FIELD_ENUM) {
+		} else {
 			char *text = record_text(object, field);
 			bool found = text_contains(term, text, query->options.case_insensitive);
 			g_free(text);
@@ -227,7 +252,11 @@ static bool matches(const struct query *query, const struct term *term, const vo
 	case NODE_OR: return matches(query, term->left, object) || matches(query, term->right, object);
 	case NODE_NOT: return !matches(query, term->left, object);
 	case NODE_TEXT: return free_text(query, term, object);
-	case NODE_RELATED: return term->ids && g_hash_table_contains(term->ids, object_id(object));
+	case NODE_RELATED: {
+		const char *id = term->member ? MEMBER(object, term->member, struct ref).id : object_id(object);
+
+		return term->ids && id && g_hash_table_contains(term->ids, id);
+	}
 	case NODE_COMPARE: return compare(query, term, object);
 	}
 	return false;
@@ -272,20 +301,34 @@ static GHashTable *cross(struct model *model, const struct hop *hop, GHashTable 
 	return reached;
 }
 
+static void add_if_named(GHashTable *ids, const struct query *query, const struct term *term, const void *object)
+{
+	const char *name = object_name(object), *id = object_id(object);
+	bool case_insensitive = query->options.case_insensitive;
+
+	if (((name && text_matches(term, name, case_insensitive)) || text_matches(term, id, case_insensitive)) && counts(query, object))
+		g_hash_table_add(ids, g_strdup(id));
+}
+
 /* Ids of what a reference may mean: objects with that name or id. */
 static GHashTable *named(const struct query *query, const struct term *term, struct model *model)
 {
+	const struct kind *kind = term->property.target;
+	bool exact = term->match == MATCH_EXACT;
+	g_autoptr(GPtrArray) objects = exact ? model_named(model, kind, term->value) : model_list(model, kind);
+	void *object = exact ? model_get(model, kind, term->value) : NULL;
 	GHashTable *ids = id_set();
-	GPtrArray *objects = model_list(model, term->property.target);
-	for (guint i = 0; i < objects->len; i++) {
-		const void *object = g_ptr_array_index(objects, i);
-		const char *name = object_name(object);
-		if (((name && text_matches(term, name, query->options.case_insensitive)) ||
-		     text_matches(term, object_id(object), query->options.case_insensitive)) && counts(query, object))
-			g_hash_table_add(ids, g_strdup(object_id(object)));
-	}
-	g_ptr_array_unref(objects);
+
+	if (object)
+		g_ptr_array_add(objects, object);
+	for (guint i = 0; i < objects->len; i++)
+		add_if_named(ids, query, term, objects->pdata[i]);
 	return ids;
+}
+
+static bool is_id(const struct field *field)
+{
+	return field->offset == sizeof(struct record);
 }
 
 static void work_out(const struct query *query, struct term *term, struct model *model)
@@ -297,6 +340,10 @@ static void work_out(const struct query *query, struct term *term, struct model 
 	g_clear_pointer(&term->ids, g_hash_table_unref);
 	if (term->kind == NODE_COMPARE && term->property.target && !term->empty) {
 		term->ids = named(query, term, model);
+		term->member = term->property.field;
+	} else if (term->kind == NODE_COMPARE && is_id(term->property.field) && term->comparison == EQUAL && term->match == MATCH_EXACT && !term->empty) {
+		term->ids = id_set();
+		g_hash_table_add(term->ids, g_strdup(term->value));
 	} else if (term->kind == NODE_RELATED && term->n_hops > 0) {
 		GHashTable *ids = id_set();
 		GPtrArray *objects = model_list(model, term->other);
@@ -307,7 +354,15 @@ static void work_out(const struct query *query, struct term *term, struct model 
 		}
 		g_ptr_array_unref(objects);
 		for (unsigned i = 0; i < term->n_hops; i++) {
-			GHashTable *reached = cross(model, &term->hops[i], ids);
+			const struct hop *hop = &term->hops[i];
+			GHashTable *reached;
+
+			/* who names one of them is seen when an object is looked at */
+			if (hop->backward && i + 1 == term->n_hops) {
+				term->member = hop->field;
+				break;
+			}
+			reached = cross(model, hop, ids);
 			g_hash_table_unref(ids);
 			ids = reached;
 		}
@@ -315,154 +370,21 @@ static void work_out(const struct query *query, struct term *term, struct model 
 	}
 }
 
-/* ---- order ---- */
-
-struct sort_key {
-	void *object;
-	char *text;
-	double number;
-	bool absent;
-	guint at;
-};
-
-static int by_key(const void *a, const void *b)
-{
-	const struct sort_key *left = a, *right = b;
-	if (left->absent != right->absent)
-		return left->absent ? 1 : -1;
-	int order = 0;
-	if (left->text && right->text)
-		order = strcmp(left->text, right->text);
-	else if (left->number != right->number)
-		order = left->number < right->number ? -1 : 1;
-	return order ? order : left->at < right->at ? -1 : 1;
-}
-
-static int by_key_descending(const void *a, const void *b)
-{
-	const struct sort_key *left = a, *right = b;
-	if (left->absent != right->absent)
-		return left->absent ? 1 : -1;        /* what has no value stands last, either way */
-	return -by_key(a, b);
-}
-
-static char *fold(const char *text)
-{
-	size_t length = 0;
-	unsigned char all = 0;
-
-	if (!text)
-		return NULL;
-	for (; text[length]; length++)
-		all |= (unsigned char)text[length];
-	return all & 0x80 ? g_utf8_casefold(text, (gssize)length) : g_ascii_strdown(text, (gssize)length);
-}
-
-static void make_key(const struct query *query, struct model *model, const void *object, struct sort_key *key)
-{
-	const struct field *field = query->sort.field;
-	double number;
-
-	if (query->kind->sequence && strcmp(field->path, "@id") == 0) {
-		key->number = g_ascii_strtod(object_id(object), NULL);
-		return;
-	}
-	switch (field->kind) {
-	case FIELD_BOOL: case FIELD_INT: case FIELD_LONG: case FIELD_DECIMAL: case FIELD_TIME: case FIELD_ENUM:
-		key->absent = !number_of(object, field, &number);
-		key->number = key->absent ? 0 : number;
-		return;
-	case FIELD_REF: {
-		const char *id = MEMBER(object, field, struct ref).id;
-		void *target = id && query->sort.target ? model_get(model, query->sort.target, id) : NULL;
-		const char *name = target ? object_name(target) : id;
-		key->text = fold(name);
-		record_unref(target);
-		break;
-	}
-	case FIELD_STRING:
-		key->text = fold(MEMBER(object, field, char *));
-		break;
-	default: {
-		g_autofree char *text = record_text(object, field);
-		key->text = fold(text);
-	}
-	}
-	key->absent = !key->text;
-}
-
-static void key_drop(struct sort_key *key)
-{
-	record_unref(key->object);
-	g_free(key->text);
-}
-
-/*
- * Sorts, and keeps the first `wanted`. For a page of many it collects twice as many as are wanted, sorts these, and drops the second half; from then on
- * what comes after the last of the first half is not even collected.
- */
-static void sort(const struct query *query, struct model *model, GPtrArray *objects, size_t wanted)
-{
-	int (*order)(const void *a, const void *b) = query->descending ? by_key_descending : by_key;
-	size_t room = wanted < objects->len / 2 ? 2 * wanted : objects->len, n = 0;
-	struct sort_key *keys = g_new(struct sort_key, room + 1);
-	const struct sort_key *last = NULL;
-
-	for (guint i = 0; i < objects->len; i++) {
-		/* events come newest first: those of the same moment follow their numbers, either way */
-		struct sort_key key = { .object = g_steal_pointer(&objects->pdata[i]), .at = query->kind->sequence ? objects->len - i : i };
-
-		make_key(query, model, key.object, &key);
-		if (last && order(&key, last) > 0) {
-			key_drop(&key);
-			continue;
-		}
-		keys[n++] = key;
-		if (n < room || i + 1 == objects->len)
-			continue;
-		qsort(keys, n, sizeof(*keys), order);
-		while (n > wanted)
-			key_drop(&keys[--n]);
-		last = &keys[wanted - 1];
-	}
-	qsort(keys, n, sizeof(*keys), order);
-	for (size_t i = 0; i < n; i++) {
-		objects->pdata[i] = keys[i].object;
-		g_free(keys[i].text);
-	}
-	g_ptr_array_set_size(objects, (gint)n);
-	g_free(keys);
-}
-
 /* ---- running ---- */
-
-static size_t page_size(const struct query *query)
-{
-	return !query->page ? 0 : query->options.max ? query->options.max : SEARCH_PAGE;
-}
-
-/* Of so many matches, in the order that is asked for, the answer is made. */
-static size_t enough(const struct query *query)
-{
-	size_t page = page_size(query);
-
-	if (query->page)
-		return page > SIZE_MAX / query->page ? SIZE_MAX : page * query->page;
-	return query->options.max ? query->options.max : SIZE_MAX;
-}
 
 /* As many matches as have to be found: to be sorted, all of them. */
 static size_t to_find(const struct query *query)
 {
-	return query->sort_set ? SIZE_MAX : enough(query);
+	return query->sort_set ? SIZE_MAX : order_enough(query);
 }
 
-static void sort_and_cut(const struct query *query, struct model *model, GPtrArray *found)
+/* skipped: so many that stand before the page are not in `found`. */
+static void sort_and_cut(const struct query *query, struct model *model, GPtrArray *found, size_t skipped)
 {
-	size_t page = page_size(query), wanted = enough(query);
+	size_t page = order_page_size(query), wanted = order_enough(query) - skipped;
 
 	if (query->sort_set)
-		sort(query, model, found, wanted);
+		order_sort(query, model, found, wanted);
 	if (found->len > wanted)
 		g_ptr_array_set_size(found, (gint)wanted);
 	if (query->page)
@@ -485,19 +407,19 @@ GPtrArray *query_run(struct query *query, struct model *model, GPtrArray *object
 	for (guint i = 0; i < objects->len && found->len < wanted; i++)
 		if (fits(objects->pdata[i], query))
 			g_ptr_array_add(found, record_ref(objects->pdata[i]));
-	sort_and_cut(query, model, found);
+	sort_and_cut(query, model, found, /* skipped= */ 0);
 	return found;
 }
 
-/* Removes those that do not fit. */
-static void keep(GPtrArray *objects, bool (*good)(const void *object, void *data), void *data)
+/* Removes those that are not good; of the others the first ones are enough. */
+static void keep(GPtrArray *objects, bool (*good)(const void *object, void *data), void *data, size_t wanted)
 {
 	guint kept = 0;
 
 	for (guint i = 0; i < objects->len; i++) {
 		void *object = g_steal_pointer(&objects->pdata[i]);
 
-		if (good(object, data))
+		if (kept < wanted && good(object, data))
 			objects->pdata[kept++] = object;
 		else
 			record_unref(object);
@@ -508,7 +430,6 @@ static void keep(GPtrArray *objects, bool (*good)(const void *object, void *data
 /* The one id that the condition wants the kind's group (engine/model/model.h) to be; NULL: none. */
 static const char *wanted_group(const struct query *query, const struct term *term)
 {
-	const struct field *field = term ? term->property.field : NULL;
 	GHashTableIter iter;
 	gpointer id = NULL;
 
@@ -517,12 +438,62 @@ static const char *wanted_group(const struct query *query, const struct term *te
 
 		return left ? left : wanted_group(query, term->right);
 	}
-	if (!term || term->kind != NODE_COMPARE || term->comparison != EQUAL || field->kind != FIELD_REF || field->offset != query->kind->group || !term->ids ||
-	    g_hash_table_size(term->ids) != 1)
+	if (!term || !(term->kind == NODE_RELATED || (term->kind == NODE_COMPARE && term->comparison == EQUAL)) || !term->member ||
+	    term->member->offset != query->kind->group || !term->ids || g_hash_table_size(term->ids) != 1)
 		return NULL;
 	g_hash_table_iter_init(&iter, term->ids);
 	(void)g_hash_table_iter_next(&iter, &id, NULL);
 	return id;
+}
+
+/* The ids of which the condition wants the object's own to be one; NULL: it is not said. */
+static GHashTable *wanted_ids(const struct term *term)
+{
+	if (term && term->kind == NODE_AND) {
+		GHashTable *left = wanted_ids(term->left);
+
+		return left ? left : wanted_ids(term->right);
+	}
+	return term && !term->member && (term->kind == NODE_RELATED || term->kind == NODE_COMPARE) ? term->ids : NULL;
+}
+
+/* Free text of which pairs of letters tell: no name of an enumeration's value has it. */
+static bool is_in_texts(const struct query *query, const struct term *term)
+{
+	for (guint i = 0; i < query->texts->len; i++) {
+		const struct field *field = query->texts->pdata[i];
+
+		if (field->kind != FIELD_STRING && field->kind != FIELD_ENUM)
+			return false;
+		for (int j = 0; field->kind == FIELD_ENUM && field->names[j]; j++)
+			if (text_contains(term, field->names[j], query->options.case_insensitive))
+				return false;
+	}
+	return true;
+}
+
+/* The pairs of letters that the texts of each match have. */
+static void wanted_sign(const struct query *query, const struct term *term, struct text_sign *sign)
+{
+	const struct field *field = term ? term->property.field : NULL;
+
+	if (term && term->kind == NODE_AND) {
+		wanted_sign(query, term->left, sign);
+		wanted_sign(query, term->right, sign);
+	} else if (term && !term->empty &&
+		   (term->kind == NODE_TEXT ? is_in_texts(query, term) : term->kind == NODE_COMPARE && term->comparison == EQUAL &&
+		    field->kind == FIELD_STRING && field->flags & SEARCH)) {
+		text_sign_want(sign, term->value);
+	}
+}
+
+#define SHORT_TEXT 255
+#define IDS_FEW 8                       /* a table of so many times as many objects is not gone through for them */
+
+static bool compares_cheaply(const struct term *term, const struct field *field)
+{
+	return (term->match != MATCH_WILDCARD || field->kind == FIELD_UUID || field->kind == FIELD_ENUM || (field->max > 0 && field->max <= SHORT_TEXT)) &&
+	       field->kind != FIELD_STRINGS && field->kind != FIELD_LIST;
 }
 
 /* Does it only compare bytes and numbers, so that all objects can be looked at under the model's lock? */
@@ -538,50 +509,67 @@ static bool is_cheap(const struct query *query, const struct term *term)
 	case NODE_RELATED:
 		return true;
 	case NODE_COMPARE:
-		return !query->options.case_insensitive && term->match != MATCH_WILDCARD && term->property.field->kind != FIELD_UUID &&
-		       term->property.field->kind != FIELD_STRINGS && term->property.field->kind != FIELD_LIST;
-	default:
-		return false;
+		return compares_cheaply(term, term->property.field);
+	case NODE_TEXT:
+		for (guint i = 0; i < query->texts->len; i++)
+			if (!compares_cheaply(term, query->texts->pdata[i]))
+				return false;
+		return true;
 	}
+	return false;
 }
 
-/* How the name of each match begins, as it is written (for is_cheap()); false: that is not said. */
-static bool wanted_start(const struct term *term, struct name_start *ret_start)
+bool field_is_name(const struct field *field)
 {
-	const struct field *field;
+	return field->kind == FIELD_STRING && field->offset == sizeof(struct record) + sizeof(char *);
+}
+
+/* How the name of each match begins; false: that is not said. */
+static bool wanted_start(const struct query *query, const struct term *term, struct name_start *ret_start)
+{
+	bool fold = query->options.case_insensitive;
 
 	if (!term)
 		return false;
 	if (term->kind == NODE_AND)
-		return wanted_start(term->left, ret_start) || wanted_start(term->right, ret_start);
-	field = term->property.field;
-	if (term->kind != NODE_COMPARE || term->comparison != EQUAL || term->empty || field->kind != FIELD_STRING ||
-	    field->offset != sizeof(struct record) + sizeof(char *))
+		return wanted_start(query, term->left, ret_start) || wanted_start(query, term->right, ret_start);
+	if (term->kind != NODE_COMPARE || term->comparison != EQUAL || term->empty || term->match == MATCH_WITHIN || term->match == MATCH_WILDCARD ||
+	    !field_is_name(term->property.field) || (fold && !g_str_is_ascii(term->value)))
 		return false;
-	*ret_start = (struct name_start){ term->value, term->value_length };
+	*ret_start = (struct name_start){ term->value, term->value_length, fold };
 	return true;
 }
 
-GPtrArray *query_run_all(struct query *query, struct model *model, bool (*shown)(const void *object, void *data), void *data)
+GPtrArray *query_run_all(struct query *query, struct model *model, GHashTable *among, bool (*shown)(const void *object, void *data), void *data)
 {
+	struct model_filter filter = { .data = query };
 	GPtrArray *found;
-	struct name_start start = { "", 0 };
+	struct sorted_page page;
 	const char *group;
+	GHashTable *ids;
+	size_t skipped = 0;
+	bool cheap;
 
 	work_out(query, query->condition, model);
 	group = wanted_group(query, query->condition);
-	if (group) {
-		found = model_referring(model, query->kind, query->kind->group, group);
-		keep(found, fits, query);
-	} else if (is_cheap(query, query->condition)) {
-		(void)wanted_start(query->condition, &start);
-		found = model_select(model, query->kind, &start, fits, query, shown ? SIZE_MAX : to_find(query));
+	ids = wanted_ids(query->condition);
+	if (among && (!ids || g_hash_table_size(among) < g_hash_table_size(ids)))
+		ids = among;
+	if (group || (ids && g_hash_table_size(ids) < model_count(model, query->kind) / IDS_FEW + 2)) {
+		found = group ? model_referring(model, query->kind, query->kind->group, group) : model_pick(model, query->kind, ids);
+		keep(found, fits, query, shown ? SIZE_MAX : to_find(query));
 	} else {
-		found = model_list(model, query->kind);
-		keep(found, fits, query);
+		(void)wanted_start(query, query->condition, &filter.start);
+		wanted_sign(query, query->condition, &filter.sign);
+		cheap = is_cheap(query, query->condition);
+		filter.fits = cheap && query->condition ? fits : NULL;
+		found = cheap && !shown && rank_page(query, model, &page) ? model_select_page(model, query->kind, &filter, &page, &skipped)
+								     : model_select(model, query->kind, &filter, cheap && !shown ? to_find(query) : SIZE_MAX);
+		if (!cheap)
+			keep(found, fits, query, shown ? SIZE_MAX : to_find(query));
 	}
 	if (shown)
-		keep(found, shown, data);
-	sort_and_cut(query, model, found);
+		keep(found, shown, data, to_find(query));
+	sort_and_cut(query, model, found, skipped);
 	return found;
 }

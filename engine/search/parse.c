@@ -314,6 +314,7 @@ struct query *query_new(const struct kind *kind, const char *text, const struct 
 	struct query *query = g_new0(struct query, 1);
 	query->kind = kind;
 	query->options = *options;
+	query->texts = text_fields(kind->type);
 	struct parser parser = { .query = query };
 	lexer_init(&parser.lexer, text);
 	bool ok = parse(&parser, error);
@@ -326,6 +327,9 @@ struct query *query_free(struct query *query)
 	if (!query)
 		return NULL;
 	term_free(query->condition);
+	g_clear_pointer(&query->texts, g_ptr_array_unref);
+	g_clear_pointer(&query->ranks, g_hash_table_unref);
+	g_free(query->pivot);
 	g_free(query);
 	return NULL;
 }

@@ -82,6 +82,20 @@ bool property_find(const struct kind *kind, const char *name, struct property *r
 	return true;
 }
 
+GPtrArray *text_fields(const struct record_type *type)
+{
+	GPtrArray *fields = g_ptr_array_new();
+
+	for (size_t i = 0; i < type->n_fields; i++) {
+		const struct field *field = &type->fields[i];
+
+		if (field->flags & SEARCH && !(field->flags & (ALIAS | INTERNAL | SECRET)) &&
+		    (field->kind == FIELD_STRING || field->kind == FIELD_STRINGS || field->kind == FIELD_LIST || field->kind == FIELD_ENUM))
+			g_ptr_array_add(fields, (void *)field);
+	}
+	return fields;
+}
+
 /* The reference of `kind` to `target`: the one named as the target's element first ("host" before "placement_policy/host"). */
 static const struct field *reference(const struct kind *kind, const struct kind *target)
 {
@@ -310,6 +324,45 @@ static bool prepare_number(struct term *term, char **ret_problem)
 	return true;
 }
 
+/* Free text stands anywhere: within stars. */
+static void prepare_free_text(struct term *term)
+{
+	char *start = term->value + strspn(term->value, "*");
+
+	memmove(term->value, start, strlen(start) + 1);
+	for (size_t length = strlen(term->value); length > 0 && term->value[length - 1] == '*'; length--)
+		term->value[length - 1] = '\0';
+	term->match = MATCH_WITHIN;
+	if (strchr(term->value, '*')) {
+		char *pattern = g_strdup_printf("*%s*", term->value);
+
+		g_free(term->value);
+		term->value = pattern;
+		term->match = MATCH_WILDCARD;
+	}
+	term->value_length = strlen(term->value);
+}
+
+static void prepare_text(struct term *term)
+{
+	const char *star = strchr(term->value, '*'), *next = star ? strchr(star + 1, '*') : NULL;
+
+	term->value_length = strlen(term->value);
+	if (!star) {
+		term->match = MATCH_EXACT;
+	} else if (star[1] == '\0') {
+		term->match = MATCH_PREFIX;
+		term->value_length--;
+	} else if (star == term->value && next && next[1] == '\0') {
+		term->match = MATCH_WITHIN;
+		term->value_length -= 2;
+		memmove(term->value, term->value + 1, term->value_length);
+		term->value[term->value_length] = '\0';
+	} else {
+		term->match = MATCH_WILDCARD;
+	}
+}
+
 bool property_prepare(struct term *term, bool case_insensitive, char **ret_problem)
 {
 	const struct field *field = term->property.field;
@@ -350,15 +403,15 @@ bool property_prepare(struct term *term, bool case_insensitive, char **ret_probl
 	if (ordered) {                          /* ids of events */
 		return prepare_number(term, ret_problem);
 	}
-	if (case_insensitive) {
+	/* ids are kept in lower case */
+	if (case_insensitive || kind == FIELD_UUID) {
 		char *folded = g_utf8_casefold(term->value, -1);
 		g_free(term->value);
 		term->value = folded;
 	}
-	const char *star = strchr(term->value, '*');
-	term->value_length = strlen(term->value);
-	term->match = !star ? MATCH_EXACT : star[1] == '\0' ? MATCH_PREFIX : MATCH_WILDCARD;
-	if (term->match == MATCH_PREFIX)
-		term->value_length--;
+	if (term->kind == NODE_TEXT)
+		prepare_free_text(term);
+	else
+		prepare_text(term);
 	return true;
 }

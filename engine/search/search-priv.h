@@ -47,8 +47,8 @@ struct term {
 	/* COMPARE, TEXT */
 	struct property property;
 	enum comparison comparison;
-	char *value;                     /* as written; folded when the search is case-insensitive */
-	enum { MATCH_EXACT, MATCH_PREFIX, MATCH_WILDCARD } match;
+	char *value;                     /* as written, without the stars of WITHIN; folded when the search is case-insensitive */
+	enum { MATCH_EXACT, MATCH_PREFIX /* a* */, MATCH_WITHIN /* *a* */, MATCH_WILDCARD } match;
 	size_t value_length;
 	bool empty;                      /* "": absent or empty */
 	double number;                   /* INT, LONG, DECIMAL, BOOL */
@@ -59,22 +59,52 @@ struct term {
 	const struct kind *other;
 	struct hop hops[HOPS_MAX];
 	unsigned n_hops;
-	GHashTable *ids;                 /* set while running: ids of the query's own kind (or the referred kind for a COMPARE of a reference) */
+	/* set while running: the ids that `member` of an object may name (a COMPARE of a reference, a RELATED whose last hop is one); without it the objects' own */
+	GHashTable *ids;
+	const struct field *member;
 };
 
 struct query {
 	const struct kind *kind;
 	struct search_options options;
 	struct term *condition;          /* NULL: all */
+	GPtrArray *texts;                /* struct field: where free text is looked for */
 	struct property sort;
 	bool sort_set, descending, needs_view;
+	/* set while running (rank.c): by id, how the objects that the sorted reference may name stand among each other; the text others are compared with */
+	GHashTable *ranks;
+	char *pivot;
 	size_t page;                     /* 0: none */
 	unsigned n_terms;
 };
 
 struct term *term_free(struct term *term);
+/* The members that free text is looked for in; g_ptr_array_unref() */
+GPtrArray *text_fields(const struct record_type *type);
 
-/* properties.c */
+/* ---- values ---- */
+#define MEMBER(object, field, type) (*(const type *)(const void *)((const char *)(object) + (field)->offset))
+#define ASCII_LOWER(c) ((c) >= 'A' && (c) <= 'Z' ? (c) + ('a' - 'A') : (c))
+
+/* Its number (of BOOL, INT, LONG, DECIMAL, TIME, ENUM); false: it has none. */
+bool number_of(const void *object, const struct field *field, double *ret_number);
+/* Without regard to case. NULL: NULL. */
+char *text_fold(const char *text);
+/* Is it the object's own name? */
+bool field_is_name(const struct field *field);
+
+/* ---- order.c ---- */
+size_t order_page_size(const struct query *query);                 /* 0: no page is asked for */
+/* Of so many matches, in the order that is asked for, the answer is made. */
+size_t order_enough(const struct query *query);
+/* Sorts, and keeps the first `wanted`. */
+void order_sort(const struct query *query, struct model *model, GPtrArray *objects, size_t wanted);
+
+/* ---- rank.c ---- */
+/* Is it a page of those that match, which the model can choose? The page is good as long as the query. */
+bool rank_page(struct query *query, struct model *model, struct sorted_page *ret_page);
+
+/* ---- properties.c ---- */
 bool property_find(const struct kind *kind, const char *name, struct property *ret_property);
 const struct kind *related_kind(const char *name);
 /* How `kind` and `other` hang together; false: not at all. */

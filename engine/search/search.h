@@ -32,8 +32,11 @@ bool query_needs_view(const struct query *query);
 bool query_sorts(const struct query *query);
 /* The members that match, sorted and cut to the page; new references. objects is not changed. */
 GPtrArray *query_run(struct query *query, struct model *model, GPtrArray *objects);
-/* The same among all objects of the kind that there are, of which a list need not be made; for a query that needs no view. shown: only those; NULL: all. */
-GPtrArray *query_run_all(struct query *query, struct model *model, bool (*shown)(const void *object, void *data), void *data);
+/*
+ * The same among all objects of the kind that there are, of which a list need not be made; for a query that needs no view. shown: only those; NULL: all.
+ * among: none but those of these ids (a set) is shown; NULL: that is not known.
+ */
+GPtrArray *query_run_all(struct query *query, struct model *model, GHashTable *among, bool (*shown)(const void *object, void *data), void *data);
 
 /* Wildcard match: '*' stands for any part. */
 bool search_wildcard(const char *pattern, const char *text, bool case_insensitive);

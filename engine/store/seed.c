@@ -59,7 +59,6 @@ static struct network *network(const char *datacenter_id)
 	set_string(&new->name, MANAGEMENT_NETWORK);
 	set_string(&new->description, "Management Network");
 	set_ref(&new->data_center, datacenter_id);
-	SET(new, state, NETWORK_OPERATIONAL);
 	SET(new, management, true);
 	new->usages = strings_new();
 	g_ptr_array_add(new->usages, g_strdup("vm"));

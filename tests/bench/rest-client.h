@@ -87,8 +87,8 @@ static inline int rest_read(struct rest_client *client, size_t *ret_size)
 	return atoi(client->buffer + strlen("HTTP/1.1 "));
 }
 
-/* body: XML, or NULL. Status; see rest_read(). */
-static inline int rest_call(struct rest_client *client, const char *method, const char *path, const char *accept, const char *body, size_t *ret_size)
+/* body: XML, or NULL. The answer is read by rest_read(). */
+static inline void rest_send(struct rest_client *client, const char *method, const char *path, const char *accept, const char *body)
 {
 	char request[2048];
 	int n = g_snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\nHost: localhost\r\nAccept: %s\r\nPrefer: persistent-auth\r\nCookie: JSESSIONID=%s\r\n",
@@ -100,6 +100,12 @@ static inline int rest_call(struct rest_client *client, const char *method, cons
 		n += g_snprintf(request + n, sizeof(request) - (gulong)n, "\r\n");
 	if (n >= (int)sizeof(request) || SSL_write(client->ssl, request, n) != n)
 		rest_die("a request was not sent");
+}
+
+/* See rest_send() and rest_read(). */
+static inline int rest_call(struct rest_client *client, const char *method, const char *path, const char *accept, const char *body, size_t *ret_size)
+{
+	rest_send(client, method, path, accept, body);
 	return rest_read(client, ret_size);
 }
 

@@ -57,6 +57,31 @@ static void *make_vm(struct world *world, const char *name, const void *cluster)
 	return vm;
 }
 
+/* Where ids tell what is seen, they leave out nothing that is. */
+static void expect_ids(struct world *world, const struct access *access, const struct kind *kind, bool told)
+{
+	GHashTable *ids = access_seen_ids(access, kind, /* filter= */ true);
+	g_autoptr(GPtrArray) objects = model_list(world->model, kind);
+
+	assert_int_equal(ids != NULL, told);
+	for (guint i = 0; ids && i < objects->len; i++)
+		assert_int_equal(g_hash_table_contains(ids, object_id(objects->pdata[i])), access_sees(access, world->model, objects->pdata[i], true));
+	g_clear_pointer(&ids, g_hash_table_unref);
+}
+
+static void expect_seen_ids(struct world *world, const void *user, bool vms, bool clusters)
+{
+	struct access *access = access_new(world->model, object_id(user));
+
+	expect_ids(world, access, &vm_kind, vms);
+	expect_ids(world, access, &cluster_kind, clusters);
+	expect_ids(world, access, &datacenter_kind, clusters);
+	expect_ids(world, access, &user_kind, false);
+	expect_ids(world, access, &permission_kind, false);
+	expect_ids(world, access, &role_kind, false);
+	access_unref(access);
+}
+
 static void test_inheritance(void **state)
 {
 	struct world *world = *state;
@@ -99,6 +124,9 @@ static void test_inheritance(void **state)
 			fail_msg("sight %zu", i);
 		access_unref(access);
 	}
+	expect_seen_ids(world, on_vm, true, true);
+	expect_seen_ids(world, on_cluster, false, true);
+	expect_seen_ids(world, on_all, false, false);
 	void *const all[] = { dc, cluster, vm, other, on_vm, on_cluster, on_dc, on_all, nic, new_vm };
 	for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
 		record_unref(all[i]);

@@ -252,18 +252,40 @@ static void expect_small(const char *text, size_t n, const char *expected)
 
 static const char ask[] = "GET /x HTTP/1.1\r\nConnection: close\r\n\r\n";
 
+/* A connection to the small server that has had an answer. */
+static int dial_good(void)
+{
+	int fd = dial_at(small_port);
+	char answer[512];
+
+	say(fd, "GET /good HTTP/1.1\r\n\r\n");
+	assert_true(recv(fd, answer, sizeof(answer), 0) > 0);
+	return fd;
+}
+
 static void test_idle_clients_make_room(void **state)
 {
-	int good = dial_at(small_port), silent, slow;
-	char answer[512], *rest;
-	ssize_t n;
+	int good = -1, silent = -1, slow = -1;
+	char *rest;
 
-	say(good, "GET /good HTTP/1.1\r\n\r\n");
-	n = recv(good, answer, sizeof(answer) - 1, 0);
-	assert_true(n > 0);
-	silent = dial_at(small_port);
-	slow = dial_at(small_port);
-	say(slow, "GET /slow HTTP/1.1\r\nX: ");
+	/* All three are there when a fourth is refused. On a machine so busy that good is old by then it is good that makes room: once more. */
+	for (bool full = false; !full;) {
+		g_autofree char *answer = NULL;
+
+		if (good >= 0) {
+			close(good);
+			close(silent);
+			close(slow);
+			expect_small(ask, strlen(ask), "HTTP/1.1 200 ");
+		}
+		good = dial_good();
+		silent = dial_at(small_port);
+		slow = dial_at(small_port);
+		say(slow, "GET /slow HTTP/1.1\r\nX: ");
+		answer = ask_small(ask, strlen(ask));
+		full = !g_str_has_prefix(answer, "HTTP/1.1 200 ");
+	}
+	g_usleep(HTTP_GRACE_USEC);                                   /* then each may be chosen, and good is the oldest */
 	expect_small(ask, strlen(ask), "HTTP/1.1 200 ");           /* in the place of one of the two */
 	close(silent);
 	close(slow);

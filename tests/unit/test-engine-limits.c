@@ -27,7 +27,7 @@
 
 /* ---- what there is ---- */
 
-static char *data_center;
+static const char *data_center;
 
 static struct qos *new_qos(const char *id, enum qos_class type)
 {

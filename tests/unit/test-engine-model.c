@@ -3,6 +3,7 @@
 #include "tests/unit/cmocka-all.h"
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 #include "engine/model/cluster.h"
 #include "engine/model/datacenter.h"
 #include "engine/model/host.h"
@@ -106,6 +107,126 @@ static void names_are_found_whatever_their_case(void **state)
 	assert_true(has(model, &vm_kind, NULL, "other", NULL));
 	assert_null(model_get(model, &vm_kind, NULL));
 	assert_null(model_find(model, &vm_kind, NULL, NULL));
+	model_free(model);
+}
+
+static bool any(const void *record, void *data)
+{
+	return true;
+}
+
+static char *starting(struct model *model, const char *start)
+{
+	const struct model_filter wanted = { .start = { start, strlen(start) }, .fits = any };
+
+	return names(model_select(model, &vm_kind, &wanted, SIZE_MAX));
+}
+
+/* Also after what came before has gone, and after one has another name. The first eight letters count, others are fits' to look at. */
+static void names_are_found_by_how_they_begin(void **state)
+{
+	static const struct { const char *start, *found; } cases[] = {
+		{ "web", "web1 webserver-two web3" }, { "web1", "web1" }, { "webserve", "webserver-two" }, { "webserver-x", "webserver-two" }, { "db", "db4" },
+		{ "Web", "" }, { "\303\244", "\303\244rger" }, { "", "db4 web1 webserver-two web3 \303\244rger" },
+	};
+	struct model *model = model_new();
+	g_autoptr(GPtrArray) same = NULL;
+
+	put_vm(model, "0", "web0");
+	put_vm(model, "4", "web4");
+	put_vm(model, "1", "web1");
+	put_vm(model, "9", "web9");
+	put_vm(model, "2", "webserver-two");
+	put_vm(model, "3", "x");
+	put_vm(model, "5", "\303\244rger");
+	drop(model, &vm_kind, "0");
+	drop(model, &vm_kind, "9");
+	put_vm(model, "4", "db4");
+	put_vm(model, "3", "web3");
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *found = starting(model, cases[i].start);
+
+		assert_string_equal(found, cases[i].found);
+	}
+	same = model_named(model, &vm_kind, "WEB3");
+	assert_int_equal(same->len, 1);
+	model_free(model);
+}
+
+static int by_folded_name(const void *a, const void *b)
+{
+	g_autofree char *left = g_utf8_casefold(object_name(*(void *const *)a), -1), *right = g_utf8_casefold(object_name(*(void *const *)b), -1);
+
+	return strcmp(left, right);
+}
+
+static int by_folded_name_descending(const void *a, const void *b)
+{
+	return -by_folded_name(a, b);
+}
+
+/* Those of the same name in the order of creation, or the other way round. */
+static void sort_by_name(GPtrArray *list, bool descending)
+{
+	for (guint i = 0; descending && i < list->len / 2; i++) {
+		void *other = list->pdata[i];
+
+		list->pdata[i] = list->pdata[list->len - 1 - i];
+		list->pdata[list->len - 1 - i] = other;
+	}
+	g_ptr_array_sort(list, descending ? by_folded_name_descending : by_folded_name);
+}
+
+static bool has_x(const void *record, void *data)
+{
+	return strchr(object_name(record), 'x') != NULL;
+}
+
+static void expect_page(struct model *model, bool only_x, struct sorted_page page)
+{
+	const struct model_filter filter = { .fits = only_x ? has_x : NULL };
+	size_t skipped = 0, first;
+	g_autoptr(GPtrArray) all = model_select(model, &vm_kind, &filter, SIZE_MAX);
+	g_autoptr(GPtrArray) chosen = model_select_page(model, &vm_kind, &filter, &page, &skipped);
+
+	assert_true(skipped <= page.skip);
+	first = page.skip - skipped;
+	sort_by_name(all, page.descending);
+	sort_by_name(chosen, page.descending);
+	for (size_t i = 0; i < page.size && page.skip + i < all->len; i++) {
+		assert_true(first + i < chosen->len);
+		assert_string_equal(object_id(chosen->pdata[first + i]), object_id(all->pdata[page.skip + i]));
+	}
+	assert_true(all->len > page.skip || chosen->len <= first);
+}
+
+/* Names of few different letters, many of which begin alike, in no order; then some of which the first letters do not tell. */
+static void a_page_of_names_is_chosen_without_sorting_all(void **state)
+{
+	static const char letters[] = "abxABX19-_", *const odd[] = { "", "\303\244x", "x\303\204", "zzzzzzzz\303\244", "\303\204rger" };
+	static const struct sorted_page pages[] = { { 0, 1 }, { 0, 100 }, { 100, 100 }, { 2900, 100 }, { 4990, 100 }, { 10000, 100 }, { 0, SIZE_MAX }, { 17, 3 } };
+	struct model *model = model_new();
+	GRand *random = g_rand_new_with_seed(17);
+
+	for (unsigned i = 0; i < 5000; i++) {
+		g_autofree char *id = g_strdup_printf("%u", i);
+		char name[16] = "";
+
+		for (int n = 0, length = g_rand_int_range(random, 1, 13); n < length; n++)
+			name[n] = letters[g_rand_int_range(random, 0, (int)strlen(letters))];
+		put_vm(model, id, name);
+	}
+	for (int odds = 0; odds < 2; odds++) {
+		for (size_t i = 0; i < G_N_ELEMENTS(pages); i++)
+			for (int how = 0; how < 4; how++)
+				expect_page(model, how & 1, (struct sorted_page){ pages[i].skip, pages[i].size, how & 2 });
+		for (size_t i = 0; i < G_N_ELEMENTS(odd); i++) {
+			g_autofree char *id = g_strdup_printf("odd-%zu", i);
+
+			put_vm(model, id, odd[i]);
+		}
+	}
+	g_rand_free(random);
 	model_free(model);
 }
 
@@ -312,6 +433,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(objects_are_listed_in_order_of_creation),
 		cmocka_unit_test(names_are_found_whatever_their_case),
+		cmocka_unit_test(names_are_found_by_how_they_begin), cmocka_unit_test(a_page_of_names_is_chosen_without_sorting_all),
 		cmocka_unit_test(names_belong_to_their_parent),
 		cmocka_unit_test(what_a_reader_holds_never_changes),
 		cmocka_unit_test(many_come_and_go),

@@ -240,6 +240,7 @@ static void no_more_processors_than_there_are(void **state)
 
 static void only_where_its_networks_are(void **state)
 {
+	g_autofree char *vm = id_of('b', 1);
 	struct network *network = record_new(&network_type);
 	struct nic *nic = record_new(&nic_type);
 
@@ -248,7 +249,7 @@ static void only_where_its_networks_are(void **state)
 	put(&network_kind, network);
 	nic->id = id_of('d', 1);
 	set_string(&nic->name, "nic1");
-	nic->vm.id = id_of('b', 1);
+	set_ref(&nic->vm, vm);
 	record_mark(nic, offsetof(struct nic, vm), true);
 	set_ref(&nic->network, NET);
 	SET(nic, plugged, true);

@@ -108,8 +108,8 @@ static char *run(const struct kind *kind, const char *text, bool case_insensitiv
 	for (guint i = 0; i < found->len; i++)
 		g_string_append_printf(ids, "%s%s", i ? " " : "", object_id(found->pdata[i]));
 	if (!kind->sequence) {          /* those of a list of its own */
-		same_members(found, query_run_all(query, model, NULL, NULL), text);
-		same_members(found, query_run_all(query, model, everyone, NULL), text);
+		same_members(found, query_run_all(query, model, NULL, NULL, NULL), text);
+		same_members(found, query_run_all(query, model, NULL, everyone, NULL), text);
 	}
 	g_ptr_array_unref(objects);
 	g_ptr_array_unref(found);
@@ -133,6 +133,13 @@ static void test_members(void **state)
 	check(&vm_kind, "name = web", "v1");
 	check(&vm_kind, "NAME!=web", "v2 v3");
 	check(&vm_kind, "name=*b", "v1 v2 v3");
+	check(&vm_kind, "name=*e*", "v1 v2");
+	check(&vm_kind, "name=*we*", "v1");
+	check(&vm_kind, "name!=*we*", "v2 v3");
+	check(&vm_kind, "name=**", "v1 v2 v3");
+	check(&vm_kind, "name=*w*e*", "v1");
+	check(&vm_kind, "name=*e* sortby name desc page 1", "v2 v1");
+	check(&vm_kind, "*eb*", "v1 v2");
 	check(&vm_kind, "name=w*b", "v1");
 	check(&vm_kind, "memory>1024", "v2 v3");
 	check(&vm_kind, "memory>=1024 memory<4096", "v1 v2");
@@ -198,29 +205,53 @@ static void test_order_and_pages(void **state)
 	g_free(got);
 }
 
-/* Pages of many are those of the whole list, in whatever order it was. */
+static void add_one_of_many(int i, const char *prefix)
+{
+	static const char *const ends[] = { "", "a", "A\303\244", "\303\204rger", "zebra", "yellow 2", "yellow 1", "ZEBRAS and more of them", "zebr" };
+	static const char *const clusters[] = { "c1", "c2", "none" };
+	int number = i * 7919 % 1000;
+	struct vm *vm = record_new(&vm_type);
+
+	vm->id = g_strdup_printf("m%d", i);
+	vm->name = g_strdup_printf(i % 50 ? "%sm%d" : "%sM\303\204%d", prefix, number);
+	if (i % 11)
+		vm->description = g_strdup_printf("%s%s%s", i % 3 ? "Description of " : i % 5 ? "description " : "", ends[i % G_N_ELEMENTS(ends)], i % 2 ? prefix : "");
+	set_ref(&vm->cluster, clusters[i % 3]);
+	set_ref(&vm->host, i % 4 ? "h2" : NULL);
+	SET(vm, state, i % 2 ? VM_UP : VM_DOWN);
+	SET(vm, memory, i / 10);
+	if (i % 7)
+		SET(vm, start_time, (number - 500) * INT64_C(86400000));
+	publish(&vm_kind, vm->id, vm);
+}
+
+/* Pages of many are those of the whole list, in whatever order it was: run() compares with sorting all of them. */
 static void test_sorted_pages(void **state)
 {
-	enum { MANY = 500, PAGE = 7 };
+	enum { MANY = 2500, PAGE = 211 };
+	static const char *const properties[] = { "name", "memory", "cluster", "host", "id", "description", "status", "start_time", "os" },
+				 *const prefixes[] = { "", "production-" }, *const conditions[] = { "", "status=up ", "description=Desc* ", "ion " };
 
-	for (int i = 0; i < MANY; i++) {
-		g_autofree char *id = g_strdup_printf("m%d", i), *name = g_strdup_printf(i % 50 ? "m%d" : "M\303\204%d", i * 7919 % 1000);
+	for (size_t p = 0; p < G_N_ELEMENTS(prefixes); p++) {
+		for (int i = 0; i < MANY; i++)
+			add_one_of_many(i, prefixes[p]);
+		for (size_t i = 0; i < 2 * G_N_ELEMENTS(properties) * G_N_ELEMENTS(conditions); i++) {
+			const char *condition = conditions[i / 2 % G_N_ELEMENTS(conditions)], *property = properties[i / 2 / G_N_ELEMENTS(conditions)];
+			g_autofree char *order = g_strdup_printf("%ssortby %s%s", condition, property, i % 2 ? " desc" : "");
+			g_autofree char *whole = run(&vm_kind, order, false, 0), *first = run(&vm_kind, order, false, PAGE);
+			g_autoptr(GString) pages = g_string_new(NULL);
+			bool more = true;
 
-		add_vm(id, name, "c1", NULL, VM_DOWN, i / 10);
-	}
-	static const char *const orders[] = { "sortby name", "sortby name desc", "sortby memory", "sortby memory desc", "sortby cluster" };
-	for (size_t i = 0; i < G_N_ELEMENTS(orders); i++) {
-		g_autofree char *whole = run(&vm_kind, orders[i], false, 0), *first = run(&vm_kind, orders[i], false, PAGE);
-		g_autoptr(GString) pages = g_string_new(NULL);
+			for (int page = 1; more; page++) {
+				g_autofree char *text = g_strdup_printf("%s page %d", order, page), *got = run(&vm_kind, text, false, PAGE);
 
-		for (int page = 1; page <= (MANY + 3 + PAGE - 1) / PAGE; page++) {
-			g_autofree char *text = g_strdup_printf("%s page %d", orders[i], page), *got = run(&vm_kind, text, false, PAGE);
-
-			if (page == 1)
-				assert_string_equal(got, first);
-			g_string_append_printf(pages, "%s%s", page > 1 ? " " : "", got);
+				if (page == 1)
+					assert_string_equal(got, first);
+				more = *got;
+				g_string_append_printf(pages, "%s%s", page > 1 && more ? " " : "", got);
+			}
+			assert_string_equal(pages->str, whole);
 		}
-		assert_string_equal(pages->str, whole);
 	}
 }
 
@@ -274,6 +305,30 @@ static void test_words(void **state)
 	}
 }
 
+/* What spares looking at an object (its letters' pairs, how its name begins, its id) spares none that matches: run() compares with looking at all. */
+static void test_shortcuts(void **state)
+{
+	static const struct { const char *text; bool case_insensitive; const char *expected; } rows[] = {
+		{ "WO wor", false, "" }, { "WO wor", true, "v1" }, { "two wor", false, "v1" }, { "\"o w\"", false, "v1" }, { "ow", false, "v2 v3 v4" },
+			{ "w*ds", false, "v1" }, { "*w*ds*", false, "v1" }, { "K", false, "" }, { "q", false, "" }, { "w", false, "v1 v2 v3 v4" },
+		{ "upp", false, "" }, { "powering", false, "v3" }, { "name=WE*", true, "v1 v2" }, { "name=WEB", true, "v1 v2" }, { "name=*EB*", true, "v1 v2" },
+		{ "name=k*", true, "v4" }, { "name=*kel*", true, "v4" }, { "kel", true, "v4" }, { "name=K*", false, "" }, { "kel", false, "" }, { "elvin", false, "v4" },
+		{ "description=*o*w*", false, "v1" }, { "description=TWO*", true, "v1" }, { "id=V2", false, "v2" }, { "id=v2 name=Web", false, "v2" },
+		{ "id=v2 or name=db", false, "v2 v3" }, { "id!=v2", false, "v1 v3 v4" }, { "id=v* sortby name desc page 1", false, "v2 v1 v4 v3" },
+		{ "id=none", false, "" }, { "hosts.name=host1 name=w*", false, "v1" },
+	};
+
+	add_vm("v4", "\xe2\x84\xaa" "elvin", "c2", NULL, VM_DOWN, 1);          /* begins with the Kelvin sign, which is a k when it is folded */
+	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+		g_autofree char *got = run(&vm_kind, rows[i].text, rows[i].case_insensitive, 0);
+
+		if (strcmp(got, rows[i].expected))
+			print_error("%s: got '%s', expected '%s'\n", rows[i].text, got, rows[i].expected);
+		assert_string_equal(got, rows[i].expected);
+	}
+	publish(&vm_kind, "v4", NULL);
+}
+
 static void test_wildcards(void **state)
 {
 	assert_true(search_wildcard("*", "", false));
@@ -289,7 +344,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_members), cmocka_unit_test(test_relations), cmocka_unit_test(test_events),
 			cmocka_unit_test(test_order_and_pages),
-		cmocka_unit_test(test_malformed), cmocka_unit_test(test_words), cmocka_unit_test(test_wildcards), cmocka_unit_test(test_sorted_pages),
+		cmocka_unit_test(test_malformed), cmocka_unit_test(test_words), cmocka_unit_test(test_wildcards), cmocka_unit_test(test_shortcuts),
+			cmocka_unit_test(test_sorted_pages),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
