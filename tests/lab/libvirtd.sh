@@ -90,8 +90,8 @@ host_uuid = "${HOST_UUID:-$(cat /proc/sys/kernel/random/uuid)}"
 E
 	[ -z "${TLS:-}" ] || printf 'key_file = "%s/server.key"\ncert_file = "%s/server.pem"\nca_file = "%s/ca.pem"\n' "$TLS" "$TLS" "$TLS" >> "$dir/etc/libvirtd.conf"
 	[ -z "${LISTEN:-}" ] || printf 'listen_tcp = 1\nlisten_addr = "%s"\nauth_tcp = "none"\n' "$LISTEN" >> "$dir/etc/libvirtd.conf"
-	# Apart from other instances in the same network namespace: each searches free VNC ports from another start.
-	port=$((5900 + $(printf '%s' "$dir" | cksum | cut -d' ' -f1) % 400 * 100))
+	# Apart from other instances in the same network namespace: each searches free VNC ports from another start, below those that connections get.
+	port=$((5900 + $(printf '%s' "$dir" | cksum | cut -d' ' -f1) % 260 * 100))
 	cat > "$dir/etc/qemu.conf" <<E
 stdio_handler = "file"
 security_driver = "none"
