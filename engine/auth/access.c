@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Access: a user's permissions, worked out once and kept until a permission, a role, a user or a group changes.
+ * Access: a user's permissions, worked out once and kept until a permission, a role, a user or a group changes, or something comes to be in something else.
  *
  * A permission gives a role's permits to a user or group on one object, or on everything. It holds for what is in that object too: a virtual machine, a
  * host, a template or a CPU profile is in its cluster; a cluster, network or storage domain in its data center; a disk on its storage domains and in
@@ -40,7 +40,7 @@ struct access {
 	bool administrator, logs_in;
 	GHashTable *given;                     /* place -> struct permit_set */
 	GHashTable *around;                    /* place: what the given ones are in */
-	uint64_t versions[4];
+	uint64_t versions[4], moves;
 };
 
 static const struct kind *const sources[] = { &permission_kind, &role_kind, &user_kind, &group_kind };
@@ -259,6 +259,7 @@ struct access *access_new(struct model *model, const char *user_id)
 	/* before the objects are read: what changes in between makes it old at once */
 	for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
 		access->versions[i] = model_version(model, sources[i]);
+	access->moves = model_moves(model);
 	if (strcmp(user_id, ADMIN_USER_ID) == 0) {
 		for (int number = 1; permits[number - 1].name; number++)
 			set_put(&access->everywhere, number);
@@ -297,7 +298,7 @@ bool access_is_current(const struct access *access, struct model *model)
 	for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
 		if (access->versions[i] != model_version(model, sources[i]))
 			return false;
-	return true;
+	return access->moves == model_moves(model);
 }
 
 /* ---- asking ---- */

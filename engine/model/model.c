@@ -30,6 +30,7 @@ struct table {
 	GArray *starts;                        /* uint64_t for each of the order: engine/model/name_start.h */
 	GPtrArray *texts;                      /* struct field: the members whose pairs of letters are kept... */
 	GArray *signs;                         /* ...struct text_sign for each of the order */
+	GPtrArray *within;                     /* struct field: the members that name what an object is in, beside its parent */
 	struct entry **by_id, **by_name, **by_group;
 	uint32_t mask;
 	uint32_t count;
@@ -40,7 +41,7 @@ struct table {
 
 struct model {
 	pthread_rwlock_t lock;
-	uint64_t serial;
+	uint64_t serial, moves;
 	struct table *tables;                  /* in the order of kinds[] */
 	size_t n_tables;
 };
@@ -299,6 +300,16 @@ static struct table *table_of(struct model *model, const struct kind *kind)
 
 /* ---- life ---- */
 
+static GPtrArray *within_of(const struct record_type *type)
+{
+	GPtrArray *members = g_ptr_array_new();
+
+	for (size_t i = 0; i < type->n_fields; i++)
+		if (type->fields[i].flags & WITHIN && !(type->fields[i].flags & (ALIAS | VOLATILE_)))
+			g_ptr_array_add(members, (gpointer)&type->fields[i]);
+	return members;
+}
+
 struct model *model_new(void)
 {
 	struct model *model = g_new0(struct model, 1);
@@ -319,6 +330,7 @@ struct model *model_new(void)
 		table->order = g_ptr_array_new();
 		table->starts = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 		table->texts = texts_of(kinds[i]->type);
+		table->within = within_of(kinds[i]->type);
 		table->signs = g_array_new(FALSE, FALSE, sizeof(struct text_sign));
 		table_resize(table, 8);
 	}
@@ -340,6 +352,7 @@ struct model *model_free(struct model *model)
 		}
 		g_ptr_array_unref(table->order);
 		g_array_unref(table->starts);
+		g_ptr_array_unref(table->within);
 		g_array_unref(table->signs);
 		g_ptr_array_unref(table->texts);
 		g_free(table->by_id);
@@ -658,6 +671,16 @@ uint64_t model_version(struct model *model, const struct kind *kind)
 	return version;
 }
 
+uint64_t model_moves(struct model *model)
+{
+	uint64_t moves;
+
+	pthread_rwlock_rdlock(&model->lock);
+	moves = model->moves;
+	pthread_rwlock_unlock(&model->lock);
+	return moves;
+}
+
 GPtrArray *model_referring(struct model *model, const struct kind *kind, size_t member, const char *id)
 {
 	const struct table *table = table_of(model, kind);
@@ -735,6 +758,16 @@ static void *put(struct table *table, struct entry *entry, void *record)
 	return old;
 }
 
+static bool is_moved(const struct table *table, const void *old, const void *record)
+{
+	if (table->kind->parent && g_strcmp0(object_parent(old), object_parent(record)))
+		return true;
+	for (guint i = 0; i < table->within->len; i++)
+		if (!record_member_equal(old, record, table->within->pdata[i]))
+			return true;
+	return false;
+}
+
 static void *take_out(struct table *table, struct entry *entry)
 {
 	void *old = entry->record;
@@ -759,6 +792,8 @@ void model_publish(struct model *model, const struct model_change *changes, size
 		struct entry *entry = table_entry(table, changes[i].id);
 
 		table->version++;
+		if (entry && changes[i].record && is_moved(table, entry->record, changes[i].record))
+			model->moves++;
 		if (changes[i].record)
 			old[i] = entry ? put(table, entry, changes[i].record) : put_new(model, table, changes[i].record);
 		else if (entry)

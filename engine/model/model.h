@@ -71,6 +71,8 @@ GPtrArray *model_named(struct model *model, const struct kind *kind, const char 
 size_t model_count(struct model *model, const struct kind *kind);
 /* Grows with every change of an object of the kind: what was worked out from them holds as long as it is the same. */
 uint64_t model_version(struct model *model, const struct kind *kind);
+/* Grows with every object that comes to be in another one: gets another parent, or another value of a member WITHIN. */
+uint64_t model_moves(struct model *model);
 /* Objects of `kind` whose reference member at offset `member` names id. */
 GPtrArray *model_referring(struct model *model, const struct kind *kind, size_t member, const char *id);
 
