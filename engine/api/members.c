@@ -55,13 +55,21 @@ static void newest_first(const struct request *request, GPtrArray *objects)
 		g_ptr_array_set_size(objects, (gint)objects->len - 1);
 }
 
-/* All, but for those of which the ids tell that they are not shown. */
+struct sight *member_sight(const struct request *request, const struct kind *kind)
+{
+	return request->access ? access_sight(request->access, request->engine->model, kind, request->filter) : NULL;
+}
+
+/* All, but for those of which the records tell that they are not shown. */
 static GPtrArray *all_of_kind(const struct request *request, const struct kind *kind)
 {
-	GHashTable *ids = request->access ? access_seen_ids(request->access, kind, request->filter) : NULL;
-	GPtrArray *objects = ids ? model_pick(request->engine->model, kind, ids) : model_list(request->engine->model, kind);
+	struct model *model = request->engine->model;
+	struct sight *sight = member_sight(request, kind);
+	struct model_filter filter = { .fits = sight ? sight_sees : NULL, .data = sight };
+	GHashTable *ids = sight ? sight_ids(sight) : NULL;
+	GPtrArray *objects = ids ? model_pick(model, kind, ids) : model_select(model, kind, &filter, SIZE_MAX);
 
-	g_clear_pointer(&ids, g_hash_table_unref);
+	sight_free(sight);
 	return objects;
 }
 

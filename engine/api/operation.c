@@ -66,10 +66,14 @@ static GPtrArray *run_query(struct request *request, struct query *query, GError
 	struct model *model = request->engine->model;
 
 	if (member_of_model(request) && !query_needs_view(query)) {
-		GHashTable *among = member_all_shown(request) ? NULL : access_seen_ids(request->access, request->resource->kind, request->filter);
-		GPtrArray *found = query_run_all(query, model, among, member_all_shown(request) ? NULL : is_seen, request);
+		struct sight *sight = member_sight(request, request->resource->kind);
+		struct query_limit limit = { .shown = is_seen, .data = request };
+		GPtrArray *found;
 
-		g_clear_pointer(&among, g_hash_table_unref);
+		if (sight)
+			limit = (struct query_limit){ .among = sight_ids(sight), .shown = sight_sees, .data = sight, .by_record = true };
+		found = query_run_all(query, model, member_all_shown(request) ? NULL : &limit);
+		sight_free(sight);
 		return found;
 	}
 	GPtrArray *objects = member_list(request, error);

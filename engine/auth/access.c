@@ -387,33 +387,132 @@ static bool can_be_in(const struct kind *kind, const struct kind *other, unsigne
 	return false;
 }
 
-GHashTable *access_seen_ids(const struct access *access, const struct kind *kind, bool filter)
+/* ---- one kind's sight ---- */
+
+#define UPPERS_MAX 8
+#define UPPER_OBJECTS_MAX 10000         /* more of them are not looked at beforehand */
+
+/* A way up from an object of the kind, and the ids at its end that have, or are in what has, a permission. */
+struct upper { const struct field *field /* NULL: the parent */; GHashTable *seen; };
+struct sight {
+	GHashTable *own;                /* borrowed ids */
+	struct upper uppers[UPPERS_MAX];
+	size_t n_uppers;
+};
+
+struct sight *sight_free(struct sight *sight)
 {
-	GHashTable *ids, *const tables[] = { access->given, access->around };
+	if (!sight)
+		return NULL;
+	g_hash_table_unref(sight->own);
+	for (size_t i = 0; i < sight->n_uppers; i++)
+		g_hash_table_unref(sight->uppers[i].seen);
+	g_free(sight);
+	return NULL;
+}
+
+static void add_own(GHashTable *ids, GHashTable *places, const struct kind *kind)
+{
+	GHashTableIter iter;
+	gpointer key;
+
+	g_hash_table_iter_init(&iter, places);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		const struct place *place = key;
+
+		if (place->kind == kind)
+			g_hash_table_add(ids, place->id);
+	}
+}
+
+/* Is a permission given on an object that one of the kind is, or can be in? */
+static bool leads_to_given(const struct access *access, const struct kind *kind)
+{
 	const struct kind *outside = NULL;             /* the last one of which it is known that none of the kind is in it */
 	GHashTableIter iter;
 	gpointer key;
 
+	g_hash_table_iter_init(&iter, access->given);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		const struct place *place = key;
+
+		if (place->kind == outside)
+			continue;
+		if (place->kind == kind || can_be_in(kind, place->kind, 0))
+			return true;
+		outside = place->kind;
+	}
+	return false;
+}
+
+static bool add_upper(struct sight *sight, const struct access *access, struct model *model, const struct kind *kind, const struct field *field)
+{
+	struct question question = { access, 0 };
+	struct upper *upper = &sight->uppers[sight->n_uppers];
+
+	if (!kind || !leads_to_given(access, kind))
+		return true;
+	if (sight->n_uppers == UPPERS_MAX || model_count(model, kind) > UPPER_OBJECTS_MAX)
+		return false;
+	*upper = (struct upper){ field, g_hash_table_new_full(id_hash, g_str_equal, g_free, NULL) };
+	sight->n_uppers++;
+	g_autoptr(GPtrArray) objects = model_list(model, kind);
+	for (guint i = 0; i < objects->len; i++)
+		if (climb_all(model, objects->pdata[i], is_given, &question))
+			g_hash_table_add(upper->seen, g_strdup(object_id(objects->pdata[i])));
+	return true;
+}
+
+struct sight *access_sight(const struct access *access, struct model *model, const struct kind *kind, bool filter)
+{
+	struct sight *sight;
+	bool told = true;
+
 	if (access_sees_all(access, filter) || kind->open || kind == &user_kind || kind == &permission_kind || kind == &event_kind)
 		return NULL;
-	ids = g_hash_table_new(id_hash, g_str_equal);
-	for (size_t i = 0; i < G_N_ELEMENTS(tables); i++) {
-		g_hash_table_iter_init(&iter, tables[i]);
-		while (g_hash_table_iter_next(&iter, &key, NULL)) {
-			const struct place *place = key;
+	sight = g_new0(struct sight, 1);
+	sight->own = g_hash_table_new(id_hash, g_str_equal);
+	add_own(sight->own, access->given, kind);
+	add_own(sight->own, access->around, kind);
+	if (kind->parent)
+		told = add_upper(sight, access, model, kind->parent_kind, NULL);
+	for (size_t i = 0; i < kind->type->n_fields && told; i++) {
+		const struct field *field = &kind->type->fields[i];
 
-			if (place->kind == kind)
-				g_hash_table_add(ids, place->id);
-			if (tables[i] == access->around || place->kind == outside)
-				continue;
-			if (can_be_in(kind, place->kind, 0)) {
-				g_hash_table_unref(ids);
-				return NULL;
-			}
-			outside = place->kind;
-		}
+		if (field->flags & WITHIN && !(field->flags & ALIAS) && field->target)
+			told = add_upper(sight, access, model, kind_by_collection(field->target), field);
 	}
-	return ids;
+	return told ? sight : sight_free(sight);
+}
+
+static bool upper_sees(const struct upper *upper, const char *id)
+{
+	return id && g_hash_table_contains(upper->seen, id);
+}
+
+bool sight_sees(const void *record, void *data)
+{
+	const struct sight *sight = data;
+
+	if (g_hash_table_contains(sight->own, object_id(record)))
+		return true;
+	for (size_t i = 0; i < sight->n_uppers; i++) {
+		const struct upper *upper = &sight->uppers[i];
+		const void *at = upper->field ? (const char *)record + upper->field->offset : NULL;
+		const GPtrArray *list = at && upper->field->kind == FIELD_LIST ? *(GPtrArray *const *)at : NULL;
+
+		if (at && upper->field->kind == FIELD_REF ? upper_sees(upper, ((const struct ref *)at)->id) : !at && upper_sees(upper, object_parent(record)))
+			return true;
+		for (guint j = 0; list && j < list->len; j++)
+			if (upper_sees(upper, object_id(list->pdata[j])))
+				return true;
+	}
+	return false;
+}
+
+GHashTable *sight_ids(const struct sight *sight)
+{
+	return sight->n_uppers ? NULL : sight->own;
 }
 
 bool access_covers_role(const struct access *access, struct model *model, const char *role_id, const void *object, const char **ret_missing)

@@ -32,11 +32,19 @@ bool access_permits_somewhere(const struct access *access, const char *permit);
 bool access_sees(const struct access *access, struct model *model, const void *object, bool filter);
 /* Everything that there is? Then nothing need be looked at one by one. */
 bool access_sees_all(const struct access *access, bool filter);
+
 /*
- * The ids (a set, of borrowed texts: as long as access lives; g_hash_table_unref()) of all objects of the kind that the user may know of, and of some that are
- * no more. NULL: ids alone do not tell, each object must be asked for.
+ * Of one kind, what the user may know of, worked out beforehand so that a record tells it by itself. It holds as long as access lives.
+ * NULL: there is too much that decides, or the kind has rules of its own: access_sees() of each.
  */
-GHashTable *access_seen_ids(const struct access *access, const struct kind *kind, bool filter);
+struct sight;
+struct sight *access_sight(const struct access *access, struct model *model, const struct kind *kind, bool filter);
+struct sight *sight_free(struct sight *sight);                         /* NULL accepted; returns NULL */
+/* As access_sees(); the model is not asked, whose lock may be held. */
+bool sight_sees(const void *record, void *sight);
+/* The ids (a set; the sight's) of all that are seen, and of some that are no more; NULL: what they are in decides, too. */
+GHashTable *sight_ids(const struct sight *sight);
+
 /* Has the user every permit of the role on the object (NULL: on everything)? Nobody gives away what he has not. *ret_missing: a constant. */
 bool access_covers_role(const struct access *access, struct model *model, const char *role_id, const void *object, const char **ret_missing);
 

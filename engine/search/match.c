@@ -540,36 +540,47 @@ static bool wanted_start(const struct query *query, const struct term *term, str
 	return true;
 }
 
-GPtrArray *query_run_all(struct query *query, struct model *model, GHashTable *among, bool (*shown)(const void *object, void *data), void *data)
+struct limited { struct query *query; const struct query_limit *limit; };
+
+static bool fits_limited(const void *object, void *data)
 {
-	struct model_filter filter = { .data = query };
+	const struct limited *limited = data;
+
+	return fits(object, limited->query) && limited->limit->shown(object, limited->limit->data);
+}
+
+GPtrArray *query_run_all(struct query *query, struct model *model, const struct query_limit *limit)
+{
+	struct limited limited = { query, limit };
+	bool early = limit && limit->by_record, late = limit && !early, cheap;
+	bool (*fit)(const void *, void *) = early ? fits_limited : fits;
+	struct model_filter filter = { .data = early ? (void *)&limited : query };
+	size_t wanted = late ? SIZE_MAX : to_find(query), skipped = 0;
 	GPtrArray *found;
 	struct sorted_page page;
 	const char *group;
 	GHashTable *ids;
-	size_t skipped = 0;
-	bool cheap;
 
 	work_out(query, query->condition, model);
 	group = wanted_group(query, query->condition);
 	ids = wanted_ids(query->condition);
-	if (among && (!ids || g_hash_table_size(among) < g_hash_table_size(ids)))
-		ids = among;
+	if (limit && limit->among && (!ids || g_hash_table_size(limit->among) < g_hash_table_size(ids)))
+		ids = limit->among;
 	if (group || (ids && g_hash_table_size(ids) < model_count(model, query->kind) / IDS_FEW + 2)) {
 		found = group ? model_referring(model, query->kind, query->kind->group, group) : model_pick(model, query->kind, ids);
-		keep(found, fits, query, shown ? SIZE_MAX : to_find(query));
+		keep(found, fit, filter.data, wanted);
 	} else {
 		(void)wanted_start(query, query->condition, &filter.start);
 		wanted_sign(query, query->condition, &filter.sign);
 		cheap = is_cheap(query, query->condition);
-		filter.fits = cheap && query->condition ? fits : NULL;
-		found = cheap && !shown && rank_page(query, model, &page) ? model_select_page(model, query->kind, &filter, &page, &skipped)
-								     : model_select(model, query->kind, &filter, cheap && !shown ? to_find(query) : SIZE_MAX);
+		filter.fits = cheap && (query->condition || early) ? fit : NULL;
+		found = cheap && !late && rank_page(query, model, &page) ? model_select_page(model, query->kind, &filter, &page, &skipped)
+								    : model_select(model, query->kind, &filter, cheap ? wanted : SIZE_MAX);
 		if (!cheap)
-			keep(found, fits, query, shown ? SIZE_MAX : to_find(query));
+			keep(found, fit, filter.data, wanted);
 	}
-	if (shown)
-		keep(found, shown, data, to_find(query));
+	if (late)
+		keep(found, limit->shown, limit->data, to_find(query));
 	sort_and_cut(query, model, found, skipped);
 	return found;
 }

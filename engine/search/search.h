@@ -32,11 +32,15 @@ bool query_needs_view(const struct query *query);
 bool query_sorts(const struct query *query);
 /* The members that match, sorted and cut to the page; new references. objects is not changed. */
 GPtrArray *query_run(struct query *query, struct model *model, GPtrArray *objects);
-/*
- * The same among all objects of the kind that there are, of which a list need not be made; for a query that needs no view. shown: only those; NULL: all.
- * among: none but those of these ids (a set) is shown; NULL: that is not known.
- */
-GPtrArray *query_run_all(struct query *query, struct model *model, GHashTable *among, bool (*shown)(const void *object, void *data), void *data);
+/* What who asks is shown: none but those of these ids (a set; NULL: that is not known), and of them those that `shown` lets through. */
+struct query_limit {
+	GHashTable *among;
+	bool (*shown)(const void *object, void *data);
+	void *data;
+	bool by_record;                 /* shown looks at the record and nothing else: the model is not asked, whose lock may be held */
+};
+/* The same among all objects of the kind that there are, of which a list need not be made; for a query that needs no view. limit NULL: all are shown. */
+GPtrArray *query_run_all(struct query *query, struct model *model, const struct query_limit *limit);
 
 /* Wildcard match: '*' stands for any part. */
 bool search_wildcard(const char *pattern, const char *text, bool case_insensitive);

@@ -3,10 +3,13 @@
 #include "engine/api/action.h"
 #include "engine/api/resource.h"
 #include "engine/auth/access.h"
+#include "engine/model/cluster.h"
 #include "engine/model/datacenter.h"
+#include "engine/model/disk.h"
 #include "engine/model/event.h"
 #include "engine/model/permission.h"
 #include "engine/model/role.h"
+#include "engine/model/storage_domain.h"
 #include "engine/model/user.h"
 #include "tests/unit/store-fixture.h"
 
@@ -57,16 +60,22 @@ static void *make_vm(struct world *world, const char *name, const void *cluster)
 	return vm;
 }
 
-/* Where ids tell what is seen, they leave out nothing that is. */
+/* A sight says of each object what access_sees() does; so do ids, where they alone tell. */
 static void expect_ids(struct world *world, const struct access *access, const struct kind *kind, bool told)
 {
-	GHashTable *ids = access_seen_ids(access, kind, /* filter= */ true);
+	struct sight *sight = access_sight(access, world->model, kind, /* filter= */ true);
+	GHashTable *ids = sight ? sight_ids(sight) : NULL;
 	g_autoptr(GPtrArray) objects = model_list(world->model, kind);
 
 	assert_int_equal(ids != NULL, told);
-	for (guint i = 0; ids && i < objects->len; i++)
-		assert_int_equal(g_hash_table_contains(ids, object_id(objects->pdata[i])), access_sees(access, world->model, objects->pdata[i], true));
-	g_clear_pointer(&ids, g_hash_table_unref);
+	for (guint i = 0; sight && i < objects->len; i++) {
+		bool seen = access_sees(access, world->model, objects->pdata[i], true);
+
+		assert_int_equal(sight_sees(objects->pdata[i], sight), seen);
+		if (ids)
+			assert_int_equal(g_hash_table_contains(ids, object_id(objects->pdata[i])), seen);
+	}
+	sight_free(sight);
 }
 
 static void expect_seen_ids(struct world *world, const void *user, bool vms, bool clusters)
@@ -132,7 +141,132 @@ static void test_inheritance(void **state)
 		record_unref(all[i]);
 }
 
-/* Worked out anew when a permission is given or taken, and not otherwise. */
+/* ---- what a sight says of each object of every kind, for users with permissions here and there ---- */
+
+#define USERS 12
+#define OBJECTS 40
+
+static void *put(struct world *world, void *record)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!add(world, record_ref(record), &error))
+		fail_msg("%s", error->message);
+	return record;
+}
+
+static void *any(const GPtrArray *objects)
+{
+	return objects->len ? objects->pdata[g_random_int_range(0, (gint32)objects->len)] : NULL;
+}
+
+static const char *any_id(const GPtrArray *objects)
+{
+	return objects->len ? object_id(any(objects)) : NULL;
+}
+
+static void replace(struct world *world, const struct vm *vm, const char *description, const char *cluster)
+{
+	struct change *change = change_new(world->store);
+	struct vm *now = model_get(world->model, &vm_kind, vm->id), *copy = record_copy(now);
+
+	if (description)
+		set_string(&copy->description, description);
+	if (cluster)
+		set_ref(&copy->cluster, cluster);
+	change_replace(change, now, copy);
+	record_unref(copy);
+	record_unref(now);
+	assert_true(change_commit(change, NULL));
+}
+
+struct places { GPtrArray *dcs, *clusters, *domains, *vms, *disks, *nics; };
+
+static void make_one(struct world *world, struct places *all, int n)
+{
+	g_autofree char *name = g_strdup_printf("o%d", n);
+
+	if (n % 6 == 0) {
+		struct datacenter *dc = record_new(&datacenter_type);
+		struct cluster *cluster = record_new(&cluster_type);
+		struct storage_domain *domain = record_new(&storage_domain_type);
+
+		set_string(&dc->name, name);
+		g_ptr_array_add(all->dcs, put(world, dc));
+		set_string(&cluster->name, name);
+		set_ref(&cluster->data_center, any_id(all->dcs));
+		g_ptr_array_add(all->clusters, put(world, cluster));
+		set_string(&domain->name, name);
+		if (n % 4)
+			set_ref(&domain->data_center, any_id(all->dcs));
+		g_ptr_array_add(all->domains, put(world, domain));
+		return;
+	}
+	struct disk *disk = record_new(&disk_type);
+	struct nic *nic = record_new(&nic_type);
+
+	g_ptr_array_add(all->vms, make_vm(world, name, any(all->clusters)));
+	set_string(&disk->name, name);
+	if (n % 3)
+		set_ref(&disk->vm, any_id(all->vms));
+	disk->storage_domains = list_new();
+	for (int i = 0; i < n % 4; i++) {
+		struct object_ref *at = record_new(&object_ref_type);
+
+		set_string(&at->id, any_id(all->domains));
+		g_ptr_array_add(disk->storage_domains, at);
+	}
+	g_ptr_array_add(all->disks, put(world, disk));
+	set_string(&nic->name, name);
+	set_ref(&nic->vm, any_id(all->vms));
+	g_ptr_array_add(all->nics, put(world, nic));
+}
+
+static unsigned compare_kind(struct world *world, const struct access *access, const struct kind *kind)
+{
+	struct sight *sight = access_sight(access, world->model, kind, /* filter= */ true);
+	g_autoptr(GPtrArray) objects = model_list(world->model, kind);
+	unsigned seen = 0;
+
+	for (guint i = 0; sight && i < objects->len; i++) {
+		bool sees = access_sees(access, world->model, objects->pdata[i], true);
+
+		if (sight_sees(objects->pdata[i], sight) != sees)
+			fail_msg("%s %s: %s", kind->collection, object_id(objects->pdata[i]), sees ? "is seen" : "is not seen");
+		seen += sees;
+	}
+	sight_free(sight);
+	return seen;
+}
+
+static void test_sights(void **state)
+{
+	struct world *world = *state;
+	struct places all = { list_new(), list_new(), list_new(), list_new(), list_new(), list_new() };
+	GPtrArray *const kinds_of[] = { all.dcs, all.clusters, all.domains, all.vms, all.disks, all.nics };
+	unsigned seen = 0;
+
+	for (int i = 0; i < OBJECTS; i++)
+		make_one(world, &all, i);
+	for (int i = 0; i < USERS; i++) {
+		g_autofree char *name = g_strdup_printf("user%d", i);
+		void *user = make_user(world, name);
+		struct access *access;
+
+		for (int j = 0; j <= i % 4; j++)
+			give(world, ROLE_USER, user, any(kinds_of[(i + j * 5) % (int)G_N_ELEMENTS(kinds_of)]));
+		access = access_new(world->model, object_id(user));
+		for (const struct kind *const *kind = kinds; *kind; kind++)
+			seen += compare_kind(world, access, *kind);
+		access_unref(access);
+		record_unref(user);
+	}
+	assert_true(seen > USERS * 2);
+	for (size_t i = 0; i < G_N_ELEMENTS(kinds_of); i++)
+		g_ptr_array_unref(kinds_of[i]);
+}
+
+/* Worked out anew when a permission is given or taken, or something comes to be elsewhere, and not otherwise. */
 static void test_age(void **state)
 {
 	struct world *world = *state;
@@ -141,7 +275,7 @@ static void test_age(void **state)
 
 	assert_false(access_logs_in(access));
 	assert_true(access_is_current(access, world->model));
-	record_unref(make_vm(world, "vm", cluster));
+	void *vm = make_vm(world, "vm", cluster);
 	assert_true(access_is_current(access, world->model));
 	give(world, ROLE_USER, user, cluster);
 	assert_false(access_is_current(access, world->model));
@@ -149,7 +283,17 @@ static void test_age(void **state)
 	access = access_new(world->model, object_id(user));
 	assert_true(access_logs_in(access));
 	assert_false(access_is_administrator(access));
+	replace(world, vm, "new", NULL);
+	assert_true(access_is_current(access, world->model));
+	struct cluster *second = record_new(&cluster_type);
+	set_string(&second->name, "second");
+	(void)put(world, second);
+	assert_true(access_is_current(access, world->model));
+	replace(world, vm, NULL, object_id(second));
+	assert_false(access_is_current(access, world->model));
+	record_unref(second);
 	access_unref(access);
+	record_unref(vm);
 	record_unref(user);
 	record_unref(cluster);
 }
@@ -192,6 +336,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_inheritance, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sights, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_age, setup, teardown),
 		cmocka_unit_test(test_rows),
 	};

@@ -108,8 +108,9 @@ static char *run(const struct kind *kind, const char *text, bool case_insensitiv
 	for (guint i = 0; i < found->len; i++)
 		g_string_append_printf(ids, "%s%s", i ? " " : "", object_id(found->pdata[i]));
 	if (!kind->sequence) {          /* those of a list of its own */
-		same_members(found, query_run_all(query, model, NULL, NULL, NULL), text);
-		same_members(found, query_run_all(query, model, NULL, everyone, NULL), text);
+		same_members(found, query_run_all(query, model, NULL), text);
+		same_members(found, query_run_all(query, model, &(struct query_limit){ .shown = everyone }), text);
+		same_members(found, query_run_all(query, model, &(struct query_limit){ .shown = everyone, .by_record = true }), text);
 	}
 	g_ptr_array_unref(objects);
 	g_ptr_array_unref(found);
