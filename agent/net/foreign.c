@@ -90,12 +90,17 @@ static void add_hop(struct net_foreign *foreign, const struct net_link *link, in
 	g_ptr_array_add(foreign->hops, hop);
 }
 
+/* RTNH_OK() reads the hop before it looks at what is left. */
+static bool hop_is_whole(const struct rtnexthop *hop, int left)
+{
+	return left >= (int)sizeof(*hop) && RTNH_OK(hop, left);
+}
+
 static void add_hops(struct net_foreign *foreign, const struct net_state *state, int family, struct nlattr *multipath)
 {
 	struct rtnexthop *hop = nla_data(multipath);
 
-	/* RTNH_OK() reads the hop before it looks at what is left */
-	for (int left = nla_len(multipath); left >= (int)sizeof(*hop) && RTNH_OK(hop, left); left -= (int)NLMSG_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
+	for (int left = nla_len(multipath); hop_is_whole(hop, left); left -= (int)NLMSG_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
 		struct nlattr *a[RTA_MAX + 1];
 
 		if (nla_parse(a, RTA_MAX, (struct nlattr *)(void *)RTNH_DATA(hop), hop->rtnh_len - (int)sizeof(*hop), NULL) == 0)
@@ -339,8 +344,7 @@ static bool put_hops(struct nl_msg *message, const char *text, struct nlattr *mu
 	g_autoptr(GByteArray) hops = g_byte_array_new();
 	struct rtnexthop *hop = nla_data(multipath);
 
-	/* RTNH_OK() reads the hop before it looks at what is left */
-	for (int left = nla_len(multipath); left >= (int)sizeof(*hop) && RTNH_OK(hop, left); left -= (int)NLMSG_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
+	for (int left = nla_len(multipath); hop_is_whole(hop, left); left -= (int)NLMSG_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
 		static const uint8_t zeros[NLMSG_ALIGNTO];
 		struct rtnexthop head = *hop;
 

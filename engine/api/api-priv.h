@@ -96,7 +96,7 @@ bool member_parents(struct call *call, unsigned depth, GError **error);         
 GPtrArray *member_list(struct request *request, GError **error);
 bool member_of_model(const struct request *request);               /* the members are the objects of the resource's kind, as far as they are shown */
 bool member_all_shown(const struct request *request);              /* to who asks */
-struct sight *member_sight(const struct request *request, const struct kind *kind);     /* his, of a kind; NULL: access_sight() */
+struct sight *member_sight(const struct request *request, const struct kind *kind);     /* sight_free(); NULL: all, or that is not said */
 void *member_get(struct request *request, const char *id, GError **error);
 void *member_view(struct request *request, void *record);                          /* new reference */
 const struct field *member_parent_field(const struct resource *resource);         /* reference to the parent's object; NULL: none */

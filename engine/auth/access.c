@@ -370,6 +370,25 @@ bool access_sees(const struct access *access, struct model *model, const void *o
 	return (key.id && g_hash_table_contains(access->around, &key)) || climb_all(model, object, is_given, &question);
 }
 
+bool access_covers_role(const struct access *access, struct model *model, const char *role_id, const void *object, const char **ret_missing)
+{
+	struct role *role = model_get(model, &role_kind, role_id);
+	struct permit_set set = { 0 };
+	bool covered = true;
+
+	if (role)
+		set_of_role(role, &set);
+	record_unref(role);
+	for (int number = 1; permits[number - 1].name && covered; number++)
+		if (set_has(&set, number) && !permits_number(access, model, number, object)) {
+			*ret_missing = permits[number - 1].name;
+			covered = false;
+		}
+	return covered;
+}
+
+/* ---- one kind's sight ---- */
+
 /* Can an object of the kind be in one of the other? As climb_from() goes. */
 static bool can_be_in(const struct kind *kind, const struct kind *other, unsigned depth)
 {
@@ -386,8 +405,6 @@ static bool can_be_in(const struct kind *kind, const struct kind *other, unsigne
 	}
 	return false;
 }
-
-/* ---- one kind's sight ---- */
 
 #define UPPERS_MAX 8
 #define UPPER_OBJECTS_MAX 10000         /* more of them are not looked at beforehand */
@@ -513,21 +530,4 @@ bool sight_sees(const void *record, void *data)
 GHashTable *sight_ids(const struct sight *sight)
 {
 	return sight->n_uppers ? NULL : sight->own;
-}
-
-bool access_covers_role(const struct access *access, struct model *model, const char *role_id, const void *object, const char **ret_missing)
-{
-	struct role *role = model_get(model, &role_kind, role_id);
-	struct permit_set set = { 0 };
-	bool covered = true;
-
-	if (role)
-		set_of_role(role, &set);
-	record_unref(role);
-	for (int number = 1; permits[number - 1].name && covered; number++)
-		if (set_has(&set, number) && !permits_number(access, model, number, object)) {
-			*ret_missing = permits[number - 1].name;
-			covered = false;
-		}
-	return covered;
 }
